@@ -1,0 +1,592 @@
+"""One training run: `python train.py --config=configs/shallow.py`; or `import train` for its pure functions.
+
+B batch, D inputs, C classes, N examples. `make_train(config)` returns pure functions that serve one run, the vmapped
+lanes of a sweep and a test alike; importing this file defines no flag and starts nothing.
+"""
+
+import difflib
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+from tqdm import tqdm
+
+import input_pipeline
+import nets
+import run_directory
+from nets.tables import near_match
+
+EVALUATION_CHUNK = 2_000
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The config: which fields there are, and what each accepts.
+
+
+class ConfigError(ValueError):
+    """A config that asks for something impossible, in one line."""
+
+
+class Field(NamedTuple):
+    """The type of a config field, the test that its value passes, and that test in words."""
+
+    type: type
+    test: Callable[[Any], bool]
+    accepted: str
+
+
+def _choice(table: Mapping[str, Any]) -> Field:
+    return Field(str, lambda name: name in table, ", ".join(table))
+
+
+def _whole(least: int) -> Field:
+    return Field(int, lambda n: n >= least, f"a whole number from {least}")
+
+
+def _is_dataset(name: str) -> bool:
+    return name in ("mnist", "synthetic") or (name.startswith(("idx:", "tfds:")) and not name.endswith(":"))
+
+
+OPTIMIZERS = {"sgd": optax.sgd, "adam": optax.adam}
+
+FIELDS: dict[str, Field] = {
+    "dataset": Field(str, _is_dataset, input_pipeline.ACCEPTED),
+    "train_examples": _whole(0),
+    "validation": Field(str, lambda v: v == "test" or (v.isdecimal() and int(v) > 0), "'test' or a positive number"),
+    "inputs": _whole(1),
+    "classes": _whole(1),
+    "hidden": Field(
+        tuple,
+        lambda sizes: len(sizes) > 0 and all(type(n) is int and n > 0 for n in sizes),
+        "one or more positive whole numbers, such as 64 or 64,64",
+    ),
+    "activation": _choice(nets.activations.ACTIVATIONS),
+    "output": _choice(nets.costs.OUTPUTS),
+    "kernel_init": _choice(nets.mlp.KERNEL_INITS),
+    "bias_init": _choice(nets.mlp.BIAS_INITS),
+    "init_scale": Field(float, lambda x: 0 <= x < math.inf, "a finite number from 0"),
+    "batch_norm": Field(bool, lambda _: True, "True or False"),
+    "dropout": Field(float, lambda x: 0 <= x < 1, "a rate in [0, 1)"),
+    "cost": _choice(nets.costs.COSTS),
+    "optimizer": _choice(OPTIMIZERS),
+    "learning_rate": Field(float, lambda x: 0 < x < math.inf, "a finite number above 0"),
+    "momentum": Field(float, lambda x: 0 <= x < 1, "a number in [0, 1)"),
+    "l2": Field(float, lambda x: 0 <= x < math.inf, "a finite number from 0"),
+    "batch_size": _whole(1),
+    "epochs": _whole(1),
+    "seed": Field(int, lambda n: 0 <= n < 2**32, "a whole number in [0, 2^32)"),
+    "checkpoint_every": _whole(1),
+    "checkpoints_kept": _whole(1),
+}
+
+
+def validate(config: ConfigDict) -> None:
+    """Raises ConfigError, in one line, for a field that is unknown, missing, of the wrong type or out of range."""
+    for name in config:
+        if name not in FIELDS:
+            raise ConfigError(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
+    for name, field in FIELDS.items():
+        if name not in config:
+            raise ConfigError(f"config field {name!r} is missing; accepted: {field.accepted}")
+        value = config[name]
+        # A whole number is a fine float, but True is no number.
+        fits = isinstance(value, field.type) or (field.type is float and isinstance(value, int))
+        if not fits or (isinstance(value, bool) and field.type is not bool):
+            raise ConfigError(f"config.{name}={value!r} is no {field.type.__name__}; accepted: {field.accepted}")
+        if not field.test(value):
+            near = difflib.get_close_matches(value, field.accepted.split(", "), n=1) if field.type is str else []
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ConfigError(f"config.{name}={value!r} is not accepted{hint}; accepted: {field.accepted}")
+    if config.optimizer == "adam" and config.momentum:
+        raise ConfigError(f"config.momentum={config.momentum} is for sgd; adam has its own; accepted with adam: 0.0")
+    try:
+        nets.costs.get(config.cost, config.output)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def check_fits(config: ConfigDict, dataset: input_pipeline.Dataset) -> None:
+    """Raises ConfigError where the data set does not fit the config's input size, classes or batch size."""
+    examples, inputs = dataset.images.shape
+    if inputs != config.inputs:
+        raise ConfigError(f"config.inputs={config.inputs}, but images of {config.dataset} have {inputs} pixels")
+    top = int(max(dataset.labels.max(), dataset.validation_labels.max()))
+    if top >= config.classes:
+        raise ConfigError(
+            f"config.classes={config.classes}, but labels of {config.dataset} go up to {top}; "
+            f"accepted: --config.classes={top + 1} or more"
+        )
+    if config.batch_size > examples:
+        raise ConfigError(
+            f"config.batch_size={config.batch_size} is more than the {examples} training examples; "
+            f"accepted: 1 to {examples}"
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The pure functions of a run.
+
+
+class Hyperparameters(NamedTuple):
+    """The numbers of a run, as float32 scalars: arguments of the compiled program, so a new value never recompiles.
+
+    `momentum` None keeps no velocity, which makes plain SGD a pass over the weights cheaper; an array, 0 included,
+    makes it a run-time number (give the same kind to `init` and to `step`). `l2` adds l2/2 sum w^2 over the kernels
+    to the cost that is descended, not to the cost that is reported: Nielsen's lambda is l2 times the number of
+    training examples.
+    """
+
+    learning_rate: jax.Array
+    momentum: jax.Array | None
+    l2: jax.Array
+    init_scale: jax.Array
+
+
+class TrainState(NamedTuple):
+    """All that changes in training, as arrays. `params` may be replaced by weights from elsewhere."""
+
+    step: jax.Array
+    params: dict
+    batch_stats: dict
+    opt_state: optax.OptState
+    dropout_key: jax.Array  # Raw key data: a checkpoint and numpy take it, a typed key they do not.
+
+
+class Train(NamedTuple):
+    """The pure functions of a run, each jitted; they compose with jit, vmap and shard_map.
+
+    `init(hyperparameters, key) -> state`
+    `step(state, hyperparameters, batch) -> (state, metrics)`, batch = (images_BxD, labels_B, weights_B): uint8 images
+        are scaled by 1/255, floats taken as they are; weight 0 marks padding; metrics are `loss`, `accuracy`, `examples`
+    `epoch(state, hyperparameters, dataset, key) -> (state, metrics)`: every example of (images, labels, ...) once, in
+        an order drawn from the key, as one lax.scan; metrics are the running means `loss` and `accuracy`
+    `evaluate(state, images_NxD, labels_N) -> metrics`: `loss` and `accuracy` over all N
+    """
+
+    init: Callable[..., TrainState]
+    step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+    epoch: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+    evaluate: Callable[..., dict[str, jax.Array]]
+
+
+def hyperparameters(config: ConfigDict) -> Hyperparameters:
+    """The config's numeric fields."""
+    return Hyperparameters(
+        learning_rate=jnp.float32(config.learning_rate),
+        momentum=jnp.float32(config.momentum) if config.momentum else None,
+        l2=jnp.float32(config.l2),
+        init_scale=jnp.float32(config.init_scale),
+    )
+
+
+def make_model(config: ConfigDict) -> nets.MLP:
+    """The config's network."""
+    return nets.MLP(
+        hidden=tuple(config.hidden),
+        classes=config.classes,
+        activation=config.activation,
+        output=config.output,
+        kernel_init=config.kernel_init,
+        bias_init=config.bias_init,
+        batch_norm=config.batch_norm,
+        dropout=float(config.dropout),
+    )
+
+
+def make_train(config: ConfigDict) -> Train:
+    """The pure functions of the config's run; ConfigError for an impossible config, before anything is compiled."""
+    validate(config)
+    model, inputs, batch_size, optimizer = make_model(config), config.inputs, config.batch_size, config.optimizer
+    cost = nets.costs.get(config.cost, config.output)
+
+    def init(hyperparameters: Hyperparameters, key: jax.Array) -> TrainState:
+        params_key, dropout_key = jax.random.split(key)
+        variables = model.init(params_key, jnp.zeros((1, inputs), jnp.float32))
+        params = scale_kernels(variables["params"], hyperparameters.init_scale)
+        opt_state = make_optimizer(optimizer, hyperparameters).init(params)
+        batch_stats = variables.get("batch_stats", {})
+        return TrainState(jnp.int32(0), params, batch_stats, opt_state, jax.random.key_data(dropout_key))
+
+    def step(state: TrainState, hyperparameters: Hyperparameters, batch):
+        images_BxD, labels_B, weights_B = batch
+
+        def mean_cost(params):
+            logits_BxC, batch_stats = apply_in_training(model, state._replace(params=params), images_BxD, weights_B)
+            metrics = batch_metrics(cost, logits_BxC, labels_B, weights_B)
+            return metrics["loss"], (metrics, batch_stats)
+
+        gradient, (metrics, batch_stats) = jax.grad(mean_cost, has_aux=True)(state.params)
+        update = make_optimizer(optimizer, hyperparameters).update
+        updates, opt_state = update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return TrainState(state.step + 1, params, batch_stats, opt_state, state.dropout_key), metrics
+
+    def epoch(state: TrainState, hyperparameters: Hyperparameters, dataset, key: jax.Array):
+        images_NxD, labels_N = dataset[0], dataset[1]
+        order_SxB, weights_SxB = batches(permutation(key, len(images_NxD)), batch_size)
+
+        def one_step(state, rows):
+            order_B, weights_B = rows
+            return step(state, hyperparameters, (images_NxD[order_B], labels_N[order_B], weights_B))
+
+        state, metrics = jax.lax.scan(one_step, state, (order_SxB, weights_SxB))
+        return state, weighted_means(metrics)
+
+    def evaluate(state: TrainState, images_NxD: jax.Array, labels_N: jax.Array):
+        order_SxB, weights_SxB = batches(jnp.arange(len(images_NxD)), min(EVALUATION_CHUNK, len(images_NxD)))
+
+        def one_chunk(_, rows):
+            order_B, weights_B = rows
+            logits_BxC, _ = model.apply(variables(state), scale(images_NxD[order_B]))
+            return None, batch_metrics(cost, logits_BxC, labels_N[order_B], weights_B)
+
+        return weighted_means(jax.lax.scan(one_chunk, None, (order_SxB, weights_SxB))[1])
+
+    return Train(jax.jit(init), jax.jit(step), jax.jit(epoch), jax.jit(evaluate))
+
+
+def variables(state: TrainState) -> dict:
+    """The state's Flax variables, as `model.apply` takes them."""
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def scale(images_BxD: jax.Array) -> jax.Array:
+    """uint8 pixels as floats in [0, 1]; floats as they are."""
+    return images_BxD.astype(jnp.float32) * (1 / 255) if images_BxD.dtype == jnp.uint8 else images_BxD
+
+
+def is_kernel(path) -> bool:
+    """Whether a parameter's path in the tree names a dense kernel: what init_scale and l2 apply to."""
+    return path[-1].key == "kernel"
+
+
+def scale_kernels(params: dict, factor: jax.Array) -> dict:
+    """The parameters with every kernel multiplied by the factor."""
+    return jax.tree.map_with_path(lambda path, leaf: leaf * factor if is_kernel(path) else leaf, params)
+
+
+def apply_in_training(model: nets.MLP, state: TrainState, images_BxD: jax.Array, weights_B: jax.Array):
+    """Logits of a training batch, with dropout and batch statistics of the examples that count; the new statistics."""
+    dropout_key = jax.random.fold_in(jax.random.wrap_key_data(state.dropout_key), state.step)
+    (logits_BxC, _), mutated = model.apply(
+        variables(state),
+        scale(images_BxD),
+        train=True,
+        mask_B=weights_B > 0,
+        rngs={"dropout": dropout_key},
+        mutable=["batch_stats"],
+    )
+    return logits_BxC, mutated.get("batch_stats", {})
+
+
+def make_optimizer(name: str, hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+    """Optax's transformation for numbers that may be traced: L2 on the kernels, then SGD or Adam (Keras's epsilon)."""
+    kernels = lambda params: jax.tree.map_with_path(lambda path, _: is_kernel(path), params)  # noqa: E731
+    if name == "adam":
+        descent = optax.adam(hyperparameters.learning_rate, eps=1e-7)
+    else:
+        descent = optax.sgd(hyperparameters.learning_rate, hyperparameters.momentum)
+    return optax.chain(optax.add_decayed_weights(hyperparameters.l2, mask=kernels), descent)
+
+
+def batch_metrics(cost: nets.costs.Cost, logits_BxC, labels_B, weights_B) -> dict[str, jax.Array]:
+    """Means over the batch of the cost and of correct answers, padding left out, and the number of examples."""
+    targets_BxC = jax.nn.one_hot(labels_B, logits_BxC.shape[-1], dtype=logits_BxC.dtype)
+    examples = jnp.sum(weights_B)
+    loss = jnp.sum(cost.per_example(logits_BxC, targets_BxC) * weights_B) / examples
+    accuracy = jnp.sum(nets.costs.correct(logits_BxC, labels_B) * weights_B) / examples
+    return {"loss": loss, "accuracy": accuracy, "examples": examples}
+
+
+def weighted_means(metrics_S: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """The means over S batches, each weighted by its number of examples."""
+    share_S = metrics_S["examples"] / jnp.sum(metrics_S["examples"])
+    return {name: jnp.sum(metrics_S[name] * share_S) for name in ("loss", "accuracy")}
+
+
+def batches(order_N: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:
+    """An order of examples cut into S batches: indices_SxB and weights_SxB, 0 for the padding of the last batch."""
+    count = len(order_N)
+    steps = -(-count // batch_size)
+    padding = (0, steps * batch_size - count)
+    weights_SxB = jnp.pad(jnp.ones(count, jnp.float32), padding).reshape(steps, batch_size)
+    return jnp.pad(order_N, padding).reshape(steps, batch_size), weights_SxB
+
+
+def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
+    """A random order of 0 ... count-1, for large counts ten times faster than jax.random.permutation.
+
+    That one sorts twice, which on two CPU cores takes a third of an epoch of the shallow net. Here the numbers lie on
+    a grid of about sqrt(count) rows and columns, and each of the rounds shifts every row by a random amount of its
+    own, then every column: a generalized Feistel network with random round functions (Black & Rogaway 2002). Numbers
+    that land on the few cells beyond the count walk on until they land inside it.
+    """
+    if count < 1024:  # The sort costs nothing there, and few rows and columns would mix less well.
+        return jax.random.permutation(key, count)
+    rows = math.isqrt(count - 1) + 1
+    columns = -(-count // rows)
+    row_key, column_key = jax.random.split(key)
+    row_shifts = jax.random.randint(row_key, (rounds, rows), 0, columns)
+    column_shifts = jax.random.randint(column_key, (rounds, columns), 0, rows)
+
+    def mix(n: jax.Array) -> jax.Array:
+        row, column = n // columns, n % columns
+        for i in range(rounds):
+            column = column + row_shifts[i][row]
+            column = jnp.where(column >= columns, column - columns, column)
+            row = row + column_shifts[i][column]
+            row = jnp.where(row >= rows, row - rows, row)
+        return row * columns + column
+
+    return jax.lax.while_loop(
+        lambda n: jnp.any(n >= count), lambda n: jnp.where(n >= count, mix(n), n), mix(jnp.arange(count))
+    )
+
+
+def compile_epoch(function: Callable, *arguments):
+    """`Train.epoch` compiled for these arguments, its state donated. On a CPU without XLA's YNN kernels, whose matrix
+    products are slower than Eigen's at these shapes; the option belongs to that backend and others refuse it."""
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.default_backend() == "cpu" else None
+    return jax.jit(function, donate_argnums=0, compiler_options=options).lower(*arguments).compile()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A run with everything that it leaves on disk and prints.
+
+
+class Diverged(Exception):
+    """A cost that is no longer a number, in one line."""
+
+
+def train_and_evaluate(
+    config: ConfigDict, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR
+) -> list[dict[str, Any]]:
+    """Trains into the run directory, or goes on with the interrupted run there; returns the rows of metrics.jsonl.
+
+    Raises, before anything is compiled or written, ConfigError, input_pipeline.DataError or run_directory.RunError; and
+    Diverged when the cost of an epoch is not finite, with the metrics so far kept.
+    """
+    validate(config)
+    run_directory.check(workdir, config)
+    if rows := run_directory.finished(workdir, config):
+        print(f"{workdir} holds this run, finished after {len(rows)} epochs; nothing was changed.")
+        print(conclusion(rows))
+        return rows
+    dataset = load_dataset(config, data_dir)
+    with run_directory.RunDirectory(workdir, config) as run:
+        print(summary(config))
+        state = fit(config, dataset, run)
+        confusion_CxC = confusion_matrix(config, state, dataset)
+        run.draw_figures(dataset, jax.device_get(state.params), confusion_CxC, uniform_guess_cost(config))
+        print(conclusion(run.rows))
+        print(f"Written to {workdir}: {', '.join(run.contents())}")
+        return run.rows
+
+
+def load_dataset(config: ConfigDict, data_dir: str) -> input_pipeline.Dataset:
+    """The config's data set, split as it says and checked to fit."""
+    dataset = input_pipeline.load(config.dataset, data_dir)
+    dataset = input_pipeline.split(dataset, config.train_examples, config.validation)
+    check_fits(config, dataset)
+    return dataset
+
+
+def run_keys(config: ConfigDict) -> tuple[jax.Array, jax.Array]:
+    """The keys of a run's initial draw and of its shuffling, the same in every run with that seed."""
+    init_key, shuffle_key = jax.random.split(jax.random.key(config.seed))
+    return init_key, shuffle_key
+
+
+def initial_state(config: ConfigDict) -> TrainState:
+    """The state of the config's run before its first step."""
+    return make_train(config).init(hyperparameters(config), run_keys(config)[0])
+
+
+def fit(config: ConfigDict, dataset: input_pipeline.Dataset, run: run_directory.RunDirectory) -> TrainState:
+    """The epochs that are missing in the run directory, each printed and recorded there; returns the final state."""
+    train, numbers, shuffle_key = make_train(config), hyperparameters(config), run_keys(config)[1]
+    state, done = run.restore(initial_state(config))
+    data = jax.device_put(dataset)
+    epoch = compile_epoch(train.epoch, state, numbers, data, shuffle_key)
+    evaluate = train.evaluate.lower(state, data.validation_images, data.validation_labels).compile()
+    steps = -(-len(dataset.images) // config.batch_size)
+    with tqdm(total=config.epochs, initial=done, unit="epoch", leave=False, disable=not sys.stdout.isatty()) as bar:
+        for number in range(done + 1, config.epochs + 1):
+            start = time.perf_counter()
+            state, metrics = epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
+            validation = evaluate(state, data.validation_images, data.validation_labels)
+            metrics |= {f"val_{name}": value for name, value in validation.items()}
+            row = {"epoch": number} | {name: float(value) for name, value in jax.device_get(metrics).items()}
+            row["seconds"] = round(time.perf_counter() - start, 4)
+            bar.write(epoch_line(row, config.epochs, steps))
+            sys.stdout.flush()
+            bar.update()
+            run.record(row)
+            if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
+                raise Diverged(diverged_line(row, config))
+            if number % config.checkpoint_every == 0 or number == config.epochs:
+                run.save(number, state)
+    return state
+
+
+def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
+    """`Epoch 7/200  469 steps  0.12s  loss: 0.0889  accuracy: 0.1682  val_loss: 0.0887  val_accuracy: 0.1933`."""
+    metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
+    return f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}"
+
+
+def diverged_line(row: dict[str, Any], config: ConfigDict) -> str:
+    """What a run that has lost its cost says last."""
+    return (
+        f"the cost is {row['loss']} (validation {row['val_loss']}) at epoch {row['epoch']}; metrics up to there are "
+        f"kept; try a smaller learning rate than {config.learning_rate:g}"
+    )
+
+
+def conclusion(rows: list[dict[str, Any]]) -> str:
+    """The best and the final validation accuracy of a run."""
+    best, last = max(rows, key=lambda row: row["val_accuracy"]), rows[-1]
+    return (
+        f"Best val_accuracy {best['val_accuracy']:.4f} at epoch {best['epoch']}; final val_accuracy "
+        f"{last['val_accuracy']:.4f}, val_loss {last['val_loss']:.4f} at epoch {last['epoch']}."
+    )
+
+
+def uniform_guess_cost(config: ConfigDict) -> float:
+    """The cost of giving every class the same share: the plateau that a run starts from."""
+    share_1xC = np.full((1, config.classes), 1 / config.classes, np.float32)
+    logits_1xC = {"softmax": np.zeros_like(share_1xC), "sigmoid": np.log(share_1xC / (1 - share_1xC))}
+    targets_1xC = np.eye(1, config.classes, dtype=np.float32)
+    cost = nets.costs.get(config.cost, config.output)
+    return float(cost.per_example(logits_1xC.get(config.output, share_1xC), targets_1xC)[0])
+
+
+def summary(config: ConfigDict) -> str:
+    """The layers of the config's network as a table: output shape and number of parameters."""
+    state = jax.eval_shape(make_train(config).init, hyperparameters(config), jax.random.key(0))
+    counts: dict[str, int] = {}
+    for tree in (state.params, state.batch_stats):
+        for layer, leaves in tree.items():
+            counts[layer] = counts.get(layer, 0) + sum(leaf.size for leaf in jax.tree.leaves(leaves))
+    lines = [f"{'Layer':<28}{'Output shape':<16}{'Parameters':>10}"]
+    for i, units in enumerate(config.hidden):
+        lines.append(f"{f'hidden_{i} ({config.activation})':<28}{f'(B, {units})':<16}{counts[f'hidden_{i}']:>10,}")
+        if config.batch_norm:
+            lines.append(f"{f'batch_norm_{i}':<28}{f'(B, {units})':<16}{counts[f'batch_norm_{i}']:>10,}")
+    if config.dropout:
+        lines.append(f"{f'dropout ({config.dropout:g})':<28}{f'(B, {config.hidden[-1]})':<16}{0:>10,}")
+    lines.append(f"{f'output ({config.output})':<28}{f'(B, {config.classes})':<16}{counts['output']:>10,}")
+    total, trainable = sum(counts.values()), sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    note = "" if total == trainable else f"  ({trainable:,} trainable)"
+    width = len(lines[0])
+    return "\n".join([lines[0], "-" * width, *lines[1:], "-" * width, f"{'total':<44}{total:>10,}{note}"])
+
+
+def confusion_matrix(config: ConfigDict, state: TrainState, dataset: input_pipeline.Dataset) -> np.ndarray:
+    """Validation examples by true label (row) and predicted label (column), [C, C]."""
+    model = make_model(config)
+    predict = jax.jit(lambda images_BxD: jnp.argmax(model.apply(variables(state), scale(images_BxD))[0], axis=-1))
+    images, labels = dataset.validation_images, dataset.validation_labels
+    chunks = range(0, len(images), EVALUATION_CHUNK)
+    predicted = np.concatenate([predict(images[start : start + EVALUATION_CHUNK]) for start in chunks])
+    confusion_CxC = np.zeros((config.classes, config.classes), int)
+    np.add.at(confusion_CxC, (labels, predicted), 1)
+    return confusion_CxC
+
+
+def evaluate_only(config: ConfigDict, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> None:
+    """Prints loss, accuracy and accuracy by class of the run's last checkpoint on the validation set."""
+    validate(config)
+    run_directory.check_exists(workdir)
+    run_directory.check(workdir, config)
+    dataset = load_dataset(config, data_dir)
+    state, epoch = run_directory.restore(workdir, initial_state(config))
+    if not epoch:
+        raise run_directory.RunError(f"{workdir} holds no checkpoint yet; accepted: a run with at least one")
+    metrics = make_train(config).evaluate(state, dataset.validation_images, dataset.validation_labels)
+    confusion_CxC = confusion_matrix(config, state, dataset)
+    print(f"Checkpoint of epoch {epoch} in {workdir} on {len(dataset.validation_labels):,} validation examples")
+    print(f"val_loss: {float(metrics['loss']):.4f}  val_accuracy: {float(metrics['accuracy']):.4f}")
+    print(f"{'class':>5}  {'examples':>8}  {'correct':>7}  {'accuracy':>8}")
+    for label, row in enumerate(confusion_CxC):
+        accuracy = f"{row[label] / row.sum():.4f}" if row.sum() else "none"
+        print(f"{label:>5}  {row.sum():>8,}  {row[label]:>7,}  {accuracy:>8}")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The command line.
+
+USER_ERRORS = (ConfigError, input_pipeline.DataError, run_directory.RunError, Diverged, OSError)
+
+
+def fail(message: object) -> NoReturn:
+    """Ends the program with one line and exit status 2."""
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def define_flags() -> None:
+    """The flags of the command."""
+    config_flags.DEFINE_config_file("config", None, "The run: a file of configs/, as FILE.py or FILE.py:VARIANT.")
+    flags.DEFINE_string("workdir", None, "The run's folder; an interrupted run there goes on. [runs/CONFIG-TIME]")
+    flags.DEFINE_string("data_dir", input_pipeline.DEFAULT_DATA_DIR, "Where TensorFlow Datasets keeps prepared data.")
+    flags.DEFINE_bool("evaluate_only", False, "Evaluate the last checkpoint in --workdir and train nothing.")
+
+
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses the command line; whatever is wrong with it, or with the config file that it names, ends in one line."""
+    for argument in arguments:
+        name = argument.partition("=")[0].removeprefix("--config.")
+        if argument.startswith("--config.") and name not in FIELDS:
+            fail(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
+    try:
+        rest = flags.FLAGS(arguments)
+        if flags.FLAGS.config is None and not flags.FLAGS.evaluate_only:
+            fail(f"--config is missing; accepted: {', '.join(sorted(str(p) for p in Path('configs').glob('[!_]*.py')))}")
+    except (flags.Error, SyntaxError) as error:
+        fail(error)
+    except Exception as error:  # A config file may raise anything.
+        given = next((a for a in arguments if a.startswith("--config=")), "--config").partition("=")[2]
+        fail(f"the config {given} cannot be loaded: {type(error).__name__}: {error}")
+    if len(rest) > 1:
+        fail(f"unexpected argument {rest[1]!r}; accepted: flags, such as --config=configs/shallow.py")
+    return rest
+
+
+def default_workdir(arguments: list[str]) -> str:
+    """`runs/<config>-<time>`, with the variant of a config in its name."""
+    given = next(a for a in reversed(arguments) if a.startswith("--config=") or not a.startswith("-"))
+    file, _, variant = given.removeprefix("--config=").partition(":")
+    name = "-".join(filter(None, (Path(file).stem, variant)))
+    return str(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+def main(_: list[str]) -> None:
+    logging.set_verbosity(logging.ERROR)
+    workdir, config, data_dir = flags.FLAGS.workdir, flags.FLAGS.config, flags.FLAGS.data_dir
+    try:
+        if flags.FLAGS.evaluate_only:
+            if workdir is None:
+                fail("--evaluate_only needs --workdir; accepted: the folder of a run")
+            run_directory.check_exists(workdir)
+            evaluate_only(config or ConfigDict(run_directory.read_config(workdir)), workdir, data_dir)
+        else:
+            train_and_evaluate(config, workdir or default_workdir(sys.argv), data_dir)
+    except USER_ERRORS as error:
+        fail(error)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; the same command with --workdir={workdir} goes on from its last checkpoint")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main, flags_parser=parse_flags)
