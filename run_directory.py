@@ -290,12 +290,12 @@ def git_revision() -> str | None:
 # Figures. The object interface of matplotlib is used throughout, so that no display and no global state is involved.
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1):
-    """A figure of that many inches and its axes as an array [rows, columns]."""
+def new_figure(width: float, height: float, columns: int = 1):
+    """A figure of that many inches and its row of axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
 def save_figure(figure, path: Path) -> None:
@@ -309,65 +309,76 @@ def save_figure(figure, path: Path) -> None:
 
 def draw_learning_curves(rows: list[dict[str, Any]], baseline: float | None):
     """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is."""
-    figure, axes = new_figure(10, 4, 1, 2)
+    figure, axes = new_figure(10, 4, 2)
     epochs = [row["epoch"] for row in rows]
     style = {"marker": "o", "markersize": 3} if len(rows) <= 30 else {}
-    for axis, name in zip(axes[0], ("loss", "accuracy"), strict=True):
+    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
         axis.plot(epochs, [row[name] for row in rows], label="training (running mean)", **style)
         axis.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation", **style)
         axis.set_xlabel("epoch")
         axis.grid(alpha=0.3)
     if baseline is not None:
-        axes[0, 0].axhline(baseline, color="gray", linestyle="--", label=f"uniform guess, {baseline:.4g}")
+        axes[0].axhline(baseline, color="gray", linestyle="--", label=f"uniform guess, {baseline:.4g}")
     best = max(rows, key=lambda row: row["val_accuracy"])
-    axes[0, 0].set(ylabel="cost", title=f"Cost: validation ends at {rows[-1]['val_loss']:.4f}")
+    axes[0].set(ylabel="cost", title=f"Cost: validation ends at {rows[-1]['val_loss']:.4f}")
     title = f"Accuracy: validation ends at {rows[-1]['val_accuracy']:.4f}, best {best['val_accuracy']:.4f}"
-    axes[0, 1].set(ylabel="accuracy (fraction correct)", title=title)
-    axes[0, 0].legend()
-    axes[0, 1].legend()
+    axes[1].set(ylabel="accuracy (fraction correct)", title=title)
+    axes[0].legend()
+    axes[1].legend()
     return figure
 
 
 def draw_digits(images_NxD: np.ndarray, labels_N: np.ndarray, rows: int = 4, columns: int = 10):
     """The first training images with their labels."""
-    figure, axes = new_figure(columns * 0.8, rows * 1.0, rows, columns)
-    figure.suptitle("First training images and their labels")
-    for i, axis in enumerate(axes.flat):
-        axis.set_axis_off()
-        if i < len(images_NxD):
-            axis.imshow(as_pictures(images_NxD[i]), cmap="gray_r", vmin=0, vmax=255)
-            axis.set_title(str(labels_N[i]), fontsize=10)
+    figure, (axis,) = new_figure(columns * 0.8, rows * 0.8 + 0.4)
+    pictures = as_pictures(images_NxD[: rows * columns])
+    axis.imshow(montage(pictures, columns), cmap="gray_r", vmin=0, vmax=255)
+    height, width = pictures.shape[1] + 1, pictures.shape[2] + 1
+    for i, label in enumerate(labels_N[: rows * columns]):
+        corner = (i % columns * width, i // columns * height)
+        axis.text(*corner, str(label), color="tab:blue", fontsize=9, ha="left", va="top")
+    axis.set_title("First training images, each with its label")
+    axis.set_axis_off()
     return figure
 
 
 def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64):
     """The weights into each unit of the first hidden layer as a picture, one scale for all."""
-    shown = min(most, kernel_DxH.shape[1])
+    units = kernel_DxH.shape[1]
+    shown = min(most, units)
     columns = min(shown, 16)
-    rows = -(-shown // columns)
-    figure, axes = new_figure(columns * 0.7 + 1.2, rows * 0.7 + 0.6, rows, columns)
-    figure.suptitle(f"Weights into {shown} of {kernel_DxH.shape[1]} units of the first hidden layer")
+    figure, (axis,) = new_figure(columns * 0.6 + 2.0, -(-shown // columns) * 0.6 + 0.6)
     limit = float(np.abs(kernel_DxH).max()) or 1.0
-    picture = None
-    for i, axis in enumerate(axes.flat):
-        axis.set_axis_off()
-        if i < shown:
-            picture = axis.imshow(as_pictures(kernel_DxH[:, i]), cmap="RdBu_r", vmin=-limit, vmax=limit)
-    figure.colorbar(picture, ax=axes, label="weight", shrink=0.8)
+    pictures = montage(as_pictures(kernel_DxH.T[:shown]), columns)
+    picture = axis.imshow(pictures, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    which = f"all {units}" if shown == units else f"the first {shown} of {units}"
+    axis.set_title(f"Weights into {which} units of the first hidden layer")
+    axis.set_axis_off()
+    figure.colorbar(picture, ax=axis, label="weight", shrink=0.8)
     return figure
 
 
-def as_pictures(pixels_D: np.ndarray) -> np.ndarray:
-    """Pixels as a square picture, or as one row where they are no square number."""
-    side = math.isqrt(len(pixels_D))
-    return np.reshape(pixels_D, (side, side) if side * side == len(pixels_D) else (1, -1))
+def as_pictures(pixels_NxD: np.ndarray) -> np.ndarray:
+    """Rows of pixels as square pictures, or as one line each where they are no square number."""
+    side = math.isqrt(pixels_NxD.shape[1])
+    height = side if side * side == pixels_NxD.shape[1] else 1
+    return pixels_NxD.reshape(len(pixels_NxD), height, -1)
+
+
+def montage(pictures_NxHxW: np.ndarray, columns: int) -> np.ndarray:
+    """Pictures side by side in rows of that many, NaN between them: drawing one image is far faster than many."""
+    count, height, width = pictures_NxHxW.shape
+    rows = -(-count // columns)
+    tiles = np.full((rows * columns, height + 1, width + 1), np.nan)
+    tiles[:count, :height, :width] = pictures_NxHxW
+    tiles = tiles.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
+    return tiles.reshape(rows * (height + 1), columns * (width + 1))
 
 
 def draw_confusion(confusion_CxC: np.ndarray):
     """Validation examples by true and predicted label; the colours show each true label's mistakes."""
     classes = len(confusion_CxC)
-    figure, axes = new_figure(max(6.0, 0.45 * classes + 1.5), max(5.0, 0.42 * classes + 1.0))
-    axis = axes[0, 0]
+    figure, (axis,) = new_figure(max(6.0, 0.45 * classes + 1.5), max(5.0, 0.42 * classes + 1.0))
     shares_CxC = confusion_CxC / np.maximum(confusion_CxC.sum(axis=1, keepdims=True), 1)
     picture = axis.imshow(shares_CxC, cmap="Blues", vmin=0, vmax=1)
     for true, row in enumerate(confusion_CxC):

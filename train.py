@@ -26,6 +26,7 @@ import run_directory
 from nets.tables import near_match
 
 EVALUATION_CHUNK = 2_000
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The config: which fields there are, and what each accepts.
@@ -333,29 +334,41 @@ def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
         return jax.random.permutation(key, count)
     rows = math.isqrt(count - 1) + 1
     columns = -(-count // rows)
-    row_key, column_key = jax.random.split(key)
-    row_shifts = jax.random.randint(row_key, (rounds, rows), 0, columns)
-    column_shifts = jax.random.randint(column_key, (rounds, columns), 0, rows)
+    # One draw, since each costs a third of a second to compile; the remainders are even to columns / 2^32.
+    bits = jax.random.bits(key, (rounds, rows + columns))
+    row_shifts = (bits[:, :rows] % columns).astype(jnp.int32)
+    column_shifts = (bits[:, rows:] % rows).astype(jnp.int32)
 
     def mix(n: jax.Array) -> jax.Array:
-        row, column = n // columns, n % columns
-        for i in range(rounds):
+        def one_round(i, cell):
+            row, column = cell
             column = column + row_shifts[i][row]
             column = jnp.where(column >= columns, column - columns, column)
             row = row + column_shifts[i][column]
-            row = jnp.where(row >= rows, row - rows, row)
+            return jnp.where(row >= rows, row - rows, row), column
+
+        row, column = jax.lax.fori_loop(0, rounds, one_round, (n // columns, n % columns))
         return row * columns + column
 
-    return jax.lax.while_loop(
-        lambda n: jnp.any(n >= count), lambda n: jnp.where(n >= count, mix(n), n), mix(jnp.arange(count))
-    )
+    def walk(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        n, moves = carry
+        n = jnp.where(moves, mix(n), n)
+        return n, n >= count
+
+    everywhere = jnp.ones(count, bool)
+    return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), walk, (jnp.arange(count), everywhere))[0]
 
 
-def compile_epoch(function: Callable, *arguments):
-    """`Train.epoch` compiled for these arguments, its state donated. On a CPU without XLA's YNN kernels, whose matrix
-    products are slower than Eigen's at these shapes; the option belongs to that backend and others refuse it."""
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.default_backend() == "cpu" else None
-    return jax.jit(function, donate_argnums=0, compiler_options=options).lower(*arguments).compile()
+# XLA's options for its CPU backend, which other backends refuse. An epoch is faster without the YNN kernels, whose
+# matrix products are slower than Eigen's at these shapes; the initial draw runs once, so that it is not optimized.
+FAST_TO_RUN = {"xla_cpu_experimental_ynn_fusion_type": ""}
+FAST_TO_COMPILE = {"xla_backend_optimization_level": 0}
+
+
+def compiled(function: Callable, *arguments, cpu_options: dict[str, Any], donate: tuple[int, ...] = ()) -> Callable:
+    """The function compiled for arguments of these shapes, with options for the CPU backend."""
+    options = cpu_options if jax.default_backend() == "cpu" else None
+    return jax.jit(function, donate_argnums=donate, compiler_options=options).lower(*arguments).compile()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -407,7 +420,8 @@ def run_keys(config: ConfigDict) -> tuple[jax.Array, jax.Array]:
 
 def initial_state(config: ConfigDict) -> TrainState:
     """The state of the config's run before its first step."""
-    return make_train(config).init(hyperparameters(config), run_keys(config)[0])
+    arguments = hyperparameters(config), run_keys(config)[0]
+    return compiled(make_train(config).init, *arguments, cpu_options=FAST_TO_COMPILE)(*arguments)
 
 
 def fit(config: ConfigDict, dataset: input_pipeline.Dataset, run: run_directory.RunDirectory) -> TrainState:
@@ -415,7 +429,7 @@ def fit(config: ConfigDict, dataset: input_pipeline.Dataset, run: run_directory.
     train, numbers, shuffle_key = make_train(config), hyperparameters(config), run_keys(config)[1]
     state, done = run.restore(initial_state(config))
     data = jax.device_put(dataset)
-    epoch = compile_epoch(train.epoch, state, numbers, data, shuffle_key)
+    epoch = compiled(train.epoch, state, numbers, data, shuffle_key, cpu_options=FAST_TO_RUN, donate=(0,))
     evaluate = train.evaluate.lower(state, data.validation_images, data.validation_labels).compile()
     steps = -(-len(dataset.images) // config.batch_size)
     with tqdm(total=config.epochs, initial=done, unit="epoch", leave=False, disable=not sys.stdout.isatty()) as bar:
@@ -424,7 +438,7 @@ def fit(config: ConfigDict, dataset: input_pipeline.Dataset, run: run_directory.
             state, metrics = epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
             validation = evaluate(state, data.validation_images, data.validation_labels)
             metrics |= {f"val_{name}": value for name, value in validation.items()}
-            row = {"epoch": number} | {name: float(value) for name, value in jax.device_get(metrics).items()}
+            row = {"epoch": number} | {name: float(metrics[name]) for name in METRICS}
             row["seconds"] = round(time.perf_counter() - start, 4)
             bar.write(epoch_line(row, config.epochs, steps))
             sys.stdout.flush()
@@ -439,7 +453,7 @@ def fit(config: ConfigDict, dataset: input_pipeline.Dataset, run: run_directory.
 
 def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
     """`Epoch 7/200  469 steps  0.12s  loss: 0.0889  accuracy: 0.1682  val_loss: 0.0887  val_accuracy: 0.1933`."""
-    metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
+    metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in METRICS)
     return f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}"
 
 
