@@ -176,9 +176,9 @@ def _load_tfds(name: str, data_dir: Path) -> Dataset:
     if not data_dir.is_dir():
         raise DataError(f"tfds:{name}: no folder {data_dir} (--data_dir)")
     try:
-        import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.read_only_builder import builder_from_files
 
-        builder = tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir)
+        builder = builder_from_files(name, data_dir=data_dir)
     except (AttributeError, ValueError, OSError, ImportError) as error:
         raise DataError(
             f"tfds:{name} is not prepared under {data_dir} (--data_dir), and nothing is downloaded unasked; "
@@ -187,7 +187,7 @@ def _load_tfds(name: str, data_dir: Path) -> Dataset:
     splits = builder.info.splits
     if missing := {"train", "test"} - set(splits):
         raise DataError(f"tfds:{name} has no split {', '.join(sorted(missing))}; it has {', '.join(splits)}")
-    if missing := {"image", "label"} - set(builder.info.features):
+    if missing := {"image", "label"} - set(builder.info.features or ()):  # pyright: ignore
         raise DataError(f"tfds:{name} has no feature {', '.join(sorted(missing))}, so it is no image classification")
     try:
         train_images, train_labels = _read_tfds_split(builder, "train")
@@ -234,7 +234,7 @@ def prepare_tfds_mnist(data_dir: Path) -> Path:
 
         name = "mnist"
 
-        def _split_generators(self, dl_manager):
+        def _split_generators(self, dl_manager):  # pyright: ignore
             del dl_manager
             return {
                 "train": self._generate_examples(mnist.images, mnist.labels),

@@ -20,12 +20,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
 from flax import serialization
-from ml_collections import ConfigDict
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "ml_collections", "tensorflow-datasets")
 FIGURES = ("learning_curves.png", "sample_digits.png", "first_layer_weights.png", "confusion_matrix.png")
@@ -45,7 +44,7 @@ def check_exists(workdir: str | Path) -> None:
         raise RunError(f"{workdir} holds no run (no config.json); accepted: the folder of a run")
 
 
-def check(workdir: str | Path, config: ConfigDict) -> None:
+def check(workdir: str | Path, config: Any) -> None:
     """RunError where the directory holds a run of another config, or something that is no run."""
     workdir = Path(workdir)
     if not (workdir / "config.json").exists():
@@ -61,7 +60,7 @@ def check(workdir: str | Path, config: ConfigDict) -> None:
         raise RunError(f"{workdir} was made with another config ({fields}); accepted: the same config or a new folder")
 
 
-def finished(workdir: str | Path, config: ConfigDict) -> list[dict[str, Any]]:
+def finished(workdir: str | Path, config: Any) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl of a run that has nothing left to do, else an empty list."""
     workdir = Path(workdir)
     rows = read_rows(workdir)
@@ -93,7 +92,7 @@ def read_rows(workdir: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def as_json(config: ConfigDict) -> dict[str, Any]:
+def as_json(config: Any) -> dict[str, Any]:
     """The config's fields as JSON gives them back."""
     return json.loads(json.dumps(config.to_dict()))
 
@@ -144,7 +143,7 @@ def digest(tree: Any) -> str:
 class RunDirectory:
     """The folder of a run that is going on; a context manager that closes its files."""
 
-    def __init__(self, workdir: str | Path, config: ConfigDict):
+    def __init__(self, workdir: str | Path, config: Any):
         import orbax.checkpoint as ocp
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -162,7 +161,7 @@ class RunDirectory:
         self._metrics = None
         self.rows: list[dict[str, Any]] = []
 
-    def __enter__(self) -> "RunDirectory":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:
@@ -180,14 +179,14 @@ class RunDirectory:
             self._checkpoints.delete(later)
         self.rows = rows[:epoch]
         write_atomically(self.workdir / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in self.rows))
-        self._metrics = open(self.workdir / "metrics.jsonl", "a")
+        self._metrics = (self.workdir / "metrics.jsonl").open("a")
         self._begin_events(epoch)
         return state, epoch
 
     def record(self, row: dict[str, Any]) -> None:
         """Appends an epoch to metrics.jsonl and to the TensorBoard events."""
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
 
         row = {name: value if math.isfinite(value) else None for name, value in row.items()}
         self.rows.append(row)
@@ -203,7 +202,7 @@ class RunDirectory:
 
     def _begin_events(self, epoch: int) -> None:
         """Tells TensorBoard to forget what an interrupted run logged after this epoch."""
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore
 
         start = SessionLog(status=SessionLog.START)
         self._events.add_event(Event(wall_time=time.time(), step=epoch + 1, session_log=start))
@@ -244,7 +243,7 @@ def _lock(workdir: Path):
     process, however it ends."""
     import fcntl
 
-    file = open(workdir / ".lock", "w")
+    file = (workdir / ".lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -266,7 +265,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def provenance(config: ConfigDict) -> dict[str, Any]:
+def provenance(config: Any) -> dict[str, Any]:
     """The resolved config with what it was run by and on."""
     device = jax.devices()[0]
     return {
@@ -386,7 +385,11 @@ def draw_confusion(confusion_CxC: np.ndarray):
             colour = "white" if shares_CxC[true, predicted] > 0.5 else "black"
             axis.text(predicted, true, str(count) if count else "", ha="center", va="center", color=colour, fontsize=8)
     wrong = int(confusion_CxC.sum() - np.trace(confusion_CxC))
-    axis.set(xlabel="predicted label", ylabel="true label", title=f"{wrong:,} of {confusion_CxC.sum():,} are wrong")
+    axis.set(
+        xlabel="predicted label",
+        ylabel="true label",
+        title=f"{wrong:,} of {confusion_CxC.sum():,} validation examples are wrong",
+    )
     axis.set_xticks(range(classes))
     axis.set_yticks(range(classes))
     figure.colorbar(picture, ax=axis, label="share of the true label's examples")

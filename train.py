@@ -4,13 +4,12 @@ B batch, D inputs, C classes, N examples. `make_train(config)` returns pure func
 lanes of a sweep and a test alike; importing this file defines no flag and starts nothing.
 """
 
-import difflib
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +25,7 @@ import run_directory
 from nets.tables import near_match
 
 EVALUATION_CHUNK = 2_000
+Config: TypeAlias = Any  # A ConfigDict, whose fields a type checker cannot know.
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ FIELDS: dict[str, Field] = {
 }
 
 
-def validate(config: ConfigDict) -> None:
+def validate(config: Config) -> None:
     """Raises ConfigError, in one line, for a field that is unknown, missing, of the wrong type or out of range."""
     for name in config:
         if name not in FIELDS:
@@ -103,9 +103,8 @@ def validate(config: ConfigDict) -> None:
         if not fits or (isinstance(value, bool) and field.type is not bool):
             raise ConfigError(f"config.{name}={value!r} is no {field.type.__name__}; accepted: {field.accepted}")
         if not field.test(value):
-            near = difflib.get_close_matches(value, field.accepted.split(", "), n=1) if field.type is str else []
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ConfigError(f"config.{name}={value!r} is not accepted{hint}; accepted: {field.accepted}")
+            near = near_match(value, field.accepted.split(", ")) if isinstance(value, str) else ""
+            raise ConfigError(f"config.{name}={value!r} is not accepted{near}; accepted: {field.accepted}")
     if config.optimizer == "adam" and config.momentum:
         raise ConfigError(f"config.momentum={config.momentum} is for sgd; adam has its own; accepted with adam: 0.0")
     try:
@@ -114,7 +113,7 @@ def validate(config: ConfigDict) -> None:
         raise ConfigError(str(error)) from error
 
 
-def check_fits(config: ConfigDict, dataset: input_pipeline.Dataset) -> None:
+def check_fits(config: Config, dataset: input_pipeline.Dataset) -> None:
     """Raises ConfigError where the data set does not fit the config's input size, classes or batch size."""
     examples, inputs = dataset.images.shape
     if inputs != config.inputs:
@@ -155,8 +154,8 @@ class TrainState(NamedTuple):
     """All that changes in training, as arrays. `params` may be replaced by weights from elsewhere."""
 
     step: jax.Array
-    params: dict
-    batch_stats: dict
+    params: Any
+    batch_stats: Any
     opt_state: optax.OptState
     dropout_key: jax.Array  # Raw key data: a checkpoint and numpy take it, a typed key they do not.
 
@@ -166,7 +165,7 @@ class Train(NamedTuple):
 
     `init(hyperparameters, key) -> state`
     `step(state, hyperparameters, batch) -> (state, metrics)`, batch = (images_BxD, labels_B, weights_B): uint8 images
-        are scaled by 1/255, floats taken as they are; weight 0 marks padding; metrics are `loss`, `accuracy`, `examples`
+        are scaled by 1/255, floats taken as they are, weight 0 marks padding; metrics `loss`, `accuracy`, `examples`
     `epoch(state, hyperparameters, dataset, key) -> (state, metrics)`: every example of (images, labels, ...) once, in
         an order drawn from the key, as one lax.scan; metrics are the running means `loss` and `accuracy`
     `evaluate(state, images_NxD, labels_N) -> metrics`: `loss` and `accuracy` over all N
@@ -178,7 +177,7 @@ class Train(NamedTuple):
     evaluate: Callable[..., dict[str, jax.Array]]
 
 
-def hyperparameters(config: ConfigDict) -> Hyperparameters:
+def hyperparameters(config: Config) -> Hyperparameters:
     """The config's numeric fields."""
     return Hyperparameters(
         learning_rate=jnp.float32(config.learning_rate),
@@ -188,7 +187,7 @@ def hyperparameters(config: ConfigDict) -> Hyperparameters:
     )
 
 
-def make_model(config: ConfigDict) -> nets.MLP:
+def make_model(config: Config) -> nets.MLP:
     """The config's network."""
     return nets.MLP(
         hidden=tuple(config.hidden),
@@ -202,7 +201,7 @@ def make_model(config: ConfigDict) -> nets.MLP:
     )
 
 
-def make_train(config: ConfigDict) -> Train:
+def make_train(config: Config) -> Train:
     """The pure functions of the config's run; ConfigError for an impossible config, before anything is compiled."""
     validate(config)
     model, inputs, batch_size, optimizer = make_model(config), config.inputs, config.batch_size, config.optimizer
@@ -210,10 +209,10 @@ def make_train(config: ConfigDict) -> Train:
 
     def init(hyperparameters: Hyperparameters, key: jax.Array) -> TrainState:
         params_key, dropout_key = jax.random.split(key)
-        variables = model.init(params_key, jnp.zeros((1, inputs), jnp.float32))
-        params = scale_kernels(variables["params"], hyperparameters.init_scale)
+        drawn = model.init(params_key, jnp.zeros((1, inputs), jnp.float32))
+        params = scale_kernels(drawn["params"], hyperparameters.init_scale)
         opt_state = make_optimizer(optimizer, hyperparameters).init(params)
-        batch_stats = variables.get("batch_stats", {})
+        batch_stats = drawn.get("batch_stats", {})
         return TrainState(jnp.int32(0), params, batch_stats, opt_state, jax.random.key_data(dropout_key))
 
     def step(state: TrainState, hyperparameters: Hyperparameters, batch):
@@ -269,7 +268,7 @@ def is_kernel(path) -> bool:
     return path[-1].key == "kernel"
 
 
-def scale_kernels(params: dict, factor: jax.Array) -> dict:
+def scale_kernels(params: Any, factor: jax.Array) -> Any:
     """The parameters with every kernel multiplied by the factor."""
     return jax.tree.map_with_path(lambda path, leaf: leaf * factor if is_kernel(path) else leaf, params)
 
@@ -375,17 +374,17 @@ def compiled(function: Callable, *arguments, cpu_options: dict[str, Any], donate
 # A run with everything that it leaves on disk and prints.
 
 
-class Diverged(Exception):
+class DivergedError(Exception):
     """A cost that is no longer a number, in one line."""
 
 
 def train_and_evaluate(
-    config: ConfigDict, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR
+    config: Config, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR
 ) -> list[dict[str, Any]]:
     """Trains into the run directory, or goes on with the interrupted run there; returns the rows of metrics.jsonl.
 
     Raises, before anything is compiled or written, ConfigError, input_pipeline.DataError or run_directory.RunError; and
-    Diverged when the cost of an epoch is not finite, with the metrics so far kept.
+    DivergedError when the cost of an epoch is not finite, with the metrics so far kept.
     """
     validate(config)
     run_directory.check(workdir, config)
@@ -404,7 +403,7 @@ def train_and_evaluate(
         return run.rows
 
 
-def load_dataset(config: ConfigDict, data_dir: str) -> input_pipeline.Dataset:
+def load_dataset(config: Config, data_dir: str) -> input_pipeline.Dataset:
     """The config's data set, split as it says and checked to fit."""
     dataset = input_pipeline.load(config.dataset, data_dir)
     dataset = input_pipeline.split(dataset, config.train_examples, config.validation)
@@ -412,25 +411,25 @@ def load_dataset(config: ConfigDict, data_dir: str) -> input_pipeline.Dataset:
     return dataset
 
 
-def run_keys(config: ConfigDict) -> tuple[jax.Array, jax.Array]:
+def run_keys(config: Config) -> tuple[jax.Array, jax.Array]:
     """The keys of a run's initial draw and of its shuffling, the same in every run with that seed."""
     init_key, shuffle_key = jax.random.split(jax.random.key(config.seed))
     return init_key, shuffle_key
 
 
-def initial_state(config: ConfigDict) -> TrainState:
+def initial_state(config: Config) -> TrainState:
     """The state of the config's run before its first step."""
     arguments = hyperparameters(config), run_keys(config)[0]
     return compiled(make_train(config).init, *arguments, cpu_options=FAST_TO_COMPILE)(*arguments)
 
 
-def fit(config: ConfigDict, dataset: input_pipeline.Dataset, run: run_directory.RunDirectory) -> TrainState:
+def fit(config: Config, dataset: input_pipeline.Dataset, run: run_directory.RunDirectory) -> TrainState:
     """The epochs that are missing in the run directory, each printed and recorded there; returns the final state."""
     train, numbers, shuffle_key = make_train(config), hyperparameters(config), run_keys(config)[1]
     state, done = run.restore(initial_state(config))
     data = jax.device_put(dataset)
     epoch = compiled(train.epoch, state, numbers, data, shuffle_key, cpu_options=FAST_TO_RUN, donate=(0,))
-    evaluate = train.evaluate.lower(state, data.validation_images, data.validation_labels).compile()
+    evaluate = compiled(train.evaluate, state, data.validation_images, data.validation_labels, cpu_options=FAST_TO_RUN)
     steps = -(-len(dataset.images) // config.batch_size)
     with tqdm(total=config.epochs, initial=done, unit="epoch", leave=False, disable=not sys.stdout.isatty()) as bar:
         for number in range(done + 1, config.epochs + 1):
@@ -445,10 +444,38 @@ def fit(config: ConfigDict, dataset: input_pipeline.Dataset, run: run_directory.
             bar.update()
             run.record(row)
             if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
-                raise Diverged(diverged_line(row, config))
+                raise DivergedError(diverged_line(row, config))
             if number % config.checkpoint_every == 0 or number == config.epochs:
                 run.save(number, state)
     return state
+
+
+def train_seeds(config: Config, dataset: input_pipeline.Dataset, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+    """The config's run for several seeds at once, as vmapped lanes: METRICS, each as an array [epochs, seeds].
+
+    Nothing is written; a lane's numbers are those of its run alone to float32 rounding. Shows a progress bar.
+    """
+    train, numbers = make_train(config), hyperparameters(config)
+    init_keys, shuffle_keys = jax.vmap(lambda seed: jax.random.split(jax.random.key(seed)), out_axes=1)(
+        jnp.array(seeds)
+    )
+    data = jax.device_put(dataset)
+
+    def epoch(state, key):
+        state, metrics = train.epoch(state, numbers, data, key)
+        validation = train.evaluate(state, data.validation_images, data.validation_labels)
+        return state, metrics | {f"val_{name}": value for name, value in validation.items()}
+
+    states = jax.jit(jax.vmap(train.init, in_axes=(None, 0)))(numbers, init_keys)
+    fold = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(0, None)))
+    step = compiled(jax.vmap(epoch), states, shuffle_keys, cpu_options=FAST_TO_RUN, donate=(0,))
+    rows = []
+    for number in tqdm(
+        range(1, config.epochs + 1), desc=f"{len(seeds)} seeds", unit="epoch", leave=False, disable=None
+    ):
+        states, metrics = step(states, fold(shuffle_keys, number))
+        rows.append(jax.device_get(metrics))
+    return {name: np.stack([row[name] for row in rows]) for name in METRICS}
 
 
 def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
@@ -457,7 +484,7 @@ def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
     return f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}"
 
 
-def diverged_line(row: dict[str, Any], config: ConfigDict) -> str:
+def diverged_line(row: dict[str, Any], config: Config) -> str:
     """What a run that has lost its cost says last."""
     return (
         f"the cost is {row['loss']} (validation {row['val_loss']}) at epoch {row['epoch']}; metrics up to there are "
@@ -474,16 +501,16 @@ def conclusion(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def uniform_guess_cost(config: ConfigDict) -> float:
+def uniform_guess_cost(config: Config) -> float:
     """The cost of giving every class the same share: the plateau that a run starts from."""
-    share_1xC = np.full((1, config.classes), 1 / config.classes, np.float32)
-    logits_1xC = {"softmax": np.zeros_like(share_1xC), "sigmoid": np.log(share_1xC / (1 - share_1xC))}
-    targets_1xC = np.eye(1, config.classes, dtype=np.float32)
+    share_1xC = jnp.full((1, config.classes), 1 / config.classes)
+    logits_1xC = {"softmax": jnp.zeros_like(share_1xC), "sigmoid": jnp.log(share_1xC / (1 - share_1xC))}
+    targets_1xC = jnp.eye(1, config.classes)
     cost = nets.costs.get(config.cost, config.output)
     return float(cost.per_example(logits_1xC.get(config.output, share_1xC), targets_1xC)[0])
 
 
-def summary(config: ConfigDict) -> str:
+def summary(config: Config) -> str:
     """The layers of the config's network as a table: output shape and number of parameters."""
     state = jax.eval_shape(make_train(config).init, hyperparameters(config), jax.random.key(0))
     counts: dict[str, int] = {}
@@ -504,7 +531,7 @@ def summary(config: ConfigDict) -> str:
     return "\n".join([lines[0], "-" * width, *lines[1:], "-" * width, f"{'total':<44}{total:>10,}{note}"])
 
 
-def confusion_matrix(config: ConfigDict, state: TrainState, dataset: input_pipeline.Dataset) -> np.ndarray:
+def confusion_matrix(config: Config, state: TrainState, dataset: input_pipeline.Dataset) -> np.ndarray:
     """Validation examples by true label (row) and predicted label (column), [C, C]."""
     model = make_model(config)
     predict = jax.jit(lambda images_BxD: jnp.argmax(model.apply(variables(state), scale(images_BxD))[0], axis=-1))
@@ -516,7 +543,7 @@ def confusion_matrix(config: ConfigDict, state: TrainState, dataset: input_pipel
     return confusion_CxC
 
 
-def evaluate_only(config: ConfigDict, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> None:
+def evaluate_only(config: Config, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> None:
     """Prints loss, accuracy and accuracy by class of the run's last checkpoint on the validation set."""
     validate(config)
     run_directory.check_exists(workdir)
@@ -538,7 +565,7 @@ def evaluate_only(config: ConfigDict, workdir: str | Path, data_dir: str = input
 # ---------------------------------------------------------------------------------------------------------------------
 # The command line.
 
-USER_ERRORS = (ConfigError, input_pipeline.DataError, run_directory.RunError, Diverged, OSError)
+USER_ERRORS = (ConfigError, input_pipeline.DataError, run_directory.RunError, DivergedError, OSError)
 
 
 def fail(message: object) -> NoReturn:
@@ -564,7 +591,9 @@ def parse_flags(arguments: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(arguments)
         if flags.FLAGS.config is None and not flags.FLAGS.evaluate_only:
-            fail(f"--config is missing; accepted: {', '.join(sorted(str(p) for p in Path('configs').glob('[!_]*.py')))}")
+            fail(
+                f"--config is missing; accepted: {', '.join(sorted(str(p) for p in Path('configs').glob('[!_]*.py')))}"
+            )
     except (flags.Error, SyntaxError) as error:
         fail(error)
     except Exception as error:  # A config file may raise anything.

@@ -26,7 +26,9 @@ def get_config(variant: str = "") -> ConfigDict:
     config.hidden = (64,)  # units of each hidden layer
     config.activation = "sigmoid"  # sigmoid, tanh, relu, softplus, softsign, leaky_relu, gelu, identity, step
     config.output = "softmax"  # softmax, sigmoid, identity
-    config.kernel_init = "glorot_uniform"  # glorot_*, he_*, lecun_* (uniform, normal), nielsen_large, nielsen_small, ...
+    config.kernel_init = (
+        "glorot_uniform"  # glorot_*, he_*, lecun_* (uniform, normal), nielsen_large, nielsen_small, ...
+    )
     config.bias_init = "zeros"  # zeros, normal: N(0, 1)
     config.init_scale = 1.0  # factor on every initial kernel
     config.batch_norm = False  # batch normalization after each hidden activation

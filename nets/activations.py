@@ -37,7 +37,7 @@ def step(z: jax.Array) -> jax.Array:
 
 
 def gelu(z: jax.Array) -> jax.Array:
-    """z Phi(z) with the exact normal distribution function, as Keras and PyTorch compute it (Hendrycks & Gimpel 2016)."""
+    """z Phi(z) with the exact normal distribution, as in Keras and PyTorch (Hendrycks & Gimpel 2016)."""
     return jax.nn.gelu(z, approximate=False)
 
 

@@ -27,7 +27,7 @@ KERNEL_INITS: dict[str, Initializer] = {
     # Glorot & Bengio (2010), variance 2 / (n_in + n_out); the uniform one is Keras's default.
     "glorot_uniform": initializers.glorot_uniform(),
     "glorot_normal": initializers.glorot_normal(),
-    # He et al. (2015), variance 2 / n_in. The normal ones of glorot, he and lecun are truncated at 2 sigma, as in Keras.
+    # He et al. (2015), variance 2 / n_in. Normal ones are truncated at 2 sigma, as in Keras.
     "he": initializers.he_normal(),
     "he_normal": initializers.he_normal(),
     "he_uniform": initializers.he_uniform(),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from nets.activations import step as threshold_step
 
@@ -18,18 +19,18 @@ class Perceptron(NamedTuple):
     bias: jax.Array
 
 
-def from_threshold(weights_D, threshold: float) -> Perceptron:
+def from_threshold(weights_D: ArrayLike, threshold: float) -> Perceptron:
     """The unit that fires when weights . x exceeds the threshold."""
     return Perceptron(jnp.asarray(weights_D, jnp.float32), jnp.asarray(-threshold, jnp.float32))
 
 
-def forward(unit: Perceptron, x_BxD: jax.Array) -> jax.Array:
+def forward(unit: Perceptron, x_BxD: ArrayLike) -> jax.Array:
     """1 where weights . x + bias > 0, else 0: [B, D] -> [B], or [D] -> a scalar; TypeError where D does not fit."""
     x_BxD = jnp.asarray(x_BxD, unit.weights_D.dtype)
     return threshold_step(jnp.matmul(x_BxD, unit.weights_D, precision=jax.lax.Precision.HIGHEST) + unit.bias)
 
 
-def learn(unit: Perceptron, learning_rate, example: tuple[jax.Array, jax.Array]) -> tuple[Perceptron, dict]:
+def learn(unit: Perceptron, learning_rate: ArrayLike, example: tuple[ArrayLike, ArrayLike]) -> tuple[Perceptron, dict]:
     """Rosenblatt's learning rule on one example (x_D, label): w += rate (label - output) x, b += rate (label - output).
 
     Returns the unit and `{"mistakes": 0. or 1.}`. On linearly separable points, started at zero, the number of mistakes
@@ -42,7 +43,9 @@ def learn(unit: Perceptron, learning_rate, example: tuple[jax.Array, jax.Array])
     return updated, {"mistakes": jnp.abs(error)}
 
 
-def learn_epoch(unit: Perceptron, learning_rate, x_BxD: jax.Array, labels_B: jax.Array) -> tuple[Perceptron, dict]:
+def learn_epoch(
+    unit: Perceptron, learning_rate: ArrayLike, x_BxD: ArrayLike, labels_B: ArrayLike
+) -> tuple[Perceptron, dict]:
     """The learning rule on every example in turn; `mistakes` is their number in this pass, 0 once all are right."""
     unit, metrics = jax.lax.scan(lambda unit, example: learn(unit, learning_rate, example), unit, (x_BxD, labels_B))
     return unit, {"mistakes": jnp.sum(metrics["mistakes"])}

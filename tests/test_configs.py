@@ -1,0 +1,39 @@
+"""Every config takes one epoch on synthetic data."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import input_pipeline
+import train
+
+NAMES = sorted(path.stem for path in Path("configs").glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_config_trains(name):
+    """It is valid, states its question, command and measured result, and its cost goes down on synthetic data."""
+    module = importlib.import_module(f"configs.{name}")
+    for word in ("Question:", "Command:", f"configs/{name}.py", "Measured"):
+        assert word in inspect.getdoc(module), f"the docstring of configs/{name}.py has no {word!r}"
+    config = module.get_config()
+    train.validate(config)
+    config.batch_size = min(config.batch_size, 64)
+    functions, numbers = train.make_train(config), train.hyperparameters(config)
+    data, key = input_pipeline.load("synthetic"), jax.random.key(0)
+    state = functions.init(numbers, key)
+    costs = []
+    for _ in range(3):
+        state, metrics = functions.epoch(state, numbers, data, key)
+        costs.append(float(metrics["loss"]))
+    assert np.isfinite(costs).all()
+    assert costs[-1] < costs[0]
+
+
+def test_there_are_configs():
+    """The glob above finds them."""
+    assert {"shallow", "intermediate", "deep", "nielsen"} <= set(NAMES)
