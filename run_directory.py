@@ -11,11 +11,14 @@ dropped and computed again, to the same bits. Every file is written beside its p
 to by whole lines of which a torn last one is dropped.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
+import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -97,15 +100,20 @@ def as_json(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(config.to_dict()))
 
 
+def checkpoint_epochs(workdir: str | Path) -> list[int]:
+    """The epochs that have a checkpoint, sound or not, the last one first."""
+    folder = Path(workdir) / "checkpoints"
+    numbers = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
+    return sorted(numbers, reverse=True)
+
+
 def restore(workdir: str | Path, state: Any, newest: int | None = None) -> tuple[Any, int]:
     """The last sound checkpoint up to epoch `newest`, as a state like the given one, and its epoch; (state, 0) where
     there is none. A damaged checkpoint is passed over, and said."""
-    folder = Path(workdir) / "checkpoints"
-    numbers = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
-    numbers = sorted((n for n in numbers if newest is None or n <= newest), reverse=True)
+    numbers = [number for number in checkpoint_epochs(workdir) if newest is None or number <= newest]
     for i, epoch in enumerate(numbers):
         try:
-            return _read_checkpoint(folder / str(epoch), state), epoch
+            return _read_checkpoint(Path(workdir) / "checkpoints" / str(epoch), state), epoch
         except Exception as error:  # Orbax and tensorstore raise many kinds for a damaged file.
             use = f"using the one of epoch {numbers[i + 1]}" if i + 1 < len(numbers) else "starting from the beginning"
             reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
@@ -144,42 +152,51 @@ class RunDirectory:
     """The folder of a run that is going on; a context manager that closes its files."""
 
     def __init__(self, workdir: str | Path, config: Any):
-        import orbax.checkpoint as ocp
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         check(workdir, config)
         self.workdir = Path(workdir)
         self.workdir.mkdir(parents=True, exist_ok=True)
+        need_room(self.workdir, 0)
         self._lock = _lock(self.workdir)
         if not (self.workdir / "config.json").exists():
             write_atomically(self.workdir / "config.json", json.dumps(provenance(config), indent=2) + "\n")
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=config.checkpoints_kept, enable_async_checkpointing=False, cleanup_tmp_directories=True
-        )
-        self._checkpoints = ocp.CheckpointManager((self.workdir / "checkpoints").absolute(), options=options)
         self._events = EventFileWriter(str(self.workdir))
         self._metrics = None
+        self._checkpoints = None
+        self._checkpoints_kept = config.checkpoints_kept
         self.rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:
-        if self._metrics:
-            self._metrics.close()
-        self._events.close()
-        self._checkpoints.close()
+        for file in (self._metrics, self._checkpoints, self._events):
+            if file:
+                file.close()
         self._lock.close()
 
     def restore(self, state: Any) -> tuple[Any, int]:
-        """The state to go on from and its epoch; later rows of metrics.jsonl and later checkpoints are dropped."""
+        """The state to go on from and its epoch. Later rows of metrics.jsonl are dropped; later checkpoints, which are
+        damaged or ahead of the metrics, are set aside as `unused-EPOCH`, since they will be written again."""
+        import orbax.checkpoint as ocp
+
         rows = read_rows(self.workdir)
         state, epoch = restore(self.workdir, state, newest=len(rows))
-        for later in [number for number in self._checkpoints.all_steps() if number > epoch]:
-            self._checkpoints.delete(later)
+        folder = self.workdir / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        for later in (number for number in checkpoint_epochs(self.workdir) if number > epoch):
+            aside = folder / f"unused-{later}"
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(folder / str(later), aside)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=self._checkpoints_kept, enable_async_checkpointing=False, cleanup_tmp_directories=True
+        )
+        self._checkpoints = ocp.CheckpointManager(folder.absolute(), options=options)
         self.rows = rows[:epoch]
         write_atomically(self.workdir / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in self.rows))
-        self._metrics = (self.workdir / "metrics.jsonl").open("a")
+        # Unbuffered, so that a line is in the file when write() returns, and nothing is left to be written on closing.
+        self._metrics = (self.workdir / "metrics.jsonl").open("ab", buffering=0)
         self._begin_events(epoch)
         return state, epoch
 
@@ -190,9 +207,13 @@ class RunDirectory:
 
         row = {name: value if math.isfinite(value) else None for name, value in row.items()}
         self.rows.append(row)
-        assert self._metrics, "restore() opens the metrics"
-        self._metrics.write(json.dumps(row) + "\n")
-        self._metrics.flush()
+        assert self._metrics, "restore() comes first"
+        line = (json.dumps(row) + "\n").encode()
+        try:
+            if self._metrics.write(line) < len(line):
+                raise OSError("no space left on the device")
+        except OSError as error:
+            raise RunError(f"{self._metrics.name} cannot be written: {error}") from error
         scalars = [
             Summary.Value(tag=name, simple_value=math.nan if value is None else value)
             for name, value in row.items()
@@ -211,20 +232,25 @@ class RunDirectory:
         """Writes the checkpoint of an epoch and drops the oldest ones."""
         import orbax.checkpoint as ocp
 
+        assert self._checkpoints, "restore() comes first"
         tree = jax.device_get(serialization.to_state_dict(state))
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(tree), digest=ocp.args.JsonSave({"sha256": digest(tree)})
         )
+        need_room(self.workdir, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
         try:
-            self._checkpoints.save(epoch, args=items)
+            # Orbax's threads print what they raise, which is said below in one line.
+            with contextlib.redirect_stderr(io.StringIO()):
+                self._checkpoints.save(epoch, args=items)
         except Exception as error:  # Orbax and tensorstore raise many kinds for a full or read-only disk.
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise RunError(f"the checkpoint of epoch {epoch} cannot be written in {self.workdir}: {reason}") from error
         self._events.flush()
 
     def contents(self) -> list[str]:
-        """The names of what the directory holds."""
-        names = (f"{entry.name}/" if entry.is_dir() else entry.name for entry in self.workdir.iterdir())
+        """The names of what the directory holds, TensorBoard's event files as one."""
+        names = {f"{entry.name}/" if entry.is_dir() else entry.name for entry in self.workdir.iterdir()}
+        names = {"events.out.tfevents.*" if name.startswith("events.") else name for name in names}
         return sorted(name for name in names if not name.startswith("."))
 
     def draw_figures(self, dataset, params: dict, confusion_CxC: np.ndarray, baseline: float | None) -> None:
@@ -250,6 +276,13 @@ def _lock(workdir: Path):
         file.close()
         raise RunError(f"{workdir} is in use by another process; accepted: another folder, or wait for it") from error
     return file
+
+
+def need_room(workdir: Path, size: int) -> None:
+    """RunError where less than that many bytes and a reserve of one MB are free."""
+    needed, free = size + 2**20, shutil.disk_usage(workdir).free
+    if free < needed:
+        raise RunError(f"no room in {workdir}: {free:,} bytes are free; accepted: at least {needed:,}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -299,8 +332,6 @@ def new_figure(width: float, height: float, columns: int = 1):
 
 def save_figure(figure, path: Path) -> None:
     """Writes a PNG, whole or not at all."""
-    import io
-
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_atomically(path, buffer.getvalue())

@@ -613,7 +613,7 @@ def default_workdir(arguments: list[str]) -> str:
 
 
 def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)
+    logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises.
     workdir, config, data_dir = flags.FLAGS.workdir, flags.FLAGS.config, flags.FLAGS.data_dir
     try:
         if flags.FLAGS.evaluate_only:
