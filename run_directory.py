@@ -179,8 +179,6 @@ class RunDirectory:
     def restore(self, state: Any) -> tuple[Any, int]:
         """The state to go on from and its epoch. Later rows of metrics.jsonl are dropped; later checkpoints, which are
         damaged or ahead of the metrics, are set aside as `unused-EPOCH`, since they will be written again."""
-        import orbax.checkpoint as ocp
-
         rows = read_rows(self.workdir)
         state, epoch = restore(self.workdir, state, newest=len(rows))
         folder = self.workdir / "checkpoints"
@@ -189,10 +187,6 @@ class RunDirectory:
             aside = folder / f"unused-{later}"
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(folder / str(later), aside)
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=self._checkpoints_kept, enable_async_checkpointing=False, cleanup_tmp_directories=True
-        )
-        self._checkpoints = ocp.CheckpointManager(folder.absolute(), options=options)
         self.rows = rows[:epoch]
         write_atomically(self.workdir / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in self.rows))
         # Unbuffered, so that a line is in the file when write() returns, and nothing is left to be written on closing.
@@ -232,7 +226,12 @@ class RunDirectory:
         """Writes the checkpoint of an epoch and drops the oldest ones."""
         import orbax.checkpoint as ocp
 
-        assert self._checkpoints, "restore() comes first"
+        # Made here, since importing Orbax would keep the first epoch waiting.
+        if self._checkpoints is None:
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=self._checkpoints_kept, enable_async_checkpointing=False, cleanup_tmp_directories=True
+            )
+            self._checkpoints = ocp.CheckpointManager((self.workdir / "checkpoints").absolute(), options=options)
         tree = jax.device_get(serialization.to_state_dict(state))
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(tree), digest=ocp.args.JsonSave({"sha256": digest(tree)})

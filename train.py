@@ -411,21 +411,21 @@ def load_dataset(config: Config, data_dir: str) -> input_pipeline.Dataset:
     return dataset
 
 
-def run_keys(config: Config) -> tuple[jax.Array, jax.Array]:
+def run_keys(seed: int | jax.Array) -> tuple[jax.Array, jax.Array]:
     """The keys of a run's initial draw and of its shuffling, the same in every run with that seed."""
-    init_key, shuffle_key = jax.random.split(jax.random.key(config.seed))
-    return init_key, shuffle_key
+    key = jax.random.key(seed)
+    return jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
 
 
 def initial_state(config: Config) -> TrainState:
     """The state of the config's run before its first step."""
-    arguments = hyperparameters(config), run_keys(config)[0]
+    arguments = hyperparameters(config), run_keys(config.seed)[0]
     return compiled(make_train(config).init, *arguments, cpu_options=FAST_TO_COMPILE)(*arguments)
 
 
 def fit(config: Config, dataset: input_pipeline.Dataset, run: run_directory.RunDirectory) -> TrainState:
     """The epochs that are missing in the run directory, each printed and recorded there; returns the final state."""
-    train, numbers, shuffle_key = make_train(config), hyperparameters(config), run_keys(config)[1]
+    train, numbers, shuffle_key = make_train(config), hyperparameters(config), run_keys(config.seed)[1]
     state, done = run.restore(initial_state(config))
     data = jax.device_put(dataset)
     epoch = compiled(train.epoch, state, numbers, data, shuffle_key, cpu_options=FAST_TO_RUN, donate=(0,))
@@ -456,24 +456,21 @@ def train_seeds(config: Config, dataset: input_pipeline.Dataset, seeds: Sequence
     Nothing is written; a lane's numbers are those of its run alone to float32 rounding. Shows a progress bar.
     """
     train, numbers = make_train(config), hyperparameters(config)
-    init_keys, shuffle_keys = jax.vmap(lambda seed: jax.random.split(jax.random.key(seed)), out_axes=1)(
-        jnp.array(seeds)
-    )
+    init_keys, shuffle_keys = jax.vmap(run_keys)(jnp.array(seeds))
     data = jax.device_put(dataset)
 
-    def epoch(state, key):
+    def epoch(state, data, key):
         state, metrics = train.epoch(state, numbers, data, key)
         validation = train.evaluate(state, data.validation_images, data.validation_labels)
         return state, metrics | {f"val_{name}": value for name, value in validation.items()}
 
     states = jax.jit(jax.vmap(train.init, in_axes=(None, 0)))(numbers, init_keys)
     fold = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(0, None)))
-    step = compiled(jax.vmap(epoch), states, shuffle_keys, cpu_options=FAST_TO_RUN, donate=(0,))
-    rows = []
-    for number in tqdm(
-        range(1, config.epochs + 1), desc=f"{len(seeds)} seeds", unit="epoch", leave=False, disable=None
-    ):
-        states, metrics = step(states, fold(shuffle_keys, number))
+    lanes = jax.vmap(epoch, in_axes=(0, None, 0))
+    lanes = compiled(lanes, states, data, shuffle_keys, cpu_options=FAST_TO_RUN, donate=(0,))
+    rows, epochs = [], range(1, config.epochs + 1)
+    for number in tqdm(epochs, desc=f"{len(seeds)} seeds", unit="epoch", leave=False, disable=None):
+        states, metrics = lanes(states, data, fold(shuffle_keys, number))
         rows.append(jax.device_get(metrics))
     return {name: np.stack([row[name] for row in rows]) for name in METRICS}
 

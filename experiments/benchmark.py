@@ -114,7 +114,7 @@ def scikit_learn(mnist: input_pipeline.Dataset) -> Callable[[], None]:
     options: dict[str, Any] = {"batch_size": BATCH, "learning_rate_init": RATE, "momentum": 0.0, "random_state": 0}
     net = MLPClassifier((64,), activation="logistic", solver="sgd", **options)
     classes = np.arange(10)
-    return lambda: net.partial_fit(images, mnist.labels, classes) and None
+    return lambda: net.partial_fit(images, mnist.labels, classes=classes) and None
 
 
 def keras_fit(mnist: input_pipeline.Dataset) -> Callable[[], None]:

@@ -288,12 +288,25 @@ def test_evaluate_counts_every_example(synthetic_config):
     assert float(metrics["accuracy"]) == pytest.approx(np.mean(np.asarray(logits).argmax(1) == data.labels), abs=1e-6)
 
 
+def test_a_lane_is_the_run_alone(synthetic_config, tmp_path):
+    """Several seeds at once give each seed's own metrics.jsonl, to float32 rounding."""
+    synthetic_config.learning_rate = 1.0
+    data = train.load_dataset(synthetic_config, "")
+    lanes = train.train_seeds(synthetic_config, data, [3, 4])
+    for lane, seed in enumerate((3, 4)):
+        synthetic_config.seed = seed
+        rows = train.train_and_evaluate(synthetic_config, tmp_path / str(seed))
+        for name in train.METRICS:
+            np.testing.assert_allclose(lanes[name][:, lane], [row[name] for row in rows], atol=1e-4)
+    assert not np.allclose(lanes["loss"][:, 0], lanes["loss"][:, 1], atol=1e-4)
+
+
 def test_lecture_log_within_its_seeds_reach():
     """One real epoch of the shallow net starts on the plateau above the uniform guess's .09, as the lecture's does."""
     config = shallow.get_config("quick")
     functions, numbers = train.make_train(config), train.hyperparameters(config)
     mnist = input_pipeline.load("mnist")
-    init_key, shuffle_key = train.run_keys(config)
+    init_key, shuffle_key = train.run_keys(config.seed)
     state, metrics = functions.epoch(functions.init(numbers, init_key), numbers, mnist, shuffle_key)
     assert int(state.step) == 469
     assert 0.0895 < float(metrics["loss"]) < 0.095
