@@ -10,13 +10,15 @@ by 1/255 on the device. Run as a command, it prepares the embedded MNIST for Ten
 import gzip
 import importlib.util
 import io
+import math
 import os
+import re
 import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -100,6 +102,8 @@ def _checked(dataset: Dataset, name: str) -> Dataset:
             raise DataError(f"{name}: no {which} images")
         if images.dtype != np.uint8:
             raise DataError(f"{name}: images are {images.dtype}, not uint8")
+        if labels.min() < 0:
+            raise DataError(f"{name}: a {which} label is {labels.min()}; accepted: whole numbers from 0")
         parts += [np.ascontiguousarray(images).reshape(len(images), -1), labels.astype(np.int32)]
     if parts[0].shape[1] != parts[2].shape[1]:
         raise DataError(f"{name}: training images have {parts[0].shape[1]} pixels, validation {parts[2].shape[1]}")
@@ -108,9 +112,9 @@ def _checked(dataset: Dataset, name: str) -> Dataset:
 
 def _load_embedded_mnist() -> Dataset:
     try:
-        with np.load(EMBEDDED_MNIST, allow_pickle=False) as file:
-            return Dataset(file["x_train"], file["y_train"], file["x_test"], file["y_test"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        with EMBEDDED_MNIST.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return Dataset(arrays["x_train"], arrays["y_train"], arrays["x_test"], arrays["y_test"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{EMBEDDED_MNIST} cannot be read as the embedded MNIST: {_one_line(error)}") from error
 
 
@@ -128,7 +132,7 @@ def _load_idx(place: Path) -> Dataset:
 
 def _find_idx(folder: Path, prefix: str, part: str, kind: str) -> Path:
     """The one file of that part ('train', 'test') and kind ('images', 'labels'); test files may be called t10k."""
-    words = ("train",) if part == "train" else ("t10k", "test")
+    words = {"train"} if part == "train" else {"t10k", "test"}
     suffix = "idx3-ubyte" if kind == "images" else "idx1-ubyte"
     found = sorted(
         path
@@ -136,15 +140,17 @@ def _find_idx(folder: Path, prefix: str, part: str, kind: str) -> Path:
         if path.name.startswith(prefix)
         and path.name.removesuffix(".gz").endswith(suffix)
         and kind in path.name
-        and any(word in path.name for word in words)
+        and not words.isdisjoint(re.split("[-._]", path.name[len(prefix) :]))
     )
     plain_names = {path.name.removesuffix(".gz") for path in found}
     if not found:
-        raise DataError(f"idx:{folder}: no file {prefix}*{words[0]}*{kind}*{suffix} or the same with .gz")
+        raise DataError(
+            f"idx:{folder}: no file {prefix}*{' or '.join(sorted(words))}*{kind}*{suffix}, with or without .gz"
+        )
     if len(plain_names) > 1:
         raise DataError(
             f"idx:{folder}: {len(plain_names)} candidates for the {part} {kind}; name one by the beginning of its file "
-            f"names, as in idx:{folder / found[0].name.split('-' + words[0])[0]}"
+            f"names, as in idx:{folder / re.split('-(?:train|test|t10k)', found[0].name)[0]}"
         )
     return found[0]
 
@@ -164,8 +170,10 @@ def read_idx(path: Path, kind: str) -> np.ndarray:
     if len(raw) < header:
         raise DataError(f"{path}: {len(raw)} bytes, shorter than its header of {header}")
     shape = tuple(int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions))
-    if len(raw) - header != int(np.prod(shape)):
-        raise DataError(f"{path}: {len(raw) - header} bytes of data where its header {shape} asks for {np.prod(shape)}")
+    if len(raw) - header != math.prod(shape):
+        raise DataError(
+            f"{path}: {len(raw) - header} bytes of data where its header {shape} asks for {math.prod(shape)}"
+        )
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
@@ -179,7 +187,9 @@ def _load_tfds(name: str, data_dir: Path) -> Dataset:
         from tensorflow_datasets.core.read_only_builder import builder_from_files
 
         builder = builder_from_files(name, data_dir=data_dir)
-    except (AttributeError, ValueError, OSError, ImportError) as error:
+    except Exception as error:  # TFDS raises many kinds for what is damaged.
+        if type(error).__name__ != "DatasetNotFoundError":
+            raise DataError(f"tfds:{name} under {data_dir} (--data_dir) cannot be read: {_one_line(error)}") from error
         raise DataError(
             f"tfds:{name} is not prepared under {data_dir} (--data_dir), and nothing is downloaded unasked; "
             f"`python input_pipeline.py --data_dir={data_dir}` prepares mnist"
@@ -257,17 +267,40 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def main(argv: Sequence[str]) -> None:
+def fail(message: object) -> NoReturn:
+    """Ends a program with one line and exit status 2."""
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses a command line of flags alone, ending with one line where it is wrong."""
     from absl import flags
 
-    if len(argv) > 1:
-        sys.exit(f"error: unexpected argument {argv[1]!r}; accepted: --data_dir=FOLDER")
+    try:
+        rest = flags.FLAGS(arguments)
+    except flags.Error as error:
+        if "Traceback" not in str(error):
+            fail(error)
+        # ml_collections puts the traceback of a config file into its message: raise what that file raised.
+        cause: BaseException = error
+        while "Traceback" in str(cause) and cause.__context__:
+            cause = cause.__context__
+        raise cause from None
+    if len(rest) > 1:
+        fail(f"unexpected argument {rest[1]!r}; accepted: flags alone, as --help lists them")
+    return rest
+
+
+def main(_: list[str]) -> None:
+    from absl import flags, logging
+
+    logging.set_verbosity(logging.ERROR)
     data_dir = Path(flags.FLAGS.data_dir).expanduser()
     try:
         folder = prepare_tfds_mnist(data_dir)
     except (DataError, OSError) as error:
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        sys.exit(2)
+        fail(error)
     print(f"MNIST is prepared in {folder}; train on it by --config.dataset=tfds:mnist --data_dir={os.fspath(data_dir)}")
 
 
@@ -275,4 +308,4 @@ if __name__ == "__main__":
     from absl import app, flags
 
     flags.DEFINE_string("data_dir", DEFAULT_DATA_DIR, "Folder under which TensorFlow Datasets keeps prepared data.")
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -30,6 +30,7 @@ import numpy as np
 from flax import serialization
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "ml_collections", "tensorflow-datasets")
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 FIGURES = ("learning_curves.png", "sample_digits.png", "first_layer_weights.png", "confusion_matrix.png")
 
 
@@ -56,7 +57,7 @@ def check(workdir: str | Path, config: Any) -> None:
         if workdir.is_dir() and any(not entry.name.startswith(".") for entry in workdir.iterdir()):
             raise RunError(f"{workdir} is neither empty nor a run (no config.json); accepted: a new or empty folder")
         return
-    recorded, wanted = read_config(workdir), as_json(config)
+    recorded, wanted = read_config(workdir), config.to_dict()
     differing = [name for name in sorted(recorded | wanted) if recorded.get(name) != wanted.get(name)]
     if differing:
         fields = ", ".join(f"{name} {recorded.get(name)!r} there, {wanted.get(name)!r} here" for name in differing)
@@ -72,11 +73,12 @@ def finished(workdir: str | Path, config: Any) -> list[dict[str, Any]]:
 
 
 def read_config(workdir: str | Path) -> dict[str, Any]:
-    """The config fields in config.json; RunError where the file is damaged."""
+    """The config fields in config.json, lists as the tuples that they were; RunError where the file is damaged."""
     path = Path(workdir) / "config.json"
     try:
-        return json.loads(path.read_text())["config"]
-    except (ValueError, KeyError, TypeError) as error:
+        config = json.loads(path.read_bytes())["config"].items()
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in config}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged ({error!r}); accepted: a config.json written by train.py") from error
 
 
@@ -84,20 +86,15 @@ def read_rows(workdir: str | Path) -> list[dict[str, Any]]:
     """The epochs 1, 2, ... recorded in metrics.jsonl, up to the first line that is torn or out of order."""
     path = Path(workdir) / "metrics.jsonl"
     rows: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             row = json.loads(line)
         except ValueError:
             break
-        if not isinstance(row, dict) or row.get("epoch") != len(rows) + 1:
+        if not isinstance(row, dict) or row.get("epoch") != len(rows) + 1 or not row.keys() >= {*METRICS, "seconds"}:
             break
         rows.append(row)
     return rows
-
-
-def as_json(config: Any) -> dict[str, Any]:
-    """The config's fields as JSON gives them back."""
-    return json.loads(json.dumps(config.to_dict()))
 
 
 def checkpoint_epochs(workdir: str | Path) -> list[int]:
@@ -110,14 +107,20 @@ def checkpoint_epochs(workdir: str | Path) -> list[int]:
 def restore(workdir: str | Path, state: Any, newest: int | None = None) -> tuple[Any, int]:
     """The last sound checkpoint up to epoch `newest`, as a state like the given one, and its epoch; (state, 0) where
     there is none. A damaged checkpoint is passed over, and said."""
-    numbers = [number for number in checkpoint_epochs(workdir) if newest is None or number <= newest]
-    for i, epoch in enumerate(numbers):
+    epochs = [epoch for epoch in checkpoint_epochs(workdir) if newest is None or epoch <= newest]
+    for i, epoch in enumerate(epochs):
         try:
             return _read_checkpoint(Path(workdir) / "checkpoints" / str(epoch), state), epoch
+        except (ImportError, MemoryError):
+            raise
         except Exception as error:  # Orbax and tensorstore raise many kinds for a damaged file.
-            use = f"using the one of epoch {numbers[i + 1]}" if i + 1 < len(numbers) else "starting from the beginning"
+            before = (
+                f"the one before it, of epoch {epochs[i + 1]}, is used"
+                if epochs[i + 1 :]
+                else "there is none before it"
+            )
             reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-            print(f"warning: the checkpoint of epoch {epoch} is damaged ({reason}); {use}", file=sys.stderr)
+            print(f"warning: the checkpoint of epoch {epoch} is damaged ({reason}); {before}", file=sys.stderr)
     return state, 0
 
 
@@ -159,7 +162,9 @@ class RunDirectory:
         self.workdir.mkdir(parents=True, exist_ok=True)
         need_room(self.workdir, 0)
         self._lock = _lock(self.workdir)
-        if not (self.workdir / "config.json").exists():
+        if (self.workdir / "config.json").exists():
+            self._warn_of_other_versions()
+        else:
             write_atomically(self.workdir / "config.json", json.dumps(provenance(config), indent=2) + "\n")
         self._events = EventFileWriter(str(self.workdir))
         self._metrics = None
@@ -175,6 +180,15 @@ class RunDirectory:
             if file:
                 file.close()
         self._lock.close()
+
+    def _warn_of_other_versions(self) -> None:
+        """Says where the run was begun under other packages, since the bits may then differ."""
+        begun = json.loads((self.workdir / "config.json").read_bytes()).get("versions", {})
+        differing = [
+            f"{name} {begun[name]}, now {now}" for name, now in versions().items() if begun.get(name, now) != now
+        ]
+        if differing:
+            print(f"warning: {self.workdir} was begun with {'; '.join(differing)}", file=sys.stderr)
 
     def restore(self, state: Any) -> tuple[Any, int]:
         """The state to go on from and its epoch. Later rows of metrics.jsonl are dropped; later checkpoints, which are
@@ -252,8 +266,8 @@ class RunDirectory:
         names = {"events.out.tfevents.*" if name.startswith("events.") else name for name in names}
         return sorted(name for name in names if not name.startswith("."))
 
-    def draw_figures(self, dataset, params: dict, confusion_CxC: np.ndarray, baseline: float | None) -> None:
-        """Draws FIGURES of the finished run; `baseline` is the cost of a uniform guess, where there is one."""
+    def draw_figures(self, dataset, params: dict, confusion_CxC: np.ndarray, baseline: float) -> None:
+        """Draws FIGURES of the finished run; `baseline` is the cost of a uniform guess."""
         learning_curves, sample_digits, first_layer_weights, confusion_matrix = FIGURES
         folder = self.workdir / "figures"
         folder.mkdir(exist_ok=True)
@@ -301,11 +315,16 @@ def provenance(config: Any) -> dict[str, Any]:
     """The resolved config with what it was run by and on."""
     device = jax.devices()[0]
     return {
-        "config": as_json(config),
-        "versions": {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "config": config.to_dict(),
+        "versions": versions(),
         "device": f"{len(jax.devices())} x {device.platform} ({device.device_kind})",
         "git_revision": git_revision(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that a run's numbers depend on."""
+    return {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def git_revision() -> str | None:
@@ -336,7 +355,7 @@ def save_figure(figure, path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def draw_learning_curves(rows: list[dict[str, Any]], baseline: float | None):
+def draw_learning_curves(rows: list[dict[str, Any]], baseline: float):
     """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is."""
     figure, axes = new_figure(10, 4, 2)
     epochs = [row["epoch"] for row in rows]
@@ -346,8 +365,7 @@ def draw_learning_curves(rows: list[dict[str, Any]], baseline: float | None):
         axis.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation", **style)
         axis.set_xlabel("epoch")
         axis.grid(alpha=0.3)
-    if baseline is not None:
-        axes[0].axhline(baseline, color="gray", linestyle="--", label=f"uniform guess, {baseline:.4g}")
+    axes[0].axhline(baseline, color="gray", linestyle="--", label=f"uniform guess, {baseline:.4g}")
     best = max(rows, key=lambda row: row["val_accuracy"])
     axes[0].set(ylabel="cost", title=f"Cost: validation ends at {rows[-1]['val_loss']:.4f}")
     title = f"Accuracy: validation ends at {rows[-1]['val_accuracy']:.4f}, best {best['val_accuracy']:.4f}"

@@ -8,8 +8,9 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +23,14 @@ from tqdm import tqdm
 import input_pipeline
 import nets
 import run_directory
+from input_pipeline import fail
 from nets.tables import near_match
 
 EVALUATION_CHUNK = 2_000
 Config: TypeAlias = Any  # A ConfigDict, whose fields a type checker cannot know.
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
+METRICS = run_directory.METRICS
+# Numbers are used as float32, in which larger ones are infinite and smaller ones zero.
+FLOAT32_LEAST, FLOAT32_MOST = 1.2e-38, 3.4e38
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The config: which fields there are, and what each accepts.
@@ -49,7 +53,7 @@ def _choice(table: Mapping[str, Any]) -> Field:
 
 
 def _whole(least: int) -> Field:
-    return Field(int, lambda n: n >= least, f"a whole number from {least}")
+    return Field(int, lambda n: least <= n < 2**31, f"a whole number from {least}, below 2^31")
 
 
 def _is_dataset(name: str) -> bool:
@@ -63,24 +67,24 @@ FIELDS: dict[str, Field] = {
     "train_examples": _whole(0),
     "validation": Field(str, lambda v: v == "test" or (v.isdecimal() and int(v) > 0), "'test' or a positive number"),
     "inputs": _whole(1),
-    "classes": _whole(1),
+    "classes": _whole(2),
     "hidden": Field(
         tuple,
-        lambda sizes: len(sizes) > 0 and all(type(n) is int and n > 0 for n in sizes),
+        lambda sizes: len(sizes) > 0 and all(type(n) is int and 0 < n < 2**31 for n in sizes),
         "one or more positive whole numbers, such as 64 or 64,64",
     ),
     "activation": _choice(nets.activations.ACTIVATIONS),
     "output": _choice(nets.costs.OUTPUTS),
     "kernel_init": _choice(nets.mlp.KERNEL_INITS),
     "bias_init": _choice(nets.mlp.BIAS_INITS),
-    "init_scale": Field(float, lambda x: 0 <= x < math.inf, "a finite number from 0"),
+    "init_scale": Field(float, lambda x: 0 <= x < FLOAT32_MOST, "a finite number from 0"),
     "batch_norm": Field(bool, lambda _: True, "True or False"),
     "dropout": Field(float, lambda x: 0 <= x < 1, "a rate in [0, 1)"),
     "cost": _choice(nets.costs.COSTS),
     "optimizer": _choice(OPTIMIZERS),
-    "learning_rate": Field(float, lambda x: 0 < x < math.inf, "a finite number above 0"),
+    "learning_rate": Field(float, lambda x: FLOAT32_LEAST < x < FLOAT32_MOST, "a finite number above 0"),
     "momentum": Field(float, lambda x: 0 <= x < 1, "a number in [0, 1)"),
-    "l2": Field(float, lambda x: 0 <= x < math.inf, "a finite number from 0"),
+    "l2": Field(float, lambda x: 0 <= x < FLOAT32_MOST, "a finite number from 0"),
     "batch_size": _whole(1),
     "epochs": _whole(1),
     "seed": Field(int, lambda n: 0 <= n < 2**32, "a whole number in [0, 2^32)"),
@@ -165,7 +169,8 @@ class Train(NamedTuple):
 
     `init(hyperparameters, key) -> state`
     `step(state, hyperparameters, batch) -> (state, metrics)`, batch = (images_BxD, labels_B, weights_B): uint8 images
-        are scaled by 1/255, floats taken as they are, weight 0 marks padding; metrics `loss`, `accuracy`, `examples`
+        are scaled by 1/255, floats taken as they are, weight 0 marks padding (of finite numbers; not all may
+        be padding); metrics `loss`, `accuracy`, `examples`
     `epoch(state, hyperparameters, dataset, key) -> (state, metrics)`: every example of (images, labels, ...) once, in
         an order drawn from the key, as one lax.scan; metrics are the running means `loss` and `accuracy`
     `evaluate(state, images_NxD, labels_N) -> metrics`: `loss` and `accuracy` over all N
@@ -383,8 +388,8 @@ def train_and_evaluate(
 ) -> list[dict[str, Any]]:
     """Trains into the run directory, or goes on with the interrupted run there; returns the rows of metrics.jsonl.
 
-    Raises, before anything is compiled or written, ConfigError, input_pipeline.DataError or run_directory.RunError; and
-    DivergedError when the cost of an epoch is not finite, with the metrics so far kept.
+    Raises, before anything is compiled or written, ConfigError, input_pipeline.DataError or run_directory.RunError;
+    later RunError where the disk fails, and DivergedError when an epoch's cost is not finite. Metrics so far are kept.
     """
     validate(config)
     run_directory.check(workdir, config)
@@ -427,6 +432,8 @@ def fit(config: Config, dataset: input_pipeline.Dataset, run: run_directory.RunD
     """The epochs that are missing in the run directory, each printed and recorded there; returns the final state."""
     train, numbers, shuffle_key = make_train(config), hyperparameters(config), run_keys(config.seed)[1]
     state, done = run.restore(initial_state(config))
+    if done:
+        print(f"Going on after epoch {done} of {config.epochs}.")
     data = jax.device_put(dataset)
     epoch = compiled(train.epoch, state, numbers, data, shuffle_key, cpu_options=FAST_TO_RUN, donate=(0,))
     evaluate = compiled(train.evaluate, state, data.validation_images, data.validation_labels, cpu_options=FAST_TO_RUN)
@@ -437,7 +444,8 @@ def fit(config: Config, dataset: input_pipeline.Dataset, run: run_directory.RunD
             state, metrics = epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
             validation = evaluate(state, data.validation_images, data.validation_labels)
             metrics |= {f"val_{name}": value for name, value in validation.items()}
-            row = {"epoch": number} | {name: float(metrics[name]) for name in METRICS}
+            # By way of str, since float32's own shortest digits read better than their float64 expansion.
+            row = {"epoch": number} | {name: float(str(np.float32(metrics[name]))) for name in METRICS}
             row["seconds"] = round(time.perf_counter() - start, 4)
             bar.write(epoch_line(row, config.epochs, steps))
             sys.stdout.flush()
@@ -456,21 +464,21 @@ def train_seeds(config: Config, dataset: input_pipeline.Dataset, seeds: Sequence
     Nothing is written; a lane's numbers are those of its run alone to float32 rounding. Shows a progress bar.
     """
     train, numbers = make_train(config), hyperparameters(config)
-    init_keys, shuffle_keys = jax.vmap(run_keys)(jnp.array(seeds))
+    init_keys, shuffle_keys = jax.vmap(run_keys)(jnp.array(seeds, jnp.uint32))
     data = jax.device_put(dataset)
 
-    def epoch(state, data, key):
+    def epoch(state, numbers, data, key):
         state, metrics = train.epoch(state, numbers, data, key)
         validation = train.evaluate(state, data.validation_images, data.validation_labels)
         return state, metrics | {f"val_{name}": value for name, value in validation.items()}
 
     states = jax.jit(jax.vmap(train.init, in_axes=(None, 0)))(numbers, init_keys)
     fold = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(0, None)))
-    lanes = jax.vmap(epoch, in_axes=(0, None, 0))
-    lanes = compiled(lanes, states, data, shuffle_keys, cpu_options=FAST_TO_RUN, donate=(0,))
+    lanes = jax.vmap(epoch, in_axes=(0, None, None, 0))
+    lanes = compiled(lanes, states, numbers, data, shuffle_keys, cpu_options=FAST_TO_RUN, donate=(0,))
     rows, epochs = [], range(1, config.epochs + 1)
     for number in tqdm(epochs, desc=f"{len(seeds)} seeds", unit="epoch", leave=False, disable=None):
-        states, metrics = lanes(states, data, fold(shuffle_keys, number))
+        states, metrics = lanes(states, numbers, data, fold(shuffle_keys, number))
         rows.append(jax.device_get(metrics))
     return {name: np.stack([row[name] for row in rows]) for name in METRICS}
 
@@ -548,7 +556,7 @@ def evaluate_only(config: Config, workdir: str | Path, data_dir: str = input_pip
     dataset = load_dataset(config, data_dir)
     state, epoch = run_directory.restore(workdir, initial_state(config))
     if not epoch:
-        raise run_directory.RunError(f"{workdir} holds no checkpoint yet; accepted: a run with at least one")
+        raise run_directory.RunError(f"{workdir} holds no checkpoint that can be used; accepted: a run with one")
     metrics = make_train(config).evaluate(state, dataset.validation_images, dataset.validation_labels)
     confusion_CxC = confusion_matrix(config, state, dataset)
     print(f"Checkpoint of epoch {epoch} in {workdir} on {len(dataset.validation_labels):,} validation examples")
@@ -563,12 +571,7 @@ def evaluate_only(config: Config, workdir: str | Path, data_dir: str = input_pip
 # The command line.
 
 USER_ERRORS = (ConfigError, input_pipeline.DataError, run_directory.RunError, DivergedError, OSError)
-
-
-def fail(message: object) -> NoReturn:
-    """Ends the program with one line and exit status 2."""
-    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
-    sys.exit(2)
+CONFIGS = Path(__file__).parent / "configs"
 
 
 def define_flags() -> None:
@@ -579,51 +582,67 @@ def define_flags() -> None:
     flags.DEFINE_bool("evaluate_only", False, "Evaluate the last checkpoint in --workdir and train nothing.")
 
 
+def given_config(arguments: list[str]) -> str:
+    """What --config was given on the command line, '' where it was not."""
+    given = ""
+    for i, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag in ("--config", "-config"):
+            given = value if equals else "".join(arguments[i + 1 : i + 2])
+    return given
+
+
 def parse_flags(arguments: list[str]) -> list[str]:
     """Parses the command line; whatever is wrong with it, or with the config file that it names, ends in one line."""
     for argument in arguments:
-        name = argument.partition("=")[0].removeprefix("--config.")
-        if argument.startswith("--config.") and name not in FIELDS:
+        flag, dot, name = argument.partition("=")[0].partition(".")
+        if flag in ("--config", "-config") and dot and name not in FIELDS:
             fail(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
+    given = given_config(arguments)
+    files = [f"configs/{path.name}" for path in sorted(CONFIGS.glob("[!_]*.py"))]
+    file = given.partition(":")[0]
+    if given and not Path(file).is_file():
+        fail(f"no config file {file!r}{near_match(file, files)}; accepted: {', '.join(files)}, or a file of your own")
     try:
-        rest = flags.FLAGS(arguments)
-        if flags.FLAGS.config is None and not flags.FLAGS.evaluate_only:
-            fail(
-                f"--config is missing; accepted: {', '.join(sorted(str(p) for p in Path('configs').glob('[!_]*.py')))}"
-            )
-    except (flags.Error, SyntaxError) as error:
-        fail(error)
+        rest = input_pipeline.parse_flags(arguments)
+        config = flags.FLAGS.config
     except Exception as error:  # A config file may raise anything.
-        given = next((a for a in arguments if a.startswith("--config=")), "--config").partition("=")[2]
         fail(f"the config {given} cannot be loaded: {type(error).__name__}: {error}")
-    if len(rest) > 1:
-        fail(f"unexpected argument {rest[1]!r}; accepted: flags, such as --config=configs/shallow.py")
+    if given and not isinstance(config, ConfigDict):
+        fail(f"the config {given} cannot be used: its get_config() gives {config!r}; accepted: a ConfigDict")
+    if config is None and not flags.FLAGS.evaluate_only:
+        fail(f"--config is missing; accepted: {', '.join(files)}, or a file of your own")
     return rest
 
 
 def default_workdir(arguments: list[str]) -> str:
-    """`runs/<config>-<time>`, with the variant of a config in its name."""
-    given = next(a for a in reversed(arguments) if a.startswith("--config=") or not a.startswith("-"))
-    file, _, variant = given.removeprefix("--config=").partition(":")
+    """`runs/<config>-<time>`, with the variant of a config in its name, and microseconds: runs may start together."""
+    file, _, variant = given_config(arguments).partition(":")
     name = "-".join(filter(None, (Path(file).stem, variant)))
-    return str(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    return str(Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}")
 
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises.
     workdir, config, data_dir = flags.FLAGS.workdir, flags.FLAGS.config, flags.FLAGS.data_dir
+    if flags.FLAGS.evaluate_only and workdir is None:
+        fail("--evaluate_only needs --workdir; accepted: the folder of a run")
+    workdir = workdir or default_workdir(sys.argv)
     try:
         if flags.FLAGS.evaluate_only:
-            if workdir is None:
-                fail("--evaluate_only needs --workdir; accepted: the folder of a run")
             run_directory.check_exists(workdir)
             evaluate_only(config or ConfigDict(run_directory.read_config(workdir)), workdir, data_dir)
         else:
-            train_and_evaluate(config, workdir or default_workdir(sys.argv), data_dir)
+            train_and_evaluate(config, workdir, data_dir)
     except USER_ERRORS as error:
         fail(error)
+    except jax.errors.JaxRuntimeError as error:
+        if "memory" not in str(error).lower():
+            raise
+        fail(f"the network does not fit in memory: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
-        print(f"\ninterrupted; the same command with --workdir={workdir} goes on from its last checkpoint")
+        goes_on = "" if flags.FLAGS.evaluate_only else f"; the same command with --workdir={workdir} goes on from there"
+        print(f"\ninterrupted{goes_on}")
         sys.exit(130)
 
 

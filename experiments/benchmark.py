@@ -8,7 +8,6 @@ products of each of the 469 steps, [128,784]x[784,64] and [784,128]x[128,64]. Ke
 they are installed (`pip install keras torch`), scikit-learn with requirements-dev.txt.
 """
 
-import importlib.util
 import json
 import os
 import statistics
@@ -156,16 +155,12 @@ def opponents(mnist: input_pipeline.Dataset) -> dict[str, Callable[[], Any]]:
         "plateau, batch size 1": plateau(mnist, 1),
         "flax loop": flax_loop(mnist),
     }
-    makers = {
-        "sklearn": ("scikit-learn", scikit_learn),
-        "keras": ("keras", keras_fit),
-        "torch": ("pytorch loop", pytorch_loop),
-    }
-    for module, (name, make) in makers.items():
-        if importlib.util.find_spec(module):
+    makers = {"scikit-learn": scikit_learn, "keras": keras_fit, "pytorch loop": pytorch_loop}
+    for name, make in makers.items():
+        try:
             found[name] = make(mnist)
-        else:
-            print(f"{name} is not installed, so it is not measured", flush=True)
+        except ImportError as error:
+            print(f"{name} is not measured: {error}", flush=True)
     return found
 
 
@@ -289,4 +284,4 @@ def main(_: list[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_integer("rounds", 9, "Rounds in which every opponent runs an epoch.", lower_bound=1)
     flags.DEFINE_string("workdir", "runs/benchmark", "Where results.json goes.")
-    app.run(main)
+    app.run(main, flags_parser=input_pipeline.parse_flags)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags, logging
 
+import input_pipeline
 import run_directory
 import train
 from configs import deep, intermediate, nielsen, shallow
@@ -145,4 +146,4 @@ def main(_: list[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", "runs/lecture_nets", "Where figure.png and results.json go.")
     flags.DEFINE_integer("log_seeds", 32, "Seeds of the shallow net's first seven epochs.", lower_bound=1)
-    app.run(main)
+    app.run(main, flags_parser=input_pipeline.parse_flags)

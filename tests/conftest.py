@@ -1,4 +1,4 @@
-"""Strict arithmetic for every test: no silent broadcasting between ranks, no NaN passed over by a warning."""
+"""For every test: no silent broadcasting between ranks (and, in pyproject.toml, every warning an error)."""
 
 import jax
 import pytest

@@ -1,4 +1,4 @@
-"""Every config takes one epoch on synthetic data."""
+"""Every config takes three epochs on synthetic data."""
 
 import importlib
 import inspect

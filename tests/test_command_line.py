@@ -1,0 +1,426 @@
+"""The command `python train.py`: what it prints when all is well, and the one line that it ends with otherwise.
+
+Most mistakes are made in this process, as `main(parse_flags(arguments))`; some in a process of their own, as typed.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from absl import flags, logging
+
+import input_pipeline
+import run_directory
+import train
+from configs import shallow
+
+ROOT = Path(__file__).parent.parent
+SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
+SYNTHETIC = "--config.dataset=synthetic"
+
+# ml_collections loads config files in a way that Python 3.12 drops.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+
+def typed(folder, *arguments):
+    """The finished process of `python train.py` with these arguments, started in that folder."""
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    """Runs the command in this process, in an empty folder, with flags of its own."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        monkeypatch.delitem(sys.modules, "config_config", raising=False)
+        try:
+            train.define_flags()
+            train.main(train.parse_flags(sys.argv))
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+            flags.FLAGS.unparse_flags()
+
+    yield run
+    logging.set_verbosity(verbosity)
+
+
+def refused(run, capsys, *arguments):
+    """What one line on stderr says, after checking that it is one, that the status is 2 and that nothing was made."""
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments)
+    assert caught.value.code == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert list(Path.cwd().iterdir()) == []
+    return one_line(output.err)
+
+
+def one_line(text):
+    """The message of a text that is one line beginning with `error: ` and no traceback."""
+    assert text.startswith("error: ") and text.endswith("\n") and text.count("\n") == 1, text
+    assert "Traceback" not in text and '.py", line' not in text, text
+    return text.removeprefix("error: ").rstrip("\n")
+
+
+def write_config(folder, body):
+    """A config file with that body of get_config(); returns the flag that names it."""
+    path = folder / "mine.py"
+    path.write_text(f"from configs import shallow\n\ndef get_config():\n    {body}\n")
+    return f"--config={path}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Mistakes.
+
+BAD_FIELDS = {
+    "datset=mnist": ("unknown config field 'datset'", "did you mean 'dataset'?"),
+    "qqq=1": ("unknown config field 'qqq'; accepted: dataset, ",),
+    "hidden.size=3": ("unknown config field 'hidden.size'",),
+    "batch_size=1e3": ("config.batch_size=1e3", "invalid literal for int()"),
+    "batch_size=12.5": ("config.batch_size=12.5", "invalid literal for int()"),
+    "batch_size=": ("config.batch_size=",),
+    "batch_norm=maybe": ("config.batch_norm=maybe", "Non-boolean"),
+    "learning_rate=fast": ("config.learning_rate=fast", "could not convert"),
+    "dataset=mnits": ("config.dataset='mnits'", "did you mean 'mnist'?", input_pipeline.ACCEPTED),
+    "dataset=idx:": ("config.dataset='idx:'", input_pipeline.ACCEPTED),
+    "activation=tahn": ("config.activation='tahn'", "did you mean 'tanh'?", "accepted: sigmoid, tanh, relu, "),
+    "activation=": ("config.activation=''", "accepted: sigmoid, "),
+    "output=sofmax": ("config.output='sofmax'", "did you mean 'softmax'?", "accepted: softmax, sigmoid, identity"),
+    "cost=crossentropy": ("config.cost='crossentropy'", "did you mean 'cross_entropy'?"),
+    "kernel_init=he_norml": (
+        "config.kernel_init='he_norml'",
+        "did you mean 'he_normal'?",
+        "accepted: glorot_uniform, ",
+    ),
+    "bias_init=zero": ("config.bias_init='zero'", "did you mean 'zeros'?"),
+    "optimizer=adm": ("config.optimizer='adm'", "did you mean 'adam'?", "accepted: sgd, adam"),
+    "hidden=()": ("config.hidden=()", "accepted: one or more positive whole numbers"),
+    "hidden=(0,)": ("config.hidden=(0,)", "accepted: one or more positive whole numbers"),
+    "hidden=(64,-3)": ("config.hidden=(64, -3)", "accepted: one or more positive whole numbers"),
+    "hidden=(6.5,)": ("config.hidden=(6.5,)", "accepted: one or more positive whole numbers"),
+    "hidden=(True,)": ("config.hidden=(True,)", "accepted: one or more positive whole numbers"),
+    "hidden=wide": ("config.hidden=('wide',)", "accepted: one or more positive whole numbers"),
+    "learning_rate=nan": ("config.learning_rate=nan", "accepted: a finite number above 0"),
+    "learning_rate=inf": ("config.learning_rate=inf", "accepted: a finite number above 0"),
+    "learning_rate=0": ("config.learning_rate=0.0", "accepted: a finite number above 0"),
+    "learning_rate=-0.1": ("config.learning_rate=-0.1", "accepted: a finite number above 0"),
+    "init_scale=-1": ("config.init_scale=-1.0", "accepted: a finite number from 0"),
+    "init_scale=inf": ("config.init_scale=inf", "accepted: a finite number from 0"),
+    "l2=nan": ("config.l2=nan", "accepted: a finite number from 0"),
+    "momentum=1": ("config.momentum=1.0", "accepted: a number in [0, 1)"),
+    "dropout=1": ("config.dropout=1.0", "accepted: a rate in [0, 1)"),
+    "dropout=-0.1": ("config.dropout=-0.1", "accepted: a rate in [0, 1)"),
+    "batch_size=0": ("config.batch_size=0", "accepted: a whole number from 1"),
+    "epochs=0": ("config.epochs=0", "accepted: a whole number from 1"),
+    "checkpoint_every=0": ("config.checkpoint_every=0", "accepted: a whole number from 1"),
+    "checkpoints_kept=0": ("config.checkpoints_kept=0", "accepted: a whole number from 1"),
+    "seed=-1": ("config.seed=-1", "accepted: a whole number in [0, 2^32)"),
+    "seed=4294967296": ("config.seed=4294967296", "accepted: a whole number in [0, 2^32)"),
+    "train_examples=-1": ("config.train_examples=-1", "accepted: a whole number from 0"),
+    "validation=none": ("config.validation='none'", "accepted: 'test' or a positive number"),
+    "validation=0": ("config.validation='0'", "accepted: 'test' or a positive number"),
+    # What the data set refuses.
+    "batch_size=513": ("config.batch_size=513", "512 training examples; accepted: 1 to 512"),
+    "classes=9": ("config.classes=9", "labels of synthetic go up to 9", "accepted: --config.classes=10 or more"),
+    "inputs=783": ("config.inputs=783", "images of synthetic have 784 pixels"),
+    "train_examples=513": ("train_examples=513", "512"),
+    "validation=512": ("validation=512", "512"),
+    "dataset=idx:/nowhere/mnist": ("/nowhere/mnist",),
+    "dataset=tfds:mnist": ("/nowhere/tfds", "--data_dir"),
+}
+
+
+@pytest.mark.parametrize("field", BAD_FIELDS)
+def test_bad_field(call, capsys, field):
+    """A field that is unknown, of the wrong type or out of range is named, with what is accepted."""
+    message = refused(call, capsys, SHALLOW, SYNTHETIC, f"--config.{field}", "--data_dir=/nowhere/tfds")
+    for words in BAD_FIELDS[field]:
+        assert words in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("cost=cross_entropy output=identity", "cost 'cross_entropy' needs outputs in (0, 1)"),
+        ("optimizer=adam momentum=0.9", "config.momentum=0.9 is for sgd"),
+        ("validation=500 train_examples=13", "train_examples=13 is more than the 12"),
+        ("validation=500 batch_size=13", "config.batch_size=13 is more than the 12"),
+    ],
+)
+def test_fields_that_do_not_go_together(call, capsys, fields, said):
+    """Fields of which each alone is fine, but not all of them together."""
+    changes = [f"--config.{field}" for field in fields.split()]
+    assert said in refused(call, capsys, SHALLOW, SYNTHETIC, *changes)
+
+
+@pytest.mark.parametrize("field", ["learning_rate", "l2", "init_scale"])
+def test_numbers_beyond_float32_are_refused(field):
+    """A number that float32, in which all is computed, takes for infinity is refused as infinity is."""
+    config = shallow.get_config()
+    config[field] = 1e39
+    with pytest.raises(train.ConfigError, match=f"config.{field}=1e\\+39"):
+        train.validate(config)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--config is missing"),
+        ([SYNTHETIC], "config"),
+        (["--config"], "--config"),
+        (["--confg=configs/shallow.py"], "did you mean: config ?"),
+        ([SHALLOW, "--epochs=3"], "'epochs'"),
+        ([SHALLOW, "--config.epochs"], "--config.epochs"),
+        ([SHALLOW, "stray"], "unexpected argument 'stray'"),
+        ([SHALLOW, "--evaluate_only=perhaps"], "--evaluate_only=perhaps"),
+        ([SHALLOW + ":qick"], "unknown variant 'qick'; accepted: quick"),
+        ([SHALLOW.replace("shallow", "deep") + ":quick"], "deep.py:quick"),
+        ([SHALLOW.replace("shallow", "shalow")], "shalow.py"),
+        (["--config=configs"], "configs"),
+        (["--evaluate_only"], "--evaluate_only needs --workdir"),
+        (["--evaluate_only", "--workdir=/nowhere/run"], "/nowhere/run holds no run"),
+        ([SHALLOW, SYNTHETIC, "--evaluate_only", "--workdir=/nowhere/run"], "/nowhere/run holds no run"),
+        ([SHALLOW, SYNTHETIC, "--workdir=/dev/null"], "/dev/null is a file"),
+        ([SHALLOW, SYNTHETIC, "--workdir=/dev/null/run"], "/dev/null/run"),
+    ],
+)
+def test_bad_command_line(call, capsys, arguments, said):
+    """A flag, argument, config file or folder that is missing or wrong is named."""
+    assert said.lower() in refused(call, capsys, *arguments).lower()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise RuntimeError('one line\\nand another')", "RuntimeError: one line and another"),
+        ("raise ValueError('an unknown\\nthing')", "an unknown thing"),
+        ("return 1 / 0", "ZeroDivisionError"),
+        ("import a_module_that_is_not_there", "a_module_that_is_not_there"),
+        ("return undefined", "undefined"),
+        ("return (", "mine.py"),
+        ("return shallow.get_config(", "mine.py"),
+        ("return None", "mine.py"),
+        ("return {'hidden': (64,)}", "gives {'hidden': (64,)}; accepted: a ConfigDict"),
+        ("config = shallow.get_config(); del config['momentum']; return config", "'momentum' is missing"),
+        (
+            "config = shallow.get_config(); del config['epochs']; config.epochs = True; return config",
+            "epochs=True is no",
+        ),
+        ("config = shallow.get_config(); config.depth = 3; return config", "unknown config field 'depth'"),
+        ("config = shallow.get_config(); config.momentun = 0.9; return config", "did you mean 'momentum'?"),
+        ("config = shallow.get_config(); config.learning_rate = 'fast'; return config", "learning_rate"),
+    ],
+)
+def test_bad_config_file(call, capsys, tmp_path, body, said):
+    """A config file that fails, returns no config, or one with other fields, is said in one line."""
+    assert said in refused(call, capsys, write_config(tmp_path, body))
+
+
+def test_config_file_without_get_config(call, capsys, tmp_path):
+    """A config file in which get_config is missing is said to lack it."""
+    path = tmp_path / "mine.py"
+    path.write_text("learning_rate = 0.1\n")
+    assert "get_config" in refused(call, capsys, f"--config={path}")
+
+
+def test_folder_without_checkpoint_cannot_be_evaluated(call, capsys, tmp_path):
+    """A run that was stopped before its first checkpoint has nothing to evaluate."""
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    config = shallow.get_config()
+    config.dataset = "synthetic"
+    (workdir / "config.json").write_text(json.dumps({"config": config.to_dict()}))
+    for arguments in ([], [SHALLOW, SYNTHETIC]):
+        message = refused(call, capsys, *arguments, "--evaluate_only", f"--workdir={workdir}")
+        assert f"{workdir} holds no checkpoint" in message
+    assert [path.name for path in workdir.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        train.ConfigError("a config\nof two lines"),
+        input_pipeline.DataError("a data set\nof two lines"),
+        run_directory.RunError("a folder\nof two lines"),
+        train.DivergedError("a cost\nof two lines"),
+        OSError(28, "No space left\nof two lines"),
+    ],
+)
+def test_expected_errors_end_in_one_line(call, capsys, monkeypatch, error):
+    """Whatever a user can mend is one line; so would be a message of two."""
+
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(train, "train_and_evaluate", fail)
+    assert "of two lines" in refused(call, capsys, SHALLOW)
+
+
+def test_unexpected_errors_are_not_hidden(call, monkeypatch):
+    """A bug keeps its traceback."""
+
+    def fail(*arguments):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(train, "train_and_evaluate", fail)
+    with pytest.raises(KeyError, match="a bug"):
+        call(SHALLOW)
+
+
+@pytest.mark.parametrize("given", [None, "runs/mine"])
+def test_interruption_names_the_folder(call, capsys, monkeypatch, given):
+    """Ctrl-C ends with status 130 and with the folder to go on in, also where it was not given."""
+    used = []
+
+    def interrupt(config, workdir, data_dir):
+        used.append(workdir)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train_and_evaluate", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        call(SHALLOW, *([f"--workdir={given}"] if given else []))
+    assert caught.value.code == 130
+    assert f"--workdir={used[0]} " in capsys.readouterr().out
+    assert given in (None, used[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--config=configs/shallow.py"], "shallow"),
+        (["--config=configs/shallow.py:quick", "--config.epochs=3"], "shallow-quick"),
+        (["--config", "/elsewhere/mine.py", "--config.epochs=3"], "mine"),
+        (["--config", "configs/deep.py", "--config.epochs", "3"], "deep"),
+        (["--config=configs/deep.py", "--config.epochs", "3"], "deep"),
+    ],
+)
+def test_default_folder_is_named_after_the_config(arguments, name):
+    """runs/CONFIG-VARIANT-TIME, however the flags are written."""
+    assert re.fullmatch(rf"runs/{name}-\d{{8}}-\d{{6}}-\d{{6}}", train.default_workdir(["train.py", *arguments]))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# As typed.
+
+TYPED = {
+    "unknown field": ([SHALLOW, "--config.lerning_rate=1.0"], "did you mean 'learning_rate'?"),
+    "out of range": ([SHALLOW, "--config.hidden=()"], "config.hidden=()"),
+    "stray argument": ([SHALLOW, SYNTHETIC, "extra"], "unexpected argument 'extra'"),
+    "config that raises": (["--config=CONFIG"], "RuntimeError: one line and another"),
+    "data that are not there": ([SHALLOW, "--config.dataset=tfds:mnist", "--data_dir=/nowhere"], "/nowhere"),
+    "folder that cannot be made": ([SHALLOW, SYNTHETIC, "--workdir=/dev/null/run"], "/dev/null/run"),
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """The finished processes of TYPED, two at a time, each with the folder in which it was started."""
+    config = tmp_path_factory.mktemp("config") / "mine.py"
+    config.write_text("def get_config():\n    raise RuntimeError('one line\\nand another')\n")
+
+    def run(arguments):
+        folder = tmp_path_factory.mktemp("cwd")
+        return folder, typed(folder, *(argument.replace("CONFIG", str(config)) for argument in arguments))
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(TYPED, pool.map(run, [arguments for arguments, _ in TYPED.values()]), strict=True))
+
+
+@pytest.mark.parametrize("mistake", TYPED)
+def test_mistake_as_typed(answers, mistake):
+    """Status 2, one line on stderr, nothing on stdout, no file made."""
+    folder, process = answers[mistake]
+    assert process.returncode == 2
+    assert TYPED[mistake][1] in one_line(process.stderr)
+    assert process.stdout == ""
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A finished run of two epochs: its process and its folder."""
+    folder = tmp_path_factory.mktemp("quick")
+    arguments = [f"{SHALLOW}:quick", SYNTHETIC, "--config.epochs=2", "--config.learning_rate=1.0", "--workdir=run"]
+    return typed(folder, *arguments), folder / "run"
+
+
+def recorded(workdir):
+    """The rows of metrics.jsonl."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+TABLE = """\
+Layer                       Output shape    Parameters
+------------------------------------------------------
+hidden_0 (sigmoid)          (B, 64)             50,240
+output (softmax)            (B, 10)                650
+------------------------------------------------------
+total                                           50,890
+"""
+
+
+def test_what_a_run_prints(quick):
+    """The layers, one line an epoch with what metrics.jsonl holds, the best and the last result, and where they lie."""
+    process, workdir = quick
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.startswith(TABLE)
+    rows = recorded(workdir)
+    first, second, conclusion, contents = process.stdout.removeprefix(TABLE).splitlines()
+    for line, row in zip((first, second), rows, strict=True):
+        numbers = "  ".join(f"{name}: {row[name]:.4f}" for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
+        assert re.fullmatch(rf"Epoch {row['epoch']}/2  4 steps  \d+\.\d\ds  {re.escape(numbers)}", line)
+    best = max(rows, key=lambda row: row["val_accuracy"])
+    assert conclusion == (
+        f"Best val_accuracy {best['val_accuracy']:.4f} at epoch {best['epoch']}; final val_accuracy "
+        f"{rows[1]['val_accuracy']:.4f}, val_loss {rows[1]['val_loss']:.4f} at epoch 2."
+    )
+    assert contents.startswith("Written to run: ")
+    for name in ("checkpoints/", "config.json", "events.out.tfevents.", "figures/", "metrics.jsonl"):
+        assert name in contents
+    assert [path.name for path in workdir.parent.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("with_config", [True, False])
+def test_evaluate_only(quick, call, capsys, with_config):
+    """The last checkpoint gives the last row's val_loss and val_accuracy, and a table of classes that adds up to it."""
+    _, workdir = quick
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
+    config = [f"{SHALLOW}:quick", SYNTHETIC, "--config.epochs=2", "--config.learning_rate=1.0"] if with_config else []
+    call(*config, "--evaluate_only", f"--workdir={workdir}")
+    output = capsys.readouterr()
+    assert output.err == ""
+    title, result, header, *table = output.out.splitlines()
+    last = recorded(workdir)[-1]
+    assert title == f"Checkpoint of epoch 2 in {workdir} on 256 validation examples"
+    assert result == f"val_loss: {last['val_loss']:.4f}  val_accuracy: {last['val_accuracy']:.4f}"
+    assert header.split() == ["class", "examples", "correct", "accuracy"]
+    classes = [line.split() for line in table]
+    assert [int(label) for label, *_ in classes] == list(range(10))
+    labels = input_pipeline.load("synthetic").validation_labels.tolist()
+    assert [int(examples) for _, examples, *_ in classes] == [labels.count(label) for label in range(10)]
+    assert sum(int(correct) for *_, correct, _ in classes) == round(last["val_accuracy"] * 256)
+    assert all(accuracy == f"{int(correct) / int(examples):.4f}" for _, examples, correct, accuracy in classes)
+    assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*")} == before
+
+
+def test_evaluate_only_refuses_another_config(quick, call, capsys):
+    """A run is evaluated with its own config or not at all."""
+    message = refused(call, capsys, SHALLOW, SYNTHETIC, "--evaluate_only", f"--workdir={quick[1]}")
+    assert "was made with another config" in message and "epochs 2 there, 200 here" in message
+
+
+def test_training_again_refuses_another_config(quick, call, capsys):
+    """A folder with a run is not written over by a run of another config."""
+    message = refused(call, capsys, SHALLOW, SYNTHETIC, "--config.seed=1", f"--workdir={quick[1]}")
+    assert "seed 0 there, 1 here" in message

@@ -1,0 +1,89 @@
+"""Every experiment takes one step on synthetic data, and says what is and what is not reproduced."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from absl import flags
+
+import input_pipeline
+import train
+from experiments import benchmark, lecture_nets
+
+
+def test_benchmark_opponents_run_an_epoch(monkeypatch):
+    """On synthetic data: every opponent that is installed, with a positive time in each round."""
+    monkeypatch.setattr(input_pipeline, "load", lambda name: input_pipeline.synthetic())
+    monkeypatch.setattr(benchmark, "PAUSE_SECONDS", 0.0)
+    with pytest.warns() if "sklearn" in sys.modules else pytest.MonkeyPatch.context():
+        seconds = benchmark.time_epochs(rounds=1)
+    assert {"matrix products (numpy)", "plateau", "plateau, batch size 1", "flax loop"} <= set(seconds)
+    assert all(len(values) == 1 and values[0] > 0 for values in seconds.values())
+
+
+def test_benchmark_ratios_are_medians_of_rounds():
+    """The median of each round's own ratio, and a target that is missed is shown as missed."""
+    seconds = {
+        "matrix products (numpy)": [1.0, 1.0, 2.0],
+        "plateau": [2.0, 1.5, 2.0],
+        "plateau, batch size 1": [2.0, 3.0, 4.0],
+        "flax loop": [10.0, 10.0, 10.0],
+    }
+    lines = benchmark.ratio_lines(seconds)
+    assert [line["measured"] for line in lines] == [1.5, 0.2, 2.0]
+    lines[0]["target"] = 1.4
+    rows = benchmark.table(seconds, lines).splitlines()
+    assert next(row for row in rows if "bound" in row).endswith("| <= 1.4 | **no** |")
+    assert next(row for row in rows if "batch size 1 / epoch" in row).endswith("| <= 4 | yes |")
+
+
+def test_lecture_nets_end_to_end(synthetic_config, monkeypatch, tmp_path, capsys):
+    """The whole study on synthetic data writes its figure and claims; nothing learns the lecture's numbers there."""
+
+    class Module:
+        @staticmethod
+        def get_config(variant=""):
+            config = synthetic_config.copy_and_resolve_references()
+            config.epochs = 7 if variant else 2
+            return config
+
+    for name in ("shallow", "intermediate", "deep", "nielsen"):
+        monkeypatch.setattr(lecture_nets, name, Module)
+    # The four configs are one here: two runs serve for all.
+    runs = {}
+    train_seeds = train.train_seeds
+
+    def cached(config, dataset, seeds):
+        key = config.epochs, len(seeds)
+        runs[key] = runs.get(key) or train_seeds(config, dataset, seeds)
+        return runs[key]
+
+    monkeypatch.setattr(train, "train_seeds", cached)
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", str(tmp_path), "", flag_values=values)
+    flags.DEFINE_integer("log_seeds", 2, "", flag_values=values)
+    values(["lecture_nets"])
+    monkeypatch.setattr(lecture_nets.flags, "FLAGS", values)
+    lecture_nets.main([])
+    claims = json.loads((tmp_path / "results.json").read_text())
+    assert len(claims) == 12
+    assert all(claim.keys() >= {"name", "published", "source", "measured", "band", "reproduced"} for claim in claims)
+    assert not any(claim["reproduced"] for claim in claims if "final" in claim["name"])
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    assert "**no**" in capsys.readouterr().out
+
+
+def test_claims_are_judged_by_their_bands():
+    """A log value outside the seeds' range, and an end outside its band, are not reproduced; inside they are."""
+    val_loss_ExL = np.array(lecture_nets.LOG_VAL_LOSS)[:, None] + np.array([[-0.001, 0.001]])
+    assert all(claim["reproduced"] for claim in lecture_nets.log_claims(val_loss_ExL))
+    val_loss_ExL[2] += 0.002
+    assert [claim["reproduced"] for claim in lecture_nets.log_claims(val_loss_ExL)] == [True] * 2 + [False] + [True] * 4
+    end = {"val_accuracy": np.array([[0.9542], [0.86]]), "val_loss": np.array([[0.09], [0.0286]])}
+    verdicts = {
+        c["name"]: c["reproduced"]
+        for c in lecture_nets.end_claims(dict.fromkeys(("shallow", "intermediate", "deep", "nielsen"), end))
+    }
+    assert verdicts["shallow, final val_accuracy"] and verdicts["shallow, final val_loss"]
+    assert verdicts["Nielsen 784-30-10, best accuracy"] and not verdicts["deep, final val_accuracy"]
