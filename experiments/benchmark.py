@@ -2,10 +2,11 @@
 
     python -m experiments.benchmark [--rounds=9] [--workdir=runs/benchmark]      4 minutes on 2 cores
 
-Times are medians over rounds in which every opponent runs once, and a ratio is the median of the rounds' own ratios,
-so that a machine whose speed drifts does not decide. The bound is numpy's float32 time for the two large matrix
-products of each of the 469 steps, [128,784]x[784,64] and [784,128]x[128,64]. Keras and PyTorch are measured where
-they are installed (`pip install keras torch`), scikit-learn with requirements-dev.txt.
+Times are medians over rounds in which every opponent runs one epoch to warm up and one that counts; a ratio is the
+median of the rounds' own ratios, so that a machine whose speed drifts does not decide. The bound is numpy's float32
+time for the two large matrix products of each of the 469 steps, [128,784]x[784,64] and [784,128]x[128,64]. Keras (on
+the backend that KERAS_BACKEND names) and PyTorch are measured where they are installed, scikit-learn with
+requirements-dev.txt.
 """
 
 import json
@@ -34,7 +35,7 @@ from configs import shallow
 
 BATCH, RATE = 128, 0.01
 # An opponent's BLAS threads spin for a while after their last product and would take a core from whoever is next.
-PAUSE_SECONDS = 0.3
+PAUSE_SECONDS = 0.5
 ROOT = Path(__file__).parent.parent
 
 
@@ -165,12 +166,13 @@ def opponents(mnist: input_pipeline.Dataset) -> dict[str, Callable[[], Any]]:
 
 
 def time_epochs(rounds: int) -> dict[str, list[float]]:
-    """Seconds of an epoch in each round, after a warm-up, by opponent."""
+    """Seconds of an epoch in each round, by opponent; the first round does not count."""
     runs = opponents(input_pipeline.load("mnist"))
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in tqdm(range(rounds + 1), desc="rounds", leave=False, disable=None):
         for name, epoch in runs.items():
             time.sleep(PAUSE_SECONDS)
+            epoch()  # Training runs one epoch after another: what follows a pause is not what is measured.
             start = time.perf_counter()
             epoch()
             if number:

@@ -365,5 +365,5 @@ def test_images_are_bytes_and_labels_are_classes():
     with pytest.raises(DataError, match="float32, not uint8"):
         input_pipeline._checked(dataset._replace(images=dataset.images.astype(np.float32)), "mine")
     with pytest.raises(DataError, match="validation label is -1"):
-        input_pipeline._checked(dataset._replace(validation_labels=dataset.validation_labels - 1), "mine")
+        input_pipeline._checked(dataset._replace(validation_labels=dataset.validation_labels - 2), "mine")
     assert_same(input_pipeline._checked(dataset, "mine"), dataset)
