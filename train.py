@@ -327,10 +327,9 @@ def batches(order_N: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:
 
 
 def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
-    """A random order of 0 ... count-1, for large counts ten times faster than jax.random.permutation.
+    """A random order of 0 ... count-1, for large counts far faster than jax.random.permutation.
 
-    That one sorts twice, which on two CPU cores takes a third of an epoch of the shallow net. Here the numbers lie on
-    a grid of about sqrt(count) rows and columns, and each of the rounds shifts every row by a random amount of its
+    That one sorts twice, which on a CPU is a good part of an epoch of the shallow net. Here the numbers lie on a grid of about sqrt(count) rows and columns, and each of the rounds shifts every row by a random amount of its
     own, then every column: a generalized Feistel network with random round functions (Black & Rogaway 2002). Numbers
     that land on the few cells beyond the count walk on until they land inside it.
     """
@@ -338,7 +337,7 @@ def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
         return jax.random.permutation(key, count)
     rows = math.isqrt(count - 1) + 1
     columns = -(-count // rows)
-    # One draw, since each costs a third of a second to compile; the remainders are even to columns / 2^32.
+    # One draw, since each is slow to compile; the remainders are even to columns / 2^32.
     bits = jax.random.bits(key, (rounds, rows + columns))
     row_shifts = (bits[:, :rows] % columns).astype(jnp.int32)
     column_shifts = (bits[:, rows:] % rows).astype(jnp.int32)
