@@ -329,9 +329,10 @@ def batches(order_N: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:
 def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
     """A random order of 0 ... count-1, for large counts far faster than jax.random.permutation.
 
-    That one sorts twice, which on a CPU is a good part of an epoch of the shallow net. Here the numbers lie on a grid of about sqrt(count) rows and columns, and each of the rounds shifts every row by a random amount of its
-    own, then every column: a generalized Feistel network with random round functions (Black & Rogaway 2002). Numbers
-    that land on the few cells beyond the count walk on until they land inside it.
+    That one sorts twice, which on a CPU is much of an epoch of the shallow net. Here the numbers lie on a grid of
+    about sqrt(count) rows and columns, and each of the rounds shifts every row by a random amount of its own, then
+    every column: a generalized Feistel network with random round functions (Black & Rogaway 2002). Numbers that land
+    on the few cells beyond the count walk on until they land inside it.
     """
     if count < 1024:  # The sort costs nothing there, and few rows and columns would mix less well.
         return jax.random.permutation(key, count)
