@@ -2,9 +2,11 @@
 
     config.json      the resolved config, package versions, device, git revision
     metrics.jsonl    one object an epoch; null for a number that is not finite
-    events.out.*     TensorBoard scalars
+    histograms.jsonl one object a probed epoch: {"low", "high", "counts"} of the outputs of each layer
+    events.out.*     TensorBoard scalars and histograms
     checkpoints/     Orbax checkpoints, one folder an epoch
-    figures/         learning curves, sample digits, first-layer weights, confusion matrix
+    figures/         learning curves, sample digits, first-layer weights, confusion matrix; with the probes
+                     activations, saturation, learning speed, update-to-weight ratio
 
 A run killed at any instant and started again goes on from its last sound checkpoint: the metrics of later epochs are
 dropped and computed again, to the same bits. Every file is written beside its place and renamed into it, or appended
@@ -22,6 +24,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,9 +32,17 @@ import jax
 import numpy as np
 from flax import serialization
 
+import figures
+import probes
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "ml_collections", "tensorflow-datasets")
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 FIGURES = ("learning_curves.png", "sample_digits.png", "first_layer_weights.png", "confusion_matrix.png")
+PROBE_FIGURES = {
+    "saturation": ("activations.png", "saturation.png"),
+    "speed": ("learning_speed.png", "update_ratios.png"),
+}
+HISTOGRAM_BINS = 50
 
 
 class RunError(Exception):
@@ -69,7 +80,12 @@ def finished(workdir: str | Path, config: Any) -> list[dict[str, Any]]:
     workdir = Path(workdir)
     rows = read_rows(workdir)
     complete = len(rows) == config.epochs and (workdir / "checkpoints" / str(config.epochs)).is_dir()
-    return rows if complete and all((workdir / "figures" / name).exists() for name in FIGURES) else []
+    return rows if complete and all((workdir / "figures" / name).exists() for name in figure_names(config)) else []
+
+
+def figure_names(config: Any) -> list[str]:
+    """The figures of a run with that config."""
+    return [*FIGURES, *(name for group in probes.groups(config) for name in PROBE_FIGURES.get(group, ()))]
 
 
 def read_config(workdir: str | Path) -> dict[str, Any]:
@@ -84,14 +100,22 @@ def read_config(workdir: str | Path) -> dict[str, Any]:
 
 def read_rows(workdir: str | Path) -> list[dict[str, Any]]:
     """The epochs 1, 2, ... recorded in metrics.jsonl, up to the first line that is torn or out of order."""
-    path = Path(workdir) / "metrics.jsonl"
+    rows = read_lines(Path(workdir) / "metrics.jsonl")
+    for i, row in enumerate(rows):
+        if row.get("epoch") != i + 1 or not row.keys() >= {*METRICS, "seconds"}:
+            return rows[:i]
+    return rows
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects in a file of one JSON object a line, up to the first line that is torn."""
     rows: list[dict[str, Any]] = []
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             row = json.loads(line)
         except ValueError:
             break
-        if not isinstance(row, dict) or row.get("epoch") != len(rows) + 1 or not row.keys() >= {*METRICS, "seconds"}:
+        if not isinstance(row, dict):
             break
         rows.append(row)
     return rows
@@ -168,15 +192,18 @@ class RunDirectory:
             write_atomically(self.workdir / "config.json", json.dumps(provenance(config), indent=2) + "\n")
         self._events = EventFileWriter(str(self.workdir))
         self._metrics = None
+        self._histograms = None
         self._checkpoints = None
         self._checkpoints_kept = config.checkpoints_kept
+        self._figures = figure_names(config)
         self.rows: list[dict[str, Any]] = []
+        self.histograms: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:
-        for file in (self._metrics, self._checkpoints, self._events):
+        for file in (self._metrics, self._histograms, self._checkpoints, self._events):
             if file:
                 file.close()
         self._lock.close()
@@ -202,32 +229,26 @@ class RunDirectory:
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(folder / str(later), aside)
         self.rows = rows[:epoch]
-        write_atomically(self.workdir / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in self.rows))
-        # Unbuffered, so that a line is in the file when write() returns, and nothing is left to be written on closing.
-        self._metrics = (self.workdir / "metrics.jsonl").open("ab", buffering=0)
+        self.histograms = [
+            row for row in read_lines(self.workdir / "histograms.jsonl") if row.get("epoch", math.inf) <= epoch
+        ]
+        self._metrics = _begin_lines(self.workdir / "metrics.jsonl", self.rows)
+        self._histograms = _begin_lines(self.workdir / "histograms.jsonl", self.histograms)
         self._begin_events(epoch)
         return state, epoch
 
-    def record(self, row: dict[str, Any]) -> None:
-        """Appends an epoch to metrics.jsonl and to the TensorBoard events."""
-        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore
-        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
-
+    def record(self, row: dict[str, Any], activations: Mapping[str, np.ndarray] | None = None) -> None:
+        """Appends an epoch to metrics.jsonl and to the TensorBoard events, and the histograms of the layers' outputs on
+        the probe examples where there are any."""
         row = {name: value if math.isfinite(value) else None for name, value in row.items()}
+        histograms = {layer: histogram(a_PxH) for layer, a_PxH in (activations or {}).items()}
+        # First the histograms, so that no epoch in metrics.jsonl lacks its own.
+        if histograms:
+            self.histograms.append({"epoch": row["epoch"], **histograms})
+            _append_line(self._histograms, self.histograms[-1])
         self.rows.append(row)
-        assert self._metrics, "restore() comes first"
-        line = (json.dumps(row) + "\n").encode()
-        try:
-            if self._metrics.write(line) < len(line):
-                raise OSError("no space left on the device")
-        except OSError as error:
-            raise RunError(f"{self._metrics.name} cannot be written: {error}") from error
-        scalars = [
-            Summary.Value(tag=name, simple_value=math.nan if value is None else value)
-            for name, value in row.items()
-            if name != "epoch"
-        ]
-        self._events.add_event(Event(wall_time=time.time(), step=row["epoch"], summary=Summary(value=scalars)))
+        _append_line(self._metrics, row)
+        self._events.add_event(event_of(row, activations or {}, histograms))
 
     def _begin_events(self, epoch: int) -> None:
         """Tells TensorBoard to forget what an interrupted run logged after this epoch."""
@@ -267,14 +288,71 @@ class RunDirectory:
         return sorted(name for name in names if not name.startswith("."))
 
     def draw_figures(self, dataset, params: dict, confusion_CxC: np.ndarray, baseline: float) -> None:
-        """Draws FIGURES of the finished run; `baseline` is the cost of a uniform guess."""
-        learning_curves, sample_digits, first_layer_weights, confusion_matrix = FIGURES
+        """Draws the figures of the finished run; `baseline` is the cost of a uniform guess."""
+        draw = {
+            "learning_curves.png": lambda: figures.draw_learning_curves(self.rows, baseline),
+            "sample_digits.png": lambda: figures.draw_digits(dataset.images, dataset.labels),
+            "first_layer_weights.png": lambda: figures.draw_first_layer(params["hidden_0"]["kernel"]),
+            "confusion_matrix.png": lambda: figures.draw_confusion(confusion_CxC),
+            "activations.png": lambda: figures.draw_activations(self.histograms),
+            "saturation.png": lambda: figures.draw_saturation(self.rows),
+            "learning_speed.png": lambda: figures.draw_learning_speed(self.rows),
+            "update_ratios.png": lambda: figures.draw_update_ratios(self.rows),
+        }
         folder = self.workdir / "figures"
         folder.mkdir(exist_ok=True)
-        save_figure(draw_learning_curves(self.rows, baseline), folder / learning_curves)
-        save_figure(draw_digits(dataset.images, dataset.labels), folder / sample_digits)
-        save_figure(draw_first_layer(params["hidden_0"]["kernel"]), folder / first_layer_weights)
-        save_figure(draw_confusion(confusion_CxC), folder / confusion_matrix)
+        for name in self._figures:
+            save_figure(draw[name](), folder / name)
+
+
+def _begin_lines(path: Path, rows: list[dict[str, Any]]) -> io.FileIO:
+    """The file with a line for each row, open for more. Unbuffered: a line is in the file when write() returns, and
+    nothing is left to be written on closing."""
+    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
+    return path.open("ab", buffering=0)
+
+
+def _append_line(file: io.FileIO | None, row: dict[str, Any]) -> None:
+    """Writes one more row; RunError where the disk refuses it."""
+    assert file, "restore() comes first"
+    line = (json.dumps(row) + "\n").encode()
+    try:
+        if file.write(line) < len(line):
+            raise OSError("no space left on the device")
+    except OSError as error:
+        raise RunError(f"{file.name} cannot be written: {error}") from error
+
+
+def histogram(a_PxH: np.ndarray) -> dict[str, Any]:
+    """Counts of a layer's finite outputs in equal bins between the least and the largest."""
+    finite = a_PxH[np.isfinite(a_PxH)].astype(np.float64)
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    # A layer whose outputs are all the same still needs bins of some width.
+    high = max(high, low + 1e-6 * max(1.0, abs(low)))
+    counts, _ = np.histogram(finite, bins=HISTOGRAM_BINS, range=(low, high))
+    return {"low": low, "high": high, "counts": counts.tolist()}
+
+
+def event_of(row: dict[str, Any], activations: Mapping[str, np.ndarray], histograms: Mapping[str, dict]):
+    """An epoch as a TensorBoard event: scalars, and the histogram of each layer's outputs."""
+    from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore
+    from tensorboard.compat.proto.histogram_pb2 import HistogramProto  # pyright: ignore
+    from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
+
+    values = [
+        Summary.Value(tag=name, simple_value=math.nan if value is None else value)
+        for name, value in row.items()
+        if name != "epoch"
+    ]
+    for layer, counted in histograms.items():
+        edges = np.linspace(counted["low"], counted["high"], HISTOGRAM_BINS + 1)
+        finite = activations[layer][np.isfinite(activations[layer])].astype(np.float64)
+        proto = HistogramProto(min=counted["low"], max=counted["high"], num=finite.size, sum=finite.sum())
+        proto.sum_squares = np.square(finite).sum()
+        proto.bucket_limit.extend(edges[1:].tolist())
+        proto.bucket.extend(counted["counts"])
+        values.append(Summary.Value(tag=f"activations/{layer}", histo=proto))
+    return Event(wall_time=time.time(), step=row["epoch"], summary=Summary(value=values))
 
 
 def _lock(workdir: Path):
@@ -336,109 +414,8 @@ def git_revision() -> str | None:
         return None
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Figures. The object interface of matplotlib is used throughout, so that no display and no global state is involved.
-
-
-def new_figure(width: float, height: float, columns: int = 1):
-    """A figure of that many inches and its row of axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
-
-
 def save_figure(figure, path: Path) -> None:
     """Writes a PNG, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_atomically(path, buffer.getvalue())
-
-
-def draw_learning_curves(rows: list[dict[str, Any]], baseline: float):
-    """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is."""
-    figure, axes = new_figure(10, 4, 2)
-    epochs = [row["epoch"] for row in rows]
-    style = {"marker": "o", "markersize": 3} if len(rows) <= 30 else {}
-    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
-        axis.plot(epochs, [row[name] for row in rows], label="training (running mean)", **style)
-        axis.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation", **style)
-        axis.set_xlabel("epoch")
-        axis.grid(alpha=0.3)
-    axes[0].axhline(baseline, color="gray", linestyle="--", label=f"uniform guess, {baseline:.4g}")
-    best = max(rows, key=lambda row: row["val_accuracy"])
-    axes[0].set(ylabel="cost", title=f"Cost: validation ends at {rows[-1]['val_loss']:.4f}")
-    title = f"Accuracy: validation ends at {rows[-1]['val_accuracy']:.4f}, best {best['val_accuracy']:.4f}"
-    axes[1].set(ylabel="accuracy (fraction correct)", title=title)
-    axes[0].legend()
-    axes[1].legend()
-    return figure
-
-
-def draw_digits(images_NxD: np.ndarray, labels_N: np.ndarray, rows: int = 4, columns: int = 10):
-    """The first training images with their labels."""
-    figure, (axis,) = new_figure(columns * 0.8, rows * 0.8 + 0.4)
-    pictures = as_pictures(images_NxD[: rows * columns])
-    axis.imshow(montage(pictures, columns), cmap="gray_r", vmin=0, vmax=255)
-    height, width = pictures.shape[1] + 1, pictures.shape[2] + 1
-    for i, label in enumerate(labels_N[: rows * columns]):
-        corner = (i % columns * width, i // columns * height)
-        axis.text(*corner, str(label), color="tab:blue", fontsize=9, ha="left", va="top")
-    axis.set_title("First training images, each with its label")
-    axis.set_axis_off()
-    return figure
-
-
-def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64):
-    """The weights into each unit of the first hidden layer as a picture, one scale for all."""
-    units = kernel_DxH.shape[1]
-    shown = min(most, units)
-    columns = min(shown, 16)
-    figure, (axis,) = new_figure(columns * 0.6 + 2.0, -(-shown // columns) * 0.6 + 0.6)
-    limit = float(np.abs(kernel_DxH).max()) or 1.0
-    pictures = montage(as_pictures(kernel_DxH.T[:shown]), columns)
-    picture = axis.imshow(pictures, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    which = f"all {units}" if shown == units else f"the first {shown} of {units}"
-    axis.set_title(f"Weights into {which} units of the first hidden layer")
-    axis.set_axis_off()
-    figure.colorbar(picture, ax=axis, label="weight", shrink=0.8)
-    return figure
-
-
-def as_pictures(pixels_NxD: np.ndarray) -> np.ndarray:
-    """Rows of pixels as square pictures, or as one line each where they are no square number."""
-    side = math.isqrt(pixels_NxD.shape[1])
-    height = side if side * side == pixels_NxD.shape[1] else 1
-    return pixels_NxD.reshape(len(pixels_NxD), height, -1)
-
-
-def montage(pictures_NxHxW: np.ndarray, columns: int) -> np.ndarray:
-    """Pictures side by side in rows of that many, NaN between them: drawing one image is far faster than many."""
-    count, height, width = pictures_NxHxW.shape
-    rows = -(-count // columns)
-    tiles = np.full((rows * columns, height + 1, width + 1), np.nan)
-    tiles[:count, :height, :width] = pictures_NxHxW
-    tiles = tiles.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
-    return tiles.reshape(rows * (height + 1), columns * (width + 1))
-
-
-def draw_confusion(confusion_CxC: np.ndarray):
-    """Validation examples by true and predicted label; the colours show each true label's mistakes."""
-    classes = len(confusion_CxC)
-    figure, (axis,) = new_figure(max(6.0, 0.45 * classes + 1.5), max(5.0, 0.42 * classes + 1.0))
-    shares_CxC = confusion_CxC / np.maximum(confusion_CxC.sum(axis=1, keepdims=True), 1)
-    picture = axis.imshow(shares_CxC, cmap="Blues", vmin=0, vmax=1)
-    for true, row in enumerate(confusion_CxC):
-        for predicted, count in enumerate(row):
-            colour = "white" if shares_CxC[true, predicted] > 0.5 else "black"
-            axis.text(predicted, true, str(count) if count else "", ha="center", va="center", color=colour, fontsize=8)
-    wrong = int(confusion_CxC.sum() - np.trace(confusion_CxC))
-    axis.set(
-        xlabel="predicted label",
-        ylabel="true label",
-        title=f"{wrong:,} of {confusion_CxC.sum():,} validation examples are wrong",
-    )
-    axis.set_xticks(range(classes))
-    axis.set_yticks(range(classes))
-    figure.colorbar(picture, ax=axis, label="share of the true label's examples")
-    return figure

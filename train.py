@@ -5,9 +5,11 @@ lanes of a sweep and a test alike; importing this file defines no flag and start
 """
 
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -22,6 +24,7 @@ from tqdm import tqdm
 
 import input_pipeline
 import nets
+import probes
 import run_directory
 from input_pipeline import fail
 from nets.tables import near_match
@@ -90,6 +93,9 @@ FIELDS: dict[str, Field] = {
     "seed": Field(int, lambda n: 0 <= n < 2**32, "a whole number in [0, 2^32)"),
     "checkpoint_every": _whole(1),
     "checkpoints_kept": _whole(1),
+    "probes": Field(tuple, lambda _: True, f"any of {', '.join(probes.PROBES)}, or nothing"),
+    "probe_every": _whole(1),
+    "probe_examples": _whole(2),
 }
 
 
@@ -109,6 +115,10 @@ def validate(config: Config) -> None:
         if not field.test(value):
             near = near_match(value, field.accepted.split(", ")) if isinstance(value, str) else ""
             raise ConfigError(f"config.{name}={value!r} is not accepted{near}; accepted: {field.accepted}")
+    for name in probes.groups(config):
+        if name not in probes.PROBES:
+            near = near_match(name, probes.PROBES)
+            raise ConfigError(f"config.probes has {name!r}{near}; accepted: {FIELDS['probes'].accepted}")
     if config.optimizer == "adam" and config.momentum:
         raise ConfigError(f"config.momentum={config.momentum} is for sgd; adam has its own; accepted with adam: 0.0")
     try:
@@ -174,12 +184,16 @@ class Train(NamedTuple):
     `epoch(state, hyperparameters, dataset, key) -> (state, metrics)`: every example of (images, labels, ...) once, in
         an order drawn from the key, as one lax.scan; metrics are the running means `loss` and `accuracy`
     `evaluate(state, images_NxD, labels_N) -> metrics`: `loss` and `accuracy` over all N
+    `probe(state, hyperparameters, params_before, dataset, key) -> (metrics, activations)`: the measures of the groups
+        in config.probes on the first config.probe_examples images, and each layer's outputs on them, [P, units];
+        params_before are those of an epoch ago
     """
 
     init: Callable[..., TrainState]
     step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     epoch: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     evaluate: Callable[..., dict[str, jax.Array]]
+    probe: Callable[..., tuple[dict[str, jax.Array], dict[str, jax.Array]]]
 
 
 def hyperparameters(config: Config) -> Hyperparameters:
@@ -211,6 +225,8 @@ def make_train(config: Config) -> Train:
     validate(config)
     model, inputs, batch_size, optimizer = make_model(config), config.inputs, config.batch_size, config.optimizer
     cost = nets.costs.get(config.cost, config.output)
+    activation, groups, probe_examples = config.activation, probes.groups(config), config.probe_examples
+    has_probabilities = config.output != "identity"
 
     def init(hyperparameters: Hyperparameters, key: jax.Array) -> TrainState:
         params_key, dropout_key = jax.random.split(key)
@@ -255,7 +271,34 @@ def make_train(config: Config) -> Train:
 
         return weighted_means(jax.lax.scan(one_chunk, None, (order_SxB, weights_SxB))[1])
 
-    return Train(jax.jit(init), jax.jit(step), jax.jit(epoch), jax.jit(evaluate))
+    def probe(state: TrainState, hyperparameters: Hyperparameters, params_before, dataset, key: jax.Array):
+        images_PxD, labels_P = dataset[0][:probe_examples], dataset[1][:probe_examples]
+        batch = scale(images_PxD), jax.nn.one_hot(labels_P, model.classes)
+
+        def cost_of(params, batch):
+            logits_BxC, _ = model.apply(variables(state._replace(params=params)), batch[0])
+            return cost.per_example(logits_BxC, batch[1])
+
+        named: Any = model.apply(variables(state), batch[0])[1]
+        gradient = jax.grad(lambda params: jnp.mean(cost_of(params, batch)))(state.params)
+        updates, _ = make_optimizer(optimizer, hyperparameters).update(gradient, state.opt_state, state.params)
+        probed = probes.Probed(
+            activation=activation,
+            named=named,
+            outputs_PxC=named["output/a"] if has_probabilities else None,
+            targets_PxC=batch[1],
+            cost=cost_of,
+            batch=batch,
+            params=state.params,
+            params_before=params_before,
+            params_after=optax.apply_updates(state.params, updates),
+            gradient=gradient,
+            key=key,
+        )
+        metrics = {name: value for group in groups for name, value in probes.PROBES[group](probed).items()}
+        return metrics, {layer: named[f"{layer}/a"] for layer in (*probes.hidden_layers(named), "output")}
+
+    return Train(jax.jit(init), jax.jit(step), jax.jit(epoch), jax.jit(evaluate), jax.jit(probe))
 
 
 def variables(state: TrainState) -> dict:
@@ -364,8 +407,13 @@ def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
 
 
 # XLA's options for its CPU backend, which other backends refuse. An epoch is faster without the YNN kernels, whose
-# matrix products are slower than Eigen's at these shapes; the initial draw runs once, so that it is not optimized.
-FAST_TO_RUN = {"xla_cpu_experimental_ynn_fusion_type": ""}
+# matrix products are slower than Eigen's at these shapes, and as fast with LLVM's first optimizations alone, which
+# compile sooner; the initial draw runs once, so that it is not optimized at all.
+FAST_TO_RUN = {
+    "xla_cpu_experimental_ynn_fusion_type": "",
+    "xla_backend_optimization_level": 1,
+    "xla_llvm_disable_expensive_passes": True,
+}
 FAST_TO_COMPILE = {"xla_backend_optimization_level": 0}
 
 
@@ -388,7 +436,7 @@ def train_and_evaluate(
 ) -> list[dict[str, Any]]:
     """Trains into the run directory, or goes on with the interrupted run there; returns the rows of metrics.jsonl.
 
-    Raises, before anything is compiled or written, ConfigError, input_pipeline.DataError or run_directory.RunError;
+    Raises, before anything is written, ConfigError, input_pipeline.DataError or run_directory.RunError;
     later RunError where the disk fails, and DivergedError when an epoch's cost is not finite. Metrics so far are kept.
     """
     validate(config)
@@ -397,10 +445,12 @@ def train_and_evaluate(
         print(f"{workdir} holds this run, finished after {len(rows)} epochs; nothing was changed.")
         print(conclusion(rows))
         return rows
-    dataset = load_dataset(config, data_dir)
+    with ThreadPoolExecutor() as pool:
+        drawing = pool.submit(initial_state, config)  # It compiles while the data set is read.
+        dataset = load_dataset(config, data_dir)
     with run_directory.RunDirectory(workdir, config) as run:
         print(summary(config))
-        state = fit(config, dataset, run)
+        state = fit(config, dataset, run, drawing.result())
         confusion_CxC = confusion_matrix(config, state, dataset)
         run.draw_figures(dataset, jax.device_get(state.params), confusion_CxC, uniform_guess_cost(config))
         print(conclusion(run.rows))
@@ -422,40 +472,88 @@ def run_keys(seed: int | jax.Array) -> tuple[jax.Array, jax.Array]:
     return jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
 
 
+def probe_key(seed: int | jax.Array) -> jax.Array:
+    """The key of a run's probes: one for all epochs, so that what is drawn does not move from one to the next."""
+    return jax.random.fold_in(jax.random.key(seed), 2)
+
+
 def initial_state(config: Config) -> TrainState:
     """The state of the config's run before its first step."""
     arguments = hyperparameters(config), run_keys(config.seed)[0]
     return compiled(make_train(config).init, *arguments, cpu_options=FAST_TO_COMPILE)(*arguments)
 
 
-def fit(config: Config, dataset: input_pipeline.Dataset, run: run_directory.RunDirectory) -> TrainState:
-    """The epochs that are missing in the run directory, each printed and recorded there; returns the final state."""
-    train, numbers, shuffle_key = make_train(config), hyperparameters(config), run_keys(config.seed)[1]
-    state, done = run.restore(initial_state(config))
+class Programs(NamedTuple):
+    """The compiled functions of a run: those of `Train` that its epochs call."""
+
+    epoch: Callable
+    evaluate: Callable
+    probe: Callable
+
+
+def compile_programs(config: Config, dataset: input_pipeline.Dataset, pool: Executor) -> list[Future]:
+    """Starts compiling `Programs` for a run on the data set, in their order; `epoch` uses its state up."""
+    train, numbers, key = make_train(config), hyperparameters(config), run_keys(config.seed)[1]
+    state, data = jax.eval_shape(train.init, numbers, key), jax.eval_shape(lambda dataset: dataset, dataset)
+    validation = data.validation_images, data.validation_labels
+    return [
+        pool.submit(compiled, train.epoch, state, numbers, data, key, cpu_options=FAST_TO_RUN, donate=(0,)),
+        pool.submit(compiled, train.evaluate, state, *validation, cpu_options=FAST_TO_RUN),
+        pool.submit(compiled, train.probe, state, numbers, state.params, data, key, cpu_options=FAST_TO_RUN),
+    ]
+
+
+def fit(
+    config: Config, dataset: input_pipeline.Dataset, run: run_directory.RunDirectory, state: TrainState
+) -> TrainState:
+    """The epochs that are missing in the run directory, each printed and recorded there, from the given state where
+    it holds no checkpoint; returns the final state."""
+    numbers, shuffle_key, key_of_probes = hyperparameters(config), run_keys(config.seed)[1], probe_key(config.seed)
+    with ThreadPoolExecutor() as pool:
+        compiling = compile_programs(config, dataset, pool)
+        state, done = run.restore(state)
+        data = jax.device_put(dataset)
+        programs = Programs(*(future.result() for future in compiling))
     if done:
         print(f"Going on after epoch {done} of {config.epochs}.")
-    data = jax.device_put(dataset)
-    epoch = compiled(train.epoch, state, numbers, data, shuffle_key, cpu_options=FAST_TO_RUN, donate=(0,))
-    evaluate = compiled(train.evaluate, state, data.validation_images, data.validation_labels, cpu_options=FAST_TO_RUN)
     steps = -(-len(dataset.images) // config.batch_size)
     with tqdm(total=config.epochs, initial=done, unit="epoch", leave=False, disable=not sys.stdout.isatty()) as bar:
         for number in range(done + 1, config.epochs + 1):
             start = time.perf_counter()
-            state, metrics = epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
-            validation = evaluate(state, data.validation_images, data.validation_labels)
+            is_probed = is_probed_epoch(config, number)
+            before = jax.tree.map(jnp.copy, state.params) if is_probed else None
+            state, metrics = programs.epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
+            validation = programs.evaluate(state, data.validation_images, data.validation_labels)
             metrics |= {f"val_{name}": value for name, value in validation.items()}
-            # By way of str, since float32's own shortest digits read better than their float64 expansion.
-            row = {"epoch": number} | {name: float(str(np.float32(metrics[name]))) for name in METRICS}
+            probed = programs.probe(state, numbers, before, data, key_of_probes) if is_probed else ({}, {})
+            metrics, (measured, activations) = jax.device_get((metrics, probed))
+            row = {"epoch": number} | {name: as_number(metrics[name]) for name in METRICS}
             row["seconds"] = round(time.perf_counter() - start, 4)
+            row |= {name: as_number(measured[name]) for name in sorted(measured, key=natural_order)}
             bar.write(epoch_line(row, config.epochs, steps))
             sys.stdout.flush()
             bar.update()
-            run.record(row)
+            run.record(row, activations)
             if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
                 raise DivergedError(diverged_line(row, config))
             if number % config.checkpoint_every == 0 or number == config.epochs:
                 run.save(number, state)
     return state
+
+
+def is_probed_epoch(config: Config, number: int) -> bool:
+    """Whether the network is measured after that epoch: every probe_every epochs and at the end."""
+    return bool(probes.groups(config)) and (number % config.probe_every == 0 or number == config.epochs)
+
+
+def as_number(value: Any) -> float:
+    """A float32 scalar by way of str, since its own shortest digits read better than their float64 expansion."""
+    return float(str(np.float32(value)))
+
+
+def natural_order(name: str) -> list[str | int]:
+    """A sorting key that puts hidden_2 before hidden_10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def train_seeds(config: Config, dataset: input_pipeline.Dataset, seeds: Sequence[int]) -> dict[str, np.ndarray]:
@@ -486,7 +584,16 @@ def train_seeds(config: Config, dataset: input_pipeline.Dataset, seeds: Sequence
 def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
     """`Epoch 7/200  469 steps  0.12s  loss: 0.0889  accuracy: 0.1682  val_loss: 0.0887  val_accuracy: 0.1933`."""
     metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in METRICS)
-    return f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}"
+    return f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}{saturation_words(row)}"
+
+
+def saturation_words(row: Mapping[str, Any]) -> str:
+    """`  saturated: 0.012 0.340`, the saturated fraction of each hidden layer, where it was probed; `zero` of ReLUs."""
+    words = ""
+    for label, measure in (("saturated", "saturation/"), ("zero", "zero_fraction/")):
+        fractions = [f"{value:.3f}" for name, value in row.items() if name.startswith(measure)]
+        words += f"  {label}: {' '.join(fractions)}" if fractions else ""
+    return words
 
 
 def diverged_line(row: dict[str, Any], config: Config) -> str:

@@ -51,6 +51,9 @@ def get_config(variant: str = "") -> ConfigDict:
     # Record
     config.checkpoint_every = 20  # epochs; there is always one at the end
     config.checkpoints_kept = 3  # the last ones
+    config.probes = ("saturation", "speed")  # measures of the network; also curvature, noise; () or --config.probes=
+    config.probe_every = 1  # epochs; there is always one at the end
+    config.probe_examples = 1_000  # the first training images; all where there are fewer
 
     if variant == "quick":
         config.epochs = 7

@@ -9,7 +9,6 @@ where each of its val_loss lies inside the range of 32 seeds. The bands of the r
 Measured: see `results.json` beside the figure; the README's table was printed by this command.
 """
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from typing import Any
 import numpy as np
 from absl import app, flags, logging
 
+import figures
 import input_pipeline
-import run_directory
 import train
 from configs import deep, intermediate, nielsen, shallow
+from experiments import studies
 
 LOG_VAL_LOSS = (0.0913, 0.0906, 0.0901, 0.0897, 0.0893, 0.0890, 0.0887)
 LOG_SOURCE = "lecture notebook, log of the shallow net"
@@ -34,29 +34,12 @@ def curves(name: str, config: Any, seeds: int) -> dict[str, np.ndarray]:
     return metrics
 
 
-def claim(name: str, published: Any, source: str, values: np.ndarray, measured: float, band: tuple[float, float]):
-    """One line of the scoreboard: reproduced where the measured number lies in the band."""
-    return {
-        "name": name,
-        "published": published,
-        "source": source,
-        "measured": float(measured),
-        "band": list(band),
-        "reproduced": bool(band[0] <= measured <= band[1]),
-        "seeds": [float(value) for value in values],
-    }
-
-
 def log_claims(val_loss_ExL: np.ndarray) -> list[dict[str, Any]]:
     """The lecture's log: here the published number must lie inside the measured range, so that range is the band."""
-    claims = []
-    for epoch, (published, values) in enumerate(zip(LOG_VAL_LOSS, val_loss_ExL, strict=True), start=1):
-        low, high = float(values.min()), float(values.max())
-        line = claim(f"shallow, val_loss at epoch {epoch}", published, LOG_SOURCE, values, values.mean(), (low, high))
-        claims.append(
-            line | {"reproduced": low <= published <= high, "rule": "published inside the range of the seeds"}
-        )
-    return claims
+    return [
+        studies.range_claim(f"shallow, val_loss at epoch {epoch}", published, LOG_SOURCE, values)
+        for epoch, (published, values) in enumerate(zip(LOG_VAL_LOSS, val_loss_ExL, strict=True), start=1)
+    ]
 
 
 def end_claims(ends: dict[str, dict[str, np.ndarray]]) -> list[dict[str, Any]]:
@@ -80,13 +63,14 @@ def end_claims(ends: dict[str, dict[str, np.ndarray]]) -> list[dict[str, Any]]:
         ("Nielsen 784-30-10, best accuracy", 0.9542, book, best, np.max, (0.9502, 0.9582)),
     ]
     return [
-        claim(name, published, source, values, f(values), band) for name, published, source, values, f, band in rows
+        studies.claim(name, published, source, values, f(values), band)
+        for name, published, source, values, f, band in rows
     ]
 
 
 def draw(log_ExL: np.ndarray, ends: dict[str, dict[str, np.ndarray]], claims: list[dict[str, Any]]):
     """The log among its seeds, and the validation accuracy of the four nets through training."""
-    figure, (left, right) = run_directory.new_figure(12, 4.5, 2)
+    figure, (left, right) = figures.new_figure(12, 4.5, 2)
     epochs = np.arange(1, len(log_ExL) + 1)
     left.fill_between(
         epochs, log_ExL.min(axis=1), log_ExL.max(axis=1), alpha=0.25, label=f"range of {log_ExL.shape[1]} seeds"
@@ -115,32 +99,13 @@ def draw(log_ExL: np.ndarray, ends: dict[str, dict[str, np.ndarray]], claims: li
     return figure
 
 
-def scoreboard(claims: list[dict[str, Any]]) -> str:
-    """The claims as a Markdown table."""
-    lines = ["| figure | published | measured | seeds | spread | band | reproduced |", "|---|---|---|---|---|---|---|"]
-    for c in claims:
-        published = " and ".join(f"{p:.4f}" for p in np.atleast_1d(c["published"]))
-        spread = f"{min(c['seeds']):.4f} to {max(c['seeds']):.4f}"
-        band = f"{c['band'][0]:.4f} to {c['band'][1]:.4f}"
-        verdict = "yes" if c["reproduced"] else "**no**"
-        lines.append(
-            f"| {c['name']} | {published} | {c['measured']:.4f} | {len(c['seeds'])} | {spread} | {band} | {verdict} |"
-        )
-    return "\n".join(lines)
-
-
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
-    workdir = Path(flags.FLAGS.workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
     log = curves("shallow, the log", shallow.get_config("quick"), flags.FLAGS.log_seeds)["val_loss"]
     configs = {"shallow": shallow, "intermediate": intermediate, "deep": deep, "nielsen": nielsen}
     ends = {name: curves(name, module.get_config(), 3) for name, module in configs.items()}
     claims = log_claims(log) + end_claims(ends)
-    run_directory.save_figure(draw(log, ends, claims), workdir / "figure.png")
-    run_directory.write_atomically(workdir / "results.json", json.dumps(claims, indent=2) + "\n")
-    print(scoreboard(claims))
-    print(f"{sum(c['reproduced'] for c in claims)} of {len(claims)} reproduced; written to {workdir}")
+    studies.finish(Path(flags.FLAGS.workdir), draw(log, ends, claims), claims)
 
 
 if __name__ == "__main__":

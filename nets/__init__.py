@@ -10,11 +10,27 @@
     named["hidden_0/a"]                       # outputs of the first hidden layer, [B, 64]
     nets.activations.get("tanh").asymptotes   # (-1.0, 1.0)
 
+Any model can be measured, in Flax or plain JAX; here one of two layers that has never heard of `nets`:
+
+    def forward(params, x_BxD):
+        a_BxH = jnp.tanh(x_BxD @ params["first"]["w"] + params["first"]["bias"])
+        return a_BxH, a_BxH @ params["second"]["w"] + params["second"]["bias"]
+
+    def cost(params, batch):                  # one cost an example, [B]
+        return optax.softmax_cross_entropy_with_integer_labels(forward(params, batch[0])[1], batch[1])
+
+    gradient = nets.curvature.gradient(cost, params, (x_NxD, labels_N))
+    print(nets.saturation.saturated_fraction(forward(params, x_NxD)[0], "tanh"))
+    print(nets.speed.bias_gradient_norms(gradient))     # {"first": ..., "second": ...}
+    print(nets.curvature.top_eigenvalues(cost, params, (x_NxD, labels_N), jax.random.key(0), k=1).values_K)
+
 `activations` has the neurons' functions with their ranges and asymptotes, `costs` the per-example costs, `mlp` the
-network and its initializers, `perceptron` Rosenblatt's unit and learning rule.
+network and its initializers, `perceptron` Rosenblatt's unit and learning rule; `saturation`, `speed` and `curvature`
+are the instruments: how far neurons are saturated, how fast each layer learns, how the cost is curved and how noisy
+its gradient is.
 """
 
-from nets import activations, costs, mlp, perceptron
+from nets import activations, costs, curvature, mlp, perceptron, saturation, speed
 from nets.mlp import MLP
 
-__all__ = ["MLP", "activations", "costs", "mlp", "perceptron"]
+__all__ = ["MLP", "activations", "costs", "curvature", "mlp", "perceptron", "saturation", "speed"]

@@ -1,5 +1,10 @@
 """For every test: no silent broadcasting between ranks (and, in pyproject.toml, every warning an error)."""
 
+import os
+
+# Before JAX starts: tests compile much and run little. What `train.compiled` compiles to run fast stays as it is.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+
 import jax
 import pytest
 

@@ -130,6 +130,15 @@ BAD_FIELDS = {
     "train_examples=-1": ("config.train_examples=-1", "accepted: a whole number from 0"),
     "validation=none": ("config.validation='none'", "accepted: 'test' or a positive number"),
     "validation=0": ("config.validation='0'", "accepted: 'test' or a positive number"),
+    "probes=saturatoin": (
+        "config.probes has 'saturatoin'",
+        "did you mean 'saturation'?",
+        "saturation, speed, curvature",
+    ),
+    "probes=speed,nois": ("config.probes has 'nois'", "did you mean 'noise'?"),
+    "probes=(1,)": ("config.probes has '1'",),
+    "probe_every=0": ("config.probe_every=0", "accepted: a whole number from 1"),
+    "probe_examples=1": ("config.probe_examples=1", "accepted: a whole number from 2"),
     # What the data set refuses.
     "batch_size=513": ("config.batch_size=513", "512 training examples; accepted: 1 to 512"),
     "classes=9": ("config.classes=9", "labels of synthetic go up to 9", "accepted: --config.classes=10 or more"),
@@ -379,7 +388,8 @@ def test_what_a_run_prints(quick):
     first, second, conclusion, contents = process.stdout.removeprefix(TABLE).splitlines()
     for line, row in zip((first, second), rows, strict=True):
         numbers = "  ".join(f"{name}: {row[name]:.4f}" for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
-        assert re.fullmatch(rf"Epoch {row['epoch']}/2  4 steps  \d+\.\d\ds  {re.escape(numbers)}", line)
+        saturated = f"saturated: {row['saturation/hidden_0']:.3f}"
+        assert re.fullmatch(rf"Epoch {row['epoch']}/2  4 steps  \d+\.\d\ds  {re.escape(numbers)}  {saturated}", line)
     best = max(rows, key=lambda row: row["val_accuracy"])
     assert conclusion == (
         f"Best val_accuracy {best['val_accuracy']:.4f} at epoch {best['epoch']}; final val_accuracy "

@@ -3,19 +3,27 @@
 import json
 
 import numpy as np
+import pytest
 from absl import flags
 
 import input_pipeline
 import train
-from experiments import benchmark, lecture_nets
+from experiments import benchmark, deep_saturation, init_saturation, learning_speed, lecture_nets, studies
 
 
 def test_benchmark_opponents_run_an_epoch(monkeypatch):
     """On synthetic data: every opponent that is installed, with a positive time in each round."""
     monkeypatch.setattr(input_pipeline, "load", lambda name: input_pipeline.synthetic())
     monkeypatch.setattr(benchmark, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(benchmark, "EPOCHS_A_ROUND", 1)
     seconds = benchmark.time_epochs(rounds=1)
-    assert {"matrix products (numpy)", "plateau", "plateau, batch size 1", "flax loop"} <= set(seconds)
+    assert {
+        "matrix products (numpy)",
+        "plateau",
+        "plateau, batch size 1",
+        "plateau, its probes",
+        "flax loop",
+    } <= set(seconds)
     assert all(len(values) == 1 and values[0] > 0 for values in seconds.values())
 
 
@@ -25,10 +33,11 @@ def test_benchmark_ratios_are_medians_of_rounds():
         "matrix products (numpy)": [1.0, 1.0, 2.0],
         "plateau": [2.0, 1.5, 2.0],
         "plateau, batch size 1": [2.0, 3.0, 4.0],
+        "plateau, its probes": [0.1, 0.3, 0.1],
         "flax loop": [10.0, 10.0, 10.0],
     }
     lines = benchmark.ratio_lines(seconds)
-    assert [line["measured"] for line in lines] == [1.5, 0.2, 2.0]
+    assert [line["measured"] for line in lines] == [1.5, 0.2, 2.0, 0.05]
     lines[0]["target"] = 1.4
     rows = benchmark.table(seconds, lines).splitlines()
     assert next(row for row in rows if "bound" in row).endswith("| <= 1.4 | **no** |")
@@ -84,3 +93,38 @@ def test_claims_are_judged_by_their_bands():
     }
     assert verdicts["shallow, final val_accuracy"] and verdicts["shallow, final val_loss"]
     assert verdicts["Nielsen 784-30-10, best accuracy"] and not verdicts["deep, final val_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("study", "small", "claims"),
+    [
+        (init_saturation, {"SEEDS": 3, "EXAMPLES": 20}, 3),
+        (deep_saturation, {"SEEDS": 1, "WIDTH": 30, "EXAMPLES": 1}, 2),
+        (learning_speed, {"SEEDS": 3, "PUBLISHED": ((0.06574, 0.30922),)}, 3),
+    ],
+)
+def test_study_end_to_end(study, small, claims, monkeypatch, tmp_path, capsys):
+    """A study at a small size writes its figure and its claims, and prints the scoreboard."""
+    for name, value in small.items():
+        monkeypatch.setattr(study, name, value)
+    values = flags.FlagValues()
+    flags.DEFINE_string("workdir", str(tmp_path), "", flag_values=values)
+    values(["study"])
+    monkeypatch.setattr(study.flags, "FLAGS", values)
+    study.main([])
+    lines = json.loads((tmp_path / "results.json").read_text())
+    assert len(lines) == claims
+    assert all(line.keys() >= {"name", "published", "source", "measured", "band", "reproduced"} for line in lines)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    assert capsys.readouterr().out.count("|") > 8 * claims
+
+
+def test_closed_form_of_the_saturated_fraction():
+    """P(|N(0, 784/3)| > ln 19), as published."""
+    assert init_saturation.closed_form("nielsen_large") == pytest.approx(0.8555, abs=5e-5)
+    assert init_saturation.closed_form("glorot_uniform") == pytest.approx(3.3e-5, abs=5e-7)
+
+
+def test_numbers_of_the_scoreboard():
+    """Four decimals, and two digits for what they would hide."""
+    assert [studies.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0)] == ["0.9500", "0.0000", "3.3e-05", "12.0000"]

@@ -32,6 +32,13 @@ from run_directory import RunDirectory, RunError
 
 ROOT = Path(__file__).parent.parent
 KEYS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+# What the default probes add for one bounded hidden layer.
+SATURATION = ["activation_mean", "activation_p98", "activation_std", "phi", "saturation", "slope_mass"]
+SPEED = ["displacement", "gradient_norm", "speed", "update_ratio"]
+PROBE_KEYS = sorted(
+    [f"{measure}/hidden_0" for measure in SATURATION + SPEED]
+    + [f"{measure}/output" for measure in [*SPEED, "wrong_side"]]
+)
 EPOCHS = 6
 
 # Orbax leaves coroutines and callbacks behind where an array of a damaged checkpoint cannot be read.
@@ -133,6 +140,7 @@ def metrics(rows):
 def assert_ends_as(workdir, expected, config):
     """Metrics, kept checkpoints and the final state are those of the expected run, bit for bit."""
     assert metrics(strict_rows(workdir)) == metrics(strict_rows(expected))
+    assert (workdir / "histograms.jsonl").read_bytes() == (expected / "histograms.jsonl").read_bytes()
     assert checkpoints(workdir) == checkpoints(expected)
     found, epoch = last_state(workdir, config)
     wanted, wanted_epoch = last_state(expected, config)
@@ -187,7 +195,7 @@ def test_config_json_says_what_was_run_by_and_on(finished):
     """config.json holds the whole config, the versions, the device and the git revision."""
     recorded = json.loads((finished / "config.json").read_text())
     assert list(recorded) == ["config", "versions", "device", "git_revision"]
-    assert recorded["config"] == make_config().to_dict() | {"hidden": [8]}
+    assert recorded["config"] == make_config().to_dict() | {"hidden": [8], "probes": ["saturation", "speed"]}
     versions = {name: importlib.metadata.version(name) for name in run_directory.PACKAGES}
     assert recorded["versions"] == {"python": sys.version.split()[0]} | versions
     device = jax.devices()[0]
@@ -210,7 +218,7 @@ def test_git_revision_without_git(monkeypatch, tmp_path):
 def test_metrics_rows(finished):
     """metrics.jsonl has one row an epoch with exactly these keys in this order, and the run returns the same rows."""
     rows = strict_rows(finished)
-    assert [list(row) for row in rows] == [KEYS] * EPOCHS
+    assert [list(row) for row in rows] == [KEYS + PROBE_KEYS] * EPOCHS
     assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
     assert all(type(row[name]) is float for row in rows for name in KEYS[1:])
     assert all(0 <= row[name] <= 1 for row in rows for name in ("accuracy", "val_accuracy"))
@@ -220,21 +228,85 @@ def test_metrics_rows(finished):
 
 def test_events_hold_the_scalars(finished):
     """TensorBoard's own loader reads the events back: the rows of metrics.jsonl, epoch by epoch."""
-    (path,) = finished.glob("events.out.*")
-    found = {}
-    for event in EventFileLoader(str(path)).Load():
-        for value in event.summary.value:
-            found.setdefault(event.step, {})[value.tag] = tensor_util.make_ndarray(value.tensor).item()
+    found = events(finished)
     rows = strict_rows(finished)
     assert sorted(found) == [row["epoch"] for row in rows]
     for row in rows:
-        assert found[row["epoch"]] == {name: float(np.float32(row[name])) for name in KEYS[1:]}
+        scalars = {tag: array.item() for tag, array in found[row["epoch"]].items() if array.ndim == 0}
+        assert scalars == {name: float(np.float32(row[name])) for name in KEYS[1:] + PROBE_KEYS}
+
+
+def test_histograms_are_on_disk_and_in_the_events(finished):
+    """Each probed epoch has a histogram of every layer's outputs on all probe examples; TensorBoard has them too."""
+    lines = [json.loads(line) for line in (finished / "histograms.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(1, EPOCHS + 1))
+    found = events(finished)
+    for line in lines:
+        for layer, units in (("hidden_0", 8), ("output", 10)):
+            counted = line[layer]
+            # The synthetic data set has 512 training examples, fewer than probe_examples.
+            assert sum(counted["counts"]) == 512 * units and 0 <= counted["low"] < counted["high"] <= 1
+            left, right, count = found[line["epoch"]][f"activations/{layer}"].T
+            assert count.sum() == 512 * units
+            assert left.min() >= counted["low"] - 1e-6 and right.max() <= counted["high"] + 1e-6
+
+
+def events(workdir):
+    """Every value of the run's one event file as an array: {step: {tag: array}}."""
+    (path,) = workdir.glob("events.out.*")
+    found = {}
+    for event in EventFileLoader(str(path)).Load():
+        for value in event.summary.value:
+            found.setdefault(event.step, {})[value.tag] = tensor_util.make_ndarray(value.tensor)
+    return found
+
+
+def test_histogram_counts_what_is_finite():
+    """Equal bins from the least to the largest finite output; a constant layer and one of NaN alone do no harm."""
+    counted = run_directory.histogram(np.array([[0.0, 1.0, 0.5], [np.nan, np.inf, 1.0]], np.float32))
+    assert (counted["low"], counted["high"], sum(counted["counts"])) == (0.0, 1.0, 4)
+    assert counted["counts"][0] == 1 and counted["counts"][-1] == 2
+    assert sum(run_directory.histogram(np.full((4, 3), 7.5, np.float32))["counts"]) == 12
+    assert sum(run_directory.histogram(np.full((4, 3), np.nan, np.float32))["counts"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("probes", "names"),
+    [((), set()), (("speed",), {"learning_speed.png", "update_ratios.png"}), (("noise",), set())],
+)
+def test_probes_decide_on_figures(probes, names):
+    """A run without a group draws and expects no figure of it."""
+    expected = {*run_directory.FIGURES} | names
+    assert set(run_directory.figure_names(make_config(probes=probes))) == expected
+
+
+def test_run_without_probes(tmp_path, no_figures):
+    """Nothing but the cost and the accuracy is recorded."""
+    train.train_and_evaluate(make_config(probes=(), epochs=2), tmp_path)
+    assert [list(row) for row in strict_rows(tmp_path)] == [KEYS] * 2
+    assert (tmp_path / "histograms.jsonl").read_text() == ""
+
+
+def test_probes_now_and_then(tmp_path, capsys):
+    """Every second epoch and at the end; the figures take what there is."""
+    train.train_and_evaluate(make_config(probe_every=2, epochs=5), tmp_path)
+    probed = [row["epoch"] for row in strict_rows(tmp_path) if "saturation/hidden_0" in row]
+    assert probed == [2, 4, 5]
+    assert ["saturated" in line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")] == [
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert (tmp_path / "figures" / "activations.png").exists()
 
 
 def test_figures_are_pictures(finished):
     """Every figure is there as a whole PNG of some size."""
-    assert sorted(path.name for path in (finished / "figures").iterdir()) == sorted(run_directory.FIGURES)
-    for name in run_directory.FIGURES:
+    names = run_directory.figure_names(make_config())
+    assert len(names) == 8 and sorted(path.name for path in (finished / "figures").iterdir()) == sorted(names)
+    for name in names:
         content = (finished / "figures" / name).read_bytes()
         assert content.startswith(b"\x89PNG\r\n\x1a\n") and content.endswith(b"IEND\xaeB`\x82")
         width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
@@ -261,7 +333,7 @@ def test_last_checkpoints_are_kept(tmp_path, finished, no_figures, changes, kept
 def test_nothing_temporary_is_left(finished):
     """A finished folder holds what its description says, and no temporary file."""
     names = sorted(path.name for path in finished.iterdir() if not path.name.startswith("events.out."))
-    assert names == [".lock", "checkpoints", "config.json", "figures", "metrics.jsonl"]
+    assert names == [".lock", "checkpoints", "config.json", "figures", "histograms.jsonl", "metrics.jsonl"]
     assert not [path for path in finished.rglob("*") if "tmp" in path.name]
 
 
@@ -437,7 +509,7 @@ def test_missing_figure_is_drawn_again(finished, tmp_path):
     copy = shutil.copytree(finished, tmp_path / "copy")
     (copy / "figures" / "confusion_matrix.png").unlink()
     train.train_and_evaluate(make_config(), copy)
-    for name in run_directory.FIGURES:
+    for name in run_directory.figure_names(make_config()):
         assert (copy / "figures" / name).read_bytes() == (finished / "figures" / name).read_bytes(), name
     assert (copy / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
 
@@ -661,7 +733,7 @@ def test_diverging_cost_ends_the_run(tmp_path, no_figures):
         train.train_and_evaluate(config, tmp_path)
     rows = strict_rows(tmp_path)
     last = rows[-1]
-    assert 0 < len(rows) < 30 and [list(row) for row in rows] == [KEYS] * len(rows)
+    assert 0 < len(rows) < 30 and [list(row)[: len(KEYS)] for row in rows] == [KEYS] * len(rows)
     assert None in (last["loss"], last["val_loss"])
     assert all(row["loss"] is not None and row["val_loss"] is not None for row in rows[:-1])
     message = str(caught.value)

@@ -1,0 +1,62 @@
+"""What the studies share: claims with their bands, and the scoreboard that shows which are reproduced."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import run_directory
+
+
+def claim(
+    name: str, published: Any, source: str, values: np.ndarray, measured: float, band: tuple[float, float]
+) -> dict[str, Any]:
+    """One line of the scoreboard: reproduced where the measured number, of the values of several seeds, lies in the
+    band that was stated before the run."""
+    return {
+        "name": name,
+        "published": published,
+        "source": source,
+        "measured": float(measured),
+        "band": list(band),
+        "reproduced": bool(band[0] <= measured <= band[1]),
+        "seeds": [float(value) for value in values],
+    }
+
+
+def range_claim(
+    name: str, published: float, source: str, values: np.ndarray, percentiles: tuple[float, float] = (0, 100)
+) -> dict[str, Any]:
+    """A published single draw: reproduced where it lies between those percentiles of the seeds, which are the band."""
+    low, high = (float(bound) for bound in np.percentile(values, percentiles))
+    line = claim(name, published, source, values, float(np.mean(values)), (low, high))
+    within = "range" if percentiles == (0, 100) else f"{percentiles[0]:g}-{percentiles[1]:g} % range"
+    return line | {"reproduced": low <= published <= high, "rule": f"published inside the {within} of the seeds"}
+
+
+def number(value: float) -> str:
+    """Four decimals, or two significant digits for what they would make zero."""
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2g}"
+
+
+def scoreboard(claims: list[dict[str, Any]]) -> str:
+    """The claims as a Markdown table."""
+    lines = ["| figure | published | measured | seeds | spread | band | reproduced |", "|---|---|---|---|---|---|---|"]
+    for c in claims:
+        published = " and ".join(number(p) for p in np.atleast_1d(c["published"]))
+        spread = f"{number(min(c['seeds']))} to {number(max(c['seeds']))}"
+        band = f"{number(c['band'][0])} to {number(c['band'][1])}"
+        verdict = "yes" if c["reproduced"] else "**no**"
+        measured = f"{number(c['measured'])} | {len(c['seeds'])} | {spread}"
+        lines.append(f"| {c['name']} | {published} | {measured} | {band} | {verdict} |")
+    return "\n".join(lines)
+
+
+def finish(workdir: Path, figure, claims: list[dict[str, Any]]) -> None:
+    """Writes figure.png and results.json, and prints the scoreboard."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    run_directory.save_figure(figure, workdir / "figure.png")
+    run_directory.write_atomically(workdir / "results.json", json.dumps(claims, indent=2) + "\n")
+    print(scoreboard(claims))
+    print(f"{sum(c['reproduced'] for c in claims)} of {len(claims)} reproduced; written to {workdir}")

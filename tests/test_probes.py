@@ -1,0 +1,174 @@
+"""The probes of a run: what they measure, against the measures taken by hand, and for every kind of network.
+
+P probe examples, D inputs, H hidden units, C classes.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import input_pipeline
+import nets
+import probes
+import train
+
+EXAMPLES = 50
+
+
+@pytest.fixture(scope="module")
+def data():
+    return input_pipeline.load("synthetic")
+
+
+def probed(config, data, epochs=1):
+    """The state before and after some epochs, the last epoch's first parameters, and what the probe says."""
+    functions, numbers = train.make_train(config), train.hyperparameters(config)
+    state = functions.init(numbers, jax.random.key(0))
+    for epoch in range(epochs):
+        before = state.params
+        state, _ = functions.epoch(state, numbers, data, jax.random.key(epoch))
+    return state, before, *functions.probe(state, numbers, before, data, jax.random.key(9))
+
+
+def small(config, **changes):
+    config.update({"hidden": (6, 5), "batch_size": 64, "probe_examples": EXAMPLES, **changes})
+    return config
+
+
+def test_saturation_is_measured_on_the_first_images(synthetic_config, data):
+    """Against numpy on the outputs of the trained network; only the first probe_examples images count."""
+    config = small(synthetic_config, probes=("saturation",), kernel_init="nielsen_large")
+    state, _, metrics, activations = probed(config, data)
+    x_PxD = np.float32(data.images[:EXAMPLES]) / 255
+    for i, inputs in ((0, x_PxD), (1, activations["hidden_0"])):
+        dense = state.params[f"hidden_{i}"]
+        z_PxH = np.float64(inputs) @ np.float64(dense["kernel"]) + np.float64(dense["bias"])
+        a_PxH = 1 / (1 + np.exp(-z_PxH))
+        np.testing.assert_allclose(activations[f"hidden_{i}"], a_PxH, atol=1e-5)
+        layer = f"hidden_{i}"
+        np.testing.assert_allclose(metrics[f"saturation/{layer}"], np.mean((a_PxH < 0.05) | (a_PxH > 0.95)), atol=0.004)
+        np.testing.assert_allclose(metrics[f"phi/{layer}"], np.mean(abs(2 * a_PxH - 1)), rtol=1e-4)
+        np.testing.assert_allclose(metrics[f"slope_mass/{layer}"], np.mean(4 * a_PxH * (1 - a_PxH)), rtol=1e-4)
+        np.testing.assert_allclose(metrics[f"activation_mean/{layer}"], a_PxH.mean(), rtol=1e-4)
+        np.testing.assert_allclose(metrics[f"activation_std/{layer}"], a_PxH.std(), rtol=1e-4)
+        np.testing.assert_allclose(metrics[f"activation_p98/{layer}"], np.percentile(a_PxH, 98), rtol=1e-4)
+    assert metrics["saturation/hidden_0"] > 0.1
+    wrong = abs(activations["output"] - np.eye(10)[data.labels[:EXAMPLES]]) > 0.95
+    np.testing.assert_allclose(metrics["wrong_side/output"], wrong.mean(), atol=1e-6)
+
+
+def test_speed_is_that_of_the_step(synthetic_config, data):
+    """update_ratio is that of a real step on the probe examples; displacement is the epoch's; speed is |mean dC/db|."""
+    config = small(synthetic_config, probes=("speed",), learning_rate=0.5, l2=1e-3)
+    state, before, metrics, _ = probed(config, data, epochs=2)
+    functions, numbers = train.make_train(config), train.hyperparameters(config)
+    batch = data.images[:EXAMPLES], data.labels[:EXAMPLES], jnp.ones(EXAMPLES)
+    stepped, _ = functions.step(state, numbers, batch)
+    for layer in ("hidden_0", "hidden_1", "output"):
+        w, moved = state.params[layer]["kernel"], stepped.params[layer]["kernel"] - state.params[layer]["kernel"]
+        ratio = np.linalg.norm(moved) / np.linalg.norm(w)
+        np.testing.assert_allclose(metrics[f"update_ratio/{layer}"], ratio, rtol=1e-2)
+        # Biases have no L2, so that their step is the learning rate times their gradient.
+        step_of_bias = np.linalg.norm(stepped.params[layer]["bias"] - state.params[layer]["bias"])
+        np.testing.assert_allclose(metrics[f"speed/{layer}"], step_of_bias / 0.5, rtol=1e-3)
+        gone = [state.params[layer][leaf] - before[layer][leaf] for leaf in ("kernel", "bias")]
+        distance = np.sqrt(sum(np.sum(np.square(change)) for change in gone))
+        np.testing.assert_allclose(metrics[f"displacement/{layer}"], distance, rtol=1e-4)
+
+
+def test_curvature_is_that_of_the_exact_hessian(synthetic_config, data):
+    """The largest eigenvalue of the whole Hessian by numpy, on images of a few pixels; the trace within its error."""
+    few = data._replace(images=data.images[:, 380:384])
+    config = small(synthetic_config, inputs=4, hidden=(3,), activation="tanh", probes=("curvature",))
+    state, _, metrics, _ = probed(config, few)
+    flat, unravel = jax.flatten_util.ravel_pytree(state.params)
+    model, cost = train.make_model(config), nets.costs.get(config.cost, config.output)
+    x_PxD, y_PxC = jnp.float32(few.images[:EXAMPLES]) / 255, jax.nn.one_hot(few.labels[:EXAMPLES], 10)
+
+    def mean_cost(flat):
+        return jnp.mean(cost.per_example(model.apply({"params": unravel(flat)}, x_PxD)[0], y_PxC))
+
+    eigenvalues = np.linalg.eigvalsh(np.float64(jax.hessian(mean_cost)(flat)))
+    np.testing.assert_allclose(metrics["curvature/top_eigenvalue"], eigenvalues[-1], rtol=1e-3)
+    # The variance of Hutchinson's estimate is at most 2 |H|^2 / samples.
+    error = np.sqrt(2 * np.sum(eigenvalues**2) / probes.TRACE_SAMPLES)
+    assert abs(metrics["curvature/trace"] - eigenvalues.sum()) < 4 * error
+
+
+def test_noise_is_that_of_the_single_gradients(synthetic_config, data):
+    """The trace of the covariance of the single examples' gradients, by numpy from one gradient an example."""
+    config = small(synthetic_config, probes=("noise",))
+    state, _, metrics, _ = probed(config, data)
+    model, cost = train.make_model(config), nets.costs.get(config.cost, config.output)
+    x_PxD, y_PxC = jnp.float32(data.images[:EXAMPLES]) / 255, jax.nn.one_hot(data.labels[:EXAMPLES], 10)
+
+    def one_cost(params, x_D, y_C):
+        return cost.per_example(model.apply({"params": params}, x_D[None])[0], y_C[None])[0]
+
+    gradients = jax.vmap(jax.grad(one_cost), in_axes=(None, 0, 0))(state.params, x_PxD, y_PxC)
+    g_PxK = np.concatenate([np.float64(leaf).reshape(EXAMPLES, -1) for leaf in jax.tree.leaves(gradients)], axis=1)
+    trace = g_PxK.var(axis=0, ddof=1).sum()
+    squared = np.sum(g_PxK.mean(axis=0) ** 2) - trace / EXAMPLES
+    np.testing.assert_allclose(metrics["noise/covariance_trace"], trace, rtol=1e-3)
+    np.testing.assert_allclose(metrics["noise/gradient_squared"], squared, rtol=1e-2)
+    np.testing.assert_allclose(metrics["noise/scale"], trace / squared, rtol=1e-2)
+
+
+@pytest.mark.parametrize("activation", nets.activations.ACTIVATIONS)
+def test_every_activation_is_measured(activation, synthetic_config, data):
+    """Saturation where there are two asymptotes, zeros and dead and dormant units elsewhere, slopes where they end."""
+    config = small(synthetic_config, activation=activation, probes=("saturation",))
+    functions, numbers, key = train.make_train(config), train.hyperparameters(config), jax.random.key(0)
+    state = jax.eval_shape(functions.init, numbers, key)
+    metrics, _ = jax.eval_shape(functions.probe, state, numbers, state.params, data, key)
+    bounded = activation in ("sigmoid", "tanh", "softsign", "step")
+    found = {name.removesuffix("/hidden_1") for name in metrics if name.endswith("/hidden_1")}
+    expected = {"saturation", "phi"} if bounded else {"zero_fraction", "dead_units", "dormant_units"}
+    expected |= {"activation_mean", "activation_std", "activation_p98"}
+    assert found == expected | (set() if activation == "step" else {"slope_mass"})
+
+
+def test_batch_norm_and_dropout_are_measured_as_in_evaluation(synthetic_config, data):
+    """Two calls agree, since nothing is dropped; batch normalization is a layer that learns."""
+    config = small(
+        synthetic_config, activation="relu", batch_norm=True, dropout=0.2, optimizer="adam", cost="cross_entropy"
+    )
+    state, before, metrics, activations = probed(config, data)
+    functions, numbers = train.make_train(config), train.hyperparameters(config)
+    again, _ = functions.probe(state, numbers, before, data, jax.random.key(9))
+    assert {name: float(value) for name, value in again.items()} == {n: float(v) for n, v in metrics.items()}
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert (
+        "speed/batch_norm_0" in metrics and np.mean(activations["hidden_0"] == 0) == metrics["zero_fraction/hidden_0"]
+    )
+
+
+def test_probe_works_under_vmap(synthetic_config, data):
+    """Lanes of a sweep are measured as they are alone."""
+    config = small(synthetic_config)
+    functions, numbers = train.make_train(config), train.hyperparameters(config)
+    keys = jax.random.split(jax.random.key(0), 3)
+    states = jax.vmap(functions.init, in_axes=(None, 0))(numbers, keys)
+    lanes = jax.vmap(functions.probe, in_axes=(0, None, 0, None, None))
+    metrics_L, _ = lanes(states, numbers, states.params, data, jax.random.key(1))
+    alone = functions.init(numbers, keys[2])
+    metrics, _ = functions.probe(alone, numbers, alone.params, data, jax.random.key(1))
+    for name, value in metrics.items():
+        np.testing.assert_allclose(metrics_L[name][2], value, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def test_groups_as_the_command_line_gives_them(synthetic_config):
+    """--config.probes=speed,noise arrives as one string in a tuple; doubles count once."""
+    synthetic_config.probes = ("speed,noise", "speed")
+    assert probes.groups(synthetic_config) == ("speed", "noise")
+    synthetic_config.probes = ("",)
+    assert probes.groups(synthetic_config) == ()
+
+
+def test_epoch_line_shows_saturation(synthetic_config):
+    """Each hidden layer's fraction in order, and the zeros of ReLUs under their own name."""
+    row = {"saturation/hidden_0": 0.25, "saturation/hidden_1": 0.0011}
+    assert train.saturation_words(row) == "  saturated: 0.250 0.001"
+    assert train.saturation_words({"zero_fraction/hidden_0": 0.5}) == "  zero: 0.500"
+    assert train.saturation_words({"speed/hidden_0": 0.5}) == ""
