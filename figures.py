@@ -138,7 +138,9 @@ def draw_lines(axis, rows: list[dict[str, Any]], measure: str, *, log: bool = Fa
 
 def legend_outside(axis) -> None:
     """The layers' colours beside the last axes, where there may be many."""
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    count = len(axis.get_legend_handles_labels()[1])
+    size = 10 if count <= 12 else 6
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size, ncols=max(1, math.ceil(count / 20)))
 
 
 def draw_activations(histograms: list[dict[str, Any]]):
@@ -183,11 +185,14 @@ def common_histogram(counted: list[dict[str, Any]], bins: int = 50) -> tuple[np.
 def draw_saturation(rows: list[dict[str, Any]]):
     """How many outputs of each hidden layer are saturated, and where the layer's outputs lie."""
     figure, axes = new_figure(12, 4, 2)
-    bounded = draw_lines(axes[0], rows, "saturation")
-    if not bounded:
-        draw_lines(axes[0], rows, "zero_fraction")
-    what = "within 5 % of the range of an asymptote" if bounded else "that are exactly zero"
-    axes[0].set(ylim=(-0.02, 1.02), ylabel="fraction of outputs", title=f"Outputs {what}")
+    if draw_lines(axes[0], rows, "saturation"):
+        axes[0].set(ylabel="fraction of outputs", title="Outputs within 5 % of the range of an asymptote")
+    elif draw_lines(axes[0], rows, "zero_fraction"):
+        axes[0].set(ylabel="fraction of outputs", title="Outputs that are exactly zero")
+    else:
+        draw_lines(axes[0], rows, "slope_mass")
+        axes[0].set(ylabel="mean |f'(z)| / largest", title="Slope mass: how much of the slope is left")
+    axes[0].set_ylim(-0.02, 1.02)
     draw_lines(axes[1], rows, "activation_p98")
     draw_lines(axes[1], rows, "activation_mean", linestyle="--", label=None)
     axes[1].set(ylabel="output a of a unit", title="98th percentile (solid) and mean (dashed) of the outputs")

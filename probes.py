@@ -5,14 +5,16 @@ metrics named `measure/layer`. Networks are measured as in evaluation: without d
 batch normalization. The formulas are those of `nets.saturation`, `nets.speed` and `nets.curvature`.
 
     saturation  saturation, phi (10 bins): hidden layers of activations that are bounded on both sides
-                zero_fraction, dead_units, dormant_units (tau .1, both as shares of the layer): the others
+                zero_fraction, dead_units: relu; dead_units as a share of the layer
+                dormant_units (tau .1), as a share of the layer: all that are not bounded on both sides
                 slope_mass, activation_mean, activation_std, activation_p98: all hidden layers
                 wrong_side/output: sigmoid and softmax outputs more than .95 off their target
     speed       speed/LAYER       norm of the mean dC/db over the probe examples: Nielsen's |delta|
                 gradient_norm     of all parameters of the layer
                 update_ratio      of one step of the optimizer on the probe examples: |change of w| / |w|
                 displacement      how far the layer's parameters went in the epoch
-    curvature   curvature/top_eigenvalue, curvature/trace of the Hessian of the cost over the probe examples
+    curvature   curvature/top_eigenvalue of the Hessian of the cost over the probe examples, and how far off it may be,
+                curvature/top_residual; curvature/trace and its standard error, curvature/trace_error
     noise       noise/scale       the gradient noise scale tr(Sigma)/|G|^2, in examples
                 noise/covariance_trace, noise/gradient_squared: tr(Sigma) and |G|^2
 """
@@ -26,7 +28,7 @@ import jax.numpy as jnp
 from nets import activations, curvature, saturation, speed
 
 DORMANT_TAU = 0.1
-CURVATURE_STEPS, TRACE_SAMPLES, CHUNK = 20, 10, 250
+CURVATURE_STEPS, TRACE_SAMPLES = 20, 10
 
 
 class Probed(NamedTuple):
@@ -50,6 +52,11 @@ def groups(config: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for entry in config.probes for name in str(entry).split(",") if name))
 
 
+def is_probed(config: Any, epoch: int) -> bool:
+    """Whether the network is measured after that epoch: every probe_every epochs and at the end."""
+    return bool(groups(config)) and (epoch % config.probe_every == 0 or epoch == config.epochs)
+
+
 def hidden_layers(named: dict[str, jax.Array]) -> list[str]:
     """The names of the hidden layers, from the first one."""
     return [name.removesuffix("/a") for name in named if name.endswith("/a") and name != "output/a"]
@@ -69,9 +76,10 @@ def probe_saturation(probed: Probed) -> dict[str, jax.Array]:
             metrics[f"saturation/{layer}"] = saturation.saturated_fraction(a_PxH, activation)
             metrics[f"phi/{layer}"] = saturation.phi(a_PxH, activation)
         else:
+            metrics[f"dormant_units/{layer}"] = jnp.mean(saturation.dormant_units(a_PxH, DORMANT_TAU))
+        if probed.activation == "relu":
             metrics[f"zero_fraction/{layer}"] = saturation.zero_fraction(a_PxH)
             metrics[f"dead_units/{layer}"] = jnp.mean(saturation.dead_units(a_PxH))
-            metrics[f"dormant_units/{layer}"] = jnp.mean(saturation.dormant_units(a_PxH, DORMANT_TAU))
         if probed.activation != "step":
             metrics[f"slope_mass/{layer}"] = saturation.slope_mass(z_PxH, activation)
         statistics = saturation.statistics(a_PxH)
@@ -96,18 +104,21 @@ def probe_speed(probed: Probed) -> dict[str, jax.Array]:
 
 def probe_curvature(probed: Probed) -> dict[str, jax.Array]:
     """The Hessian of the cost: its largest eigenvalue and its trace."""
-    chunk = min(CHUNK, len(probed.targets_PxC))
     lanczos_key, trace_key = jax.random.split(probed.key)
     arguments = probed.cost, probed.params, probed.batch
-    top = curvature.top_eigenvalues(*arguments, lanczos_key, k=1, steps=CURVATURE_STEPS, chunk=chunk)
-    trace = curvature.hessian_trace(*arguments, trace_key, samples=TRACE_SAMPLES, chunk=chunk)
-    return {"curvature/top_eigenvalue": top[0][0], "curvature/trace": trace[0]}
+    top = curvature.top_eigenvalues(*arguments, lanczos_key, k=1, steps=CURVATURE_STEPS)
+    trace, trace_error = curvature.hessian_trace(*arguments, trace_key, samples=TRACE_SAMPLES)
+    return {
+        "curvature/top_eigenvalue": top.values_K[0],
+        "curvature/top_residual": top.residuals_K[0],
+        "curvature/trace": trace,
+        "curvature/trace_error": trace_error,
+    }
 
 
 def probe_noise(probed: Probed) -> dict[str, jax.Array]:
     """The noise of single examples' gradients against their mean."""
-    chunk = min(CHUNK, len(probed.targets_PxC))
-    noise = curvature.gradient_noise_scale(probed.cost, probed.params, probed.batch, chunk=chunk)
+    noise = curvature.gradient_noise_scale(probed.cost, probed.params, probed.batch)
     return {
         "noise/scale": noise.noise_scale,
         "noise/covariance_trace": noise.covariance_trace,

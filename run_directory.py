@@ -1,7 +1,7 @@
 """What a run leaves on disk: config, metrics, TensorBoard events, checkpoints and figures.
 
     config.json      the resolved config, package versions, device, git revision
-    metrics.jsonl    one object an epoch; null for a number that is not finite
+    metrics.jsonl    one object an epoch, `seconds` including validation and probes; null for what is not finite
     histograms.jsonl one object a probed epoch: {"low", "high", "counts"} of the outputs of each layer
     events.out.*     TensorBoard scalars and histograms
     checkpoints/     Orbax checkpoints, one folder an epoch
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -196,6 +197,7 @@ class RunDirectory:
         self._checkpoints = None
         self._checkpoints_kept = config.checkpoints_kept
         self._figures = figure_names(config)
+        self._is_probed = partial(probes.is_probed, config)
         self.rows: list[dict[str, Any]] = []
         self.histograms: list[dict[str, Any]] = []
 
@@ -221,7 +223,11 @@ class RunDirectory:
         """The state to go on from and its epoch. Later rows of metrics.jsonl are dropped; later checkpoints, which are
         damaged or ahead of the metrics, are set aside as `unused-EPOCH`, since they will be written again."""
         rows = read_rows(self.workdir)
-        state, epoch = restore(self.workdir, state, newest=len(rows))
+        histograms = read_lines(self.workdir / "histograms.jsonl")
+        found = {row.get("epoch") for row in histograms}
+        # An epoch whose histograms are lost is computed again like one whose row is.
+        lost = [row["epoch"] for row in rows if self._is_probed(row["epoch"]) and row["epoch"] not in found]
+        state, epoch = restore(self.workdir, state, newest=min([len(rows), *(number - 1 for number in lost)]))
         folder = self.workdir / "checkpoints"
         folder.mkdir(exist_ok=True)
         for later in (number for number in checkpoint_epochs(self.workdir) if number > epoch):
@@ -229,9 +235,8 @@ class RunDirectory:
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(folder / str(later), aside)
         self.rows = rows[:epoch]
-        self.histograms = [
-            row for row in read_lines(self.workdir / "histograms.jsonl") if row.get("epoch", math.inf) <= epoch
-        ]
+        kept = {row["epoch"] for row in self.rows}
+        self.histograms = [row for row in histograms if row.get("epoch") in kept]
         self._metrics = _begin_lines(self.workdir / "metrics.jsonl", self.rows)
         self._histograms = _begin_lines(self.workdir / "histograms.jsonl", self.histograms)
         self._begin_events(epoch)

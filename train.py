@@ -138,6 +138,8 @@ def check_fits(config: Config, dataset: input_pipeline.Dataset) -> None:
             f"config.classes={config.classes}, but labels of {config.dataset} go up to {top}; "
             f"accepted: --config.classes={top + 1} or more"
         )
+    if "noise" in probes.groups(config) and examples < 2:
+        raise ConfigError(f"config.probes has 'noise', which needs 2 training examples or more; here is {examples}")
     if config.batch_size > examples:
         raise ConfigError(
             f"config.batch_size={config.batch_size} is more than the {examples} training examples; "
@@ -184,16 +186,12 @@ class Train(NamedTuple):
     `epoch(state, hyperparameters, dataset, key) -> (state, metrics)`: every example of (images, labels, ...) once, in
         an order drawn from the key, as one lax.scan; metrics are the running means `loss` and `accuracy`
     `evaluate(state, images_NxD, labels_N) -> metrics`: `loss` and `accuracy` over all N
-    `probe(state, hyperparameters, params_before, dataset, key) -> (metrics, activations)`: the measures of the groups
-        in config.probes on the first config.probe_examples images, and each layer's outputs on them, [P, units];
-        params_before are those of an epoch ago
     """
 
     init: Callable[..., TrainState]
     step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     epoch: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     evaluate: Callable[..., dict[str, jax.Array]]
-    probe: Callable[..., tuple[dict[str, jax.Array], dict[str, jax.Array]]]
 
 
 def hyperparameters(config: Config) -> Hyperparameters:
@@ -225,8 +223,6 @@ def make_train(config: Config) -> Train:
     validate(config)
     model, inputs, batch_size, optimizer = make_model(config), config.inputs, config.batch_size, config.optimizer
     cost = nets.costs.get(config.cost, config.output)
-    activation, groups, probe_examples = config.activation, probes.groups(config), config.probe_examples
-    has_probabilities = config.output != "identity"
 
     def init(hyperparameters: Hyperparameters, key: jax.Array) -> TrainState:
         params_key, dropout_key = jax.random.split(key)
@@ -236,19 +232,22 @@ def make_train(config: Config) -> Train:
         batch_stats = drawn.get("batch_stats", {})
         return TrainState(jnp.int32(0), params, batch_stats, opt_state, jax.random.key_data(dropout_key))
 
-    def step(state: TrainState, hyperparameters: Hyperparameters, batch):
+    def descend(state: TrainState, hyperparameters: Hyperparameters, batch):
         images_BxD, labels_B, weights_B = batch
 
         def mean_cost(params):
             logits_BxC, batch_stats = apply_in_training(model, state._replace(params=params), images_BxD, weights_B)
-            metrics = batch_metrics(cost, logits_BxC, labels_B, weights_B)
-            return metrics["loss"], (metrics, batch_stats)
+            return batch_metrics(cost, logits_BxC, labels_B, weights_B)["loss"], (logits_BxC, batch_stats)
 
-        gradient, (metrics, batch_stats) = jax.grad(mean_cost, has_aux=True)(state.params)
+        gradient, (logits_BxC, batch_stats) = jax.grad(mean_cost, has_aux=True)(state.params)
         update = make_optimizer(optimizer, hyperparameters).update
         updates, opt_state = update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, batch_stats, opt_state, state.dropout_key), metrics
+        return TrainState(state.step + 1, params, batch_stats, opt_state, state.dropout_key), logits_BxC
+
+    def step(state: TrainState, hyperparameters: Hyperparameters, batch):
+        state, logits_BxC = descend(state, hyperparameters, batch)
+        return state, batch_metrics(cost, logits_BxC, *batch[1:])
 
     def epoch(state: TrainState, hyperparameters: Hyperparameters, dataset, key: jax.Array):
         images_NxD, labels_N = dataset[0], dataset[1]
@@ -256,10 +255,13 @@ def make_train(config: Config) -> Train:
 
         def one_step(state, rows):
             order_B, weights_B = rows
-            return step(state, hyperparameters, (images_NxD[order_B], labels_N[order_B], weights_B))
+            return descend(state, hyperparameters, (images_NxD[order_B], labels_N[order_B], weights_B))
 
-        state, metrics = jax.lax.scan(one_step, state, (order_SxB, weights_SxB))
-        return state, weighted_means(metrics)
+        # Small steps are faster when the metrics of all of them are taken at once, after the last.
+        state, logits_SxBxC = jax.lax.scan(one_step, state, (order_SxB, weights_SxB))
+        logits_MxC = logits_SxBxC.reshape(-1, logits_SxBxC.shape[-1])
+        metrics = batch_metrics(cost, logits_MxC, labels_N[order_SxB.ravel()], weights_SxB.ravel())
+        return state, {name: metrics[name] for name in ("loss", "accuracy")}
 
     def evaluate(state: TrainState, images_NxD: jax.Array, labels_N: jax.Array):
         order_SxB, weights_SxB = batches(jnp.arange(len(images_NxD)), min(EVALUATION_CHUNK, len(images_NxD)))
@@ -270,6 +272,21 @@ def make_train(config: Config) -> Train:
             return None, batch_metrics(cost, logits_BxC, labels_N[order_B], weights_B)
 
         return weighted_means(jax.lax.scan(one_chunk, None, (order_SxB, weights_SxB))[1])
+
+    return Train(jax.jit(init), jax.jit(step), jax.jit(epoch), jax.jit(evaluate))
+
+
+def make_probe(config: Config) -> Callable[..., tuple[dict[str, jax.Array], dict[str, jax.Array]]]:
+    """What measures the config's network: a pure function, jitted, that composes as those of `Train` do.
+
+    `probe(state, hyperparameters, params_before, dataset, key) -> (metrics, activations)`: the measures of the groups
+    in config.probes on the first config.probe_examples images, and each layer's outputs on them, [P, units];
+    params_before are those of an epoch ago.
+    """
+    validate(config)
+    model, optimizer, probe_examples = make_model(config), config.optimizer, config.probe_examples
+    cost = nets.costs.get(config.cost, config.output)
+    activation, groups, has_probabilities = config.activation, probes.groups(config), config.output != "identity"
 
     def probe(state: TrainState, hyperparameters: Hyperparameters, params_before, dataset, key: jax.Array):
         images_PxD, labels_P = dataset[0][:probe_examples], dataset[1][:probe_examples]
@@ -298,7 +315,7 @@ def make_train(config: Config) -> Train:
         metrics = {name: value for group in groups for name, value in probes.PROBES[group](probed).items()}
         return metrics, {layer: named[f"{layer}/a"] for layer in (*probes.hidden_layers(named), "output")}
 
-    return Train(jax.jit(init), jax.jit(step), jax.jit(epoch), jax.jit(evaluate), jax.jit(probe))
+    return jax.jit(probe)
 
 
 def variables(state: TrainState) -> dict:
@@ -484,11 +501,11 @@ def initial_state(config: Config) -> TrainState:
 
 
 class Programs(NamedTuple):
-    """The compiled functions of a run: those of `Train` that its epochs call."""
+    """The compiled functions that the epochs of a run call."""
 
     epoch: Callable
     evaluate: Callable
-    probe: Callable
+    probe: Any  # None where nothing is probed.
 
 
 def compile_programs(config: Config, dataset: input_pipeline.Dataset, pool: Executor) -> list[Future]:
@@ -499,7 +516,9 @@ def compile_programs(config: Config, dataset: input_pipeline.Dataset, pool: Exec
     return [
         pool.submit(compiled, train.epoch, state, numbers, data, key, cpu_options=FAST_TO_RUN, donate=(0,)),
         pool.submit(compiled, train.evaluate, state, *validation, cpu_options=FAST_TO_RUN),
-        pool.submit(compiled, train.probe, state, numbers, state.params, data, key, cpu_options=FAST_TO_RUN),
+        pool.submit(compiled, make_probe(config), state, numbers, state.params, data, key, cpu_options=FAST_TO_RUN)
+        if probes.groups(config)
+        else pool.submit(lambda: None),
     ]
 
 
@@ -520,7 +539,7 @@ def fit(
     with tqdm(total=config.epochs, initial=done, unit="epoch", leave=False, disable=not sys.stdout.isatty()) as bar:
         for number in range(done + 1, config.epochs + 1):
             start = time.perf_counter()
-            is_probed = is_probed_epoch(config, number)
+            is_probed = probes.is_probed(config, number)
             before = jax.tree.map(jnp.copy, state.params) if is_probed else None
             state, metrics = programs.epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
             validation = programs.evaluate(state, data.validation_images, data.validation_labels)
@@ -539,11 +558,6 @@ def fit(
             if number % config.checkpoint_every == 0 or number == config.epochs:
                 run.save(number, state)
     return state
-
-
-def is_probed_epoch(config: Config, number: int) -> bool:
-    """Whether the network is measured after that epoch: every probe_every epochs and at the end."""
-    return bool(probes.groups(config)) and (number % config.probe_every == 0 or number == config.epochs)
 
 
 def as_number(value: Any) -> float:

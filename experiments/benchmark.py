@@ -80,7 +80,9 @@ def probes_of_an_epoch(mnist: input_pipeline.Dataset) -> Callable[[], None]:
     config = shallow.get_config()
     functions, numbers, key = train.make_train(config), train.hyperparameters(config), train.probe_key(0)
     data, state = jax.device_put(mnist), functions.init(numbers, jax.random.key(0))
-    probe = train.compiled(functions.probe, state, numbers, state.params, data, key, cpu_options=train.FAST_TO_RUN)
+    probe = train.compiled(
+        train.make_probe(config), state, numbers, state.params, data, key, cpu_options=train.FAST_TO_RUN
+    )
 
     def epoch() -> None:
         before = jax.tree.map(jnp.copy, state.params)
@@ -247,7 +249,7 @@ def logging_share(workdir: Path) -> tuple[float, train.TrainState]:
 
 def eigenvalue_seconds(state: train.TrainState, mnist: input_pipeline.Dataset) -> float:
     """Seconds, compilation included, until the five largest eigenvalues of the trained net's Hessian are known."""
-    config = shallow.get_config()
+    config: Any = shallow.get_config()
     model, cost = train.make_model(config), nets.costs.get(config.cost, config.output)
 
     def cost_of(params: Any, batch: Any) -> jax.Array:

@@ -7,15 +7,17 @@ saturated. With N(0, 1) weights z is about N(0, 784/3), so that P(|z| > ln 19) =
 notebook gives 88.67 %, which is 227 of 256 outputs: the layer's answer to a single x. With Glorot's weights z is about
 N(0, 784/3 * 2/1040), and hardly any output is saturated. Bands, set before the run: 3 points about the closed form; the
 notebook's number inside the 5-95 % range of 60 single answers; for Glorot, whose fraction is tiny, a factor of 2.
+
+Measured: .8551 (.8428 to .8680), one x at a time .7969 to .9023, and 3.8e-5 (0 to .0011), 60 seeds each (2026-11-22,
+2 cores).
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 
 import figures
 import input_pipeline
@@ -68,8 +70,8 @@ def draw(outputs: dict[str, np.ndarray], fractions: dict[str, np.ndarray]):
     return figure
 
 
-def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)
+def study() -> tuple[Any, list[dict[str, Any]]]:
+    """The figure and the claims."""
     measured = {name: measure(name) for name in VARIANCES}
     fractions = {name: all_S for name, (all_S, _, _) in measured.items()}
     large, glorot = closed_form("nielsen_large"), closed_form("glorot_uniform")
@@ -85,7 +87,11 @@ def main(_: list[str]) -> None:
         ),
     ]
     figure = draw({name: a_BxH for name, (_, _, a_BxH) in measured.items()}, fractions)
-    studies.finish(Path(flags.FLAGS.workdir), figure, claims)
+    return figure, claims
+
+
+def main(_: list[str]) -> None:
+    studies.run(study, flags.FLAGS.workdir)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ Source: Nielsen, Neural Networks and Deep Learning, chapter 5: |delta^l|, the no
 1,000 training images, in nets of 2, 3 and 4 hidden layers of 30 sigmoid units with cross-entropy, N(0, 1 / n_in)
 weights and N(0, 1) biases. The book prints one draw of each. Bands, set before the run: each printed number inside the
 5-95 % range of 60 seeds, and a speed that rises from layer to layer in at least 95 % of the seeds.
+
+Measured: all 9 speeds inside, and rising in every one of the 180 nets; the last hidden layer's is 5, 23 and 122 times
+the first one's in the median (2026-11-22, 2 cores; the README has the table).
 """
 
-from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 
 import figures
 import input_pipeline
@@ -48,7 +51,7 @@ def speeds(layers: int, images_BxD: np.ndarray, labels_B: np.ndarray) -> np.ndar
     return np.asarray(all_seeds(keys, jnp.float32(images_BxD) / 255, jax.nn.one_hot(labels_B, 10)))
 
 
-def claims_of(speed_SxL: np.ndarray, published: tuple[float, ...]) -> list[dict]:
+def claims_of(speed_SxL: np.ndarray, published: tuple[float, ...]) -> list[dict[str, Any]]:
     """The layers' speeds against the book's draw, and whether they rise."""
     layers = len(published)
     lines = [
@@ -78,12 +81,16 @@ def draw(measured: list[np.ndarray]):
     return figure
 
 
-def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)
+def study() -> tuple[Any, list[dict[str, Any]]]:
+    """The figure and the claims."""
     mnist = input_pipeline.load("mnist")
     measured = [speeds(len(published), mnist.images[:IMAGES], mnist.labels[:IMAGES]) for published in PUBLISHED]
     claims = [line for speed_SxL, p in zip(measured, PUBLISHED, strict=True) for line in claims_of(speed_SxL, p)]
-    studies.finish(Path(flags.FLAGS.workdir), draw(measured), claims)
+    return draw(measured), claims
+
+
+def main(_: list[str]) -> None:
+    studies.run(study, flags.FLAGS.workdir)
 
 
 if __name__ == "__main__":

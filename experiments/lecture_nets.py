@@ -10,11 +10,10 @@ Measured: see `results.json` beside the figure; the README's table was printed b
 """
 
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 
 import figures
 import input_pipeline
@@ -99,13 +98,17 @@ def draw(log_ExL: np.ndarray, ends: dict[str, dict[str, np.ndarray]], claims: li
     return figure
 
 
-def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)
+def study() -> tuple[Any, list[dict[str, Any]]]:
+    """The figure and the claims."""
     log = curves("shallow, the log", shallow.get_config("quick"), flags.FLAGS.log_seeds)["val_loss"]
     configs = {"shallow": shallow, "intermediate": intermediate, "deep": deep, "nielsen": nielsen}
     ends = {name: curves(name, module.get_config(), 3) for name, module in configs.items()}
     claims = log_claims(log) + end_claims(ends)
-    studies.finish(Path(flags.FLAGS.workdir), draw(log, ends, claims), claims)
+    return draw(log, ends, claims), claims
+
+
+def main(_: list[str]) -> None:
+    studies.run(study, flags.FLAGS.workdir)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """What the studies share: claims with their bands, and the scoreboard that shows which are reproduced."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
+import input_pipeline
 import run_directory
 
 
@@ -53,10 +56,19 @@ def scoreboard(claims: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def finish(workdir: Path, figure, claims: list[dict[str, Any]]) -> None:
-    """Writes figure.png and results.json, and prints the scoreboard."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    run_directory.save_figure(figure, workdir / "figure.png")
-    run_directory.write_atomically(workdir / "results.json", json.dumps(claims, indent=2) + "\n")
+def run(study: Callable[[], tuple[Any, list[dict[str, Any]]]], workdir: str | Path) -> None:
+    """Writes the study's figure as figure.png and its claims as results.json, and prints the scoreboard.
+
+    What cannot be read or written ends in one line, and a folder that cannot be made does so before the study runs.
+    """
+    logging.set_verbosity(logging.ERROR)
+    workdir = Path(workdir)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        figure, claims = study()
+        run_directory.save_figure(figure, workdir / "figure.png")
+        run_directory.write_atomically(workdir / "results.json", json.dumps(claims, indent=2) + "\n")
+    except (OSError, input_pipeline.DataError) as error:
+        input_pipeline.fail(error)
     print(scoreboard(claims))
     print(f"{sum(c['reproduced'] for c in claims)} of {len(claims)} reproduced; written to {workdir}")

@@ -1,5 +1,6 @@
 """Curvature against exact float64 Hessians, closed forms, identities and SciPy's L-BFGS-B."""
 
+import itertools
 from functools import cache
 
 import jax
@@ -256,12 +257,18 @@ def test_the_chunk_does_not_matter(chunk):
 
 def test_sixty_thousand_examples_lose_no_digits():
     """One by one and in chunks, the mean is float64's to the last digits; added plainly it would lose three more."""
-    jax.config.update("jax_disable_most_optimizations", False)  # Those that might undo the compensation.
     x_N = np.random.default_rng(0).uniform(0, 1, 60_000).astype(np.float32)
-    for chunk in (1, 7, 1000):
-        mean = float(curvature.mean_cost(lambda w, x_B: w * x_B, jnp.float32(1), x_N, chunk))
-        assert mean == pytest.approx(x_N.astype(np.float64).mean(), rel=2e-7)
-    jax.config.update("jax_disable_most_optimizations", True)
+    # With the optimizations that might undo the compensation, which these tests are otherwise compiled without.
+    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        for chunk, options in itertools.product((1, 7, 1000), ({"xla_backend_optimization_level": 3}, {})):
+            mean = jax.jit(
+                lambda x_N, chunk=chunk: curvature.mean_cost(lambda w, x_B: w * x_B, jnp.float32(1), x_N, chunk),
+                compiler_options=options,
+            )
+            assert float(mean(x_N)) == pytest.approx(x_N.astype(np.float64).mean(), rel=2e-7)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", True)
 
 
 def test_images_may_be_bytes():

@@ -128,3 +128,19 @@ def test_closed_form_of_the_saturated_fraction():
 def test_numbers_of_the_scoreboard():
     """Four decimals, and two digits for what they would hide."""
     assert [studies.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0)] == ["0.9500", "0.0000", "3.3e-05", "12.0000"]
+
+
+def test_study_whose_folder_cannot_be_made(tmp_path, capsys):
+    """A file in its place is said in one line, before the study runs."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as caught:
+        studies.run(lambda: pytest.fail("the study ran"), tmp_path / "file")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_published_draw_must_lie_within_the_percentiles():
+    """The 5-95 % range of 0 ... 100 is 5 to 95."""
+    values = np.arange(101.0)
+    inside, outside = (studies.range_claim("x", p, "source", values, (5, 95)) for p in (94.9, 95.1))
+    assert inside["band"] == [5.0, 95.0] and inside["reproduced"] and not outside["reproduced"]

@@ -28,7 +28,7 @@ def probed(config, data, epochs=1):
     for epoch in range(epochs):
         before = state.params
         state, _ = functions.epoch(state, numbers, data, jax.random.key(epoch))
-    return state, before, *functions.probe(state, numbers, before, data, jax.random.key(9))
+    return state, before, *train.make_probe(config)(state, numbers, before, data, jax.random.key(9))
 
 
 def small(config, **changes):
@@ -117,14 +117,15 @@ def test_noise_is_that_of_the_single_gradients(synthetic_config, data):
 
 @pytest.mark.parametrize("activation", nets.activations.ACTIVATIONS)
 def test_every_activation_is_measured(activation, synthetic_config, data):
-    """Saturation where there are two asymptotes, zeros and dead and dormant units elsewhere, slopes where they end."""
+    """Saturation where there are two asymptotes, dormant units elsewhere, zeros of relu, slopes where they end."""
     config = small(synthetic_config, activation=activation, probes=("saturation",))
     functions, numbers, key = train.make_train(config), train.hyperparameters(config), jax.random.key(0)
     state = jax.eval_shape(functions.init, numbers, key)
-    metrics, _ = jax.eval_shape(functions.probe, state, numbers, state.params, data, key)
+    metrics, _ = jax.eval_shape(train.make_probe(config), state, numbers, state.params, data, key)
     bounded = activation in ("sigmoid", "tanh", "softsign", "step")
     found = {name.removesuffix("/hidden_1") for name in metrics if name.endswith("/hidden_1")}
-    expected = {"saturation", "phi"} if bounded else {"zero_fraction", "dead_units", "dormant_units"}
+    expected = {"saturation", "phi"} if bounded else {"dormant_units"}
+    expected |= {"zero_fraction", "dead_units"} if activation == "relu" else set()
     expected |= {"activation_mean", "activation_std", "activation_p98"}
     assert found == expected | (set() if activation == "step" else {"slope_mass"})
 
@@ -135,8 +136,8 @@ def test_batch_norm_and_dropout_are_measured_as_in_evaluation(synthetic_config, 
         synthetic_config, activation="relu", batch_norm=True, dropout=0.2, optimizer="adam", cost="cross_entropy"
     )
     state, before, metrics, activations = probed(config, data)
-    functions, numbers = train.make_train(config), train.hyperparameters(config)
-    again, _ = functions.probe(state, numbers, before, data, jax.random.key(9))
+    numbers = train.hyperparameters(config)
+    again, _ = train.make_probe(config)(state, numbers, before, data, jax.random.key(9))
     assert {name: float(value) for name, value in again.items()} == {n: float(v) for n, v in metrics.items()}
     assert all(np.isfinite(value) for value in metrics.values())
     assert (
@@ -146,16 +147,16 @@ def test_batch_norm_and_dropout_are_measured_as_in_evaluation(synthetic_config, 
 
 def test_probe_works_under_vmap(synthetic_config, data):
     """Lanes of a sweep are measured as they are alone."""
-    config = small(synthetic_config)
+    config = small(synthetic_config, probes=("saturation", "speed", "noise"))
     functions, numbers = train.make_train(config), train.hyperparameters(config)
     keys = jax.random.split(jax.random.key(0), 3)
     states = jax.vmap(functions.init, in_axes=(None, 0))(numbers, keys)
-    lanes = jax.vmap(functions.probe, in_axes=(0, None, 0, None, None))
+    lanes = jax.vmap(train.make_probe(config), in_axes=(0, None, 0, None, None))
     metrics_L, _ = lanes(states, numbers, states.params, data, jax.random.key(1))
     alone = functions.init(numbers, keys[2])
-    metrics, _ = functions.probe(alone, numbers, alone.params, data, jax.random.key(1))
+    metrics, _ = train.make_probe(config)(alone, numbers, alone.params, data, jax.random.key(1))
     for name, value in metrics.items():
-        np.testing.assert_allclose(metrics_L[name][2], value, rtol=1e-5, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(metrics_L[name][2], value, rtol=1e-4, atol=1e-7, err_msg=name)
 
 
 def test_groups_as_the_command_line_gives_them(synthetic_config):

@@ -408,6 +408,17 @@ def lose_all_rows(workdir):
     (workdir / "metrics.jsonl").unlink()
 
 
+def lose_histograms(copy):
+    """No file of histograms."""
+    (copy / "histograms.jsonl").unlink()
+
+
+def tear_histograms(copy):
+    """The file of histograms ends in the middle of the fourth line, as the fourth epoch's row does not."""
+    lines = (copy / "histograms.jsonl").read_bytes().splitlines(keepends=True)
+    (copy / "histograms.jsonl").write_bytes(b"".join(lines[:3]) + lines[3][:40])
+
+
 def leave_rubbish(workdir):
     """As if the machine had stopped while it wrote a checkpoint."""
     shutil.rmtree(workdir / "checkpoints" / "6")
@@ -425,6 +436,8 @@ def leave_rubbish(workdir):
         (lose_a_row, 3),
         (lose_all_rows, 1),
         (leave_rubbish, 5),
+        (lose_histograms, 1),
+        (tear_histograms, 3),
     ],
 )
 def test_run_goes_on_from_what_is_sound(copy, finished, no_figures, capsys, damage, first):
