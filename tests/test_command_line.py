@@ -140,7 +140,6 @@ BAD_FIELDS = {
     "probe_every=0": ("config.probe_every=0", "accepted: a whole number from 1"),
     "probe_examples=1": ("config.probe_examples=1", "accepted: a whole number from 2"),
     # What the data set refuses.
-    "probes=noise train_examples=1 batch_size=1": ("config.probes has 'noise', which needs 2 training examples",),
     "batch_size=513": ("config.batch_size=513", "512 training examples; accepted: 1 to 512"),
     "classes=9": ("config.classes=9", "labels of synthetic go up to 9", "accepted: --config.classes=10 or more"),
     "inputs=783": ("config.inputs=783", "images of synthetic have 784 pixels"),
@@ -166,6 +165,7 @@ def test_bad_field(call, capsys, field):
         ("optimizer=adam momentum=0.9", "config.momentum=0.9 is for sgd"),
         ("validation=500 train_examples=13", "train_examples=13 is more than the 12"),
         ("validation=500 batch_size=13", "config.batch_size=13 is more than the 12"),
+        ("probes=noise train_examples=1 batch_size=1", "config.probes has 'noise', which needs 2 training examples"),
     ],
 )
 def test_fields_that_do_not_go_together(call, capsys, fields, said):
