@@ -1,6 +1,6 @@
 """How fast is an epoch of the shallow net, against its own arithmetic and against what people would use instead?
 
-    python -m experiments.benchmark [--rounds=15] [--workdir=runs/benchmark]     4 minutes on 2 cores
+    python -m experiments.benchmark [--rounds=15] [--workdir=runs/benchmark]     5 minutes on 2 cores
 
 Times are medians over rounds in which every opponent runs one epoch to warm up and then three that count, whose mean
 is taken; a ratio is the median of the rounds' own ratios, so that a machine whose speed drifts does not decide. The

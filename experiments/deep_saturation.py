@@ -1,6 +1,6 @@
 """Do gradients keep their size on the way through a deep tanh net before training?
 
-    python -m experiments.deep_saturation [--workdir=runs/deep_saturation]      20 seconds on 2 cores
+    python -m experiments.deep_saturation [--workdir=runs/deep_saturation]      6 seconds on 2 cores
 
 Source: Glorot & Bengio (2010), section 4.2.1: the mean singular value of a layer's Jacobian is about .8 with their
 normalized initialization U[+-sqrt(6 / (n + m))] and .5 with the standard one U[+-1 / sqrt n]. For square layers of

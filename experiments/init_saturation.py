@@ -1,6 +1,6 @@
 """How many sigmoid units are saturated before training has begun, and does the initializer decide it?
 
-    python -m experiments.init_saturation [--workdir=runs/init_saturation]      10 seconds on 2 cores
+    python -m experiments.init_saturation [--workdir=runs/init_saturation]      6 seconds on 2 cores
 
 256 sigmoid units with zero biases look at x drawn uniformly from [0, 1)^784; an output below .05 or above .95 counts as
 saturated. With N(0, 1) weights z is about N(0, 784/3), so that P(|z| > ln 19) = .8555 in closed form. A published
