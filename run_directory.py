@@ -186,9 +186,10 @@ class RunDirectory:
         self.workdir = Path(workdir)
         self.workdir.mkdir(parents=True, exist_ok=True)
         need_room(self.workdir, 0)
-        self._lock = _lock(self.workdir)
+        self._lock = lock(self.workdir)
         if (self.workdir / "config.json").exists():
-            self._warn_of_other_versions()
+            begun = json.loads((self.workdir / "config.json").read_bytes()).get("versions", {})
+            warn_of_other_versions(begun, self.workdir)
         else:
             write_atomically(self.workdir / "config.json", json.dumps(provenance(config), indent=2) + "\n")
         self._events = EventFileWriter(str(self.workdir))
@@ -209,15 +210,6 @@ class RunDirectory:
             if file:
                 file.close()
         self._lock.close()
-
-    def _warn_of_other_versions(self) -> None:
-        """Says where the run was begun under other packages, since the bits may then differ."""
-        begun = json.loads((self.workdir / "config.json").read_bytes()).get("versions", {})
-        differing = [
-            f"{name} {begun[name]}, now {now}" for name, now in versions().items() if begun.get(name, now) != now
-        ]
-        if differing:
-            print(f"warning: {self.workdir} was begun with {'; '.join(differing)}", file=sys.stderr)
 
     def restore(self, state: Any) -> tuple[Any, int]:
         """The state to go on from and its epoch. Later rows of metrics.jsonl are dropped; later checkpoints, which are
@@ -360,7 +352,7 @@ def event_of(row: dict[str, Any], activations: Mapping[str, np.ndarray], histogr
     return Event(wall_time=time.time(), step=row["epoch"], summary=Summary(value=values))
 
 
-def _lock(workdir: Path):
+def lock(workdir: Path):
     """An open file that keeps a second process out of the run; RunError where there is one. The lock ends with the
     process, however it ends."""
     import fcntl
@@ -408,6 +400,13 @@ def provenance(config: Any) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that a run's numbers depend on."""
     return {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def warn_of_other_versions(begun: Mapping[str, str], workdir: Path) -> None:
+    """Says where the folder was begun under other packages, since the bits may then differ."""
+    differing = [f"{name} {begun[name]}, now {now}" for name, now in versions().items() if begun.get(name, now) != now]
+    if differing:
+        print(f"warning: {workdir} was begun with {'; '.join(differing)}", file=sys.stderr)
 
 
 def git_revision() -> str | None:

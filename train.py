@@ -8,7 +8,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -570,31 +570,6 @@ def natural_order(name: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
-def train_seeds(config: Config, dataset: input_pipeline.Dataset, seeds: Sequence[int]) -> dict[str, np.ndarray]:
-    """The config's run for several seeds at once, as vmapped lanes: METRICS, each as an array [epochs, seeds].
-
-    Nothing is written; a lane's numbers are those of its run alone to float32 rounding. Shows a progress bar.
-    """
-    train, numbers = make_train(config), hyperparameters(config)
-    init_keys, shuffle_keys = jax.vmap(run_keys)(jnp.array(seeds, jnp.uint32))
-    data = jax.device_put(dataset)
-
-    def epoch(state, numbers, data, key):
-        state, metrics = train.epoch(state, numbers, data, key)
-        validation = train.evaluate(state, data.validation_images, data.validation_labels)
-        return state, metrics | {f"val_{name}": value for name, value in validation.items()}
-
-    states = jax.jit(jax.vmap(train.init, in_axes=(None, 0)))(numbers, init_keys)
-    fold = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(0, None)))
-    lanes = jax.vmap(epoch, in_axes=(0, None, None, 0))
-    lanes = compiled(lanes, states, numbers, data, shuffle_keys, cpu_options=FAST_TO_RUN, donate=(0,))
-    rows, epochs = [], range(1, config.epochs + 1)
-    for number in tqdm(epochs, desc=f"{len(seeds)} seeds", unit="epoch", leave=False, disable=None):
-        states, metrics = lanes(states, numbers, data, fold(shuffle_keys, number))
-        rows.append(jax.device_get(metrics))
-    return {name: np.stack([row[name] for row in rows]) for name in METRICS}
-
-
 def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
     """`Epoch 7/200  469 steps  0.12s  loss: 0.0889  accuracy: 0.1682  val_loss: 0.0887  val_accuracy: 0.1933`."""
     metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in METRICS)
@@ -695,11 +670,16 @@ USER_ERRORS = (ConfigError, input_pipeline.DataError, run_directory.RunError, Di
 CONFIGS = Path(__file__).parent / "configs"
 
 
-def define_flags() -> None:
-    """The flags of the command."""
+def define_config_flags() -> None:
+    """The flags of every command that takes a config."""
     config_flags.DEFINE_config_file("config", None, "The run: a file of configs/, as FILE.py or FILE.py:VARIANT.")
     flags.DEFINE_string("workdir", None, "The run's folder; an interrupted run there goes on. [runs/CONFIG-TIME]")
     flags.DEFINE_string("data_dir", input_pipeline.DEFAULT_DATA_DIR, "Where TensorFlow Datasets keeps prepared data.")
+
+
+def define_flags() -> None:
+    """The flags of this command."""
+    define_config_flags()
     flags.DEFINE_bool("evaluate_only", False, "Evaluate the last checkpoint in --workdir and train nothing.")
 
 
@@ -731,7 +711,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
         fail(f"the config {given} cannot be loaded: {type(error).__name__}: {error}")
     if given and not isinstance(config, ConfigDict):
         fail(f"the config {given} cannot be used: its get_config() gives {config!r}; accepted: a ConfigDict")
-    if config is None and not flags.FLAGS.evaluate_only:
+    if config is None and not getattr(flags.FLAGS, "evaluate_only", False):
         fail(f"--config is missing; accepted: {', '.join(files)}, or a file of your own")
     return rest
 

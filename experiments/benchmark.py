@@ -1,6 +1,7 @@
 """How fast is an epoch of the shallow net, against its own arithmetic and against what people would use instead?
 
     python -m experiments.benchmark [--rounds=15] [--workdir=runs/benchmark]     5 minutes on 2 cores
+    python -m experiments.benchmark --sweep --rounds=5                           sweeps: experiments/sweep_benchmark.py
 
 Times are medians over rounds in which every opponent runs one epoch to warm up and then three that count, whose mean
 is taken; a ratio is the median of the rounds' own ratios, so that a machine whose speed drifts does not decide. The
@@ -299,17 +300,11 @@ def table(seconds: dict[str, list[float]], lines: list[dict[str, Any]]) -> str:
     return "\n".join(out)
 
 
-def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)
-    warnings.filterwarnings("ignore")  # scikit-learn says each epoch that it has not converged.
-    workdir = Path(flags.FLAGS.workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    device = jax.devices()[0].device_kind
-    machine = f"{os.cpu_count()} cores, {device}, Python {sys.version.split()[0]}, jax {jax.__version__}"
-    print(f"{machine}, {time.strftime('%Y-%m-%d')}", flush=True)
+def single_run_figures(rounds: int) -> tuple[dict[str, list[float]], list[dict[str, Any]]]:
+    """Seconds by opponent, and the lines of the table of figures."""
     with tempfile.TemporaryDirectory() as folder:
         commands = [command_figures(Path(folder) / f"command-{i}") for i in range(3)]
-        seconds = time_epochs(flags.FLAGS.rounds)
+        seconds = time_epochs(rounds)
         share, state = logging_share(Path(folder) / "logging")
     eigenvalues = eigenvalue_seconds(state, input_pipeline.load("mnist"))
     lines = ratio_lines(seconds)
@@ -322,12 +317,32 @@ def main(_: list[str]) -> None:
         lines.append(
             {"name": name, "measured": statistics.median(values), "n": len(values), "target": target, "all": values}
         )
+    return seconds, lines
+
+
+def main(_: list[str]) -> None:
+    logging.set_verbosity(logging.ERROR)
+    warnings.filterwarnings("ignore")  # scikit-learn says each epoch that it has not converged.
+    workdir = Path(flags.FLAGS.workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    figures = single_run_figures
+    if flags.FLAGS.sweep:
+        from experiments import lanes, sweep_benchmark
+
+        lanes.use_all_cores()
+        figures = sweep_benchmark.figures
+    device = jax.devices()[0].device_kind
+    machine = f"{os.cpu_count()} cores, {device}, Python {sys.version.split()[0]}, jax {jax.__version__}"
+    print(f"{machine}, {time.strftime('%Y-%m-%d')}", flush=True)
+    seconds, lines = figures(flags.FLAGS.rounds)
     print(table(seconds, lines))
     results = {"machine": machine, "seconds": seconds, "figures": lines}
-    run_directory.write_atomically(workdir / "results.json", json.dumps(results, indent=2) + "\n")
+    name = "sweep_results.json" if flags.FLAGS.sweep else "results.json"
+    run_directory.write_atomically(workdir / name, json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":
     flags.DEFINE_integer("rounds", 15, "Rounds in which every opponent runs its epochs.", lower_bound=1)
-    flags.DEFINE_string("workdir", "runs/benchmark", "Where results.json goes.")
+    flags.DEFINE_bool("sweep", False, "Measure sweeps, not single runs.")
+    flags.DEFINE_string("workdir", "runs/benchmark", "Where the figures go as JSON.")
     app.run(main, flags_parser=input_pipeline.parse_flags)

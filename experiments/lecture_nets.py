@@ -19,7 +19,7 @@ import figures
 import input_pipeline
 import train
 from configs import deep, intermediate, nielsen, shallow
-from experiments import studies
+from experiments import executors, lanes, plan, studies
 
 LOG_VAL_LOSS = (0.0913, 0.0906, 0.0901, 0.0897, 0.0893, 0.0890, 0.0887)
 LOG_SOURCE = "lecture notebook, log of the shallow net"
@@ -28,9 +28,11 @@ LOG_SOURCE = "lecture notebook, log of the shallow net"
 def curves(name: str, config: Any, seeds: int) -> dict[str, np.ndarray]:
     """METRICS of a config over seeds 0, 1, ..., [epochs, seeds], with a line that says what took how long."""
     start = time.perf_counter()
-    metrics = train.train_seeds(config, train.load_dataset(config, ""), range(seeds))
+    config.probes = ()
+    trials = plan.make_trials(config, None, {"seed": range(seeds)})
+    table = executors.train_all(trials, train.load_dataset(config, ""), name)
     print(f"{name}: {seeds} seeds, {config.epochs} epochs, {time.perf_counter() - start:.0f} s", flush=True)
-    return metrics
+    return {metric: table[metric].to_numpy().reshape(seeds, config.epochs).T for metric in train.METRICS}
 
 
 def log_claims(val_loss_ExL: np.ndarray) -> list[dict[str, Any]]:
@@ -108,6 +110,7 @@ def study() -> tuple[Any, list[dict[str, Any]]]:
 
 
 def main(_: list[str]) -> None:
+    lanes.use_all_cores()
     studies.run(study, flags.FLAGS.workdir)
 
 

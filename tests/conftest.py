@@ -11,6 +11,8 @@ import pytest
 from configs import shallow
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Lanes are spread over devices: here as on a machine of two cores, however many there are.
+jax.config.update("jax_num_cpu_devices", 2)
 
 
 @pytest.fixture

@@ -7,8 +7,16 @@ import pytest
 from absl import flags
 
 import input_pipeline
-import train
-from experiments import benchmark, deep_saturation, init_saturation, learning_speed, lecture_nets, studies
+from experiments import (
+    benchmark,
+    deep_saturation,
+    executors,
+    init_saturation,
+    lanes,
+    learning_speed,
+    lecture_nets,
+    studies,
+)
 
 
 def test_benchmark_opponents_run_an_epoch(monkeypatch):
@@ -58,14 +66,15 @@ def test_lecture_nets_end_to_end(synthetic_config, monkeypatch, tmp_path, capsys
         monkeypatch.setattr(lecture_nets, name, Module)
     # The four configs are one here: two runs serve for all.
     runs = {}
-    train_seeds = train.train_seeds
+    train_all = executors.train_all
 
-    def cached(config, dataset, seeds):
-        key = config.epochs, len(seeds)
-        runs[key] = runs.get(key) or train_seeds(config, dataset, seeds)
+    def cached(trials, dataset, label):
+        key = tuple(trials)
+        runs[key] = runs.get(key) or train_all(trials, dataset, label)
         return runs[key]
 
-    monkeypatch.setattr(train, "train_seeds", cached)
+    monkeypatch.setattr(executors, "train_all", cached)
+    monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", str(tmp_path), "", flag_values=values)
     flags.DEFINE_integer("log_seeds", 2, "", flag_values=values)

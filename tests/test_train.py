@@ -14,7 +14,6 @@ import pytest
 
 import input_pipeline
 import nets
-import run_directory
 import train
 from configs import deep, intermediate, shallow
 
@@ -291,20 +290,6 @@ def test_evaluate_counts_every_example(synthetic_config):
     metrics = functions.evaluate(state, data.images, data.labels)
     assert float(metrics["loss"]) == pytest.approx(float(expected.mean()), rel=1e-5)
     assert float(metrics["accuracy"]) == pytest.approx(np.mean(np.asarray(logits).argmax(1) == data.labels), abs=1e-6)
-
-
-def test_a_lane_is_the_run_alone(synthetic_config, tmp_path, monkeypatch):
-    """Several seeds at once give each seed's own metrics.jsonl, to float32 rounding."""
-    monkeypatch.setattr(run_directory.RunDirectory, "draw_figures", lambda *arguments: None)
-    synthetic_config.learning_rate, synthetic_config.probes = 1.0, ()
-    data = train.load_dataset(synthetic_config, "")
-    lanes = train.train_seeds(synthetic_config, data, [3, 4])
-    for lane, seed in enumerate((3, 4)):
-        synthetic_config.seed = seed
-        rows = train.train_and_evaluate(synthetic_config, tmp_path / str(seed))
-        for name in train.METRICS:
-            np.testing.assert_allclose(lanes[name][:, lane], [row[name] for row in rows], atol=1e-4)
-    assert not np.allclose(lanes["loss"][:, 0], lanes["loss"][:, 1], atol=1e-4)
 
 
 def test_a_real_epoch_starts_above_the_uniform_guess():

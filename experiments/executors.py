@@ -1,0 +1,165 @@
+"""Who runs the packs of a sweep: this process on all local devices, or the machines of a Ray cluster.
+
+An executor takes packs and yields (pack, table) as they finish, in any order. Both run the same code on a pack, so that
+the rows are the same.
+"""
+
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import pyarrow as pa
+from tqdm import tqdm
+
+import input_pipeline
+from experiments import lanes, plan, results
+
+Trials = Mapping[str, Mapping[str, Any]]
+Datasets = Mapping[tuple, input_pipeline.Dataset]
+ROOT = Path(__file__).parent.parent
+CONNECT_SECONDS = 5.0
+# A task is tried again when its node or its process dies, as often as that.
+RETRIES = 10
+# What a worker does not need of this checkout: its data set comes through the object store.
+NOT_SHIPPED = [".git", ".venv", "data", "runs", "tests", "notebooks", "**/__pycache__"]
+
+
+class ExecutorError(Exception):
+    """A cluster that cannot be used as asked, in one line."""
+
+
+class Runner:
+    """Runs packs on the local devices, and keeps the last compiled programs and the last data set for the next one."""
+
+    def __init__(self) -> None:
+        self._programs: tuple[Any, lanes.Programs] | None = None
+        self._data: tuple[Any, Any] | None = None
+
+    def run(
+        self, pack: plan.Pack, trials: Trials, dataset: input_pipeline.Dataset, advance: Callable[[int], Any]
+    ) -> pa.Table:
+        """The rows of a pack; `advance` is told how many epochs of single trials have gone by, also of those that are
+        left out since their trial has diverged."""
+        trial = trials[pack.rows[0][0]]
+        if self._data is None or self._data[0] != lanes.data_key(trial):
+            self._data = lanes.data_key(trial), lanes.replicate(dataset)
+        key = plan.program_key(pack, trials)
+        if self._programs is None or self._programs[0] != key:
+            self._programs = None  # Its memory is free before the next ones are compiled.
+            self._programs = key, lanes.compile_programs(trial, pack.shape, pack.has_momentum, dataset)
+        rows, left = [], len(pack.trials) * trial["epochs"]
+        configs = [[trials[name] for name in row] for row in pack.rows]
+        for found in lanes.run_pack(configs, self._programs[1], self._data[1]):
+            for names, of_row in zip(pack.rows, found, strict=True):
+                rows += [{"trial": name} | row for name, row in zip(names, of_row, strict=True) if row]
+            left -= len(pack.trials)
+            advance(len(pack.trials))
+        advance(left)
+        return results.pack_table({name: trials[name] for name in pack.trials}, rows)
+
+
+def run_locally(
+    packs: Sequence[plan.Pack], trials: Trials, datasets: Datasets, advance: Callable[[int], Any]
+) -> Iterator[tuple[plan.Pack, pa.Table]]:
+    """The packs one after the other, each on all local devices."""
+    runner = Runner()
+    for pack in packs:
+        yield pack, runner.run(pack, trials, datasets[lanes.data_key(trials[pack.rows[0][0]])], advance)
+
+
+def train_all(trials: Trials, dataset: input_pipeline.Dataset, label: str = "trials") -> pa.Table:
+    """All rows of the trials, which share a data set, trained here with a progress bar; nothing is written."""
+    packs = plan.make_packs(trials, plan.this_machine())
+    datasets = {lanes.data_key(trial): dataset for trial in trials.values()}
+    total = sum(trial["epochs"] for trial in trials.values())
+    with tqdm(total=total, desc=label, unit="epoch", leave=False, disable=None) as bar:
+        return results.join([table for _, table in run_locally(packs, trials, datasets, bar.update)])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Ray.
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """The ray module, for a while connected to the cluster at HOST:PORT, 'auto' for the one that this machine belongs
+    to, or None for one of this machine alone; ExecutorError where that fails."""
+    try:
+        import ray  # pyright: ignore
+    except ImportError as error:
+        raise ExecutorError("--executor=ray needs Ray; accepted: `pip install ray`, or --executor=local") from error
+    accepted = "accepted: HOST:PORT of a running `ray start --head`, auto, or no --address for this machine alone"
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if address and address != "auto":
+        if not (host and port.isdecimal()):
+            raise ExecutorError(f"--address={address} is no address; {accepted}")
+        # Ray itself goes on trying for minutes.
+        try:
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise ExecutorError(f"no Ray cluster answers at --address={address} ({error}); {accepted}") from error
+    environment = {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
+    try:
+        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises many kinds.
+        reason = " ".join(str(error).split())[:200]
+        raise ExecutorError(f"the Ray cluster at --address={address} cannot be used: {reason}; {accepted}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def cluster_slots(ray: Any, cpus: int, gpus: float) -> int:
+    """How many tasks of that size the cluster runs at a time; ExecutorError where it is none."""
+    have = ray.cluster_resources()
+    slots = [have.get("CPU", 0) // cpus] if cpus else []
+    slots += [have.get("GPU", 0) // gpus] if gpus else []
+    if not slots or min(slots) < 1:
+        raise ExecutorError(
+            f"no task of --cpus_per_task={cpus} and --gpus_per_task={gpus:g} fits the Ray cluster, which has "
+            f"{have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs"
+        )
+    return int(min(slots))
+
+
+def run_on_ray(
+    ray: Any,
+    packs: Sequence[plan.Pack],
+    trials: Trials,
+    datasets: Datasets,
+    advance: Callable[[int], Any],
+    cpus: int,
+    gpus: float,
+) -> Iterator[tuple[plan.Pack, pa.Table]]:
+    """The packs as tasks of so many CPUs and GPUs; a pack whose node or process dies is started again elsewhere."""
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(run_task)
+    stored = {key: ray.put(dataset) for key, dataset in datasets.items()}
+    running = {}
+    for pack in packs:
+        dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
+        running[task.remote(pack, {name: dict(trials[name]) for name in pack.trials}, dataset, cpus)] = pack
+    while running:
+        (done,), _ = ray.wait(list(running), num_returns=1)
+        pack = running.pop(done)
+        try:
+            table = ray.get(done)
+        except ray.exceptions.RayError as error:
+            reason = " ".join(str(error).split())[-300:]
+            raise ExecutorError(f"pack {pack.name} failed on the Ray cluster: {reason}") from error
+        advance(sum(trials[name]["epochs"] for name in pack.trials))
+        yield pack, table
+
+
+_runner = Runner()  # A worker process keeps its compiled programs from task to task.
+
+
+def run_task(pack: plan.Pack, trials: Trials, dataset: Any, cpus: int) -> pa.Table:
+    """What a Ray worker does: one pack, on the devices that the task has been given."""
+    with contextlib.suppress(RuntimeError):  # JAX has started in an earlier task.
+        jax.config.update("jax_num_cpu_devices", max(1, cpus))
+    return _runner.run(pack, trials, input_pipeline.Dataset(*dataset), lambda _: None)

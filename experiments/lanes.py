@@ -1,0 +1,241 @@
+"""Many runs at once: the trials of a pack as lanes of one compiled program, spread over the local devices.
+
+W rows, R lanes of a row. The lanes of a row have the same seed, hence the same initial draw and the same batches: an
+image is gathered and scaled once for all of them, and the products of their first layers are one wide product. Rows
+share nothing. They are spread over the devices; on a CPU, where a lane's weights should stay in a core's cache, a
+device takes its rows one after the other, on other devices all at once. A lane's numbers are those of its run alone to
+float32 rounding, and do not depend on the lanes beside it but for that rounding.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+import input_pipeline
+import probes
+import train
+
+Trial = Mapping[str, Any]  # The fields of a config, seed included.
+
+# Fields that are arguments of the compiled program, one number a lane; all others shape it or the data set.
+NUMERIC = ("learning_rate", "momentum", "l2", "init_scale", "seed")
+# Of a CPU: with a device a core, a product that spreads over all cores would only take them from its neighbours.
+FAST_LANES = train.FAST_TO_RUN | {"xla_cpu_multi_thread_eigen": False}
+
+
+def use_all_cores() -> None:
+    """Makes every CPU core a device of its own; has to come before JAX starts, and changes nothing on a GPU or TPU."""
+    jax.config.update("jax_num_cpu_devices", available_cores())
+
+
+def available_cores() -> int:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def structure(trial: Trial) -> tuple:
+    """What trials have in common that can be lanes of one program."""
+    return tuple((name, value) for name, value in sorted(trial.items()) if name not in NUMERIC)
+
+
+def data_key(trial: Trial) -> tuple:
+    """What the trial's data set depends on."""
+    return trial["dataset"], trial["train_examples"], trial["validation"]
+
+
+class Shape(NamedTuple):
+    """How many trials a program takes: rows of lanes."""
+
+    rows: int
+    lanes: int
+
+
+class Programs(NamedTuple):
+    """The compiled functions of a pack of some structure and shape, on all local devices.
+
+    `init(numbers_WxR, seeds_W) -> states_WxR`
+    `epoch(states_WxR, numbers_WxR, seeds_W, number, alive_WxR, dataset) -> (states_WxR, metrics_WxR)`; the states are
+        used up, and those of lanes that are not alive do not change
+    `evaluate(states_WxR, dataset) -> metrics_WxR` on the validation examples
+    `probe(states_WxR, numbers_WxR, params_before_WxR, seeds_W, dataset) -> metrics_WxR`, or None
+    """
+
+    init: Callable
+    epoch: Callable
+    evaluate: Callable
+    probe: Any
+    sharding: NamedSharding
+    has_momentum: bool
+    shape: Shape
+
+
+def make_mesh() -> Mesh:
+    """All local devices in a row."""
+    return jax.make_mesh((len(jax.local_devices()),), ("rows",), devices=jax.local_devices())
+
+
+def replicate(dataset: input_pipeline.Dataset) -> input_pipeline.Dataset:
+    """The data set on every local device."""
+    return jax.device_put(dataset, NamedSharding(make_mesh(), PartitionSpec()))
+
+
+def over_rows(function: Callable, mesh: Mesh, same: int) -> Callable:
+    """The function of a row, over all rows of all devices; its last `same` arguments are the same for every row."""
+
+    def on_a_device(*arguments):
+        split = len(arguments) - same
+        of_row = lambda row: function(*row, *arguments[split:])  # noqa: E731
+        if jax.default_backend() == "cpu":
+            return jax.lax.map(of_row, arguments[:split])
+        return jax.vmap(of_row)(arguments[:split])
+
+    def on_all(*arguments):
+        specs = (PartitionSpec("rows"),) * (len(arguments) - same) + (PartitionSpec(),) * same
+        # Whether what is the same differs between devices is not checked: the optimizer's constants are not marked.
+        return jax.shard_map(on_a_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("rows"), check_vma=False)(
+            *arguments
+        )
+
+    return on_all
+
+
+def compile_programs(trial: Trial, shape: Shape, has_momentum: bool, dataset: input_pipeline.Dataset) -> Programs:
+    """The programs for packs of trials with the structure of this one, compiled side by side."""
+    config: Any = ConfigDict(dict(trial))
+    functions, mesh = row_functions(config), make_mesh()
+    split, everywhere = NamedSharding(mesh, PartitionSpec("rows")), NamedSharding(mesh, PartitionSpec())
+    # The rows are spread evenly: what does not fill the devices is padding.
+    shape = Shape(-(-shape.rows // mesh.size) * mesh.size, shape.lanes)
+
+    def like(tree: Any, where: NamedSharding) -> Any:
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), tree)
+
+    lane: Any = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=split)
+    numbers = train.Hyperparameters(lane, lane if has_momentum else None, lane, lane)
+    seeds = jax.ShapeDtypeStruct(shape[:1], jnp.uint32, sharding=split)
+    alive = jax.ShapeDtypeStruct(shape, bool, sharding=split)
+    number = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
+    states = like(jax.eval_shape(over_rows(functions["init"], mesh, 0), numbers, seeds), split)
+    data = like(dataset, everywhere)
+
+    def compiled(name: str, *arguments, same: int, donate: tuple[int, ...] = (), options: Any = FAST_LANES) -> Callable:
+        function = over_rows(functions[name], mesh, same)
+        function.__name__ = f"{name}_of_lanes"  # What JAX calls it where it logs compilations.
+        return train.compiled(function, *arguments, cpu_options=options, donate=donate)
+
+    with ThreadPoolExecutor() as pool:
+        compiling = [
+            pool.submit(compiled, "init", numbers, seeds, same=0, options=train.FAST_TO_COMPILE),
+            pool.submit(compiled, "epoch", states, numbers, seeds, alive, number, data, same=2, donate=(0,)),
+            pool.submit(compiled, "evaluate", states, data, same=1),
+            pool.submit(compiled, "probe", states, numbers, states.params, seeds, data, same=1)
+            if probes.groups(config)
+            else pool.submit(lambda: None),
+        ]
+    init, epoch, evaluate, probe = (future.result() for future in compiling)
+    return Programs(init, epoch, evaluate, probe, split, has_momentum, shape)
+
+
+def row_functions(config: Any) -> dict[str, Callable]:
+    """The functions of one row of lanes that share a seed."""
+    functions, one_probe = train.make_train(config), train.make_probe(config)
+
+    def init(numbers_R, seed):
+        return jax.vmap(functions.init, in_axes=(0, None))(numbers_R, train.run_keys(seed)[0])
+
+    def epoch(states_R, numbers_R, seed, alive_R, number, dataset):
+        key = jax.random.fold_in(train.run_keys(seed)[1], number)
+
+        def train_on(states_R):
+            after_R, metrics_R = jax.vmap(functions.epoch, in_axes=(0, 0, None, None))(
+                states_R, numbers_R, dataset, key
+            )
+            keep = lambda before, after: jnp.where(alive_R.reshape(-1, *[1] * (after.ndim - 1)), after, before)  # noqa: E731
+            return jax.tree.map(keep, states_R, after_R), metrics_R
+
+        def stand_still(states_R):
+            return states_R, dict.fromkeys(("loss", "accuracy"), jnp.full(alive_R.shape, jnp.nan))
+
+        return jax.lax.cond(jnp.any(alive_R), train_on, stand_still, states_R)
+
+    def evaluate(states_R, dataset):
+        validation = dataset.validation_images, dataset.validation_labels
+        return jax.vmap(functions.evaluate, in_axes=(0, None, None))(states_R, *validation)
+
+    def probe(states_R, numbers_R, before_R, seed, dataset):
+        key = train.probe_key(seed)
+        return jax.vmap(one_probe, in_axes=(0, 0, 0, None, None))(states_R, numbers_R, before_R, dataset, key)[0]
+
+    return {"init": init, "epoch": epoch, "evaluate": evaluate, "probe": probe}
+
+
+def run_pack(
+    rows: Sequence[Sequence[Trial]], programs: Programs, dataset: input_pipeline.Dataset
+) -> Iterator[list[list[dict[str, Any] | None]]]:
+    """The epochs of a pack, each as {epoch, metrics, diverged, probes} for every trial of every row; None for a trial
+    whose cost has ceased to be finite in an earlier epoch. Ends with the last epoch, or when no trial is left."""
+    config: Any = ConfigDict(dict(rows[0][0]))
+    place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
+    trials, slots, alive_WxR = padded(rows, programs.shape, programs.sharding.mesh.size)
+    numbers = place(numbers_of(trials, programs.has_momentum))
+    seeds = place(np.array([row[0]["seed"] for row in trials], np.uint32))
+    states = programs.init(numbers, seeds)
+    for number in range(1, config.epochs + 1):
+        is_probed = probes.is_probed(config, number)
+        before = jax.tree.map(jnp.copy, states.params) if is_probed else None
+        states, metrics = programs.epoch(states, numbers, seeds, place(alive_WxR), np.int32(number), dataset)
+        validation = programs.evaluate(states, dataset)
+        metrics |= {f"val_{name}": value for name, value in validation.items()}
+        probed = programs.probe(states, numbers, before, seeds, dataset) if is_probed else {}
+        metrics, probed = jax.device_get((metrics, probed))
+        finite_WxR = np.isfinite(metrics["loss"]) & np.isfinite(metrics["val_loss"])
+        yield [
+            [
+                as_row(number, metrics, probed, (w, r), not finite_WxR[w, r]) if alive_WxR[w, r] else None
+                for r in range(len(row))
+            ]
+            for w, row in zip(slots, rows, strict=True)
+        ]
+        alive_WxR &= finite_WxR
+        if not alive_WxR.any():
+            break
+
+
+def as_row(number: int, metrics: Mapping, probed: Mapping, lane: tuple[int, int], diverged: bool) -> dict[str, Any]:
+    """An epoch of one lane, null for what is not finite."""
+    values = {name: train.as_number(metrics[name][lane]) for name in train.METRICS}
+    values |= {name: train.as_number(probed[name][lane]) for name in sorted(probed, key=train.natural_order)}
+    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {"epoch": number, "diverged": bool(diverged)} | finite
+
+
+def numbers_of(trials: Sequence[Sequence[Trial]], has_momentum: bool) -> train.Hyperparameters:
+    """The numeric fields of rows of trials, [W, R]."""
+    numbers: Any = {
+        name: np.array([[trial[name] for trial in row] for row in trials], np.float32)
+        for name in train.Hyperparameters._fields
+    }
+    return train.Hyperparameters(**(numbers if has_momentum else numbers | {"momentum": None}))
+
+
+def padded(
+    rows: Sequence[Sequence[Trial]], shape: Shape, devices: int
+) -> tuple[list[Sequence[Trial]], list[int], np.ndarray]:
+    """The rows spread evenly over the devices and filled up to the shape with copies that are not alive; the place of
+    each row; which lanes are alive, [W, R]."""
+    each = shape.rows // devices
+    slots = [i % devices * each + i // devices for i in range(len(rows))]
+    trials: list[Sequence[Trial]] = [[rows[0][0]] * shape.lanes] * shape.rows
+    alive_WxR = np.zeros(shape, bool)
+    for slot, row in zip(slots, rows, strict=True):
+        trials[slot] = [*row, *[row[0]] * (shape.lanes - len(row))]
+        alive_WxR[slot, : len(row)] = True
+    return trials, slots, alive_WxR

@@ -1,0 +1,287 @@
+"""What a sweep will run: its trials, grouped by structure and cut into packs of lanes.
+
+A trial is one config, seed included. `sweep(add)` of a config file calls `add(field=value, ...)` once a trial; axes
+given on the command line multiply whatever it adds, and replace what it says of their own fields.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+import probes
+import train
+from experiments import lanes, results
+from nets.tables import near_match
+from train import ConfigError
+
+Sweep = Callable[[Callable[..., None]], None]
+# These say what is recorded, not what is trained: as an axis they would give the same numbers again.
+RECORD = ("checkpoint_every", "checkpoints_kept", "probes", "probe_every", "probe_examples")
+AXES = tuple(name for name in train.FIELDS if name not in RECORD)
+
+# Of a CPU core's cache: beyond this many lanes their weights push each other out (measured on the shallow net).
+MOST_LANES_A_ROW = {"cpu": 8}
+MOST_LANES_A_ROW_ELSEWHERE = 64
+# A row costs about this much of a lane whatever its lanes: gathering and scaling its images (shallow net).
+ROW_COST = 0.3
+# Multiply-adds of an epoch that keep a device busy for about a quarter of a second: fewer are not worth a call.
+LEAST_WORK = {"cpu": 5e9}
+LEAST_WORK_ELSEWHERE = 1e12
+MEMORY_SHARE = 0.25
+# An epoch with gathering, validation and probes beside its steps alone; a compilation (shallow net, 2 cores).
+EPOCH_OVER_STEPS, COMPILATION_SECONDS = 1.25, 4.0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Trials.
+
+
+def parse_axis(text: str) -> tuple[str, tuple]:
+    """The field and the values of NAME=v1,v2; layers of `hidden` are joined by -, as in hidden=64,64-64."""
+    name, equals, given = text.partition("=")
+    if name not in AXES:
+        because = " says what is recorded, not what is trained" if name in RECORD else " is no config field"
+        raise ConfigError(f"--axis {text!r}: {name!r}{because}{near_match(name, AXES)}; accepted: {', '.join(AXES)}")
+    words = [word.strip() for word in given.split(",") if word.strip()]
+    if not equals or not words:
+        raise ConfigError(f"--axis {text!r} has no values; accepted: NAME=v1,v2, such as learning_rate=0.01,0.1")
+    return name, tuple(parse_value(name, word) for word in words)
+
+
+def parse_value(name: str, word: str) -> Any:
+    """A word of the command line as the type of that field."""
+    kind = train.FIELDS[name].type
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[word.lower()]
+        return tuple(int(part) for part in word.split("-")) if kind is tuple else kind(word)
+    except (ValueError, KeyError) as error:
+        accepted = train.FIELDS[name].accepted
+        raise ConfigError(f"--axis {name}: {word!r} is no {kind.__name__}; accepted: {accepted}") from error
+
+
+def make_trials(base: ConfigDict, sweep: Sweep | None, axes: Mapping[str, Sequence]) -> dict[str, dict[str, Any]]:
+    """The trials by name, each a validated config, in the order in which they are added; ConfigError for what no
+    config accepts."""
+    added: list[dict[str, Any]] = []
+    if sweep:
+        sweep(lambda **fields: added.append(fields))
+        if not added:
+            raise ConfigError("sweep(add) adds no trial; accepted: one call of add(field=value, ...) or more")
+    trials: dict[str, dict[str, Any]] = {}
+    for fields in added or [{}]:
+        if unknown := [name for name in fields if name not in AXES]:
+            near = near_match(unknown[0], AXES)
+            raise ConfigError(f"sweep(add) sets {unknown[0]!r}{near}; accepted: {', '.join(AXES)}")
+        for values in itertools.product(*axes.values()):
+            config = normal({**base.to_dict(), **fields, **dict(zip(axes, values, strict=True))})
+            trials.setdefault(results.trial_name(config), config)
+    for config in trials.values():
+        train.validate(ConfigDict(config))
+    return trials
+
+
+def normal(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with 1 as 1.0 where a field is a float, lists as tuples, probes one by one: one config, one name."""
+
+    def value_of(name: str, value: Any) -> Any:
+        kind = train.FIELDS[name].type if name in train.FIELDS else None
+        if kind is float and type(value) is int:
+            return float(value)
+        return tuple(value) if kind is tuple and isinstance(value, list) else value
+
+    return {name: value_of(name, value) for name, value in config.items()} | {
+        "probes": probes.groups(ConfigDict(dict(config)))
+    }
+
+
+def swept(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The fields that differ between trials."""
+    return [name for name in train.FIELDS if len({trial.get(name) for trial in trials.values()}) > 1]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Packs.
+
+
+class Pack(NamedTuple):
+    """Trials that run together: the names of the trials of each row, and the shape of the program that takes them."""
+
+    rows: tuple[tuple[str, ...], ...]
+    shape: lanes.Shape
+    has_momentum: bool
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """The names of its trials, row by row."""
+        return tuple(itertools.chain(*self.rows))
+
+    @property
+    def name(self) -> str:
+        """What its file is called: the same trials in the same rows, the same name."""
+        return hashlib.sha256(json.dumps(self.rows).encode()).hexdigest()[:16]
+
+
+class Machines(NamedTuple):
+    """What a plan is made for: devices of a pack, devices that packs run on side by side, their kind and memory."""
+
+    devices: int
+    slots: int
+    kind: str
+    memory: float  # Bytes a device.
+
+
+def this_machine() -> Machines:
+    """The local devices; a CPU's memory is shared by its devices."""
+    devices = jax.local_devices()
+    kind = devices[0].platform
+    memory = (devices[0].memory_stats() or {}).get("bytes_limit") if kind != "cpu" else None
+    shared = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / len(devices)
+    return Machines(len(devices), len(devices), kind, float(memory or shared))
+
+
+def make_packs(
+    trials: Mapping[str, Mapping[str, Any]], machines: Machines, most_lanes: int | None = None
+) -> list[Pack]:
+    """The trials of each structure, in order, as packs of at most `most_lanes` lanes (None: as many as suit)."""
+    groups: dict[tuple, dict[str, Mapping[str, Any]]] = {}
+    for name, trial in trials.items():
+        groups.setdefault(lanes.structure(trial), {})[name] = trial
+    packs = [pack for group in groups.values() for pack in packs_of_group(group, machines, most_lanes)]
+    return by_program(packs, trials)
+
+
+def by_program(packs: Sequence[Pack], trials: Mapping[str, Mapping[str, Any]]) -> list[Pack]:
+    """The packs in order, but with those of one program side by side, so that it is compiled once."""
+    keys = [program_key(pack, trials) for pack in packs]
+    return sorted(packs, key=lambda pack: keys.index(program_key(pack, trials)))
+
+
+def program_key(pack: Pack, trials: Mapping[str, Mapping[str, Any]]) -> tuple:
+    """What the compiled programs of a pack depend on."""
+    at_run_time = ("epochs", "probe_every", "checkpoint_every", "checkpoints_kept")
+    of_structure = tuple(item for item in lanes.structure(trials[pack.rows[0][0]]) if item[0] not in at_run_time)
+    return of_structure, pack.shape, pack.has_momentum
+
+
+def packs_of_group(group: Mapping[str, Mapping[str, Any]], machines: Machines, most_lanes: int | None) -> list[Pack]:
+    """The packs of trials of one structure: trials of one seed share rows."""
+    by_seed: dict[int, list[str]] = {}
+    for name, trial in group.items():
+        by_seed.setdefault(trial["seed"], []).append(name)
+    trial = next(iter(group.values()))
+    shape = pack_shape(trial, [len(names) for names in by_seed.values()], machines, most_lanes)
+    rows = [row for names in by_seed.values() for row in even_parts(names, shape.lanes)]
+    has_momentum = any(trial["momentum"] > 0 for trial in group.values())
+    return [
+        Pack(tuple(rows[start : start + shape.rows]), shape, has_momentum) for start in range(0, len(rows), shape.rows)
+    ]
+
+
+def pack_shape(trial: Mapping[str, Any], counts: Sequence[int], machines: Machines, most: int | None) -> lanes.Shape:
+    """Rows and lanes of a pack for so many trials of each seed.
+
+    A wide row shares more; narrow ones fill more devices. On a CPU a pack has a row a device, more where an epoch would
+    be over too soon to be worth a call; elsewhere as many lanes as keep the device busy. Memory bounds both.
+    """
+    on_cpu = machines.kind == "cpu"
+    widest = MOST_LANES_A_ROW.get(machines.kind, MOST_LANES_A_ROW_ELSEWHERE)
+    fitting = max(1, int(MEMORY_SHARE * machines.memory / lane_bytes(trial)))
+    widest = max(1, min(widest, fitting, max(counts), most or widest))
+
+    def cost(width: int) -> float:
+        rows = sum(-(-count // width) for count in counts)
+        return -(-rows // machines.slots) * (ROW_COST + width)
+
+    width = min(range(1, widest + 1), key=lambda width: (cost(width), -width)) if on_cpu else widest
+    # All rows as full as they can be: 12 trials are two rows of 6, not of 8 and 4.
+    width = max(-(-count // -(-count // width)) for count in counts)
+    if most:
+        return lanes.Shape(-(-most // width), width)
+    least_work = LEAST_WORK.get(machines.kind, LEAST_WORK_ELSEWHERE)
+    each = min(max(1, math.ceil(least_work / (epoch_work(trial) * width))), max(1, fitting // width))
+    rows = sum(-(-count // width) for count in counts)
+    each = min(each, -(-rows // machines.slots))
+    return lanes.Shape(each * machines.devices, width)
+
+
+def even_parts(names: Sequence[str], most: int) -> list[tuple[str, ...]]:
+    """The names in as few parts as hold at most that many each, and as even as can be."""
+    parts = -(-len(names) // most)
+    bounds = [len(names) * i // parts for i in range(parts + 1)]
+    return [tuple(names[low:high]) for low, high in itertools.pairwise(bounds)]
+
+
+def layer_sizes(trial: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Inputs and outputs of each layer."""
+    return list(itertools.pairwise((trial["inputs"], *trial["hidden"], trial["classes"])))
+
+
+def epoch_work(trial: Mapping[str, Any]) -> float:
+    """Multiply-adds of an epoch: forward, and backward twice that."""
+    examples = trial["train_examples"] or (512 if trial["dataset"] == "synthetic" else 60_000)
+    return 3.0 * examples * sum(before * after for before, after in layer_sizes(trial))
+
+
+def lane_bytes(trial: Mapping[str, Any]) -> float:
+    """About what a lane needs on its device: parameters, gradient, what the optimizer keeps and copies of them; the
+    activations of a batch, of a chunk of the validation set and of the probe examples."""
+    parameters = sum((before + 1) * after for before, after in layer_sizes(trial))
+    examples = trial["batch_size"] + train.EVALUATION_CHUNK + trial["probe_examples"]
+    return 4.0 * (8 * parameters + 3 * examples * sum(after for _, after in layer_sizes(trial)))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The plan in words.
+
+
+def compilations(packs: Sequence[Pack], trials: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many times the epoch will be compiled."""
+    return len({program_key(pack, trials) for pack in packs})
+
+
+def step_seconds(trial: Mapping[str, Any], width: int, steps: int = 30) -> float:
+    """Seconds that a step of that many lanes takes on one device, measured here."""
+    functions, batch_size = train.make_train(ConfigDict(dict(trial))), trial["batch_size"]
+    numbers = jax.tree.map(jnp.asarray, lanes.numbers_of([[trial] * width], trial["momentum"] > 0))
+    numbers = jax.tree.map(lambda leaf: leaf[0], numbers)
+    states = jax.vmap(functions.init, in_axes=(0, None))(numbers, jax.random.key(0))
+    batch = jnp.zeros((batch_size, trial["inputs"]), jnp.uint8), jnp.zeros(batch_size, int), jnp.ones(batch_size)
+
+    def run(states, numbers, batch):
+        step = jax.vmap(functions.step, in_axes=(0, 0, None))
+        return jax.lax.scan(lambda states, _: step(states, numbers, batch), states, length=steps)[0]
+
+    run = train.compiled(run, states, numbers, batch, cpu_options=lanes.FAST_LANES)
+    jax.block_until_ready(run(states, numbers, batch))
+    start = time.perf_counter()
+    jax.block_until_ready(run(states, numbers, batch))
+    return (time.perf_counter() - start) / steps
+
+
+def estimated_seconds(
+    packs: Sequence[Pack],
+    trials: Mapping[str, Mapping[str, Any]],
+    machines: Machines,
+    examples: Callable[[Mapping[str, Any]], int],
+) -> float:
+    """About how long the packs take on those machines, from the speed of a step on this one; examples: of a trial's
+    training set."""
+    total, measured = COMPILATION_SECONDS * compilations(packs, trials), {}
+    for pack in packs:
+        trial, width = trials[pack.rows[0][0]], pack.shape.lanes
+        key = trial["inputs"], trial["hidden"], trial["classes"], trial["batch_size"], trial["batch_norm"], width
+        if key not in measured:
+            measured[key] = step_seconds(trial, width)
+        steps = -(-examples(trial) // trial["batch_size"]) * trial["epochs"]
+        total += len(pack.rows) / machines.slots * steps * measured[key] * EPOCH_OVER_STEPS
+    return total

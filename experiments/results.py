@@ -1,0 +1,247 @@
+"""What a sweep leaves on disk, and what is read off it.
+
+    plan.json          the base config, the fields that are swept, the packs; package versions, device, git revision
+    packs/*.parquet    the rows of one finished pack each
+    results.parquet    one row a trial and epoch: `trial`, config fields, `epoch`, metrics, `diverged`, probes
+    summary.csv        one row a configuration: mean, standard deviation, n and 95 % interval over its seeds
+    tensorboard/       a run a trial, for TensorBoard's curves and its HParams tab
+
+S seeds. A trial is one config, seed included; a configuration is a trial but for its seed. The rows of a trial whose
+cost ceases to be finite end there: that row is marked `diverged`, and what is not finite is null.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+import run_directory
+import train
+
+TYPES = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string(), tuple: pa.string()}
+LEADING = pa.schema(
+    [
+        ("trial", pa.string()),
+        *((name, TYPES[field.type]) for name, field in train.FIELDS.items()),
+        ("epoch", pa.int64()),
+        *((name, pa.float64()) for name in train.METRICS),
+        ("diverged", pa.bool_()),
+    ]
+)
+CONFIDENCE = 0.95
+
+
+class DamagedError(Exception):
+    """A pack file that does not hold what it should, in one line."""
+
+
+def as_cell(value: Any) -> Any:
+    """A config field's value as it stands in a column: hidden layers as '64-64', probes as 'saturation,speed'."""
+    if not isinstance(value, tuple):
+        return value
+    return ("-" if all(isinstance(part, int) for part in value) else ",").join(map(str, value))
+
+
+def trial_name(config: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that stand for the config."""
+    return hashlib.sha256(json.dumps(dict(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables.
+
+
+def pack_table(trials: Mapping[str, Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The rows {trial, epoch, metrics, diverged, probes} of a pack with the config fields of their trials."""
+    probed = {name for row in rows for name in row if name not in LEADING.names}
+    schema = pa.schema([*LEADING, *((name, pa.float64()) for name in sorted(probed, key=train.natural_order))])
+    configs = {name: {field: as_cell(value) for field, value in config.items()} for name, config in trials.items()}
+    return pa.Table.from_pylist([{**configs[row["trial"]], **row} for row in rows], schema=schema)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """A Parquet file with checksums, whole or not at all."""
+    run_directory.write_atomically(path, as_bytes(table))
+
+
+def as_bytes(table: pa.Table) -> bytes:
+    """A table as a Parquet file."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def read_table(path: Path) -> pa.Table:
+    """The table in a Parquet file; DamagedError where it cannot be read."""
+    try:
+        return pq.read_table(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedError(" ".join(str(error).split())[:120]) from error
+
+
+def read_pack(path: Path, trials: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+    """The rows of a finished pack of those trials; DamagedError where they are not all there."""
+    table = read_table(path)
+    if table.schema.names[: len(LEADING)] != LEADING.names:
+        raise DamagedError("its columns are not those of a pack")
+    counted = table.group_by("trial").aggregate([("epoch", "max"), ("epoch", "count"), ("diverged", "any")]).to_pylist()
+    found = {row["trial"]: row for row in counted}
+    for name, config in trials.items():
+        row = found.get(name)
+        if row is None or row["epoch_max"] != row["epoch_count"]:
+            raise DamagedError(f"rows of trial {name} are missing")
+        if row["epoch_count"] != config["epochs"] and not row["diverged_any"]:
+            raise DamagedError(f"trial {name} has {row['epoch_count']} of {config['epochs']} epochs")
+    if len(found) != len(trials):
+        raise DamagedError(f"it holds {len(found)} trials, not {len(trials)}")
+    return table
+
+
+def join(tables: Iterable[pa.Table]) -> pa.Table:
+    """All rows in the order of their swept fields and epochs, whatever packs they came from."""
+    table = pa.concat_tables(tables, promote_options="default")
+    probed = sorted(set(table.column_names) - set(LEADING.names), key=train.natural_order)
+    table = table.select([*LEADING.names, *probed])
+    return table.sort_by([*((name, "ascending") for name in swept_fields(table)), ("epoch", "ascending")])
+
+
+def swept_fields(table: pa.Table) -> list[str]:
+    """The config fields that have more than one value in the table, in the order of a config."""
+    return [name for name in train.FIELDS if pc.count_distinct(table[name]).as_py() > 1]  # pyright: ignore
+
+
+def metric_names(table: pa.Table) -> list[str]:
+    """The columns that are measured: METRICS, then the probes."""
+    return [*train.METRICS, *table.column_names[len(LEADING) :]]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Over seeds.
+
+
+class Interval(NamedTuple):
+    """What several seeds say of a number; the bounds are those of its mean, NaN for fewer than two seeds."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    n: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def interval(values_Sx: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
+    """Mean, sample standard deviation, count and Student's t interval of the mean over the first axis, NaN left out."""
+    from scipy.stats import t
+
+    n = np.sum(np.isfinite(values_Sx), axis=0)
+    values_Sx = np.where(np.isfinite(values_Sx), values_Sx, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.nansum(values_Sx, axis=0) / n
+        std = np.sqrt(np.nansum((values_Sx - mean) ** 2, axis=0) / np.where(n > 1, n - 1, np.nan))
+        half = t.ppf(0.5 + confidence / 2, np.maximum(n - 1, 1)) * std / np.sqrt(n)
+    return Interval(mean, std, n, mean - half, mean + half)
+
+
+def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """One row a configuration: its swept fields, how many of its seeds ended and how many diverged, and of what was
+    measured last by the seeds that ended, mean, standard deviation, n and 95 % interval."""
+    fields = [name for name in swept_fields(table) if name != "seed"]
+    last = table.filter(pc.or_(pc.equal(table["epoch"], table["epochs"]), table["diverged"])).to_pylist()  # pyright: ignore
+    rows = []
+    for values, of_seeds in grouped(last, fields):
+        ended = [row for row in of_seeds if not row["diverged"]]
+        row: dict[str, Any] = dict(zip(fields, values, strict=True))
+        row |= {"seeds": len(of_seeds), "diverged": len(of_seeds) - len(ended)}
+        for name in metric_names(table):
+            found = interval(np.array([math.nan if r[name] is None else r[name] for r in ended], float))
+            for part in Interval._fields:
+                value = getattr(found, part)
+                row[f"{name}_{part}"] = int(value) if part == "n" else float(value) if np.isfinite(value) else None
+        rows.append(row)
+    return rows
+
+
+def grouped(rows: list[dict[str, Any]], fields: Sequence[str]) -> list[tuple[tuple, list[dict[str, Any]]]]:
+    """The rows by their values of the fields, in the order in which these first appear."""
+    found: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[name] for name in fields), []).append(row)
+    return list(found.items())
+
+
+def write_summary(rows: list[dict[str, Any]], path: Path) -> None:
+    """The summary as CSV, empty cells for what is not finite."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    run_directory.write_atomically(path, buffer.getvalue())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# TensorBoard.
+
+
+def write_tensorboard(table: pa.Table, folder: Path) -> None:
+    """A run a trial with its curves, its hyperparameters and how it ended; the folder is replaced as a whole."""
+    from tensorboard.plugins.hparams import summary_v2
+
+    fields, metrics = swept_fields(table), metric_names(table)
+    fresh = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shown = [summary_v2.Metric(name, display_name=name) for name in train.METRICS]
+    hparams = [summary_v2.HParam(name) for name in fields]
+    write_events(fresh, [(0, summary_v2.hparams_config_pb(hparams, shown, time_created_secs=0.0))])
+    for (trial,), rows in grouped(table.to_pylist(), ["trial"]):
+        chosen = {name: rows[0][name] for name in fields}
+        start = summary_v2.hparams_pb(chosen, trial_id=trial, start_time_secs=0.0)
+        scalars = [(row["epoch"], scalar_summary(row, metrics)) for row in rows]
+        write_events(fresh / trial, [(0, start), *scalars, (0, end_summary(rows[-1]["diverged"]))])
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+
+
+def write_events(folder: Path, summaries: Iterable[tuple[int, Any]]) -> None:
+    """A TensorBoard event file of (step, summary) pairs."""
+    from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    folder.mkdir(parents=True)
+    with (folder / "events.out.tfevents.0.sweep").open("wb") as file:
+        writer = RecordWriter(file)
+        writer.write(Event(file_version="brain.Event:2").SerializeToString())
+        for step, summary in summaries:
+            writer.write(Event(step=step, summary=summary).SerializeToString())
+        writer.flush()
+
+
+def scalar_summary(row: Mapping[str, Any], names: Sequence[str]):
+    """The numbers of an epoch, NaN for what is not finite."""
+    from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
+
+    measured = [name for name in names if row[name] is not None or name in train.METRICS]
+    number = lambda name: math.nan if row[name] is None else row[name]  # noqa: E731
+    return Summary(value=[Summary.Value(tag=name, simple_value=number(name)) for name in measured])
+
+
+def end_summary(diverged: bool):
+    """How a trial ended, as the HParams tab reads it."""
+    from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+    status = api_pb2.STATUS_FAILURE if diverged else api_pb2.STATUS_SUCCESS  # pyright: ignore
+    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=0.0)  # pyright: ignore
+    data = plugin_data_pb2.HParamsPluginData(session_end_info=end)  # pyright: ignore
+    summary_metadata = metadata.create_summary_metadata(data)
+    tensor = metadata.NULL_TENSOR
+    return Summary(value=[Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=summary_metadata, tensor=tensor)])

@@ -1,0 +1,154 @@
+"""How near do sweeps of the shallow net come to their arithmetic? Part of `experiments.benchmark`:
+
+    python -m experiments.benchmark --sweep [--rounds=5] [--workdir=runs/benchmark]     12 minutes on 2 cores
+
+A model-epoch is one epoch of one trial. As for single runs, its time is that of training, and a ratio is the median of
+the rounds' own ratios to the bound, numpy's time for the large matrix products of one epoch. Then the command itself is
+timed on 192 runs, with validation, probes, compilation and all that it writes; and every activation and cost is run
+alone and as a lane.
+"""
+
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+import input_pipeline
+import nets
+import train
+from configs import shallow
+from experiments import benchmark, executors, lanes, plan, results
+
+PACKS = {
+    "16 lanes (4 rates x 4 seeds)": (4, 4, 1.1),
+    "64 lanes (8 rates x 8 seeds)": (8, 8, 1.2),
+    "256 lanes (16 rates x 16 seeds)": (16, 16, 1.2),
+    "16 lanes (16 seeds)": (1, 16, 1.1),
+}
+SWEEP = (
+    "--config=configs/shallow.py --config.epochs=10 --axis activation=sigmoid,tanh,relu "
+    "--axis cost=quadratic,cross_entropy --axis learning_rate=0.01,0.1,1,10 --seeds=8"
+)
+ALONE_EPOCHS, ALONE_EXAMPLES = 5, 6_000
+
+
+def lanes_epoch(mnist: input_pipeline.Dataset, rates: int, seeds: int) -> Callable[[], None]:
+    """Trains so many lanes by one epoch, pack after pack as a sweep does."""
+    base, data = shallow.get_config(), lanes.replicate(mnist)
+    axes = {"learning_rate": np.linspace(0.01, 0.1, rates).tolist(), "seed": list(range(seeds))}
+    trials = plan.make_trials(base, None, axes)
+    packs = plan.make_packs(trials, plan.this_machine())
+    programs = lanes.compile_programs(next(iter(trials.values())), packs[0].shape, packs[0].has_momentum, mnist)
+    place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
+    running = []
+    for pack in packs:
+        rows = [[trials[name] for name in row] for row in pack.rows]
+        trained, _, alive_WxR = lanes.padded(rows, programs.shape, programs.sharding.mesh.size)
+        seeds_W = place(np.array([row[0]["seed"] for row in trained], np.uint32))
+        numbers = place(lanes.numbers_of(trained, programs.has_momentum))
+        running.append([programs.init(numbers, seeds_W), numbers, seeds_W, place(alive_WxR)])
+
+    def epoch() -> None:
+        for state in running:
+            state[0], _ = programs.epoch(*state, np.int32(1), data)
+            jax.block_until_ready(state[0])
+
+    return epoch
+
+
+def time_packs(rounds: int) -> dict[str, list[float]]:
+    """Seconds of the bound, of an epoch alone, and of a model-epoch in packs, in each round."""
+    mnist = input_pipeline.load("mnist")
+    single = {
+        "matrix products (numpy)": benchmark.matrix_product_bound(),
+        "plateau": benchmark.plateau(mnist, benchmark.BATCH),
+    }
+    packs = {name: lanes_epoch(mnist, rates, seeds) for name, (rates, seeds, _) in PACKS.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in (*single, *packs)}
+    for number in tqdm(range(rounds + 1), desc="rounds", leave=False, disable=None):
+        for name, epoch in (single | packs).items():
+            time.sleep(benchmark.PAUSE_SECONDS)
+            if name in single:
+                epoch()
+            models = 1 if name in single else PACKS[name][0] * PACKS[name][1]
+            repeats = benchmark.EPOCHS_A_ROUND if name in single else 1
+            start = time.perf_counter()
+            for _ in range(repeats):
+                epoch()
+            if number:
+                seconds[name].append((time.perf_counter() - start) / (repeats * models))
+    return seconds
+
+
+def command_seconds(workdir: Path) -> tuple[float, int]:
+    """Seconds of the sweep of 192 runs as a command, and how many times it compiled the epoch."""
+    command = [sys.executable, "-m", "experiments.sweep", *SWEEP.split(), f"--workdir={workdir}"]
+    start = time.perf_counter()
+    environment = os.environ | {"JAX_LOG_COMPILES": "1"}
+    done = subprocess.run(command, cwd=benchmark.ROOT, env=environment, capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - start
+    table = results.read_table(workdir / "results.parquet")
+    assert len(set(table["trial"].to_pylist())) == 192
+    return seconds, done.stderr.count("Finished XLA compilation of jit(epoch_of_lanes)")
+
+
+def difference_from_alone() -> float:
+    """The largest difference of a metric between a lane and the same run alone, for every activation and cost."""
+    mnist = input_pipeline.split(input_pipeline.load("mnist"), ALONE_EXAMPLES)
+    worst = 0.0
+    pairs = list(itertools.product(nets.activations.ACTIVATIONS, nets.costs.COSTS))
+    for activation, cost in tqdm(pairs, desc="lanes and runs alone", leave=False, disable=None):
+        base = shallow.get_config()
+        base.activation, base.cost, base.probes = activation, cost, ()
+        base.epochs, base.train_examples = ALONE_EPOCHS, ALONE_EXAMPLES
+        trials = plan.make_trials(base, None, {"learning_rate": [0.01, 0.1], "seed": [0, 1]})
+        table = executors.train_all(trials, mnist)
+        last = {row["trial"]: row for row in table.to_pylist() if row["epoch"] == ALONE_EPOCHS}
+        functions = train.make_train(ConfigDict(next(iter(trials.values()))))
+        for name, trial in trials.items():
+            numbers = train.hyperparameters(ConfigDict(trial))
+            init_key, shuffle_key = train.run_keys(trial["seed"])
+            state, metrics = functions.init(numbers, init_key), {}
+            for number in range(1, ALONE_EPOCHS + 1):
+                state, metrics = functions.epoch(state, numbers, mnist, jax.random.fold_in(shuffle_key, number))
+            validation = functions.evaluate(state, mnist.validation_images, mnist.validation_labels)
+            metrics |= {f"val_{metric}": value for metric, value in validation.items()}
+            worst = max(worst, *(abs(last[name][metric] - float(metrics[metric])) for metric in train.METRICS))
+    return worst
+
+
+def figures(rounds: int) -> tuple[dict[str, list[float]], list[dict[str, Any]]]:
+    """Seconds by name, and the lines of the table of figures."""
+    seconds = time_packs(rounds)
+    lines = []
+
+    def add(name: str, values: list[float], target: float) -> None:
+        lines.append(
+            {"name": name, "measured": statistics.median(values), "n": len(values), "target": target, "all": values}
+        )
+
+    def ratios(over: str, under: str) -> list[float]:
+        return [a / b for a, b in zip(seconds[over], seconds[under], strict=True)]
+
+    first, *_, largest = list(PACKS)[:3]
+    for name, (_, _, target) in PACKS.items():
+        add(f"model-epoch of {name} / matrix-product bound", ratios(name, "matrix products (numpy)"), target)
+        add(f"model-epoch of {name} / epoch alone", ratios(name, "plateau"), 0.7)
+    add(f"model-epoch of {largest} / {first}", ratios(largest, first), 1.1)
+    with tempfile.TemporaryDirectory() as folder:
+        command, compilations = command_seconds(Path(folder) / "sweep")
+    add("minutes of the sweep of 192 runs, 10 epochs each", [command / 60], 4.5)
+    add("compilations of the epoch in it", [float(compilations)], 6.0)
+    add("largest difference of a lane's metric from the run alone", [difference_from_alone()], 1e-4)
+    return seconds, lines

@@ -1,0 +1,40 @@
+"""A sweep on a Ray cluster of a head and two nodes on this machine, one of which is killed on the way.
+
+python tests/ray_cluster.py WORKDIR
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from ray.cluster_utils import Cluster
+
+from configs import shallow
+from experiments import executors, plan, report, sweep
+
+
+def main() -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster.wait_for_nodes()
+    run_on_ray = executors.run_on_ray
+
+    def losing_a_node(*arguments, **options):
+        for number, found in enumerate(run_on_ray(*arguments, **options), start=1):
+            if number == 1:
+                cluster.remove_node(nodes[0], allow_graceful=False)
+                print("a node was killed", flush=True)
+            yield found
+
+    executors.run_on_ray = losing_a_node
+    report.write = lambda workdir, table: []
+    base = shallow.get_config()
+    base.update(dataset="synthetic", epochs=2, hidden=(8,), probes=())
+    trials = plan.make_trials(base, None, {"learning_rate": [0.1, 1.0], "seed": [0, 1, 2, 3]})
+    sweep.run(base, trials, sys.argv[1], executor="ray", address=cluster.address, most_lanes=2)
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

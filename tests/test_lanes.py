@@ -1,0 +1,172 @@
+"""A lane is the same run alone, whatever runs beside it; seeds are paired; diverged lanes stand still."""
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+import input_pipeline
+import nets
+import train
+from configs import deep, shallow
+from experiments import executors, lanes, plan
+
+SYNTHETIC = input_pipeline.synthetic()
+
+
+def small(**fields):
+    """A small net on the synthetic data set, for five epochs, without probes."""
+    config = shallow.get_config()
+    config.update(dataset="synthetic", hidden=(8,), epochs=5, batch_size=100, learning_rate=0.5, probes=())
+    config.update(fields)
+    return config
+
+
+def rows_of(trials):
+    """The rows of all trials, trained as lanes: {(trial, epoch): row}."""
+    table = executors.train_all(trials, SYNTHETIC)
+    return {(row["trial"], row["epoch"]): row for row in table.to_pylist()}
+
+
+def alone(trial):
+    """METRICS of each epoch of the trial trained by itself."""
+    functions, numbers = train.make_train(ConfigDict(trial)), train.hyperparameters(ConfigDict(trial))
+    init_key, shuffle_key = train.run_keys(trial["seed"])
+    state, rows = functions.init(numbers, init_key), []
+    for number in range(1, trial["epochs"] + 1):
+        state, metrics = functions.epoch(state, numbers, SYNTHETIC, jax.random.fold_in(shuffle_key, number))
+        found = functions.evaluate(state, SYNTHETIC.validation_images, SYNTHETIC.validation_labels)
+        rows.append({**metrics, **{f"val_{name}": value for name, value in found.items()}})
+    return rows
+
+
+def assert_same(trials):
+    """Every lane's metrics are those of its run alone."""
+    found = rows_of(trials)
+    for name, trial in trials.items():
+        for number, expected in enumerate(alone(trial), start=1):
+            for metric in train.METRICS:
+                assert found[name, number][metric] == pytest.approx(float(expected[metric]), abs=1e-4), (trial, metric)
+
+
+@pytest.mark.parametrize(
+    ("activation", "cost"),
+    [(name, list(nets.costs.COSTS)[i % 2]) for i, name in enumerate(nets.activations.ACTIVATIONS)],
+)
+def test_a_lane_is_the_run_alone(activation, cost):
+    """Two seeds in rows of two learning rates, five epochs; at larger rates training on so few images is chaotic, and
+    makes .3 of a rounding error within five epochs."""
+    base = small(activation=activation, cost=cost)
+    assert_same(plan.make_trials(base, None, {"learning_rate": [0.01, 0.03], "seed": [3, 4]}))
+
+
+@pytest.mark.parametrize(("optimizer", "batch_norm"), [("sgd", True), ("adam", False)])
+def test_a_lane_of_the_deep_net_is_the_run_alone(optimizer, batch_norm):
+    """With dropout, whose noise belongs to the lane's seed. Adam without batch normalization: it makes whole steps of
+    the rounding errors of gradients that are zero, as those of what is normalized away."""
+    base = deep.get_config()
+    base.update(dataset="synthetic", hidden=(8, 8), epochs=2, batch_size=100, dropout=0.2, probes=())
+    base.update(optimizer=optimizer, batch_norm=batch_norm)
+    assert_same(plan.make_trials(base, None, {"learning_rate": [1e-3, 1e-2], "seed": [0]}))
+
+
+def test_lanes_with_and_without_momentum_share_a_program():
+    """Momentum 0 beside .9 is plain descent; l2 and init_scale are lanes too."""
+    trials = plan.make_trials(small(epochs=2), None, {"momentum": [0.0, 0.9], "l2": [0.0, 0.01]})
+    machines = plan.this_machine()
+    assert plan.compilations(plan.make_packs(trials, machines), trials) == 1
+    assert_same(trials)
+
+
+def test_a_lane_does_not_depend_on_its_neighbours():
+    """The same trial among others, and by itself."""
+    trials = plan.make_trials(small(epochs=2), None, {"learning_rate": [0.1, 0.3, 0.5], "seed": [0, 1]})
+    name = next(iter(trials))
+    among, by_itself = rows_of(trials), rows_of({name: trials[name]})
+    for metric in train.METRICS:
+        assert among[name, 2][metric] == pytest.approx(by_itself[name, 2][metric], abs=1e-5)
+
+
+def test_probes_of_a_lane_are_those_of_the_run_alone():
+    """In the epochs that are probed, the last one among them."""
+    base = small(epochs=3, probes=("saturation", "speed"), probe_every=2, probe_examples=50, learning_rate=0.1)
+    trials = plan.make_trials(base, None, {})
+    found = rows_of(trials)
+    for name, trial in trials.items():
+        config = ConfigDict(trial)
+        functions, numbers = train.make_train(config), train.hyperparameters(config)
+        init_key, shuffle_key = train.run_keys(0)
+        state, before = functions.init(numbers, init_key), None
+        for number in (1, 2):
+            before = state.params
+            state, _ = functions.epoch(state, numbers, SYNTHETIC, jax.random.fold_in(shuffle_key, number))
+        measured, _ = train.make_probe(config)(state, numbers, before, SYNTHETIC, train.probe_key(0))
+        assert found[name, 1]["speed/output"] is None and found[name, 3]["speed/output"] is not None
+        for metric, value in measured.items():
+            assert found[name, 2][metric] == pytest.approx(float(value), rel=1e-3, abs=1e-5), metric
+
+
+def test_diverged_lanes_end_and_harm_no_other():
+    """A rate of 1e30 ends its trials at the epoch at which a run alone does; the other lanes go on as without it."""
+    base = small(activation="relu", epochs=4)
+    trials = plan.make_trials(base, None, {"learning_rate": [0.1, 1e30], "seed": [0, 1]})
+    found = rows_of(trials)
+    for name, trial in trials.items():
+        epochs = [number for trial_name, number in found if trial_name == name]
+        expected = [bool(np.isfinite(row["loss"]) and np.isfinite(row["val_loss"])) for row in alone(trial)]
+        if trial["learning_rate"] == 1e30:
+            end = expected.index(False) + 1
+            assert epochs == list(range(1, end + 1))
+            assert found[name, end]["diverged"] and found[name, end]["val_loss"] is None
+        else:
+            assert epochs == [1, 2, 3, 4]
+            assert not any(found[name, number]["diverged"] for number in epochs)
+            assert found[name, 4]["val_loss"] == pytest.approx(float(alone(trial)[-1]["val_loss"]), abs=1e-5)
+
+
+def test_a_pack_without_a_lane_alive_stops():
+    """Of a million epochs, those are run in which a lane is alive; the progress still reaches the end."""
+    trials = plan.make_trials(small(activation="relu", epochs=10**6, learning_rate=1e30), None, {})
+    (pack,), advanced = plan.make_packs(trials, plan.this_machine()), []
+    table = executors.Runner().run(pack, trials, SYNTHETIC, advanced.append)
+    assert table["diverged"].to_pylist()[-1] and len(table) < 5
+    assert sum(advanced) == 10**6
+
+
+def test_one_program_serves_all_packs_of_a_structure(monkeypatch):
+    """Two activations, packs of other seeds, rates and epochs: the epoch is compiled twice."""
+    compiled, names = train.compiled, []
+
+    def counting(function, *arguments, **options):
+        names.append(function.__name__)
+        return compiled(function, *arguments, **options)
+
+    monkeypatch.setattr(train, "compiled", counting)
+    axes = {"epochs": [1, 2], "activation": ["sigmoid", "relu"], "learning_rate": [0.1, 0.2], "seed": [0, 1, 2, 3]}
+    trials = plan.make_trials(small(), None, axes)
+    packs = plan.make_packs(trials, plan.this_machine(), 4)
+    runner = executors.Runner()
+    for pack in packs:
+        runner.run(pack, trials, SYNTHETIC, lambda _: None)
+    assert len(packs) == 8
+    assert names.count("epoch_of_lanes") == plan.compilations(packs, trials) == 2
+
+
+def test_the_same_seed_means_the_same_start_and_the_same_batches():
+    """Across learning rates: one initial draw, and the first epoch's loss equal where the rate is next to nothing."""
+    trials = plan.make_trials(small(epochs=1), None, {"learning_rate": [1e-30, 2e-30], "seed": [0, 1]})
+    losses = {}
+    for (name, _), row in rows_of(trials).items():
+        losses.setdefault(trials[name]["seed"], []).append(row["val_loss"])
+    assert losses[0][0] == losses[0][1] and losses[1][0] == losses[1][1]
+    assert losses[0][0] != losses[1][0]
+
+
+def test_rows_are_spread_evenly_over_the_devices():
+    """Three rows on two devices of two rows each: two on the first, one on the second, the rest is padding."""
+    rows = [[{"seed": i}, {"seed": i}] for i in range(3)]
+    trials, slots, alive_WxR = lanes.padded(rows, lanes.Shape(4, 3), devices=2)
+    assert slots == [0, 2, 1]
+    assert alive_WxR.tolist() == [[True, True, False]] * 3 + [[False] * 3]
+    assert [trials[slot][0]["seed"] for slot in slots] == [0, 1, 2]
+    assert all(len(row) == 3 for row in trials)

@@ -1,0 +1,262 @@
+"""The command `python -m experiments.sweep`: resuming, extending, refusing, being killed, and losing a Ray node."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from absl import flags, logging
+
+import input_pipeline
+import train
+from configs import shallow
+from experiments import executors, lanes, plan, report, results, sweep
+
+ROOT = Path(__file__).parent.parent
+SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
+QUICK = (SHALLOW, "--config.dataset=synthetic", "--config.epochs=2", "--config.hidden=8", "--config.probes=")
+AXES = ("--axis", "learning_rate=0.1,1", "--seeds=2")
+
+# ml_collections loads config files in a way that Python 3.12 drops.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    """Runs the command in this process, in an empty folder, with flags of its own and without drawing the report."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
+    monkeypatch.setattr(report, "write", lambda workdir, table: [])
+    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments])
+        monkeypatch.delitem(sys.modules, "config_config", raising=False)
+        try:
+            sweep.define_flags()
+            sweep.main(train.parse_flags(sys.argv))
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+            flags.FLAGS.unparse_flags()
+
+    yield run
+    logging.set_verbosity(verbosity)
+
+
+@pytest.fixture
+def count_packs(monkeypatch):
+    """How many trials each pack that is run has, in order."""
+    ran, run = [], executors.Runner.run
+
+    def counting(self, pack, *arguments):
+        ran.append(len(pack.trials))
+        return run(self, pack, *arguments)
+
+    monkeypatch.setattr(executors.Runner, "run", counting)
+    return ran
+
+
+def refused(run, capsys, *arguments):
+    """The one line with which the command ends, its status 2."""
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments)
+    assert caught.value.code == 2
+    text = capsys.readouterr().err
+    assert text.startswith("error: ") and text.count("\n") == 1, text
+    return text
+
+
+def snapshot(folder):
+    """Every file there with its bytes."""
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--axis", "learnin_rate=1"), ("no config field", "did you mean 'learning_rate'?")),
+        (("--axis", "learning_rate=fast"), ("'fast' is no float",)),
+        (("--axis", "learning_rate="), ("has no values",)),
+        (("--axis", "learning_rate=1", "--axis", "learning_rate=2"), ("given twice",)),
+        (("--axis", "seed=1", "--seeds=2"), ("--seeds and --axis seed",)),
+        (("--axis", "activation=sigmoid,tahn"), ("config.activation='tahn'", "did you mean 'tanh'?")),
+        (("--axis", "batch_size=64,1000"), ("config.batch_size=1000 is more than the 512",)),
+        (("--axis", "dataset=synthetic,idx:nowhere"), ("nowhere",)),
+        (("--seeds=0",), ("seeds",)),
+        (("--lanes=0",), ("lanes",)),
+        (("--executor=slurm",), ("executor", "local")),
+        (("--workdir=file",), ("file is a file",)),
+        (("--workdir=full",), ("neither empty nor a sweep",)),
+        (("--workdir=torn",), ("plan.json is damaged",)),
+    ],
+)
+def test_mistakes_end_in_one_line_and_harm_nothing(call, capsys, tmp_path, arguments, words):
+    """What was given, what is accepted; the folder is as it was."""
+    (tmp_path / "file").write_text("mine")
+    for name, content in (("full/notes.txt", "mine"), ("torn/plan.json", '{"base": ')):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(content)
+    before = snapshot(tmp_path)
+    line = refused(call, capsys, *QUICK, *arguments)
+    assert all(word in line for word in words), line
+    assert snapshot(tmp_path) == before
+
+
+def test_ray_that_cannot_be_reached_is_said_at_once(call, capsys, tmp_path):
+    """A closed port, no port, and no Ray at all."""
+    for address in ("127.0.0.1:1", "nowhere", "ray://127.0.0.1:1", "host:99999999"):
+        start = time.monotonic()
+        line = refused(call, capsys, *QUICK, "--executor=ray", f"--address={address}")
+        assert address in line and "accepted: HOST:PORT" in line and time.monotonic() - start < 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_whose_sweep_fails_is_refused_in_one_line(call, capsys, tmp_path):
+    """An exception of its own, and a field that does not exist."""
+    for body, word in (("1 / 0", "ZeroDivisionError"), ("add(learnin_rate=1.0)", "did you mean 'learning_rate'?")):
+        path = tmp_path / "mine.py"
+        path.write_text(f"from configs.shallow import get_config\n\ndef sweep(add):\n    {body}\n")
+        assert word in refused(call, capsys, f"--config={path}")
+
+
+def test_dry_run_prints_the_plan_and_leaves_nothing(call, capsys, tmp_path):
+    """Trials, groups, packs, lanes, compilations, time."""
+    call(*QUICK, *AXES, "--axis", "activation=sigmoid,relu", "--dry_run")
+    out = capsys.readouterr().out
+    assert "activation=relu: 4 trials in 1 packs of up to 4 lanes (2 rows of 2)" in out
+    assert "8 trials, 0 of them finished; to run: 8 trials in 2 groups, 2 packs, 2 compilations" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_leaves_its_results(call, capsys, tmp_path):
+    """One row a trial and epoch, a summary row a configuration, TensorBoard; and says which is best."""
+    call(*QUICK, *AXES, "--workdir=mine")
+    table = results.read_table(tmp_path / "mine" / "results.parquet")
+    rows = [(row["learning_rate"], row["seed"], row["epoch"]) for row in table.to_pylist()]
+    assert rows == [(rate, seed, epoch) for rate in (0.1, 1.0) for seed in (0, 1) for epoch in (1, 2)]
+    assert len((tmp_path / "mine" / "summary.csv").read_text().splitlines()) == 3
+    assert len(list((tmp_path / "mine" / "tensorboard").glob("*/events*"))) == 4
+    recorded = json.loads((tmp_path / "mine" / "plan.json").read_text())
+    assert recorded["base"]["dataset"] == "synthetic" and recorded["versions"]["jax"]
+    assert "Best final val_accuracy" in capsys.readouterr().out
+
+
+def test_a_sweep_goes_on_and_is_extended(call, capsys, count_packs, tmp_path):
+    """What is finished is not run again; more seeds and values run only what is new; a lost or damaged pack is redone,
+    and said; the rows are those of a sweep made at once."""
+    call(*QUICK, *AXES, "--workdir=mine", "--lanes=2")
+    assert count_packs == [2, 2]
+    once = results.read_table(tmp_path / "mine" / "results.parquet")
+    call(*QUICK, *AXES, "--workdir=mine", "--lanes=2")
+    assert count_packs == [2, 2]
+
+    lost, damaged = sorted((tmp_path / "mine" / "packs").iterdir())
+    lost.unlink()
+    damaged.write_bytes(damaged.read_bytes()[:500])
+    capsys.readouterr()
+    call(*QUICK, *AXES, "--workdir=mine", "--lanes=2")
+    assert f"{damaged.name} is damaged" in capsys.readouterr().err
+    assert count_packs == [2, 2, 2, 2]
+    assert results.read_table(tmp_path / "mine" / "results.parquet").equals(once)
+
+    call(*QUICK, "--axis", "learning_rate=0.1,1,2", "--seeds=3", "--workdir=mine")
+    assert sum(count_packs) == 8 + 5
+    table = results.read_table(tmp_path / "mine" / "results.parquet")
+    keys = [(row["learning_rate"], row["seed"], row["epoch"]) for row in table.to_pylist()]
+    assert keys == [(rate, seed, epoch) for rate in (0.1, 1.0, 2.0) for seed in range(3) for epoch in (1, 2)]
+
+    capsys.readouterr()
+    call(*QUICK, "--axis", "learning_rate=0.1,2", "--seeds=1", "--workdir=mine")
+    assert "2 trials, 2 of them finished; 0 packs to run; 7 other finished trials are kept" in capsys.readouterr().out
+    assert results.read_table(tmp_path / "mine" / "results.parquet").equals(table)
+
+
+def test_another_base_config_is_refused_by_its_fields(call, capsys, tmp_path):
+    """Fields that both sweeps vary may differ in the base; others may not, and nothing changes on disk."""
+    call(*QUICK, *AXES, "--workdir=mine")
+    before = snapshot(tmp_path)
+    line = refused(call, capsys, *QUICK, "--config.l2=0.1", "--config.learning_rate=0.3", *AXES, "--workdir=mine")
+    assert "l2 0.0 there, 0.1 here" in line and "learning_rate" not in line
+    line = refused(call, capsys, *QUICK, "--config.learning_rate=0.3", "--seeds=2", "--workdir=mine")
+    assert "learning_rate 0.01 there, 0.3 here" in line
+    assert snapshot(tmp_path) == before
+
+
+def test_a_diverged_trial_is_recorded_and_said(call, capsys, tmp_path):
+    """The other trials of its pack end as usual."""
+    call(*QUICK, "--config.activation=relu", "--axis", "learning_rate=0.1,1e30", "--workdir=mine")
+    table = results.read_table(tmp_path / "mine" / "results.parquet").to_pylist()
+    ends = {row["learning_rate"]: row for row in table}
+    assert ends[1e30]["diverged"] and not ends[0.1]["diverged"] and ends[0.1]["epoch"] == 2
+    out = capsys.readouterr().out
+    assert "diverged: 1" in out and "learning_rate=0.1" in out.split("Best final")[1]
+    assert "learning_rate=1e+30" not in out.split("Best final")[1]
+
+
+def test_a_sweep_in_use_is_refused(call, capsys, tmp_path):
+    """A second process is kept out."""
+    call(*QUICK, "--seeds=1", "--workdir=mine")
+    base = shallow.get_config()
+    base.update(dataset="synthetic", epochs=2, hidden=(8,), probes=())
+    trials = plan.make_trials(base, None, {"seed": [0, 1]})
+    with sweep.SweepDirectory("mine", base.to_dict(), trials):
+        assert "in use by another process" in refused(call, capsys, *QUICK, "--seeds=2", "--workdir=mine")
+
+
+def kill_and_resume(folder, kills, arguments, least, most):
+    """Starts the command in that folder, kills it at random instants, and lets it end at last; returns its rows."""
+    command = [sys.executable, "-m", "experiments.sweep", *arguments, f"--workdir={folder}"]
+    moments = random.Random(0)
+    for _ in range(kills):
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                process.wait(moments.uniform(least, most))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=300)
+    return pq.read_table(folder / "results.parquet")
+
+
+def test_a_killed_sweep_ends_as_an_unbroken_one(tmp_path):
+    """SIGKILL at random instants, then resumed: the same rows to the bit, no trial missing or twice."""
+    arguments = (*QUICK[:2], "--config.epochs=60", *AXES, "--lanes=1")
+    killed = kill_and_resume(tmp_path / "killed", 3, arguments, 4.0, 9.0)
+    unbroken = kill_and_resume(tmp_path / "unbroken", 0, arguments, 0.0, 0.0)
+    assert len(unbroken) == 4 * 60
+    assert killed.equals(unbroken)
+
+
+def test_a_ray_cluster_that_loses_a_node_gives_the_rows_of_one_machine(tmp_path):
+    """A head and two nodes of one CPU each; one is killed when the first pack is done, while it works on another."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    script = ROOT / "tests" / "ray_cluster.py"
+    environment = os.environ | {"RAY_DISABLE_IMPORT_WARNING": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "ray")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "a node was killed" in done.stdout
+    base = shallow.get_config()
+    base.update(dataset="synthetic", epochs=2, hidden=(8,), probes=())
+    trials = plan.make_trials(base, None, {"learning_rate": [0.1, 1.0], "seed": [0, 1, 2, 3]})
+    here = executors.train_all(trials, input_pipeline.synthetic()).to_pylist()
+    there = results.read_table(tmp_path / "ray" / "results.parquet").to_pylist()
+    assert len(here) == len(there) == 16
+    for expected, row in zip(here, there, strict=True):
+        assert row == {
+            name: pytest.approx(value, rel=1e-4, abs=1e-6) if isinstance(value, float) else value
+            for name, value in expected.items()
+        }
