@@ -295,9 +295,14 @@ def table(seconds: dict[str, list[float]], lines: list[dict[str, Any]]) -> str:
     for line in lines:
         met = "" if line["target"] is None else "yes" if line["measured"] <= line["target"] else "**no**"
         target = "" if line["target"] is None else f"<= {line['target']:g}"
-        spread = f"{min(line['all']):.3f} | {max(line['all']):.3f}"
-        out.append(f"| {line['name']} | {line['measured']:.3f} | {spread} | {line['n']} | {target} | {met} |")
+        spread = f"{figure(min(line['all']))} | {figure(max(line['all']))}"
+        out.append(f"| {line['name']} | {figure(line['measured'])} | {spread} | {line['n']} | {target} | {met} |")
     return "\n".join(out)
+
+
+def figure(value: float) -> str:
+    """Three decimals, or two significant digits for what they would make zero."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= 5e-4 else f"{value:.2g}"
 
 
 def single_run_figures(rounds: int) -> tuple[dict[str, list[float]], list[dict[str, Any]]]:

@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -78,12 +79,13 @@ def make_trials(base: ConfigDict, sweep: Sweep | None, axes: Mapping[str, Sequen
         if not added:
             raise ConfigError("sweep(add) adds no trial; accepted: one call of add(field=value, ...) or more")
     trials: dict[str, dict[str, Any]] = {}
+    shared = base.to_dict()
     for fields in added or [{}]:
         if unknown := [name for name in fields if name not in AXES]:
             near = near_match(unknown[0], AXES)
             raise ConfigError(f"sweep(add) sets {unknown[0]!r}{near}; accepted: {', '.join(AXES)}")
         for values in itertools.product(*axes.values()):
-            config = normal({**base.to_dict(), **fields, **dict(zip(axes, values, strict=True))})
+            config = normal({**shared, **fields, **dict(zip(axes, values, strict=True))})
             trials.setdefault(results.trial_name(config), config)
     for config in trials.values():
         train.validate(ConfigDict(config))
@@ -100,7 +102,7 @@ def normal(config: Mapping[str, Any]) -> dict[str, Any]:
         return tuple(value) if kind is tuple and isinstance(value, list) else value
 
     return {name: value_of(name, value) for name, value in config.items()} | {
-        "probes": probes.groups(ConfigDict(dict(config)))
+        "probes": probes.groups(SimpleNamespace(probes=config["probes"]))
     }
 
 
@@ -162,8 +164,10 @@ def make_packs(
 
 def by_program(packs: Sequence[Pack], trials: Mapping[str, Mapping[str, Any]]) -> list[Pack]:
     """The packs in order, but with those of one program side by side, so that it is compiled once."""
-    keys = [program_key(pack, trials) for pack in packs]
-    return sorted(packs, key=lambda pack: keys.index(program_key(pack, trials)))
+    by_key: dict[tuple, list[Pack]] = {}
+    for pack in packs:
+        by_key.setdefault(program_key(pack, trials), []).append(pack)
+    return list(itertools.chain(*by_key.values()))
 
 
 def program_key(pack: Pack, trials: Mapping[str, Mapping[str, Any]]) -> tuple:

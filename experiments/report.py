@@ -81,26 +81,6 @@ class Sweep(NamedTuple):
     diverged_T: np.ndarray
 
 
-def read(path: Path) -> pa.Table:
-    """The table of a sweep; DamagedError where there is none or it is another."""
-    if not path.is_file():
-        raise results.DamagedError("there is no such file")
-    table = results.read_table(path)
-    try:
-        types = dict(zip(table.column_names, table.schema.types, strict=True))
-    except UnicodeDecodeError as error:
-        raise results.DamagedError("the name of a column is damaged") from error
-    for field in results.LEADING:
-        if types.get(field.name) != field.type:
-            raise results.DamagedError(f"it lacks the column {field.name!r} of type {field.type}")
-    if not table.num_rows:
-        raise results.DamagedError("it has no rows")
-    odd = [name for name in results.metric_names(table) if table[name].type != pa.float64()]
-    if odd:
-        raise results.DamagedError(f"its column {odd[0]!r} holds no numbers")
-    return table
-
-
 def write(workdir: Path, table: pa.Table) -> list[Path]:
     """Writes report.html and figures/*.png of the table; the paths of what was written."""
     sweep = sweep_of(table)
@@ -605,7 +585,7 @@ def main(_: list[str]) -> None:
         input_pipeline.fail(f"--workdir is not given; {accepted}")
     path = Path(flags.FLAGS.workdir) / "results.parquet"
     try:
-        table = read(path)
+        table = results.read_table(path)
         print("\n".join(map(str, write(path.parent, table))))
     except results.DamagedError as error:
         input_pipeline.fail(f"{path}: {error}; {accepted}")

@@ -82,18 +82,28 @@ def as_bytes(table: pa.Table) -> bytes:
 
 
 def read_table(path: Path) -> pa.Table:
-    """The table in a Parquet file; DamagedError where it cannot be read."""
+    """The rows in a Parquet file of a pack or a sweep; DamagedError where they cannot be read or are no such rows."""
+    if not path.is_file():
+        raise DamagedError("there is no such file")
     try:
-        return pq.read_table(path, page_checksum_verification=True)
+        table = pq.read_table(path, page_checksum_verification=True)
+        # The names of the columns lie outside the checksums, and are decoded here at last.
+        types = dict(zip(table.schema.names, table.schema.types, strict=True))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedError(" ".join(str(error).split())[:120]) from error
+    for field in LEADING:
+        if types.get(field.name) != field.type:
+            raise DamagedError(f"it lacks the column {field.name!r} of type {field.type}")
+    if odd := [name for name in metric_names(table) if types[name] != pa.float64()]:
+        raise DamagedError(f"its column {odd[0]!r} holds no numbers")
+    if not table.num_rows:
+        raise DamagedError("it has no rows")
+    return table
 
 
 def read_pack(path: Path, trials: Mapping[str, Mapping[str, Any]]) -> pa.Table:
     """The rows of a finished pack of those trials; DamagedError where they are not all there."""
     table = read_table(path)
-    if table.schema.names[: len(LEADING)] != LEADING.names:
-        raise DamagedError("its columns are not those of a pack")
     counted = table.group_by("trial").aggregate([("epoch", "max"), ("epoch", "count"), ("diverged", "any")]).to_pylist()
     found = {row["trial"]: row for row in counted}
     for name, config in trials.items():

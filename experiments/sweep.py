@@ -17,7 +17,7 @@ import importlib.util
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -220,7 +220,7 @@ def run(
 def load_datasets(trials: executors.Trials, data_dir: str) -> executors.Datasets:
     """The data sets of all trials, each trial checked to fit its own."""
     datasets: dict[tuple, input_pipeline.Dataset] = {}
-    for trial in trials.values():
+    for trial in {lanes.structure(trial): trial for trial in trials.values()}.values():
         config, key = ConfigDict(dict(trial)), lanes.data_key(trial)
         if key not in datasets:
             datasets[key] = train.load_dataset(config, data_dir)
@@ -249,20 +249,26 @@ def plan_lines(
     for of_group in groups.values():
         trial = trials[of_group[0].trials[0]]
         called = ", ".join(f"{name}={results.as_cell(trial[name])}" for name in structural) or "one structure"
-        count, shape = sum(len(pack.trials) for pack in of_group), of_group[0].shape
+        names, shape = [name for pack in of_group for name in pack.trials], of_group[0].shape
         lines.append(
-            f"{called}: {count} trials in {len(of_group)} packs of up to {shape.rows * shape.lanes} lanes "
+            f"{called}: {count(names, 'trial')} in {count(of_group, 'pack')} of up to {shape.rows * shape.lanes} lanes "
             f"({shape.rows} rows of {shape.lanes})"
         )
     to_run = sum(len(pack.trials) for pack in packs)
     examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
     seconds = plan.estimated_seconds(packs, trials, machines, examples)
+    compilations = plan.compilations(packs, trials)
     lines.append(
-        f"{len(trials)} trials, {len(trials) - to_run} of them finished; to run: {to_run} trials in {len(groups)} "
-        f"groups, {len(packs)} packs, {plan.compilations(packs, trials)} compilations of the epoch, "
+        f"{count(trials, 'trial')}, {len(trials) - to_run} finished; to run: {count(groups, 'group')}, "
+        f"{count(packs, 'pack')}, {count(range(compilations), 'compilation')} of the epoch, "
         f"on {machines.slots} {machines.kind} devices; about {duration(seconds)}"
     )
     return lines
+
+
+def count(things: Sized, word: str) -> str:
+    """`1 pack`, `24 packs`."""
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -276,9 +282,9 @@ def say_what_is_done(trials: executors.Trials, tables: Mapping[str, pa.Table], m
     """How much of the sweep there is already."""
     to_run = sum(len(pack.trials) for pack in missing)
     done = {name for table in tables.values() for name in pc.unique(table["trial"]).to_pylist()}  # pyright: ignore
-    line = f"{len(trials)} trials, {len(trials) - to_run} of them finished; {len(missing)} packs to run"
-    others = len(done - set(trials))
-    print(line + (f"; {others} other finished trials are kept in the results" if others else ""), flush=True)
+    line = f"{count(trials, 'trial')}, {len(trials) - to_run} finished; {count(missing, 'pack')} to run"
+    others = done - set(trials)
+    print(line + (f"; {count(others, 'other finished trial')} kept in the results" if others else ""), flush=True)
 
 
 def with_progress(
@@ -294,8 +300,9 @@ def with_progress(
             called = "".join(f"  {name}={results.as_cell(trial[name])}" for name in fields)
             diverged = pc.sum(table["diverged"]).as_py()  # pyright: ignore
             best = pc.max(table["val_accuracy"]).as_py()  # pyright: ignore
+            seconds = time.perf_counter() - start
             bar.write(
-                f"Pack {number}/{len(packs)}{called}  {len(pack.trials)} trials  {time.perf_counter() - start:.0f}s  "
+                f"Pack {number}/{len(packs)}{called}  {count(pack.trials, 'trial')}  {seconds:.0f}s  "
                 f"best val_accuracy: {best:.4f}" + (f"  diverged: {diverged}" if diverged else "")
             )
             sys.stdout.flush()
@@ -309,10 +316,10 @@ def conclusion(table: pa.Table, most: int = 5) -> str:
     rows = sorted((row for row in rows if row["val_accuracy_n"]), key=lambda row: -row["val_accuracy_mean"])[:most]
     lines = ["Best final val_accuracy (mean over seeds, 95 % interval of the mean):"]
     for row in rows:
-        called = "  ".join(f"{name}={row[name]}" for name in fields)
+        called = "".join(f"  {name}={row[name]}" for name in fields)
         low, high = row["val_accuracy_low"], row["val_accuracy_high"]
         spread = f" ({low:.4f} to {high:.4f}, {row['val_accuracy_n']} seeds)" if low is not None else " (1 seed)"
-        lines.append(f"  {row['val_accuracy_mean']:.4f}{spread}  {called}")
+        lines.append(f"  {row['val_accuracy_mean']:.4f}{spread}{called}")
     return "\n".join(lines if rows else ["Every trial has diverged."])
 
 

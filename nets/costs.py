@@ -4,6 +4,7 @@ B batch, C classes (output neurons). A cost is a pure function of logits_BxC and
 numbers in [0, 1]) and returns cost_B. All of them, and their gradients, are finite at |logit| = 1e4 in float32.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -59,6 +60,7 @@ class Cost(NamedTuple):
     output: Callable[[jax.Array], jax.Array]
 
 
+@functools.cache
 def get(cost: str, output: str) -> Cost:
     """The pair of a cost and an output neuron; ValueError for an unknown name or a pair that makes no sense."""
     function = look_up(COSTS, cost, "cost")

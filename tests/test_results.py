@@ -84,7 +84,7 @@ def test_damaged_packs_are_told(tmp_path):
     with pytest.raises(results.DamagedError, match="it holds 6 trials, not 5"):
         results.read_pack(path, dict(list(trials.items())[:5]))
     results.write_table(results.pack_table(trials, rows).drop_columns(["loss"]), path)
-    with pytest.raises(results.DamagedError, match="columns"):
+    with pytest.raises(results.DamagedError, match="lacks the column 'loss'"):
         results.read_pack(path, trials)
 
 
