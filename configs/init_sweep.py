@@ -2,8 +2,13 @@
 
 Question: how large may initial weights be before they saturate the hidden layer, and what does that cost?
 Command:  python -m experiments.sweep --config=configs/init_sweep.py
-Run time: RUNTIME
-Measured: MEASURED
+Run time: 2.5 minutes on 2 cores, 128 runs.
+Measured: val_accuracy after 1 and 10 epochs, and saturated fraction of the hidden layer after 1, means of 8 seeds:
+              glorot_uniform x .1   .8920  .9537  .078      nielsen_large x .1   .9030  .9538  .106
+              glorot_uniform x 1    .9065  .9549  .079      nielsen_large x 1    .8053  .9110  .792
+              glorot_uniform x 3    .9148  .9582  .138      nielsen_large x 3    .6255  .8263  .932
+          Initializers that scale with the fan-in agree to .002 at every factor tried; N(0, 1) weights saturate four
+          fifths of the layer, and ten epochs do not make up for that (2026-11-23).
 """
 
 import itertools

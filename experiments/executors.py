@@ -22,6 +22,7 @@ Trials = Mapping[str, Mapping[str, Any]]
 Datasets = Mapping[tuple, input_pipeline.Dataset]
 ROOT = Path(__file__).parent.parent
 CONNECT_SECONDS = 5.0
+LEAST_GPU_MEMORY = 8e9
 # A task is tried again when its node or its process dies, as often as that.
 RETRIES = 10
 # What a worker does not need of this checkout: its data set comes through the object store.
@@ -44,9 +45,9 @@ class Runner:
     ) -> pa.Table:
         """The rows of a pack; `advance` is told how many epochs of single trials have gone by, also of those that are
         left out since their trial has diverged."""
-        trial = trials[pack.rows[0][0]]
-        if self._data is None or self._data[0] != lanes.data_key(trial):
-            self._data = lanes.data_key(trial), lanes.replicate(dataset)
+        trial, mesh = trials[pack.rows[0][0]], lanes.make_mesh(pack.shape.rows)
+        if self._data is None or self._data[0] != (lanes.data_key(trial), mesh):
+            self._data = (lanes.data_key(trial), mesh), lanes.replicate(dataset, mesh)
         key = plan.program_key(pack, trials)
         if self._programs is None or self._programs[0] != key:
             self._programs = None  # Its memory is free before the next ones are compiled.
@@ -73,7 +74,7 @@ def run_locally(
 
 def train_all(trials: Trials, dataset: input_pipeline.Dataset, label: str = "trials") -> pa.Table:
     """All rows of the trials, which share a data set, trained here with a progress bar; nothing is written."""
-    packs = plan.make_packs(trials, plan.this_machine())
+    packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images))
     datasets = {lanes.data_key(trial): dataset for trial in trials.values()}
     total = sum(trial["epochs"] for trial in trials.values())
     with tqdm(total=total, desc=label, unit="epoch", leave=False, disable=None) as bar:
@@ -104,7 +105,7 @@ def connected(address: str | None) -> Iterator[Any]:
             raise ExecutorError(f"no Ray cluster answers at --address={address} ({error}); {accepted}") from error
     environment = {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
     try:
-        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address or "local", runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises many kinds.
         reason = " ".join(str(error).split())[:200]
         raise ExecutorError(f"the Ray cluster at --address={address} cannot be used: {reason}; {accepted}") from error
@@ -115,16 +116,31 @@ def connected(address: str | None) -> Iterator[Any]:
 
 
 def cluster_slots(ray: Any, cpus: int, gpus: float) -> int:
-    """How many tasks of that size the cluster runs at a time; ExecutorError where it is none."""
-    have = ray.cluster_resources()
-    slots = [have.get("CPU", 0) // cpus] if cpus else []
-    slots += [have.get("GPU", 0) // gpus] if gpus else []
-    if not slots or min(slots) < 1:
+    """How many tasks of that size the cluster runs at a time; ExecutorError where no node has room for one."""
+
+    def on_node(have: Mapping[str, float]) -> int:
+        slots = [have.get("CPU", 0) // cpus] if cpus else []
+        # What is left over of a GPU cannot be joined with that of another.
+        slots += [have.get("GPU", 0) // gpus if gpus >= 1 else have.get("GPU", 0) * (1 // gpus)] if gpus else []
+        return int(min(slots, default=0))
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not (slots := sum(map(on_node, nodes))):
+        sizes = ", ".join(f"{have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs" for have in nodes)
         raise ExecutorError(
-            f"no task of --cpus_per_task={cpus} and --gpus_per_task={gpus:g} fits the Ray cluster, which has "
-            f"{have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs"
+            f"no task of --cpus_per_task={cpus} and --gpus_per_task={gpus:g} fits a node of the Ray cluster; they have "
+            f"{sizes}"
         )
-    return int(min(slots))
+    return slots
+
+
+def ray_machines(ray: Any, cpus: int, gpus: float) -> plan.Machines:
+    """The cluster as a plan sees it. A GPU's memory is not known before a task is there: little is assumed."""
+    devices = max(1, int(gpus)) if gpus else cpus
+    slots = cluster_slots(ray, cpus, gpus) * devices
+    of_nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= cpus]
+    memory = min(have.get("memory", plan.host_memory()) / have["CPU"] for have in of_nodes)
+    return plan.Machines(devices, slots, "gpu" if gpus else "cpu", LEAST_GPU_MEMORY * min(gpus, 1.0) or memory)
 
 
 def run_on_ray(
@@ -137,13 +153,18 @@ def run_on_ray(
     gpus: float,
 ) -> Iterator[tuple[plan.Pack, pa.Table]]:
     """The packs as tasks of so many CPUs and GPUs; a pack whose node or process dies is started again elsewhere."""
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(run_task)
+    # Ray lets a task without a GPU see all of them, and JAX takes most of a GPU's memory where it may.
+    variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if gpus else {"JAX_PLATFORMS": "cpu"}
+    options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": variables}}
+    task = ray.remote(**options)(run_task)
     stored = {key: ray.put(dataset) for key, dataset in datasets.items()}
-    running = {}
-    for pack in packs:
-        dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
-        running[task.remote(pack, {name: dict(trials[name]) for name in pack.trials}, dataset, cpus)] = pack
-    while running:
+    waiting, running = list(reversed(packs)), {}
+    most = 2 * cluster_slots(ray, cpus, gpus)  # As many again wait for a free place.
+    while waiting or running:
+        while waiting and len(running) < most:
+            pack = waiting.pop()
+            dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
+            running[task.remote(pack, {name: dict(trials[name]) for name in pack.trials}, dataset, cpus)] = pack
         (done,), _ = ray.wait(list(running), num_returns=1)
         pack = running.pop(done)
         try:

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -37,8 +38,11 @@ def use_all_cores() -> None:
 
 
 def available_cores() -> int:
-    """How many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may run on, in a container no more than it is given."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    quota, period = (limit.read_text().split() if limit.is_file() else ["max", "1"])[:2]
+    return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
 
 
 def structure(trial: Trial) -> tuple:
@@ -77,14 +81,15 @@ class Programs(NamedTuple):
     shape: Shape
 
 
-def make_mesh() -> Mesh:
-    """All local devices in a row."""
-    return jax.make_mesh((len(jax.local_devices()),), ("rows",), devices=jax.local_devices())
+def make_mesh(rows: int) -> Mesh:
+    """The local devices in a row, no more of them than rows."""
+    devices = jax.local_devices()[:rows]
+    return jax.make_mesh((len(devices),), ("rows",), devices=devices)
 
 
-def replicate(dataset: input_pipeline.Dataset) -> input_pipeline.Dataset:
-    """The data set on every local device."""
-    return jax.device_put(dataset, NamedSharding(make_mesh(), PartitionSpec()))
+def replicate(dataset: input_pipeline.Dataset, mesh: Mesh) -> input_pipeline.Dataset:
+    """The data set on every device of the mesh."""
+    return jax.device_put(dataset, NamedSharding(mesh, PartitionSpec()))
 
 
 def over_rows(function: Callable, mesh: Mesh, same: int) -> Callable:
@@ -110,7 +115,7 @@ def over_rows(function: Callable, mesh: Mesh, same: int) -> Callable:
 def compile_programs(trial: Trial, shape: Shape, has_momentum: bool, dataset: input_pipeline.Dataset) -> Programs:
     """The programs for packs of trials with the structure of this one, compiled side by side."""
     config: Any = ConfigDict(dict(trial))
-    functions, mesh = row_functions(config), make_mesh()
+    functions, mesh = row_functions(config), make_mesh(shape.rows)
     split, everywhere = NamedSharding(mesh, PartitionSpec("rows")), NamedSharding(mesh, PartitionSpec())
     # The rows are spread evenly: what does not fill the devices is padding.
     shape = Shape(-(-shape.rows // mesh.size) * mesh.size, shape.lanes)
@@ -126,7 +131,10 @@ def compile_programs(trial: Trial, shape: Shape, has_momentum: bool, dataset: in
     states = like(jax.eval_shape(over_rows(functions["init"], mesh, 0), numbers, seeds), split)
     data = like(dataset, everywhere)
 
-    def compiled(name: str, *arguments, same: int, donate: tuple[int, ...] = (), options: Any = FAST_LANES) -> Callable:
+    # A row that has no neighbours has all cores for its products, as a run alone has.
+    fast = train.FAST_TO_RUN if mesh.size < len(jax.local_devices()) else FAST_LANES
+
+    def compiled(name: str, *arguments, same: int, donate: tuple[int, ...] = (), options: Any = fast) -> Callable:
         function = over_rows(functions[name], mesh, same)
         function.__name__ = f"{name}_of_lanes"  # What JAX calls it where it logs compilations.
         return train.compiled(function, *arguments, cpu_options=options, donate=donate)

@@ -11,11 +11,13 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 import probes
@@ -25,6 +27,7 @@ from nets.tables import near_match
 from train import ConfigError
 
 Sweep = Callable[[Callable[..., None]], None]
+Examples = Callable[[Mapping[str, Any]], int]  # How many a trial's training set has.
 # These say what is recorded, not what is trained: as an axis they would give the same numbers again.
 RECORD = ("checkpoint_every", "checkpoints_kept", "probes", "probe_every", "probe_examples")
 AXES = tuple(name for name in train.FIELDS if name not in RECORD)
@@ -86,24 +89,26 @@ def make_trials(base: ConfigDict, sweep: Sweep | None, axes: Mapping[str, Sequen
             raise ConfigError(f"sweep(add) sets {unknown[0]!r}{near}; accepted: {', '.join(AXES)}")
         for values in itertools.product(*axes.values()):
             config = normal({**shared, **fields, **dict(zip(axes, values, strict=True))})
+            train.validate(ConfigDict(config))
             trials.setdefault(results.trial_name(config), config)
-    for config in trials.values():
-        train.validate(ConfigDict(config))
     return trials
 
 
 def normal(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with 1 as 1.0 where a field is a float, lists as tuples, probes one by one: one config, one name."""
+    """The config with 1 as 1.0 where a field is a float, lists as tuples, numpy's numbers as Python's, probes one by
+    one: one config, one name."""
 
     def value_of(name: str, value: Any) -> Any:
         kind = train.FIELDS[name].type if name in train.FIELDS else None
+        value = value.item() if isinstance(value, np.generic) else value
         if kind is float and type(value) is int:
             return float(value)
-        return tuple(value) if kind is tuple and isinstance(value, list) else value
+        if kind is tuple and isinstance(value, list | tuple):
+            value = tuple(part.item() if isinstance(part, np.generic) else part for part in value)
+            return probes.groups(SimpleNamespace(probes=value)) if name == "probes" else value
+        return value
 
-    return {name: value_of(name, value) for name, value in config.items()} | {
-        "probes": probes.groups(SimpleNamespace(probes=config["probes"]))
-    }
+    return {name: value_of(name, value) for name, value in config.items()}
 
 
 def swept(trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -147,18 +152,25 @@ def this_machine() -> Machines:
     devices = jax.local_devices()
     kind = devices[0].platform
     memory = (devices[0].memory_stats() or {}).get("bytes_limit") if kind != "cpu" else None
-    shared = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / len(devices)
-    return Machines(len(devices), len(devices), kind, float(memory or shared))
+    return Machines(len(devices), len(devices), kind, float(memory or host_memory() / len(devices)))
+
+
+def host_memory() -> float:
+    """Bytes of this machine's memory, or of the container that this process runs in."""
+    physical = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    limit = Path("/sys/fs/cgroup/memory.max")
+    words = limit.read_text().split() if limit.is_file() else []
+    return min(physical, float(words[0])) if words and words[0].isdecimal() else physical
 
 
 def make_packs(
-    trials: Mapping[str, Mapping[str, Any]], machines: Machines, most_lanes: int | None = None
+    trials: Mapping[str, Mapping[str, Any]], machines: Machines, examples: Examples, most_lanes: int | None = None
 ) -> list[Pack]:
     """The trials of each structure, in order, as packs of at most `most_lanes` lanes (None: as many as suit)."""
     groups: dict[tuple, dict[str, Mapping[str, Any]]] = {}
     for name, trial in trials.items():
         groups.setdefault(lanes.structure(trial), {})[name] = trial
-    packs = [pack for group in groups.values() for pack in packs_of_group(group, machines, most_lanes)]
+    packs = [pack for group in groups.values() for pack in packs_of_group(group, machines, examples, most_lanes)]
     return by_program(packs, trials)
 
 
@@ -177,13 +189,15 @@ def program_key(pack: Pack, trials: Mapping[str, Mapping[str, Any]]) -> tuple:
     return of_structure, pack.shape, pack.has_momentum
 
 
-def packs_of_group(group: Mapping[str, Mapping[str, Any]], machines: Machines, most_lanes: int | None) -> list[Pack]:
+def packs_of_group(
+    group: Mapping[str, Mapping[str, Any]], machines: Machines, examples: Examples, most_lanes: int | None
+) -> list[Pack]:
     """The packs of trials of one structure: trials of one seed share rows."""
     by_seed: dict[int, list[str]] = {}
     for name, trial in group.items():
         by_seed.setdefault(trial["seed"], []).append(name)
     trial = next(iter(group.values()))
-    shape = pack_shape(trial, [len(names) for names in by_seed.values()], machines, most_lanes)
+    shape = pack_shape(trial, [len(names) for names in by_seed.values()], machines, examples(trial), most_lanes)
     rows = [row for names in by_seed.values() for row in even_parts(names, shape.lanes)]
     has_momentum = any(trial["momentum"] > 0 for trial in group.values())
     return [
@@ -191,15 +205,17 @@ def packs_of_group(group: Mapping[str, Mapping[str, Any]], machines: Machines, m
     ]
 
 
-def pack_shape(trial: Mapping[str, Any], counts: Sequence[int], machines: Machines, most: int | None) -> lanes.Shape:
-    """Rows and lanes of a pack for so many trials of each seed.
+def pack_shape(
+    trial: Mapping[str, Any], counts: Sequence[int], machines: Machines, examples: int, most: int | None
+) -> lanes.Shape:
+    """Rows and lanes of a pack for so many trials of each seed, on a training set of so many examples.
 
     A wide row shares more; narrow ones fill more devices. On a CPU a pack has a row a device, more where an epoch would
     be over too soon to be worth a call; elsewhere as many lanes as keep the device busy. Memory bounds both.
     """
     on_cpu = machines.kind == "cpu"
     widest = MOST_LANES_A_ROW.get(machines.kind, MOST_LANES_A_ROW_ELSEWHERE)
-    fitting = max(1, int(MEMORY_SHARE * machines.memory / lane_bytes(trial)))
+    fitting = max(1, int(MEMORY_SHARE * machines.memory / lane_bytes(trial, examples)))
     widest = max(1, min(widest, fitting, max(counts), most or widest))
 
     def cost(width: int) -> float:
@@ -210,9 +226,9 @@ def pack_shape(trial: Mapping[str, Any], counts: Sequence[int], machines: Machin
     # All rows as full as they can be: 12 trials are two rows of 6, not of 8 and 4.
     width = max(-(-count // -(-count // width)) for count in counts)
     if most:
-        return lanes.Shape(-(-most // width), width)
+        return lanes.Shape(max(1, most // width), width)
     least_work = LEAST_WORK.get(machines.kind, LEAST_WORK_ELSEWHERE)
-    each = min(max(1, math.ceil(least_work / (epoch_work(trial) * width))), max(1, fitting // width))
+    each = min(max(1, math.ceil(least_work / (epoch_work(trial, examples) * width))), max(1, fitting // width))
     rows = sum(-(-count // width) for count in counts)
     each = min(each, -(-rows // machines.slots))
     return lanes.Shape(each * machines.devices, width)
@@ -230,18 +246,19 @@ def layer_sizes(trial: Mapping[str, Any]) -> list[tuple[int, int]]:
     return list(itertools.pairwise((trial["inputs"], *trial["hidden"], trial["classes"])))
 
 
-def epoch_work(trial: Mapping[str, Any]) -> float:
+def epoch_work(trial: Mapping[str, Any], examples: int) -> float:
     """Multiply-adds of an epoch: forward, and backward twice that."""
-    examples = trial["train_examples"] or (512 if trial["dataset"] == "synthetic" else 60_000)
     return 3.0 * examples * sum(before * after for before, after in layer_sizes(trial))
 
 
-def lane_bytes(trial: Mapping[str, Any]) -> float:
+def lane_bytes(trial: Mapping[str, Any], examples: int) -> float:
     """About what a lane needs on its device: parameters, gradient, what the optimizer keeps and copies of them; the
-    activations of a batch, of a chunk of the validation set and of the probe examples."""
+    activations of a batch, of a chunk of the validation set and of the probe examples; the logits of an epoch, their
+    targets and what is made of them for the metrics."""
     parameters = sum((before + 1) * after for before, after in layer_sizes(trial))
-    examples = trial["batch_size"] + train.EVALUATION_CHUNK + trial["probe_examples"]
-    return 4.0 * (8 * parameters + 3 * examples * sum(after for _, after in layer_sizes(trial)))
+    active = trial["batch_size"] + train.EVALUATION_CHUNK + trial["probe_examples"]
+    activations = 3 * active * sum(after for _, after in layer_sizes(trial))
+    return 4.0 * (8 * parameters + activations + 3 * examples * trial["classes"])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -273,19 +290,17 @@ def step_seconds(trial: Mapping[str, Any], width: int, steps: int = 30) -> float
 
 
 def estimated_seconds(
-    packs: Sequence[Pack],
-    trials: Mapping[str, Mapping[str, Any]],
-    machines: Machines,
-    examples: Callable[[Mapping[str, Any]], int],
+    packs: Sequence[Pack], trials: Mapping[str, Mapping[str, Any]], machines: Machines, examples: Examples
 ) -> float:
-    """About how long the packs take on those machines, from the speed of a step on this one; examples: of a trial's
-    training set."""
+    """About how long the packs take on those machines, from the speed of a step on a device of this one."""
     total, measured = COMPILATION_SECONDS * compilations(packs, trials), {}
+    at_a_time = machines.slots / machines.devices  # Packs that run side by side.
     for pack in packs:
         trial, width = trials[pack.rows[0][0]], pack.shape.lanes
         key = trial["inputs"], trial["hidden"], trial["classes"], trial["batch_size"], trial["batch_norm"], width
         if key not in measured:
             measured[key] = step_seconds(trial, width)
         steps = -(-examples(trial) // trial["batch_size"]) * trial["epochs"]
-        total += len(pack.rows) / machines.slots * steps * measured[key] * EPOCH_OVER_STEPS
+        turns = -(-len(pack.rows) // machines.devices)
+        total += turns / at_a_time * steps * measured[key] * EPOCH_OVER_STEPS
     return total

@@ -11,12 +11,13 @@ cost ceases to be finite end there: that row is marked `diverged`, and what is n
 """
 
 import csv
+import functools
 import hashlib
 import io
 import json
 import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,16 +150,23 @@ class Interval(NamedTuple):
     high: np.ndarray
 
 
-def interval(values_Sx: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
-    """Mean, sample standard deviation, count and Student's t interval of the mean over the first axis, NaN left out."""
+@functools.cache
+def student_quantile(degrees: int, confidence: float) -> float:
+    """Half the width of the interval that holds that share of Student's t distribution."""
     from scipy.stats import t
 
+    return float(t.ppf(0.5 + confidence / 2, degrees))
+
+
+def interval(values_Sx: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
+    """Mean, sample standard deviation, count and Student's t interval of the mean over the first axis, NaN left out."""
     n = np.sum(np.isfinite(values_Sx), axis=0)
     values_Sx = np.where(np.isfinite(values_Sx), values_Sx, np.nan)
+    quantile = np.vectorize(lambda n: student_quantile(max(n - 1, 1), confidence), otypes=[float])(n)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.nansum(values_Sx, axis=0) / n
         std = np.sqrt(np.nansum((values_Sx - mean) ** 2, axis=0) / np.where(n > 1, n - 1, np.nan))
-        half = t.ppf(0.5 + confidence / 2, np.maximum(n - 1, 1)) * std / np.sqrt(n)
+        half = quantile * std / np.sqrt(n)
     return Interval(mean, std, n, mean - half, mean + half)
 
 
@@ -212,13 +220,21 @@ def write_tensorboard(table: pa.Table, folder: Path) -> None:
     shown = [summary_v2.Metric(name, display_name=name) for name in train.METRICS]
     hparams = [summary_v2.HParam(name) for name in fields]
     write_events(fresh, [(0, summary_v2.hparams_config_pb(hparams, shown, time_created_secs=0.0))])
-    for (trial,), rows in grouped(table.to_pylist(), ["trial"]):
+    for trial, rows in by_trial(table.select(["trial", *fields, "epoch", *metrics, "diverged"])):
         chosen = {name: rows[0][name] for name in fields}
         start = summary_v2.hparams_pb(chosen, trial_id=trial, start_time_secs=0.0)
         scalars = [(row["epoch"], scalar_summary(row, metrics)) for row in rows]
         write_events(fresh / trial, [(0, start), *scalars, (0, end_summary(rows[-1]["diverged"]))])
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+
+
+def by_trial(table: pa.Table) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The rows of each trial in the order of their epochs; only one trial's are Python objects at a time."""
+    table = table.sort_by([("trial", "ascending"), ("epoch", "ascending")])
+    names, starts = np.unique(table["trial"].to_numpy(zero_copy_only=False), return_index=True)
+    for name, start, end in zip(names, starts, [*starts[1:], len(table)], strict=True):
+        yield str(name), table.slice(start, end - start).to_pylist()
 
 
 def write_events(folder: Path, summaries: Iterable[tuple[int, Any]]) -> None:

@@ -8,8 +8,8 @@
 A config file may say its own sweep: `sweep(add)` calls `add(field=value, ...)` once a trial. Axes and seeds given on
 the command line multiply that, and replace what it says of their own fields. Trials that differ in numbers alone
 (learning rate, momentum, L2, initial scale, seed) are lanes of one compiled program; the same seed means the same
-initial draw and the same batches in all of them. A sweep that was killed goes on by the same command; one that is given
-more seeds or more values runs what is new. What it leaves on disk: `experiments/results.py`.
+initial draw and the same batches in all of them. A sweep that was killed goes on by the same command with its
+--workdir; given more seeds or more values, it runs what is new. What it leaves on disk: `experiments/results.py`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import importlib.util
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,8 @@ class SweepDirectory:
         self._lock = run_directory.lock(self.workdir)
         self.recorded = self._check()  # Another process may have been here until now.
         run_directory.need_room(self.workdir, 0)
-        if self.recorded:
-            run_directory.warn_of_other_versions(self.recorded.get("versions", {}), self.workdir)
+        if self.recorded.get("starts"):
+            run_directory.warn_of_other_versions(self.recorded["starts"][-1]["versions"], self.workdir)
         return self
 
     def __exit__(self, *_) -> None:
@@ -104,33 +104,32 @@ class SweepDirectory:
             if not path.exists():
                 continue
             try:
-                tables[pack["name"]] = results.read_pack(path, self._recorded_trials(pack))
+                trials = {name: {"epochs": epochs} for row in pack["rows"] for name, epochs in row}
+                tables[pack["name"]] = results.read_pack(path, trials)
             except results.DamagedError as error:
                 print(f"warning: {path} is damaged ({error}); its trials are run again", file=sys.stderr)
         return tables
 
-    def _recorded_trials(self, pack: Mapping[str, Any]) -> dict[str, Any]:
-        """The trials of a pack of plan.json, as far as they matter to what its file should hold."""
-        return {name: {"epochs": epochs} for row in pack["rows"] for name, epochs in row}
-
     def missing_packs(
-        self, tables: Mapping[str, pa.Table], machines: plan.Machines, most: int | None
+        self, tables: Mapping[str, pa.Table], made_for: Mapping[str, Any], make_packs: Callable[[dict], list[plan.Pack]]
     ) -> list[plan.Pack]:
-        """The packs to run: those of an earlier start that are not finished and still wanted as they are, then new
-        ones. So a sweep that goes on has the packs, and the bits, of one that was never stopped."""
-        done = {name for table in tables.values() for name in pc.unique(table["trial"]).to_pylist()}  # pyright: ignore
+        """The packs to run: those of an earlier start for the same machines and --lanes that are not finished and still
+        wanted as they are, then new ones. So a sweep that goes on has the packs, and the bits, of one never stopped."""
+        done = finished_trials(tables)
         kept = []
         for pack in self.recorded.get("packs", []):
             names = [name for row in pack["rows"] for name, _ in row]
-            if pack["name"] not in tables and done.isdisjoint(names) and all(name in self.trials for name in names):
+            wanted = done.isdisjoint(names) and all(name in self.trials for name in names)
+            if pack["name"] not in tables and wanted and self.recorded.get("made_for") == made_for:
                 rows = tuple(tuple(name for name, _ in row) for row in pack["rows"])
                 kept.append(plan.Pack(rows, lanes.Shape(*pack["shape"]), pack["has_momentum"]))
                 done.update(names)
         new = {name: trial for name, trial in self.trials.items() if name not in done}
-        return plan.by_program(kept + plan.make_packs(new, machines, most), self.trials)
+        return plan.by_program(kept + make_packs(new), self.trials)
 
-    def write_plan(self, tables: Mapping[str, pa.Table], missing: list[plan.Pack]) -> None:
-        """plan.json: the base config, the swept fields, the finished packs and those to come."""
+    def write_plan(self, tables: Mapping[str, pa.Table], made_for: Mapping[str, Any], missing: list[plan.Pack]) -> None:
+        """plan.json: the base config, the swept fields, the finished packs and those to come, and every start of the
+        sweep that was by other packages, on another device or from another revision than the one before."""
         finished = [pack for pack in self.recorded.get("packs", []) if pack["name"] in tables]
         to_come = [
             {
@@ -141,10 +140,15 @@ class SweepDirectory:
             }
             for pack in missing
         ]
-        provenance = run_directory.provenance(ConfigDict(dict(self.base)))
-        provenance["base"] = provenance.pop("config")
-        swept = sorted({*self.recorded.get("swept", []), *plan.swept(self.trials)})
-        content = provenance | {"swept": swept, "packs": finished + to_come}
+        start = run_directory.provenance(ConfigDict(dict(self.base)))
+        base, starts = start.pop("config"), self.recorded.get("starts", [])
+        content = {
+            "base": base,
+            "swept": sorted({*self.recorded.get("swept", []), *plan.swept(self.trials)}),
+            "made_for": made_for,
+            "starts": [*starts, start] if not starts or (missing and starts[-1] != start) else starts,
+            "packs": finished + to_come,
+        }
         run_directory.write_atomically(self.workdir / "plan.json", json.dumps(content) + "\n")
         (self.workdir / "packs").mkdir(exist_ok=True)
 
@@ -152,14 +156,16 @@ class SweepDirectory:
         """A finished pack's file, whole or not at all."""
         results.write_table(table, self.workdir / "packs" / f"{pack.name}.parquet")
 
-    def write_results(self, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """results.parquet, summary.csv, tensorboard/ and report.html, of all that is finished in this folder."""
+    def write_results(self, tables: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
+        """results.parquet, summary.csv, tensorboard/ and report.html, of all that is finished in this folder; returns
+        the rows of the summary."""
         table = results.join(tables.values())
         results.write_table(table, self.workdir / "results.parquet")
-        results.write_summary(results.summary_rows(table), self.workdir / "summary.csv")
+        summary = results.summary_rows(table)
+        results.write_summary(summary, self.workdir / "summary.csv")
         results.write_tensorboard(table, self.workdir / "tensorboard")
         report.write(self.workdir, table)
-        return table
+        return summary
 
 
 def read_plan(workdir: Path) -> dict[str, Any]:
@@ -167,11 +173,21 @@ def read_plan(workdir: Path) -> dict[str, Any]:
     path = workdir / "plan.json"
     try:
         recorded = json.loads(path.read_bytes())
-        if not {"base", "swept", "packs"} <= recorded.keys():
-            raise ValueError("it lacks base, swept or packs")
+        whole = isinstance(recorded["base"], dict) and isinstance(recorded["swept"], list)
+        whole = whole and all(isinstance(start["versions"], dict) for start in recorded["starts"])
+        for pack in recorded["packs"]:
+            whole = whole and {"name", "has_momentum"} <= pack.keys() and len(lanes.Shape(*pack["shape"])) == 2
+            whole = whole and all(type(epochs) is int for row in pack["rows"] for _, epochs in row)
+        if not whole:
+            raise ValueError("it is no plan")
         return recorded
-    except (ValueError, AttributeError) as error:
-        raise SweepError(f"{path} is damaged ({error}); accepted: a plan.json written by this command") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SweepError(f"{path} is damaged ({error!r}); accepted: a plan.json written by this command") from error
+
+
+def finished_trials(tables: Mapping[str, pa.Table]) -> set[str]:
+    """The names of the trials in finished packs."""
+    return {name for table in tables.values() for name in pc.unique(table["trial"]).to_pylist()}  # pyright: ignore
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -190,27 +206,30 @@ def run(
     gpus_per_task: float = 0.0,
     most_lanes: int | None = None,
     dry_run: bool = False,
-) -> pa.Table | None:
-    """Runs what is missing of the trials into the folder; returns all rows there, None for a dry run."""
+) -> list[dict[str, Any]] | None:
+    """Runs what is missing of the trials into the folder; returns the rows of its summary, None for a dry run."""
     directory = SweepDirectory(workdir, base.to_dict(), trials)
     datasets = load_datasets(trials, data_dir)
+    examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
     with contextlib.ExitStack() as stack:
         if executor == "ray":
             # Ray starts processes, which should come before JAX starts threads.
             ray = stack.enter_context(executors.connected(address))
-            machines = ray_machines(ray, cpus_per_task, gpus_per_task)
+            machines = executors.ray_machines(ray, cpus_per_task, gpus_per_task)
             execute = partial(executors.run_on_ray, ray, cpus=cpus_per_task, gpus=gpus_per_task)
         else:
             machines, execute = plan.this_machine(), executors.run_locally
+        made_for = {"devices": machines.devices, "slots": machines.slots, "kind": machines.kind, "lanes": most_lanes}
+        make_packs = partial(plan.make_packs, machines=machines, examples=examples, most_lanes=most_lanes)
         if dry_run:
-            packs = directory.missing_packs(directory.finished(), machines, most_lanes)
-            print("\n".join(plan_lines(packs, trials, machines, datasets)))
+            packs = directory.missing_packs(directory.finished(), made_for, make_packs)
+            print("\n".join(plan_lines(packs, trials, machines, examples)))
             return None
         stack.enter_context(directory)
         tables = directory.finished()
-        missing = directory.missing_packs(tables, machines, most_lanes)
-        directory.write_plan(tables, missing)
-        say_what_is_done(trials, tables, missing)
+        missing = directory.missing_packs(tables, made_for, make_packs)
+        directory.write_plan(tables, made_for, missing)
+        say_what_is_done(trials, tables, missing, directory.workdir)
         for pack, table in with_progress(partial(execute, missing, trials, datasets), missing, trials):
             directory.write_pack(pack, table)
             tables[pack.name] = table
@@ -228,15 +247,8 @@ def load_datasets(trials: executors.Trials, data_dir: str) -> executors.Datasets
     return datasets
 
 
-def ray_machines(ray: Any, cpus: int, gpus: float) -> plan.Machines:
-    """The cluster as a plan sees it; memory as on this machine."""
-    devices, here = max(1, int(gpus)) if gpus else cpus, plan.this_machine()
-    slots = executors.cluster_slots(ray, cpus, gpus) * devices
-    return plan.Machines(devices, slots, "gpu" if gpus else "cpu", here.memory)
-
-
 def plan_lines(
-    packs: list[plan.Pack], trials: executors.Trials, machines: plan.Machines, datasets: executors.Datasets
+    packs: list[plan.Pack], trials: executors.Trials, machines: plan.Machines, examples: plan.Examples
 ) -> list[str]:
     """The plan in words: trials, groups, packs, lanes, compilations, estimated time."""
     fields = plan.swept(trials)
@@ -255,7 +267,6 @@ def plan_lines(
             f"({shape.rows} rows of {shape.lanes})"
         )
     to_run = sum(len(pack.trials) for pack in packs)
-    examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
     seconds = plan.estimated_seconds(packs, trials, machines, examples)
     compilations = plan.compilations(packs, trials)
     lines.append(
@@ -278,12 +289,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def say_what_is_done(trials: executors.Trials, tables: Mapping[str, pa.Table], missing: list[plan.Pack]) -> None:
-    """How much of the sweep there is already."""
+def say_what_is_done(
+    trials: executors.Trials, tables: Mapping[str, pa.Table], missing: list[plan.Pack], workdir: Path
+) -> None:
+    """How much of the sweep there is already, and where."""
     to_run = sum(len(pack.trials) for pack in missing)
-    done = {name for table in tables.values() for name in pc.unique(table["trial"]).to_pylist()}  # pyright: ignore
-    line = f"{count(trials, 'trial')}, {len(trials) - to_run} finished; {count(missing, 'pack')} to run"
-    others = done - set(trials)
+    line = f"{workdir}: {count(trials, 'trial')}, {len(trials) - to_run} finished; {count(missing, 'pack')} to run"
+    others = finished_trials(tables) - set(trials)
     print(line + (f"; {count(others, 'other finished trial')} kept in the results" if others else ""), flush=True)
 
 
@@ -309,9 +321,8 @@ def with_progress(
             yield pack, table
 
 
-def conclusion(table: pa.Table, most: int = 5) -> str:
-    """The configurations with the best final val_accuracy, as a table."""
-    rows = results.summary_rows(table)
+def conclusion(rows: list[dict[str, Any]], most: int = 5) -> str:
+    """The configurations of a summary with the best final val_accuracy, as a table."""
     fields = [name for name in rows[0] if name in train.FIELDS]
     rows = sorted((row for row in rows if row["val_accuracy_n"]), key=lambda row: -row["val_accuracy_mean"])[:most]
     lines = ["Best final val_accuracy (mean over seeds, 95 % interval of the mean):"]
@@ -336,8 +347,8 @@ def define_flags() -> None:
     flags.DEFINE_integer("lanes", None, "Most lanes of a pack. [as many as suit the devices]", lower_bound=1)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "Who runs the packs.")
     flags.DEFINE_string("address", None, "HOST:PORT of a Ray cluster, or auto. [one of this machine alone]")
-    flags.DEFINE_integer("cpus_per_task", 1, "CPUs of a pack's task on Ray.", lower_bound=0)
-    flags.DEFINE_float("gpus_per_task", 0.0, "GPUs of a pack's task on Ray.", lower_bound=0.0)
+    flags.DEFINE_integer("cpus_per_task", None, "CPUs of a pack's task on Ray. [1]", lower_bound=1)
+    flags.DEFINE_float("gpus_per_task", None, "GPUs of a pack's task on Ray. [0]", lower_bound=0.0)
 
 
 def axes_given() -> dict[str, tuple]:
@@ -355,31 +366,38 @@ def axes_given() -> dict[str, tuple]:
     return axes
 
 
+def check_executor() -> None:
+    """ConfigError for flags that only the other executor knows."""
+    for name in ("address", "cpus_per_task", "gpus_per_task"):
+        if flags.FLAGS.executor != "ray" and flags.FLAGS[name].value is not None:
+            raise train.ConfigError(f"--{name} is for Ray; accepted with it: --executor=ray")
+
+
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)
-    given, base = train.given_config(sys.argv), flags.FLAGS.config
-    workdir = flags.FLAGS.workdir or train.default_workdir(sys.argv)
-    values = flags.FLAGS
-    lanes.use_all_cores()
+    given, base, values = train.given_config(sys.argv), flags.FLAGS.config, flags.FLAGS
+    workdir = values.workdir or train.default_workdir(sys.argv)
     try:
+        check_executor()
+        axes = axes_given()
         try:
             sweep = load_sweep(given.partition(":")[0])
-            trials = plan.make_trials(base, sweep, axes_given())
+            trials = plan.make_trials(base, sweep, axes)
         except train.ConfigError:
             raise
         except Exception as error:  # A config file may raise anything.
             fail(f"the sweep of {given} cannot be made: {type(error).__name__}: {error}")
-        if len(trials) == 1:
-            print("One trial: the config has no sweep(add), and no --axis or --seeds is given.")
-        table = run(
+        if not (sweep or axes):
+            print("One trial, since the config has no sweep(add): --axis NAME=v1,v2 and --seeds=N make it more.")
+        summary = run(
             base,
             trials,
             workdir,
             values.data_dir,
             executor=values.executor,
             address=values.address,
-            cpus_per_task=values.cpus_per_task,
-            gpus_per_task=values.gpus_per_task,
+            cpus_per_task=values.cpus_per_task or 1,
+            gpus_per_task=values.gpus_per_task or 0.0,
             most_lanes=values.lanes,
             dry_run=values.dry_run,
         )
@@ -388,16 +406,17 @@ def main(_: list[str]) -> None:
     except jax.errors.JaxRuntimeError as error:
         if "memory" not in str(error).lower():
             raise
-        fail(f"a pack does not fit in memory: {str(error).splitlines()[0]}; accepted: fewer --lanes")
+        fail(f"a pack of {workdir} does not fit in memory: {str(error).splitlines()[0]}; accepted: fewer --lanes")
     except KeyboardInterrupt:
-        print(f"\ninterrupted; the same command with --workdir={workdir} goes on from there")
+        goes_on = "" if values.dry_run else f"; the same command with --workdir={workdir} goes on from there"
+        print(f"\ninterrupted{goes_on}")
         sys.exit(130)
-    if table is not None:
-        print(conclusion(table))
-        names = "results.parquet, summary.csv, report.html, tensorboard/, figures/"
-        print(f"Written to {workdir}: {names}")
+    if summary:
+        print(conclusion(summary))
+        print(f"Written to {workdir}: results.parquet, summary.csv, report.html, tensorboard/, figures/")
 
 
 if __name__ == "__main__":
+    lanes.use_all_cores()  # Before a config file can start JAX.
     define_flags()
     app.run(main, flags_parser=train.parse_flags)

@@ -4,10 +4,12 @@ python tests/ray_cluster.py WORKDIR
 """
 
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import ray
 from ray.cluster_utils import Cluster
 
 from configs import shallow
@@ -23,6 +25,11 @@ def main() -> None:
     def losing_a_node(*arguments, **options):
         for number, found in enumerate(run_on_ray(*arguments, **options), start=1):
             if number == 1:
+                # Both nodes are at work again.
+                deadline = time.monotonic() + 10
+                while ray.available_resources().get("CPU", 0):
+                    assert time.monotonic() < deadline, "the nodes have nothing to do"
+                    time.sleep(0.01)
                 cluster.remove_node(nodes[0], allow_graceful=False)
                 print("a node was killed", flush=True)
             yield found
@@ -30,8 +37,8 @@ def main() -> None:
     executors.run_on_ray = losing_a_node
     report.write = lambda workdir, table: []
     base = shallow.get_config()
-    base.update(dataset="synthetic", epochs=2, hidden=(8,), probes=())
-    trials = plan.make_trials(base, None, {"learning_rate": [0.1, 1.0], "seed": [0, 1, 2, 3]})
+    base.update(dataset="synthetic", epochs=40, hidden=(8,), probes=())
+    trials = plan.make_trials(base, None, {"learning_rate": [0.01, 0.02], "seed": [0, 1, 2, 3]})
     sweep.run(base, trials, sys.argv[1], executor="ray", address=cluster.address, most_lanes=2)
     cluster.shutdown()
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 
 import input_pipeline
 import train
+from experiments import plan
 
 NAMES = sorted(path.stem for path in Path("configs").glob("[!_]*.py"))
 
@@ -22,6 +24,10 @@ def test_every_config_trains(name):
         assert word in inspect.getdoc(module), f"the docstring of configs/{name}.py has no {word!r}"
     config = module.get_config()
     train.validate(config)
+    if sweep := getattr(module, "sweep", None):
+        # Its docstring says how many runs it makes.
+        runs = re.search(r"(\d+) runs", inspect.getdoc(module))
+        assert len(plan.make_trials(config, sweep, {})) == int(runs[1])
     config.batch_size = min(config.batch_size, 64)
     functions, numbers = train.make_train(config), train.hyperparameters(config)
     data, key = input_pipeline.load("synthetic"), jax.random.key(0)
@@ -36,4 +42,4 @@ def test_every_config_trains(name):
 
 def test_there_are_configs():
     """The glob above finds them."""
-    assert {"shallow", "intermediate", "deep", "nielsen"} <= set(NAMES)
+    assert {"shallow", "intermediate", "deep", "nielsen", "init_sweep"} <= set(NAMES)

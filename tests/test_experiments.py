@@ -7,6 +7,7 @@ import pytest
 from absl import flags
 
 import input_pipeline
+import nets
 from experiments import (
     benchmark,
     deep_saturation,
@@ -16,6 +17,7 @@ from experiments import (
     learning_speed,
     lecture_nets,
     studies,
+    sweep_benchmark,
 )
 
 
@@ -50,6 +52,21 @@ def test_benchmark_ratios_are_medians_of_rounds():
     rows = benchmark.table(seconds, lines).splitlines()
     assert next(row for row in rows if "bound" in row).endswith("| <= 1.4 | **no** |")
     assert next(row for row in rows if "batch size 1 / epoch" in row).endswith("| <= 4 | yes |")
+
+
+def test_sweep_benchmark_on_synthetic_data(monkeypatch):
+    """Packs of lanes are timed beside the bound and a run alone; lanes are compared with runs alone."""
+    monkeypatch.setattr(input_pipeline, "load", lambda name: input_pipeline.synthetic())
+    monkeypatch.setattr(benchmark, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(sweep_benchmark, "PACKS", {"4 lanes": (2, 2, 1.1)})
+    monkeypatch.setattr(sweep_benchmark, "ALONE_EPOCHS", 1)
+    monkeypatch.setattr(nets.activations, "ACTIVATIONS", {"tanh": nets.activations.get("tanh")})
+    monkeypatch.setattr(nets.costs, "COSTS", {"quadratic": nets.costs.quadratic})
+    seconds = sweep_benchmark.time_packs(rounds=1)
+    assert list(seconds) == ["matrix products (numpy)", "plateau", "4 lanes"]
+    assert all(len(values) == 1 and values[0] > 0 for values in seconds.values())
+    loss, images = sweep_benchmark.differences_from_alone(input_pipeline.synthetic())
+    assert 0 < loss < 1e-5 and images == 0
 
 
 def test_lecture_nets_end_to_end(synthetic_config, monkeypatch, tmp_path, capsys):

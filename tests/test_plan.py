@@ -2,12 +2,14 @@
 
 import itertools
 
+import numpy as np
 import pytest
 
 from configs import shallow
 from experiments import lanes, plan
 from train import ConfigError
 
+EXAMPLES = lambda trial: 512 if trial["dataset"] == "synthetic" else 60_000  # noqa: E731
 ONE, TWO, GPU = (plan.Machines(1, 1, "cpu", 8e9), plan.Machines(2, 2, "cpu", 8e9), plan.Machines(4, 4, "gpu", 80e9))
 
 
@@ -88,6 +90,24 @@ def test_axes_multiply_and_replace():
     )
 
 
+def test_numbers_of_numpy_are_numbers():
+    """np.arange and np.logspace are how people write a sweep; other types are refused by the field's name."""
+
+    def sweep(add):
+        for size, rate in itertools.product(np.arange(8, 10), np.logspace(-1, 0, 2)):
+            add(batch_size=size, learning_rate=rate, hidden=(np.int64(16),))
+
+    trials = plan.make_trials(shallow.get_config(), sweep, {})
+    assert [(t["batch_size"], t["learning_rate"]) for t in trials.values()] == [(8, 0.1), (8, 1.0), (9, 0.1), (9, 1.0)]
+    assert type(next(iter(trials.values()))["batch_size"]) is int
+    with pytest.raises(ConfigError, match=r"config.batch_size=8.0 is no int"):
+        plan.make_trials(shallow.get_config(), lambda add: add(batch_size=np.float64(8)), {})
+    base = shallow.get_config()
+    del base.probes
+    with pytest.raises(ConfigError, match="'probes' is missing"):
+        plan.make_trials(base, None, {})
+
+
 def test_sweeps_that_add_nothing_or_unknown_fields_are_refused():
     """Near matches are named."""
     with pytest.raises(ConfigError, match="adds no trial"):
@@ -107,7 +127,7 @@ def test_packs_hold_every_trial_once(axes, most, machines):
         "hidden": [(8,), (16,)][: axes.get("hidden", 1)],
     }
     trials = plan.make_trials(shallow.get_config(), None, values)
-    packs = plan.make_packs(trials, machines, most)
+    packs = plan.make_packs(trials, machines, EXAMPLES, most)
     assert sorted(itertools.chain(*(pack.trials for pack in packs))) == sorted(trials)
     for pack in packs:
         assert len({lanes.structure(trials[name]) for name in pack.trials}) == 1
@@ -115,7 +135,7 @@ def test_packs_hold_every_trial_once(axes, most, machines):
         for row in pack.rows:
             assert 0 < len(row) <= pack.shape.lanes
             assert len({trials[name]["seed"] for name in row}) == 1
-        assert most is None or pack.shape.lanes <= most
+        assert most is None or len(pack.trials) <= pack.shape.rows * pack.shape.lanes <= most
     assert plan.compilations(packs, trials) == len(values["hidden"])
 
 
@@ -126,7 +146,7 @@ def test_packs_fill_the_devices():
     def shapes(**axes):
         base = shallow.get_config()
         base.dataset = axes.pop("dataset", "mnist")
-        packs = plan.make_packs(plan.make_trials(base, None, axes), TWO)
+        packs = plan.make_packs(plan.make_trials(base, None, axes), TWO, EXAMPLES)
         return [(pack.shape, len(pack.rows)) for pack in packs]
 
     rates = [0.1 * i for i in range(1, 13)]
@@ -138,22 +158,23 @@ def test_packs_fill_the_devices():
 
 
 def test_memory_bounds_the_lanes():
-    """A net too large for eight lanes a row gets fewer, and at least one."""
+    """A net too large for eight lanes a row gets fewer, and at least one; so does a data set of many examples."""
     base = shallow.get_config()
     base.hidden = (4096, 4096)
     trials = plan.make_trials(base, None, {"learning_rate": [0.1 + i for i in range(8)]})
-    need = plan.lane_bytes(next(iter(trials.values())))
+    need = plan.lane_bytes(next(iter(trials.values())), 60_000)
     for memory, most in ((3 * need / plan.MEMORY_SHARE, 3), (need, 1)):
-        packs = plan.make_packs(trials, plan.Machines(1, 1, "cpu", memory))
+        packs = plan.make_packs(trials, plan.Machines(1, 1, "cpu", memory), EXAMPLES)
         assert max(pack.shape.lanes for pack in packs) <= most
+    assert plan.lane_bytes(next(iter(trials.values())), 10**7) > 4 * 3 * 10**8
 
 
 def test_the_name_of_a_pack_is_that_of_its_trials():
     """The same plan twice has the same names; other trials have others."""
     trials = plan.make_trials(shallow.get_config(), None, {"seed": list(range(6))})
     again = plan.make_trials(shallow.get_config(), None, {"seed": list(range(6))})
-    names = [pack.name for pack in plan.make_packs(trials, TWO)]
-    assert names == [pack.name for pack in plan.make_packs(again, TWO)]
+    names = [pack.name for pack in plan.make_packs(trials, TWO, EXAMPLES)]
+    assert names == [pack.name for pack in plan.make_packs(again, TWO, EXAMPLES)]
     assert len(set(names)) == len(names) == 3
 
 
@@ -165,5 +186,5 @@ def test_a_step_is_timed():
     for epochs in (100, 2_000):
         base.epochs = epochs
         trials = plan.make_trials(base, None, {})
-        estimates.append(plan.estimated_seconds(plan.make_packs(trials, TWO), trials, TWO, lambda _: 512))
+        estimates.append(plan.estimated_seconds(plan.make_packs(trials, TWO, EXAMPLES), trials, TWO, EXAMPLES))
     assert plan.COMPILATION_SECONDS < estimates[0] < estimates[1]

@@ -22,15 +22,29 @@ ROOT = Path(__file__).parent.parent
 SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
 QUICK = (SHALLOW, "--config.dataset=synthetic", "--config.epochs=2", "--config.hidden=8", "--config.probes=")
 AXES = ("--axis", "learning_rate=0.1,1", "--seeds=2")
+PLAN = '{"base": {}, "swept": [], "starts": [{"versions": {}}], "packs": [{"name": "x"}]}'
 
 # ml_collections loads config files in a way that Python 3.12 drops.
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
 
+compile_programs, compiled = lanes.compile_programs, {}
+
+
+def compile_once(trial, shape, has_momentum, dataset):
+    """The programs, compiled when they are first asked for."""
+    key = lanes.structure(trial), shape, has_momentum
+    if key not in compiled:
+        compiled[key] = compile_programs(trial, shape, has_momentum, dataset)
+    return compiled[key]
+
+
 @pytest.fixture
 def call(monkeypatch, tmp_path):
-    """Runs the command in this process, in an empty folder, with flags of its own and without drawing the report."""
+    """Runs the command in this process, in an empty folder, with flags of its own, without drawing the report, and
+    with what has been compiled for another test."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lanes, "compile_programs", compile_once)
     monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
     monkeypatch.setattr(report, "write", lambda workdir, table: [])
     before, verbosity = set(flags.FLAGS), logging.get_verbosity()
@@ -95,12 +109,15 @@ def snapshot(folder):
         (("--workdir=file",), ("file is a file",)),
         (("--workdir=full",), ("neither empty nor a sweep",)),
         (("--workdir=torn",), ("plan.json is damaged",)),
+        (("--workdir=other",), ("plan.json is damaged",)),
+        (("--address=127.0.0.1:6379",), ("--address is for Ray", "--executor=ray")),
+        (("--cpus_per_task=2",), ("--cpus_per_task is for Ray",)),
     ],
 )
 def test_mistakes_end_in_one_line_and_harm_nothing(call, capsys, tmp_path, arguments, words):
     """What was given, what is accepted; the folder is as it was."""
     (tmp_path / "file").write_text("mine")
-    for name, content in (("full/notes.txt", "mine"), ("torn/plan.json", '{"base": ')):
+    for name, content in (("full/notes.txt", "mine"), ("torn/plan.json", '{"base": '), ("other/plan.json", PLAN)):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(content)
     before = snapshot(tmp_path)
@@ -146,7 +163,7 @@ def test_a_sweep_leaves_its_results(call, capsys, tmp_path):
     assert len((tmp_path / "mine" / "summary.csv").read_text().splitlines()) == 3
     assert len(list((tmp_path / "mine" / "tensorboard").glob("*/events*"))) == 4
     recorded = json.loads((tmp_path / "mine" / "plan.json").read_text())
-    assert recorded["base"]["dataset"] == "synthetic" and recorded["versions"]["jax"]
+    assert recorded["base"]["dataset"] == "synthetic" and recorded["starts"][0]["versions"]["jax"]
     assert "Best final val_accuracy" in capsys.readouterr().out
 
 
@@ -214,27 +231,77 @@ def test_a_sweep_in_use_is_refused(call, capsys, tmp_path):
         assert "in use by another process" in refused(call, capsys, *QUICK, "--seeds=2", "--workdir=mine")
 
 
-def kill_and_resume(folder, kills, arguments, least, most):
-    """Starts the command in that folder, kills it at random instants, and lets it end at last; returns its rows."""
+def test_fewer_lanes_replan_what_is_not_finished(call, count_packs, monkeypatch):
+    """A sweep that ran out of memory in its second pack goes on with packs of one lane."""
+    run = executors.Runner.run
+
+    def failing(self, pack, *arguments):
+        if count_packs == [2]:
+            raise OSError("out of memory")
+        return run(self, pack, *arguments)
+
+    with monkeypatch.context() as context:
+        context.setattr(executors.Runner, "run", failing)
+        with pytest.raises(SystemExit):
+            call(*QUICK, *AXES, "--workdir=mine", "--lanes=2")
+    assert count_packs == [2]
+    call(*QUICK, *AXES, "--workdir=mine", "--lanes=1")
+    assert count_packs == [2, 1, 1]
+
+
+def run_killed(folder, kills, arguments):
+    """Starts the command again and again, kills it at a random instant after each of its first packs, and lets it end
+    at last; its rows, and how many packs there were at each kill."""
     command = [sys.executable, "-m", "experiments.sweep", *arguments, f"--workdir={folder}"]
-    moments = random.Random(0)
-    for _ in range(kills):
+    moments, seen = random.Random(0), []
+    for number in range(kills):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            try:
-                process.wait(moments.uniform(least, most))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
+            while len(list(folder.glob("packs/*.parquet"))) <= number and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0.0, 0.1))
+            process.send_signal(signal.SIGKILL)
+        seen.append(len(list(folder.glob("packs/*.parquet"))))
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=300)
-    return pq.read_table(folder / "results.parquet")
+    return pq.read_table(folder / "results.parquet"), seen
 
 
 def test_a_killed_sweep_ends_as_an_unbroken_one(tmp_path):
-    """SIGKILL at random instants, then resumed: the same rows to the bit, no trial missing or twice."""
-    arguments = (*QUICK, "--config.epochs=20", *AXES, "--lanes=1")
-    killed = kill_and_resume(tmp_path / "killed", 2, arguments, 3.0, 6.0)
-    unbroken = kill_and_resume(tmp_path / "unbroken", 0, arguments, 0.0, 0.0)
-    assert len(unbroken) == 4 * 20
+    """SIGKILL while it works on its second and on its third pack, then resumed: the same rows to the bit, no trial
+    missing or twice."""
+    arguments = (*QUICK, "--config.epochs=100", "--axis", "learning_rate=0.1,1", "--seeds=4", "--lanes=1")
+    killed, seen = run_killed(tmp_path / "killed", 2, arguments)
+    assert 0 < seen[0] <= seen[1] < 8
+    unbroken, _ = run_killed(tmp_path / "unbroken", 0, arguments)
+    assert len(unbroken) == 8 * 100
     assert killed.equals(unbroken)
+
+
+@pytest.mark.parametrize("file", ["plan.json", "first pack", "second pack", "results.parquet", "summary.csv"])
+def test_a_sweep_stopped_before_any_write_goes_on(call, count_packs, monkeypatch, tmp_path, file):
+    """Stopped just before a file would take its place: the same rows in the end, and no pack is run twice for more
+    than its own loss."""
+    call(*QUICK, *AXES, "--workdir=once", "--lanes=2")
+    once, packs = results.read_table(tmp_path / "once" / "results.parquet"), []
+    replace = os.replace
+
+    def stopping(source, target):
+        path = Path(target)
+        if path.parent.name == "packs":
+            packs.append(path)
+        written = {1: "first pack", 2: "second pack"}.get(len(packs)) if path.parent.name == "packs" else path.name
+        if written == file:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    count_packs.clear()
+    with monkeypatch.context() as context:
+        context.setattr(os, "replace", stopping)
+        with pytest.raises(SystemExit) as caught:
+            call(*QUICK, *AXES, "--workdir=mine", "--lanes=2")
+    assert caught.value.code == 130
+    call(*QUICK, *AXES, "--workdir=mine", "--lanes=2")
+    assert results.read_table(tmp_path / "mine" / "results.parquet").equals(once)
+    assert len(count_packs) == (3 if "pack" in file else 2)
 
 
 def test_a_ray_cluster_that_loses_a_node_gives_the_rows_of_one_machine(tmp_path):
@@ -254,13 +321,13 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_rows_of_one_machine(tmp_path)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "a node was killed" in done.stdout
     base = shallow.get_config()
-    base.update(dataset="synthetic", epochs=2, hidden=(8,), probes=())
-    trials = plan.make_trials(base, None, {"learning_rate": [0.1, 1.0], "seed": [0, 1, 2, 3]})
+    base.update(dataset="synthetic", epochs=40, hidden=(8,), probes=())
+    trials = plan.make_trials(base, None, {"learning_rate": [0.01, 0.02], "seed": [0, 1, 2, 3]})
     here = executors.train_all(trials, input_pipeline.synthetic()).to_pylist()
     there = results.read_table(tmp_path / "ray" / "results.parquet").to_pylist()
-    assert len(here) == len(there) == 16
+    assert len(here) == len(there) == 8 * 40
     for expected, row in zip(here, there, strict=True):
-        assert row == {
-            name: pytest.approx(value, rel=1e-4, abs=1e-6) if isinstance(value, float) else value
-            for name, value in expected.items()
-        }
+        for name, value in expected.items():
+            # One image of 512 may lie on the border between two classes.
+            near = 0.003 if "accuracy" in name else 1e-4
+            assert row[name] == (pytest.approx(value, abs=near) if isinstance(value, float) else value), name
