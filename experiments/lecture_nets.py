@@ -1,6 +1,6 @@
 """Do the lecture's three nets and Nielsen's first one end where they were published to end?
 
-    python -m experiments.lecture_nets [--workdir=runs/lecture_nets]      5 minutes on 2 cores
+    python -m experiments.lecture_nets [--workdir=runs/lecture_nets]      3 minutes on 2 cores
 
 Source: a lecture's notebooks, whose logs give val_loss and val_accuracy (Keras); Nielsen, Neural Networks and Deep
 Learning, chapter 1. The shallow net's log of seven epochs is one draw of a random seed, so it counts as reproduced

@@ -1,6 +1,6 @@
 """How near do sweeps of the shallow net come to their arithmetic? Part of `experiments.benchmark`:
 
-    python -m experiments.benchmark --sweep [--rounds=5] [--workdir=runs/benchmark]     12 minutes on 2 cores
+    python -m experiments.benchmark --sweep [--rounds=5] [--workdir=runs/benchmark]     13 minutes on 2 cores
 
 A model-epoch is one epoch of one trial. As for single runs, its time is that of training, and a ratio is the median of
 the rounds' own ratios to the bound, numpy's time for the large matrix products of one epoch. Then the command itself is
