@@ -6,6 +6,7 @@ the rows are the same.
 
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -86,6 +87,20 @@ def train_all(trials: Trials, dataset: input_pipeline.Dataset, label: str = "tri
 
 
 @contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Nothing is written to stderr: Ray's core says there, past Python, what it raises as well."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
 def connected(address: str | None) -> Iterator[Any]:
     """The ray module, for a while connected to the cluster at HOST:PORT, 'auto' for the one that this machine belongs
     to, or None for one of this machine alone; ExecutorError where that fails."""
@@ -105,10 +120,16 @@ def connected(address: str | None) -> Iterator[Any]:
             raise ExecutorError(f"no Ray cluster answers at --address={address} ({error}); {accepted}") from error
     environment = {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
     try:
-        ray.init(address=address or "local", runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+        with silent_stderr():
+            ray.init(
+                address=address or "local", runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR
+            )
     except Exception as error:  # Ray raises many kinds.
         reason = " ".join(str(error).split())[:200]
-        raise ExecutorError(f"the Ray cluster at --address={address} cannot be used: {reason}; {accepted}") from error
+        raise ExecutorError(
+            f"the Ray cluster at --address={address} cannot be used: {reason}; {accepted}; a cluster that was started "
+            f"with a token is reached with RAY_AUTH_MODE=token in the environment"
+        ) from error
     try:
         yield ray
     finally:
