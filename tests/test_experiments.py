@@ -16,6 +16,9 @@ from experiments import (
     lanes,
     learning_speed,
     lecture_nets,
+    neurons,
+    perceptron,
+    saturated_neuron,
     studies,
     sweep_benchmark,
 )
@@ -60,11 +63,11 @@ def test_sweep_benchmark_on_synthetic_data(monkeypatch):
     monkeypatch.setattr(benchmark, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(sweep_benchmark, "PACKS", {"4 lanes": (2, 2, 1.1)})
     monkeypatch.setattr(sweep_benchmark, "ALONE_EPOCHS", 1)
-    monkeypatch.setattr(nets.activations, "ACTIVATIONS", {"tanh": nets.activations.get("tanh")})
-    monkeypatch.setattr(nets.costs, "COSTS", {"quadratic": nets.costs.quadratic})
     seconds = sweep_benchmark.time_packs(rounds=1)
     assert list(seconds) == ["matrix products (numpy)", "plateau", "4 lanes"]
     assert all(len(values) == 1 and values[0] > 0 for values in seconds.values())
+    monkeypatch.setattr(nets.activations, "ACTIVATIONS", {"tanh": nets.activations.get("tanh")})
+    monkeypatch.setattr(nets.costs, "COSTS", {"quadratic": nets.costs.quadratic})
     loss, images = sweep_benchmark.differences_from_alone(input_pipeline.synthetic())
     assert 0 < loss < 1e-5 and images == 0
 
@@ -127,6 +130,9 @@ def test_claims_are_judged_by_their_bands():
         (init_saturation, {"SEEDS": 3, "EXAMPLES": 20}, 3),
         (deep_saturation, {"SEEDS": 1, "WIDTH": 30, "EXAMPLES": 1}, 2),
         (learning_speed, {"SEEDS": 3, "PUBLISHED": ((0.06574, 0.30922),)}, 3),
+        (perceptron, {"SETS": 2, "MOST_PASSES": 60}, 6),
+        (saturated_neuron, {}, 10),
+        (neurons, {}, 12),
     ],
 )
 def test_study_end_to_end(study, small, claims, monkeypatch, tmp_path, capsys):
@@ -143,6 +149,26 @@ def test_study_end_to_end(study, small, claims, monkeypatch, tmp_path, capsys):
     assert all(line.keys() >= {"name", "published", "source", "measured", "band", "reproduced"} for line in lines)
     assert (tmp_path / "figure.png").stat().st_size > 10_000
     assert capsys.readouterr().out.count("|") > 8 * claims
+
+
+def test_saturated_neuron_is_the_exact_recursion():
+    """The outputs are those of the recursion written by hand in float64, for both costs and for the animation."""
+    slopes = {"quadratic": lambda a: a * a * (1 - a), "cross_entropy": lambda a: a, "animation": lambda a: 1 / (1 - a)}
+    for name, by_hand in slopes.items():
+        slope = saturated_neuron.animation_slope if name == "animation" else saturated_neuron.true_slope
+        found = saturated_neuron.outputs(slope, name, 2.0, 2.0, 0.05)
+        w = b = 2.0
+        for a in found:
+            expected = 1 / (1 + np.exp(-(w + b)))
+            assert a == pytest.approx(expected, rel=1e-4)
+            w, b = w - 0.05 * by_hand(expected), b - 0.05 * by_hand(expected)
+
+
+def test_perceptron_points_are_separated_by_the_margin():
+    """Novikoff's bound is that of a line which does separate the points."""
+    x_BxD, labels_B, bound = perceptron.separable(3)
+    assert x_BxD.shape == (perceptron.POINTS, 2) and 0 < labels_B.mean() < 1
+    assert 1 < bound < 3 / perceptron.MARGIN**2
 
 
 def test_closed_form_of_the_saturated_fraction():
