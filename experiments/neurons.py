@@ -34,7 +34,7 @@ COSTS = {
 
 
 def cost_of(cost: str, output: float) -> float:
-    """The cost of one sigmoid neuron with that output, target 1; of cross-entropy the neuron's own part."""
+    """The cost of one sigmoid neuron with that output, target 1."""
     logit_1x1 = jnp.full((1, 1), np.log(output / (1 - output)), jnp.float32)
     return float(nets.costs.get(cost, "sigmoid").per_example(logit_1x1, jnp.ones((1, 1)))[0])
 

@@ -31,7 +31,7 @@ XOR_INPUTS, XOR_LABELS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32),
 
 def detector_table() -> list[tuple[tuple[int, ...], float, int]]:
     """All eight meals with the sum of their weights and the detector's output."""
-    unit = nets.perceptron.from_threshold(WEIGHTS, THRESHOLD)
+    unit = nets.perceptron.from_threshold(np.array(WEIGHTS), THRESHOLD)
     meals = list(itertools.product((0, 1), repeat=len(WEIGHTS)))
     fires = np.asarray(nets.perceptron.forward(unit, np.array(meals, np.float32)))
     return [(meal, float(np.dot(meal, WEIGHTS)), int(out)) for meal, out in zip(meals, fires, strict=True)]
