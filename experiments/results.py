@@ -218,7 +218,7 @@ def write_tensorboard(table: pa.Table, folder: Path) -> None:
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     shown = [summary_v2.Metric(name, display_name=name) for name in train.METRICS]
-    hparams = [summary_v2.HParam(name) for name in fields]
+    hparams = [summary_v2.HParam(name, domain(pc.unique(table[name]).to_pylist())) for name in fields]  # pyright: ignore
     write_events(fresh, [(0, summary_v2.hparams_config_pb(hparams, shown, time_created_secs=0.0))])
     for trial, rows in by_trial(table.select(["trial", *fields, "epoch", *metrics, "diverged"])):
         chosen = {name: rows[0][name] for name in fields}
@@ -227,6 +227,16 @@ def write_tensorboard(table: pa.Table, folder: Path) -> None:
         write_events(fresh / trial, [(0, start), *scalars, (0, end_summary(rows[-1]["diverged"]))])
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+
+
+def domain(values: list[Any], most: int = 50) -> Any:
+    """What the HParams tab filters a field by: its values, or for more numbers than that their interval."""
+    from tensorboard.plugins.hparams import summary_v2
+
+    if isinstance(values[0], bool | str):
+        return summary_v2.Discrete(values)
+    numbers = sorted(map(float, values))
+    return summary_v2.RealInterval(numbers[0], numbers[-1]) if len(numbers) > most else summary_v2.Discrete(numbers)
 
 
 def by_trial(table: pa.Table) -> Iterator[tuple[str, list[dict[str, Any]]]]:

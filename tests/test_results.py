@@ -116,6 +116,14 @@ def test_summary_is_of_the_seeds_that_ended(tmp_path):
         assert [row["val_accuracy_n"] for row in csv.DictReader(file)] == ["3", "2"]
 
 
+def test_domains_of_the_hparams_tab():
+    """Values of words and truth values, and of few numbers; the interval of many."""
+    assert results.domain(["relu", "tanh"]).values == ["relu", "tanh"]
+    assert results.domain([False, True]).values == [False, True]
+    interval = results.domain(list(range(60)))
+    assert (interval.min_value, interval.max_value) == (0.0, 59.0)
+
+
 def test_tensorboard_has_a_run_a_trial(tmp_path):
     """Curves, hyperparameters and how it ended, read back by TensorBoard; written again, the folder is replaced."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -126,6 +134,12 @@ def test_tensorboard_has_a_run_a_trial(tmp_path):
     for _ in range(2):
         results.write_tensorboard(table, tmp_path / "tensorboard")
     assert sorted(p.name for p in (tmp_path / "tensorboard").iterdir() if p.is_dir()) == sorted(trials)
+    whole = EventAccumulator(str(tmp_path / "tensorboard")).Reload().SummaryMetadata(metadata.EXPERIMENT_TAG)
+    fields = metadata.parse_experiment_plugin_data(whole.plugin_data.content).hparam_infos
+    assert {info.name: [value.number_value for value in info.domain_discrete.values] for info in fields} == {
+        "learning_rate": [0.1, 1.0],
+        "seed": [0.0, 1.0, 2.0],
+    }
     for i, (name, trial) in enumerate(trials.items()):
         events = EventAccumulator(str(tmp_path / "tensorboard" / name)).Reload()
         plugin = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
