@@ -64,13 +64,12 @@ def test_a_lane_is_the_run_alone(activation, cost):
     assert_same(plan.make_trials(base, None, {"learning_rate": [0.01, 0.03], "seed": [3, 4]}))
 
 
-@pytest.mark.parametrize(("optimizer", "batch_norm"), [("sgd", True), ("adam", False)])
-def test_a_lane_of_the_deep_net_is_the_run_alone(optimizer, batch_norm):
-    """With dropout, whose noise belongs to the lane's seed. Adam without batch normalization: it makes whole steps of
-    the rounding errors of gradients that are zero, as those of what is normalized away."""
+def test_a_lane_of_the_deep_net_is_the_run_alone():
+    """With batch normalization and dropout, whose noise belongs to the lane's seed. By plain descent, since Adam makes
+    whole steps of the rounding errors of gradients that are zero, as those of what is normalized away."""
     base = deep.get_config()
     base.update(dataset="synthetic", hidden=(8, 8), epochs=2, batch_size=100, dropout=0.2, probes=())
-    base.update(optimizer=optimizer, batch_norm=batch_norm)
+    base.optimizer = "sgd"
     assert_same(plan.make_trials(base, None, {"learning_rate": [1e-3, 1e-2], "seed": [0]}))
 
 

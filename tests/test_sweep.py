@@ -266,11 +266,10 @@ def run_killed(folder, kills, arguments):
 
 
 def test_a_killed_sweep_ends_as_an_unbroken_one(tmp_path):
-    """SIGKILL while it works on its second and on its third pack, then resumed: the same rows to the bit, no trial
-    missing or twice."""
+    """SIGKILL while it works on its second pack, then resumed: the same rows to the bit, no trial missing or twice."""
     arguments = (*QUICK, "--config.epochs=100", "--axis", "learning_rate=0.1,1", "--seeds=4", "--lanes=1")
-    killed, seen = run_killed(tmp_path / "killed", 2, arguments)
-    assert 0 < seen[0] <= seen[1] < 8
+    killed, seen = run_killed(tmp_path / "killed", 1, arguments)
+    assert 0 < seen[0] < 8
     unbroken, _ = run_killed(tmp_path / "unbroken", 0, arguments)
     assert len(unbroken) == 8 * 100
     assert killed.equals(unbroken)
