@@ -3,7 +3,7 @@
 Question: the lecture recommends batches of at most 128: in ten passes over MNIST, how well does each batch size do at
           the learning rate that suits it?
 Command:  python -m experiments.sweep --config=configs/batch_size_sweep.py
-Run time: 3.5 minutes on 2 cores, 144 runs.
+Run time: 3 minutes on 2 cores, 144 runs.
 Measured: best final val_accuracy over six rates, mean of 4 seeds with its 95 % interval:
                  8  .9749 (.9720 to .9778) at .3       512  .9631 (.9569 to .9693) at 3
                 32  .9745 (.9734 to .9755) at 1      2,048  .9422 (.9374 to .9469) at 3

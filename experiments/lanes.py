@@ -63,10 +63,10 @@ class Shape(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """The compiled functions of a pack of some structure and shape, on all local devices.
+    """The compiled functions of a pack of some structure and shape, on local devices, no more than rows.
 
     `init(numbers_WxR, seeds_W) -> states_WxR`
-    `epoch(states_WxR, numbers_WxR, seeds_W, number, alive_WxR, dataset) -> (states_WxR, metrics_WxR)`; the states are
+    `epoch(states_WxR, numbers_WxR, seeds_W, alive_WxR, number, dataset) -> (states_WxR, metrics_WxR)`; the states are
         used up, and those of lanes that are not alive do not change
     `evaluate(states_WxR, dataset) -> metrics_WxR` on the validation examples
     `probe(states_WxR, numbers_WxR, params_before_WxR, seeds_W, dataset) -> metrics_WxR`, or None
