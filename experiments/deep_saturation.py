@@ -16,7 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
 
 import figures
 import input_pipeline
@@ -72,10 +71,5 @@ def study() -> tuple[Any, list[dict[str, Any]]]:
     return draw(values), claims
 
 
-def main(_: list[str]) -> None:
-    studies.run(study, flags.FLAGS.workdir)
-
-
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", "runs/deep_saturation", "Where figure.png and results.json go.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    studies.main(study)

@@ -17,10 +17,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
 
 import figures
-import input_pipeline
 import nets
 from experiments import studies
 
@@ -90,10 +88,5 @@ def study() -> tuple[Any, list[dict[str, Any]]]:
     return figure, claims
 
 
-def main(_: list[str]) -> None:
-    studies.run(study, flags.FLAGS.workdir)
-
-
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", "runs/init_saturation", "Where figure.png and results.json go.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    studies.main(study)

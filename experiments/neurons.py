@@ -14,10 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
 
 import figures
-import input_pipeline
 import nets
 from experiments import studies
 
@@ -76,10 +74,5 @@ def draw():
     return figure
 
 
-def main(_: list[str]) -> None:
-    studies.run(study, flags.FLAGS.workdir)
-
-
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", "runs/neurons", "Where figure.png and results.json go.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    studies.main(study)

@@ -17,10 +17,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
 
 import figures
-import input_pipeline
 import nets
 from experiments import studies
 
@@ -137,10 +135,5 @@ def draw(points, unit, total_S: np.ndarray, bounds_S: np.ndarray, xor_P: np.ndar
     return figure
 
 
-def main(_: list[str]) -> None:
-    studies.run(study, flags.FLAGS.workdir)
-
-
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", "runs/perceptron", "Where figure.png and results.json go.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    studies.main(study)

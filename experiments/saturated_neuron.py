@@ -19,10 +19,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
 
 import figures
-import input_pipeline
 import nets
 from experiments import studies
 
@@ -121,10 +119,5 @@ def draw(courses: list[np.ndarray], true: np.ndarray, animated: np.ndarray):
     return figure
 
 
-def main(_: list[str]) -> None:
-    studies.run(study, flags.FLAGS.workdir)
-
-
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", "runs/saturated_neuron", "Where figure.png and results.json go.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    studies.main(study)

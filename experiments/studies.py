@@ -1,15 +1,26 @@
-"""What the studies share: claims with their bands, and the scoreboard that shows which are reproduced."""
+"""What the studies share: claims with their bands, the scoreboard that shows which are reproduced, the command line.
 
+A study's module has `study() -> (figure, claims)`, or `study(budget)` where it can be run at a smaller and a larger
+size, and ends with `studies.main(study)`.
+"""
+
+import inspect
 import json
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import logging
+from absl import app, flags, logging
 
 import input_pipeline
 import run_directory
+import train
+from experiments import executors, lanes, plan
+
+BUDGETS = ("quick", "full")
 
 
 def claim(
@@ -56,6 +67,21 @@ def scoreboard(claims: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def curves(name: str, config: Any, seeds: int) -> dict[str, np.ndarray]:
+    """METRICS of a config over seeds 0, 1, ..., [epochs, seeds], with a line that says what took how long."""
+    start = time.perf_counter()
+    config.probes = ()
+    trials = plan.make_trials(config, None, {"seed": range(seeds)})
+    table = executors.train_all(trials, train.load_dataset(config, ""), name)
+    print(f"{name}: {seeds} seeds, {config.epochs} epochs, {time.perf_counter() - start:.0f} s", flush=True)
+    return {metric: table[metric].to_numpy().reshape(seeds, config.epochs).T for metric in train.METRICS}
+
+
+def takes_budget(study: Callable) -> bool:
+    """Whether the study has a smaller and a larger size."""
+    return "budget" in inspect.signature(study).parameters
+
+
 def run(study: Callable[[], tuple[Any, list[dict[str, Any]]]], workdir: str | Path) -> None:
     """Writes the study's figure as figure.png and its claims as results.json, and prints the scoreboard.
 
@@ -68,7 +94,28 @@ def run(study: Callable[[], tuple[Any, list[dict[str, Any]]]], workdir: str | Pa
         figure, claims = study()
         run_directory.save_figure(figure, workdir / "figure.png")
         run_directory.write_atomically(workdir / "results.json", json.dumps(claims, indent=2) + "\n")
-    except (OSError, input_pipeline.DataError) as error:
+    except train.USER_ERRORS as error:
         input_pipeline.fail(error)
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+        sys.exit(130)
     print(scoreboard(claims))
+    for c in claims:
+        if c.get("note"):
+            print(f"{c['name']}: {c['note']}")
     print(f"{sum(c['reproduced'] for c in claims)} of {len(claims)} reproduced; written to {workdir}")
+
+
+def main(study: Callable[..., tuple[Any, list[dict[str, Any]]]]) -> None:
+    """The command of a study's module: --workdir, and --budget where the study takes one."""
+    flags.DEFINE_string(
+        "workdir", f"runs/{Path(study.__code__.co_filename).stem}", "Where figure.png and results.json go."
+    )
+    if takes_budget(study):
+        flags.DEFINE_enum("budget", "quick", BUDGETS, "How much is computed.")
+
+    def start(_: list[str]) -> None:
+        lanes.use_all_cores()
+        run(lambda: study(flags.FLAGS.budget) if takes_budget(study) else study(), flags.FLAGS.workdir)
+
+    app.run(start, flags_parser=input_pipeline.parse_flags)

@@ -1,0 +1,54 @@
+"""The benchmark: every opponent runs, ratios are those of rounds, lanes are compared with runs alone."""
+
+import input_pipeline
+import nets
+from experiments import benchmark, lanes, sweep_benchmark
+
+
+def test_benchmark_opponents_run_an_epoch(monkeypatch):
+    """On synthetic data: every opponent that is installed, with a positive time in each round."""
+    monkeypatch.setattr(input_pipeline, "load", lambda name: input_pipeline.synthetic())
+    monkeypatch.setattr(benchmark, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(benchmark, "EPOCHS_A_ROUND", 1)
+    seconds = benchmark.time_epochs(rounds=1)
+    assert {
+        "matrix products (numpy)",
+        "plateau",
+        "plateau, batch size 1",
+        "plateau, its probes",
+        "flax loop",
+    } <= set(seconds)
+    assert all(len(values) == 1 and values[0] > 0 for values in seconds.values())
+
+
+def test_benchmark_ratios_are_medians_of_rounds():
+    """The median of each round's own ratio, and a target that is missed is shown as missed."""
+    seconds = {
+        "matrix products (numpy)": [1.0, 1.0, 2.0],
+        "plateau": [2.0, 1.5, 2.0],
+        "plateau, batch size 1": [2.0, 3.0, 4.0],
+        "plateau, its probes": [0.1, 0.3, 0.1],
+        "flax loop": [10.0, 10.0, 10.0],
+    }
+    lines = benchmark.ratio_lines(seconds)
+    assert [line["measured"] for line in lines] == [1.5, 0.2, 2.0, 0.05]
+    lines[0]["target"] = 1.4
+    rows = benchmark.table(seconds, lines).splitlines()
+    assert next(row for row in rows if "bound" in row).endswith("| <= 1.4 | **no** |")
+    assert next(row for row in rows if "batch size 1 / epoch" in row).endswith("| <= 4 | yes |")
+
+
+def test_sweep_benchmark_on_synthetic_data(monkeypatch):
+    """Packs of lanes are timed beside the bound and a run alone; lanes are compared with runs alone."""
+    monkeypatch.setattr(input_pipeline, "load", lambda name: input_pipeline.synthetic())
+    monkeypatch.setattr(benchmark, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(sweep_benchmark, "PACKS", {"4 lanes": (2, 2, 1.1)})
+    monkeypatch.setattr(lanes, "FAST_LANES", {})
+    monkeypatch.setattr(sweep_benchmark, "ALONE_EPOCHS", 1)
+    seconds = sweep_benchmark.time_packs(rounds=1)
+    assert list(seconds) == ["matrix products (numpy)", "plateau", "4 lanes"]
+    assert all(len(values) == 1 and values[0] > 0 for values in seconds.values())
+    monkeypatch.setattr(nets.activations, "ACTIVATIONS", {"tanh": nets.activations.get("tanh")})
+    monkeypatch.setattr(nets.costs, "COSTS", {"quadratic": nets.costs.quadratic})
+    loss, images = sweep_benchmark.differences_from_alone(input_pipeline.synthetic())
+    assert 0 < loss < 1e-5 and images == 0

@@ -1,0 +1,105 @@
+"""Every study takes one step at a small size; claims are judged by the bands stated before."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import train
+from experiments import (
+    deep_saturation,
+    init_saturation,
+    learning_speed,
+    lecture_nets,
+    neurons,
+    perceptron,
+    saturated_neuron,
+    shallow_net,
+    studies,
+)
+
+
+class Synthetic:
+    """A stand-in for a config file: the synthetic config, for seven epochs where it is the log's variant."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def get_config(self, variant=""):
+        config = self.config.copy_and_resolve_references()
+        config.epochs = 7 if variant else 2
+        return config
+
+
+@pytest.mark.parametrize(
+    ("study", "small", "claims"),
+    [
+        (init_saturation, {"SEEDS": 3, "EXAMPLES": 20}, 3),
+        (deep_saturation, {"SEEDS": 1, "WIDTH": 30, "EXAMPLES": 1}, 2),
+        (learning_speed, {"SEEDS": 3, "PUBLISHED": ((0.06574, 0.30922),)}, 3),
+        (perceptron, {"SETS": 2, "MOST_PASSES": 60}, 6),
+        (saturated_neuron, {}, 10),
+        (neurons, {}, 12),
+        (shallow_net, {"shallow": Synthetic, "LOG_SEEDS": 2, "SEEDS": {"quick": 2}}, 9),
+        (lecture_nets, {"intermediate": Synthetic, "deep": Synthetic, "SEEDS": 2}, 2),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_study_end_to_end(study, small, claims, synthetic_config, monkeypatch, tmp_path, capsys):
+    """A study at a small size writes its figure and its claims, and prints the scoreboard."""
+    for name, value in small.items():
+        monkeypatch.setattr(study, name, value(synthetic_config) if value is Synthetic else value)
+    budget = ["quick"] if studies.takes_budget(study.study) else []
+    studies.run(lambda: study.study(*budget), tmp_path)
+    lines = json.loads((tmp_path / "results.json").read_text())
+    assert len(lines) == claims
+    assert all(line.keys() >= {"name", "published", "source", "measured", "band", "reproduced"} for line in lines)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    out = capsys.readouterr().out
+    assert out.count("|") > 8 * claims
+    # What learns nothing of MNIST does not end where the lecture's nets do.
+    assert not any(line["reproduced"] for line in lines if "final" in line["name"])
+
+
+def test_claims_are_judged_by_their_bands():
+    """A log value outside the seeds' range, and an end outside its band, are not reproduced; inside they are."""
+    val_loss_ExL = np.array(shallow_net.LOG_VAL_LOSS)[:, None] + np.array([[-0.001, 0.001]])
+    assert all(claim["reproduced"] for claim in shallow_net.log_claims(val_loss_ExL))
+    val_loss_ExL[2] += 0.002
+    assert [c["reproduced"] for c in shallow_net.log_claims(val_loss_ExL)] == [True] * 2 + [False] + [True] * 4
+    end = {"val_accuracy": np.array([[0.9542], [0.86]]), "val_loss": np.array([[0.09], [0.0286]])}
+    assert [c["reproduced"] for c in shallow_net.end_claims(end)] == [True, True]
+    assert not any(c["reproduced"] for c in lecture_nets.claims_of({"intermediate": end, "deep": end}))
+
+
+def test_numbers_of_the_scoreboard():
+    """Four decimals, and two digits for what they would hide."""
+    assert [studies.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0)] == ["0.9500", "0.0000", "3.3e-05", "12.0000"]
+
+
+def test_study_whose_folder_cannot_be_made(tmp_path, capsys):
+    """A file in its place is said in one line, before the study runs."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as caught:
+        studies.run(lambda: pytest.fail("the study ran"), tmp_path / "file")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_published_draw_must_lie_within_the_percentiles():
+    """The 5-95 % range of 0 ... 100 is 5 to 95."""
+    values = np.arange(101.0)
+    inside, outside = (studies.range_claim("x", p, "source", values, (5, 95)) for p in (94.9, 95.1))
+    assert inside["band"] == [5.0, 95.0] and inside["reproduced"] and not outside["reproduced"]
+
+
+def test_command_line_of_a_study(tmp_path):
+    """As a command: an unknown budget is refused in one line, --workdir is where the files go."""
+    command = [sys.executable, "-m", "experiments.shallow_net", "--budget=huge"]
+    refused = subprocess.run(command, cwd=train.CONFIGS.parent, capture_output=True, text=True)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "quick" in refused.stderr
+    command = [sys.executable, "-m", "experiments.neurons", f"--workdir={tmp_path}"]
+    subprocess.run(command, cwd=train.CONFIGS.parent, capture_output=True, check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.png", "results.json"]
