@@ -318,6 +318,50 @@ def make_probe(config: Config) -> Callable[..., tuple[dict[str, jax.Array], dict
     return jax.jit(probe)
 
 
+class Data(NamedTuple):
+    """What the programs of a run read: `training` is (images_NxK, labels_N) with the K inputs that `live_K` numbers, or
+    all D of them where it is None; `probed` and `validation`, likewise images and labels, have all inputs."""
+
+    training: tuple[Any, Any]
+    live_K: Any
+    probed: tuple[Any, Any]
+    validation: tuple[Any, Any]
+
+
+def make_data(config: Config, dataset: input_pipeline.Dataset) -> Data:
+    """The data set as the programs of the config's run take it.
+
+    An input that is zero in every training example, as 67 of MNIST's pixels are, gives its weights no gradient: they
+    stay what they are, and training does without them. With L2 they decay, so that all inputs are kept.
+    """
+    live_K = None if config.l2 else np.flatnonzero(dataset.images.any(axis=0)).astype(np.int32)
+    if live_K is None or len(live_K) in (0, config.inputs):
+        live_K, images = None, dataset.images
+    else:
+        images = np.take(dataset.images, live_K, axis=1)
+    probed = dataset.images[: config.probe_examples], dataset.labels[: config.probe_examples]
+    validation = dataset.validation_images, dataset.validation_labels
+    return Data((images, dataset.labels), live_K, probed, validation)
+
+
+def on_data(epoch: Callable) -> Callable:
+    """`Train.epoch` as a function of `Data`: only the weights of live inputs take part."""
+
+    def reads_inputs(path) -> bool:
+        return [getattr(key, "key", None) for key in path[-2:]] == ["hidden_0", "kernel"]
+
+    def run(state: TrainState, hyperparameters: Hyperparameters, data: Data, key: jax.Array):
+        live_K = data.live_K
+        if live_K is None:
+            return epoch(state, hyperparameters, data.training, key)
+        take = lambda path, leaf: leaf[live_K] if reads_inputs(path) else leaf  # noqa: E731
+        put = lambda path, leaf, after: leaf.at[live_K].set(after) if reads_inputs(path) else after  # noqa: E731
+        after, metrics = epoch(jax.tree.map_with_path(take, state), hyperparameters, data.training, key)
+        return jax.tree.map_with_path(put, state, after), metrics
+
+    return run
+
+
 def variables(state: TrainState) -> dict:
     """The state's Flax variables, as `model.apply` takes them."""
     return {"params": state.params, "batch_stats": state.batch_stats}
@@ -508,15 +552,15 @@ class Programs(NamedTuple):
     probe: Any  # None where nothing is probed.
 
 
-def compile_programs(config: Config, dataset: input_pipeline.Dataset, pool: Executor) -> list[Future]:
-    """Starts compiling `Programs` for a run on the data set, in their order; `epoch` uses its state up."""
+def compile_programs(config: Config, data: Data, pool: Executor) -> list[Future]:
+    """Starts compiling `Programs` for a run on the data, in their order; `epoch` uses its state up."""
     train, numbers, key = make_train(config), hyperparameters(config), run_keys(config.seed)[1]
-    state, data = jax.eval_shape(train.init, numbers, key), jax.eval_shape(lambda dataset: dataset, dataset)
-    validation = data.validation_images, data.validation_labels
+    state, data = jax.eval_shape(train.init, numbers, key), jax.eval_shape(lambda data: data, data)
+    probing = state, numbers, state.params, data.probed, key
     return [
-        pool.submit(compiled, train.epoch, state, numbers, data, key, cpu_options=FAST_TO_RUN, donate=(0,)),
-        pool.submit(compiled, train.evaluate, state, *validation, cpu_options=FAST_TO_RUN),
-        pool.submit(compiled, make_probe(config), state, numbers, state.params, data, key, cpu_options=FAST_TO_RUN)
+        pool.submit(compiled, on_data(train.epoch), state, numbers, data, key, cpu_options=FAST_TO_RUN, donate=(0,)),
+        pool.submit(compiled, train.evaluate, state, *data.validation, cpu_options=FAST_TO_RUN),
+        pool.submit(compiled, make_probe(config), *probing, cpu_options=FAST_TO_RUN)
         if probes.groups(config)
         else pool.submit(lambda: None),
     ]
@@ -528,10 +572,11 @@ def fit(
     """The epochs that are missing in the run directory, each printed and recorded there, from the given state where
     it holds no checkpoint; returns the final state."""
     numbers, shuffle_key, key_of_probes = hyperparameters(config), run_keys(config.seed)[1], probe_key(config.seed)
+    data = make_data(config, dataset)
     with ThreadPoolExecutor() as pool:
-        compiling = compile_programs(config, dataset, pool)
+        compiling = compile_programs(config, data, pool)
         state, done = run.restore(state)
-        data = jax.device_put(dataset)
+        data = jax.device_put(data)
         programs = Programs(*(future.result() for future in compiling))
     if done:
         print(f"Going on after epoch {done} of {config.epochs}.")
@@ -542,9 +587,9 @@ def fit(
             is_probed = probes.is_probed(config, number)
             before = jax.tree.map(jnp.copy, state.params) if is_probed else None
             state, metrics = programs.epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
-            validation = programs.evaluate(state, data.validation_images, data.validation_labels)
+            validation = programs.evaluate(state, *data.validation)
             metrics |= {f"val_{name}": value for name, value in validation.items()}
-            probed = programs.probe(state, numbers, before, data, key_of_probes) if is_probed else ({}, {})
+            probed = programs.probe(state, numbers, before, data.probed, key_of_probes) if is_probed else ({}, {})
             metrics, (measured, activations) = jax.device_get((metrics, probed))
             row = {"epoch": number} | {name: as_number(metrics[name]) for name in METRICS}
             row["seconds"] = round(time.perf_counter() - start, 4)

@@ -64,9 +64,11 @@ def plateau(mnist: input_pipeline.Dataset, batch_size: int) -> Callable[[], None
     config = shallow.get_config()
     config.batch_size = batch_size
     functions, numbers = train.make_train(config), train.hyperparameters(config)
-    data, key = jax.device_put(mnist), jax.random.key(1)
+    data, key = jax.device_put(train.make_data(config, mnist)), jax.random.key(1)
     state = functions.init(numbers, jax.random.key(0))
-    run = train.compiled(functions.epoch, state, numbers, data, key, cpu_options=train.FAST_TO_RUN, donate=(0,))
+    run = train.compiled(
+        train.on_data(functions.epoch), state, numbers, data, key, cpu_options=train.FAST_TO_RUN, donate=(0,)
+    )
 
     def epoch() -> None:
         nonlocal state

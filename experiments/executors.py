@@ -14,9 +14,11 @@ from typing import Any
 
 import jax
 import pyarrow as pa
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 import input_pipeline
+import train
 from experiments import lanes, plan, results
 
 Trials = Mapping[str, Mapping[str, Any]]
@@ -47,12 +49,14 @@ class Runner:
         """The rows of a pack; `advance` is told how many epochs of single trials have gone by, also of those that are
         left out since their trial has diverged."""
         trial, mesh = trials[pack.rows[0][0]], lanes.make_mesh(pack.shape.rows)
-        if self._data is None or self._data[0] != (lanes.data_key(trial), mesh):
-            self._data = (lanes.data_key(trial), mesh), lanes.replicate(dataset, mesh)
+        config: Any = ConfigDict(dict(trial) | {"l2": plan.largest_l2(pack, trials)})
+        key = lanes.data_key(trial), trial["probe_examples"], config.l2 > 0, mesh
+        if self._data is None or self._data[0] != key:
+            self._data = key, lanes.replicate(train.make_data(config, dataset), mesh)
         key = plan.program_key(pack, trials)
         if self._programs is None or self._programs[0] != key:
             self._programs = None  # Its memory is free before the next ones are compiled.
-            self._programs = key, lanes.compile_programs(trial, pack.shape, pack.has_momentum, dataset)
+            self._programs = key, lanes.compile_programs(trial, pack.shape, pack.has_momentum, self._data[1])
         rows, left = [], len(pack.trials) * trial["epochs"]
         configs = [[trials[name] for name in row] for row in pack.rows]
         for found in lanes.run_pack(configs, self._programs[1], self._data[1]):

@@ -20,7 +20,6 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-import input_pipeline
 import probes
 import train
 
@@ -66,10 +65,10 @@ class Programs(NamedTuple):
     """The compiled functions of a pack of some structure and shape, on local devices, no more than rows.
 
     `init(numbers_WxR, seeds_W) -> states_WxR`
-    `epoch(states_WxR, numbers_WxR, seeds_W, alive_WxR, number, dataset) -> (states_WxR, metrics_WxR)`; the states are
+    `epoch(states_WxR, numbers_WxR, seeds_W, alive_WxR, number, data) -> (states_WxR, metrics_WxR)`; the states are
         used up, and those of lanes that are not alive do not change
-    `evaluate(states_WxR, dataset) -> metrics_WxR` on the validation examples
-    `probe(states_WxR, numbers_WxR, params_before_WxR, seeds_W, dataset) -> metrics_WxR`, or None
+    `evaluate(states_WxR, data) -> metrics_WxR` on the validation examples
+    `probe(states_WxR, numbers_WxR, params_before_WxR, seeds_W, data) -> metrics_WxR`, or None
     """
 
     init: Callable
@@ -87,9 +86,9 @@ def make_mesh(rows: int) -> Mesh:
     return jax.make_mesh((len(devices),), ("rows",), devices=devices)
 
 
-def replicate(dataset: input_pipeline.Dataset, mesh: Mesh) -> input_pipeline.Dataset:
-    """The data set on every device of the mesh."""
-    return jax.device_put(dataset, NamedSharding(mesh, PartitionSpec()))
+def replicate(data: train.Data, mesh: Mesh) -> train.Data:
+    """The data on every device of the mesh."""
+    return jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
 
 
 def over_rows(function: Callable, mesh: Mesh, same: int) -> Callable:
@@ -112,7 +111,7 @@ def over_rows(function: Callable, mesh: Mesh, same: int) -> Callable:
     return on_all
 
 
-def compile_programs(trial: Trial, shape: Shape, has_momentum: bool, dataset: input_pipeline.Dataset) -> Programs:
+def compile_programs(trial: Trial, shape: Shape, has_momentum: bool, data: train.Data) -> Programs:
     """The programs for packs of trials with the structure of this one, compiled side by side."""
     config: Any = ConfigDict(dict(trial))
     functions, mesh = row_functions(config), make_mesh(shape.rows)
@@ -129,7 +128,7 @@ def compile_programs(trial: Trial, shape: Shape, has_momentum: bool, dataset: in
     alive = jax.ShapeDtypeStruct(shape, bool, sharding=split)
     number = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
     states = like(jax.eval_shape(over_rows(functions["init"], mesh, 0), numbers, seeds), split)
-    data = like(dataset, everywhere)
+    data = like(data, everywhere)
 
     # A row that has no neighbours has all cores for its products, as a run alone has.
     fast = train.FAST_TO_RUN if mesh.size < len(jax.local_devices()) else FAST_LANES
@@ -155,17 +154,16 @@ def compile_programs(trial: Trial, shape: Shape, has_momentum: bool, dataset: in
 def row_functions(config: Any) -> dict[str, Callable]:
     """The functions of one row of lanes that share a seed."""
     functions, one_probe = train.make_train(config), train.make_probe(config)
+    one_epoch = train.on_data(functions.epoch)
 
     def init(numbers_R, seed):
         return jax.vmap(functions.init, in_axes=(0, None))(numbers_R, train.run_keys(seed)[0])
 
-    def epoch(states_R, numbers_R, seed, alive_R, number, dataset):
+    def epoch(states_R, numbers_R, seed, alive_R, number, data):
         key = jax.random.fold_in(train.run_keys(seed)[1], number)
 
         def train_on(states_R):
-            after_R, metrics_R = jax.vmap(functions.epoch, in_axes=(0, 0, None, None))(
-                states_R, numbers_R, dataset, key
-            )
+            after_R, metrics_R = jax.vmap(one_epoch, in_axes=(0, 0, None, None))(states_R, numbers_R, data, key)
             keep = lambda before, after: jnp.where(alive_R.reshape(-1, *[1] * (after.ndim - 1)), after, before)  # noqa: E731
             return jax.tree.map(keep, states_R, after_R), metrics_R
 
@@ -174,19 +172,18 @@ def row_functions(config: Any) -> dict[str, Callable]:
 
         return jax.lax.cond(jnp.any(alive_R), train_on, stand_still, states_R)
 
-    def evaluate(states_R, dataset):
-        validation = dataset.validation_images, dataset.validation_labels
-        return jax.vmap(functions.evaluate, in_axes=(0, None, None))(states_R, *validation)
+    def evaluate(states_R, data):
+        return jax.vmap(functions.evaluate, in_axes=(0, None, None))(states_R, *data.validation)
 
-    def probe(states_R, numbers_R, before_R, seed, dataset):
+    def probe(states_R, numbers_R, before_R, seed, data):
         key = train.probe_key(seed)
-        return jax.vmap(one_probe, in_axes=(0, 0, 0, None, None))(states_R, numbers_R, before_R, dataset, key)[0]
+        return jax.vmap(one_probe, in_axes=(0, 0, 0, None, None))(states_R, numbers_R, before_R, data.probed, key)[0]
 
     return {"init": init, "epoch": epoch, "evaluate": evaluate, "probe": probe}
 
 
 def run_pack(
-    rows: Sequence[Sequence[Trial]], programs: Programs, dataset: input_pipeline.Dataset
+    rows: Sequence[Sequence[Trial]], programs: Programs, data: train.Data
 ) -> Iterator[list[list[dict[str, Any] | None]]]:
     """The epochs of a pack, each as {epoch, metrics, diverged, probes} for every trial of every row; None for a trial
     whose cost has ceased to be finite in an earlier epoch. Ends with the last epoch, or when no trial is left."""
@@ -199,10 +196,10 @@ def run_pack(
     for number in range(1, config.epochs + 1):
         is_probed = probes.is_probed(config, number)
         before = jax.tree.map(jnp.copy, states.params) if is_probed else None
-        states, metrics = programs.epoch(states, numbers, seeds, place(alive_WxR), np.int32(number), dataset)
-        validation = programs.evaluate(states, dataset)
+        states, metrics = programs.epoch(states, numbers, seeds, place(alive_WxR), np.int32(number), data)
+        validation = programs.evaluate(states, data)
         metrics |= {f"val_{name}": value for name, value in validation.items()}
-        probed = programs.probe(states, numbers, before, seeds, dataset) if is_probed else {}
+        probed = programs.probe(states, numbers, before, seeds, data) if is_probed else {}
         metrics, probed = jax.device_get((metrics, probed))
         finite_WxR = np.isfinite(metrics["loss"]) & np.isfinite(metrics["val_loss"])
         yield [

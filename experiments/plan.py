@@ -186,7 +186,12 @@ def program_key(pack: Pack, trials: Mapping[str, Mapping[str, Any]]) -> tuple:
     """What the compiled programs of a pack depend on."""
     at_run_time = ("epochs", "probe_every", "checkpoint_every", "checkpoints_kept")
     of_structure = tuple(item for item in lanes.structure(trials[pack.rows[0][0]]) if item[0] not in at_run_time)
-    return of_structure, pack.shape, pack.has_momentum
+    return of_structure, pack.shape, pack.has_momentum, largest_l2(pack, trials) > 0
+
+
+def largest_l2(pack: Pack, trials: Mapping[str, Mapping[str, Any]]) -> float:
+    """The largest L2 weight of the pack: where it is zero, training does without inputs that are always zero."""
+    return max(trials[name]["l2"] for name in pack.trials)
 
 
 def packs_of_group(

@@ -49,8 +49,8 @@ def lanes_epoch(mnist: input_pipeline.Dataset, rates: int, seeds: int) -> Callab
     axes = {"learning_rate": np.linspace(0.01, 0.1, rates).tolist(), "seed": list(range(seeds))}
     trials = plan.make_trials(base, None, axes)
     packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(mnist.images))
-    data = lanes.replicate(mnist, lanes.make_mesh(packs[0].shape.rows))
-    programs = lanes.compile_programs(next(iter(trials.values())), packs[0].shape, packs[0].has_momentum, mnist)
+    data = lanes.replicate(train.make_data(base, mnist), lanes.make_mesh(packs[0].shape.rows))
+    programs = lanes.compile_programs(next(iter(trials.values())), packs[0].shape, packs[0].has_momentum, data)
     place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
     running = []
     for pack in packs:

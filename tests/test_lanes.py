@@ -11,6 +11,8 @@ from configs import deep, shallow
 from experiments import executors, lanes, plan
 
 SYNTHETIC = input_pipeline.synthetic()
+# Inputs that training does without, and validation does not.
+SYNTHETIC.images[:, ::5] = 0
 EXAMPLES = lambda trial: len(SYNTHETIC.images)  # noqa: E731
 
 

@@ -31,11 +31,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
 compile_programs, compiled = lanes.compile_programs, {}
 
 
-def compile_once(trial, shape, has_momentum, dataset):
+def compile_once(trial, shape, has_momentum, data):
     """The programs, compiled when they are first asked for."""
-    key = lanes.structure(trial), shape, has_momentum
+    key = lanes.structure(trial), shape, has_momentum, data.live_K is None
     if key not in compiled:
-        compiled[key] = compile_programs(trial, shape, has_momentum, dataset)
+        compiled[key] = compile_programs(trial, shape, has_momentum, data)
     return compiled[key]
 
 

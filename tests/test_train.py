@@ -229,6 +229,30 @@ def test_epoch_is_its_steps(synthetic_config):
         assert float(metrics[name]) == pytest.approx(sum(s[0] * s[i] for s in seen) / 512, rel=1e-5)
 
 
+@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("adam", 0.0)])
+def test_training_does_without_inputs_that_are_always_zero(synthetic_config, optimizer, momentum):
+    """The epoch on live inputs is the epoch on all of them; weights of the others keep their bits; L2 keeps all."""
+    synthetic_config.update(optimizer=optimizer, momentum=momentum)
+    functions, numbers = train.make_train(synthetic_config), train.hyperparameters(synthetic_config)
+    dataset = input_pipeline.load("synthetic")
+    dead = np.arange(784) % 3 == 0
+    dataset.images[:, dead] = 0
+    data = train.make_data(synthetic_config, dataset)
+    assert data.training[0].shape == (512, (~dead).sum()) and data.validation[0].shape[1] == 784
+    state, key = functions.init(numbers, jax.random.key(0)), jax.random.key(1)
+    # Another epoch before: the optimizer's state is then not zero.
+    state, _ = functions.epoch(state, numbers, dataset, key)
+    expected, expected_metrics = functions.epoch(state, numbers, dataset, key)
+    found, metrics = jax.jit(train.on_data(functions.epoch))(state, numbers, data, key)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected)
+    assert float(metrics["loss"]) == pytest.approx(float(expected_metrics["loss"]), rel=1e-5)
+    kernels = [run.params["hidden_0"]["kernel"] for run in (found, state)]
+    np.testing.assert_array_equal(kernels[0][dead], kernels[1][dead])
+    assert not np.array_equal(kernels[0][~dead], kernels[1][~dead])
+    synthetic_config.l2 = 0.01
+    assert train.make_data(synthetic_config, dataset).training[0].shape == (512, 784)
+
+
 def test_padding_counts_for_nothing():
     """With batch normalization, dropout and Adam too, the content of padding rows changes no bit."""
     config = deep.get_config()
