@@ -23,6 +23,7 @@ from experiments import lanes, plan, results
 
 Trials = Mapping[str, Mapping[str, Any]]
 Datasets = Mapping[tuple, input_pipeline.Dataset]
+Watch = Callable[[str, int, train.TrainState], None]
 ROOT = Path(__file__).parent.parent
 CONNECT_SECONDS = 5.0
 LEAST_GPU_MEMORY = 8e9
@@ -44,10 +45,16 @@ class Runner:
         self._data: tuple[Any, Any] | None = None
 
     def run(
-        self, pack: plan.Pack, trials: Trials, dataset: input_pipeline.Dataset, advance: Callable[[int], Any]
+        self,
+        pack: plan.Pack,
+        trials: Trials,
+        dataset: input_pipeline.Dataset,
+        advance: Callable[[int], Any],
+        starts: Mapping[str, train.TrainState] | None = None,
+        watch: Watch | None = None,
     ) -> pa.Table:
         """The rows of a pack; `advance` is told how many epochs of single trials have gone by, also of those that are
-        left out since their trial has diverged."""
+        left out since their trial has diverged; `starts` and `watch` as in `train_states`."""
         trial, mesh = trials[pack.rows[0][0]], lanes.make_mesh(pack.shape.rows)
         config: Any = ConfigDict(dict(trial) | {"l2": plan.largest_l2(pack, trials)})
         key = lanes.data_key(trial), trial["probe_examples"], config.l2 > 0, mesh
@@ -59,9 +66,15 @@ class Runner:
             self._programs = key, lanes.compile_programs(trial, pack.shape, pack.has_momentum, self._data[1])
         rows, left = [], len(pack.trials) * trial["epochs"]
         configs = [[trials[name] for name in row] for row in pack.rows]
-        for found in lanes.run_pack(configs, self._programs[1], self._data[1]):
-            for names, of_row in zip(pack.rows, found, strict=True):
+        states = [[starts[name] for name in row] for row in pack.rows] if starts else None
+        for epoch in lanes.run_pack(configs, self._programs[1], self._data[1], states):
+            for names, of_row in zip(pack.rows, epoch.rows, strict=True):
                 rows += [{"trial": name} | row for name, row in zip(names, of_row, strict=True) if row]
+            if watch:
+                on_host = epoch._replace(states_WxR=jax.device_get(epoch.states_WxR))
+                for w, names in enumerate(pack.rows):
+                    for r, name in enumerate(names):
+                        watch(name, rows[-1]["epoch"], on_host.state_of(w, r))
             left -= len(pack.trials)
             advance(len(pack.trials))
         advance(left)
@@ -79,11 +92,34 @@ def run_locally(
 
 def train_all(trials: Trials, dataset: input_pipeline.Dataset, label: str = "trials") -> pa.Table:
     """All rows of the trials, which share a data set, trained here with a progress bar; nothing is written."""
-    packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images))
-    datasets = {lanes.data_key(trial): dataset for trial in trials.values()}
+    return _train(trials, dataset, label)
+
+
+def train_states(
+    trials: Trials,
+    dataset: input_pipeline.Dataset,
+    label: str = "trials",
+    starts: Mapping[str, train.TrainState] | None = None,
+    watch: Watch | None = None,
+) -> tuple[pa.Table, dict[str, train.TrainState]]:
+    """`train_all`, and the state of each trial after its last epoch, as numpy arrays; of one that diverged, the state
+    in which it did. Trials start from `starts`, a state a trial name, where they are given; `watch(name, epoch, state)`
+    is called after every epoch of every trial."""
+    last: dict[str, train.TrainState] = {}
+
+    def keep(name: str, epoch: int, state: train.TrainState) -> None:
+        last[name] = state
+        if watch:
+            watch(name, epoch, state)
+
+    return _train(trials, dataset, label, starts, keep), last
+
+
+def _train(trials: Trials, dataset: input_pipeline.Dataset, label: str, *states: Any) -> pa.Table:
+    packs, runner = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images)), Runner()
     total = sum(trial["epochs"] for trial in trials.values())
     with tqdm(total=total, desc=label, unit="epoch", leave=False, disable=None) as bar:
-        return results.join([table for _, table in run_locally(packs, trials, datasets, bar.update)])
+        return results.join([runner.run(pack, trials, dataset, bar.update, *states) for pack in packs])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -182,17 +182,38 @@ def row_functions(config: Any) -> dict[str, Callable]:
     return {"init": init, "epoch": epoch, "evaluate": evaluate, "probe": probe}
 
 
+class Epoch(NamedTuple):
+    """An epoch of a pack: {epoch, metrics, diverged, probes} for every trial of every row, None for a trial whose cost
+    has ceased to be finite in an earlier epoch; and the states, which the next epoch uses up, with each row's place."""
+
+    rows: list[list[dict[str, Any] | None]]
+    states_WxR: train.TrainState
+    slots: list[int]
+
+    def state_of(self, row: int, lane: int) -> train.TrainState:
+        """The state of one trial."""
+        return jax.tree.map(lambda leaf: leaf[self.slots[row], lane], self.states_WxR)
+
+
 def run_pack(
-    rows: Sequence[Sequence[Trial]], programs: Programs, data: train.Data
-) -> Iterator[list[list[dict[str, Any] | None]]]:
-    """The epochs of a pack, each as {epoch, metrics, diverged, probes} for every trial of every row; None for a trial
-    whose cost has ceased to be finite in an earlier epoch. Ends with the last epoch, or when no trial is left."""
+    rows: Sequence[Sequence[Trial]],
+    programs: Programs,
+    data: train.Data,
+    starts: Sequence[Sequence[train.TrainState]] | None = None,
+) -> Iterator[Epoch]:
+    """The epochs of a pack, from the initial draw or from the given states of its trials. Ends with the last epoch, or
+    when no trial is left."""
     config: Any = ConfigDict(dict(rows[0][0]))
     place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
     trials, slots, alive_WxR = padded(rows, programs.shape, programs.sharding.mesh.size)
     numbers = place(numbers_of(trials, programs.has_momentum))
     seeds = place(np.array([row[0]["seed"] for row in trials], np.uint32))
-    states = programs.init(numbers, seeds)
+    if starts:
+        lined_up = [state for row in padded(starts, programs.shape, programs.sharding.mesh.size)[0] for state in row]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*programs.shape, *leaves[0].shape), *lined_up)
+        states = place(stacked)
+    else:
+        states = programs.init(numbers, seeds)
     for number in range(1, config.epochs + 1):
         is_probed = probes.is_probed(config, number)
         before = jax.tree.map(jnp.copy, states.params) if is_probed else None
@@ -202,13 +223,14 @@ def run_pack(
         probed = programs.probe(states, numbers, before, seeds, data) if is_probed else {}
         metrics, probed = jax.device_get((metrics, probed))
         finite_WxR = np.isfinite(metrics["loss"]) & np.isfinite(metrics["val_loss"])
-        yield [
+        found = [
             [
                 as_row(number, metrics, probed, (w, r), not finite_WxR[w, r]) if alive_WxR[w, r] else None
                 for r in range(len(row))
             ]
             for w, row in zip(slots, rows, strict=True)
         ]
+        yield Epoch(found, states, slots)
         alive_WxR &= finite_WxR
         if not alive_WxR.any():
             break
@@ -232,13 +254,13 @@ def numbers_of(trials: Sequence[Sequence[Trial]], has_momentum: bool) -> train.H
 
 
 def padded(
-    rows: Sequence[Sequence[Trial]], shape: Shape, devices: int
-) -> tuple[list[Sequence[Trial]], list[int], np.ndarray]:
+    rows: Sequence[Sequence[Any]], shape: Shape, devices: int
+) -> tuple[list[Sequence[Any]], list[int], np.ndarray]:
     """The rows spread evenly over the devices and filled up to the shape with copies that are not alive; the place of
     each row; which lanes are alive, [W, R]."""
     each = shape.rows // devices
     slots = [i % devices * each + i // devices for i in range(len(rows))]
-    trials: list[Sequence[Trial]] = [[rows[0][0]] * shape.lanes] * shape.rows
+    trials: list[Sequence[Any]] = [[rows[0][0]] * shape.lanes] * shape.rows
     alive_WxR = np.zeros(shape, bool)
     for slot, row in zip(slots, rows, strict=True):
         trials[slot] = [*row, *[row[0]] * (shape.lanes - len(row))]

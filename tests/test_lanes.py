@@ -166,3 +166,23 @@ def test_rows_are_spread_evenly_over_the_devices():
     assert alive_WxR.tolist() == [[True, True, False]] * 3 + [[False] * 3]
     assert [trials[slot][0]["seed"] for slot in slots] == [0, 1, 2]
     assert all(len(row) == 3 for row in trials)
+
+
+def test_states_of_lanes_go_on():
+    """The last state is that of the run alone; trials that start from given states go on, each from its own."""
+    config = small(epochs=2)
+    trials = plan.make_trials(config, None, {"learning_rate": [0.1, 0.5], "seed": [0, 1, 2]})
+    seen = []
+    _, states = executors.train_states(trials, SYNTHETIC, watch=lambda name, epoch, state: seen.append((name, epoch)))
+    assert sorted(seen) == sorted((name, epoch) for name in trials for epoch in (1, 2))
+    name, trial = list(trials.items())[3]
+    functions, numbers = train.make_train(ConfigDict(trial)), train.hyperparameters(ConfigDict(trial))
+    init_key, shuffle_key = train.run_keys(trial["seed"])
+    state = functions.init(numbers, init_key)
+    for number in (1, 2):
+        state, _ = functions.epoch(state, numbers, SYNTHETIC, jax.random.fold_in(shuffle_key, number))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), states[name], state)
+    _, again = executors.train_states(trials, SYNTHETIC, starts=states)
+    for number in (1, 2):
+        state, _ = functions.epoch(state, numbers, SYNTHETIC, jax.random.fold_in(shuffle_key, number))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), again[name], state)
