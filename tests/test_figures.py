@@ -43,8 +43,10 @@ def test_lines_are_the_rows():
     assert not figures.draw_lines(axis, measured, "saturation")
 
 
-@pytest.mark.parametrize("value", [0.1, 0.0, None])
-@pytest.mark.parametrize(("layers", "epochs"), [(1, [1]), (3, [2, 4, 5]), (30, [1, 2])])
+@pytest.mark.parametrize(
+    ("layers", "epochs", "value"),
+    [(1, [1], 0.1), (1, [1], None), (3, [2, 4, 5], 0.1), (3, [2, 4, 5], 0.0), (3, [2, 4, 5], None), (30, [1, 2], 0.1)],
+)
 def test_figures_of_any_run_are_drawn(layers, epochs, value, tmp_path):
     """One epoch, uneven epochs, many layers, values that are zero or not finite: no warning, and a picture."""
     names = [f"hidden_{i}" for i in range(layers)]
