@@ -1,14 +1,15 @@
 """What the studies share: claims with their bands, the scoreboard that shows which are reproduced, the command line.
 
-A study's module has `study() -> (figure, claims)`, or `study(budget)` where it can be run at a smaller and a larger
-size, and ends with `studies.main(study)`.
+A study's module has `study() -> (figure, claims)`, with an argument `budget` where it can be run at a smaller and a
+larger size, and an argument `workdir` where it keeps there what it has finished, to go on after it was killed. It ends
+with `studies.main(study)`.
 """
 
 import inspect
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from absl import app, flags, logging
 import input_pipeline
 import run_directory
 import train
-from experiments import executors, lanes, plan
+from experiments import executors, lanes, plan, sweep
 
 BUDGETS = ("quick", "full")
+COLUMNS = ("figure", "published", "measured", "seeds", "spread", "band", "reproduced")
 
 
 def claim(
@@ -54,17 +56,30 @@ def number(value: float) -> str:
     return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2g}"
 
 
+def cells(c: dict[str, Any]) -> list[str]:
+    """What the scoreboard says of a claim, one text for each of COLUMNS."""
+    published = " and ".join(number(p) for p in np.atleast_1d(c["published"]))
+    spread = f"{number(min(c['seeds']))} to {number(max(c['seeds']))}"
+    band = f"{number(c['band'][0])} to {number(c['band'][1])}"
+    verdict = "yes" if c["reproduced"] else "**no**"
+    return [c["name"], published, number(c["measured"]), str(len(c["seeds"])), spread, band, verdict]
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table of that text."""
+    escaped = ([cell.replace("|", "\\|") for cell in row] for row in (columns, *rows))
+    head, *lines = (f"| {' | '.join(row)} |" for row in escaped)
+    return "\n".join([head, "|---" * len(columns) + "|", *lines])
+
+
 def scoreboard(claims: list[dict[str, Any]]) -> str:
     """The claims as a Markdown table."""
-    lines = ["| figure | published | measured | seeds | spread | band | reproduced |", "|---|---|---|---|---|---|---|"]
-    for c in claims:
-        published = " and ".join(number(p) for p in np.atleast_1d(c["published"]))
-        spread = f"{number(min(c['seeds']))} to {number(max(c['seeds']))}"
-        band = f"{number(c['band'][0])} to {number(c['band'][1])}"
-        verdict = "yes" if c["reproduced"] else "**no**"
-        measured = f"{number(c['measured'])} | {len(c['seeds'])} | {spread}"
-        lines.append(f"| {c['name']} | {published} | {measured} | {band} | {verdict} |")
-    return "\n".join(lines)
+    return markdown(COLUMNS, map(cells, claims))
+
+
+def notes(claims: list[dict[str, Any]]) -> list[str]:
+    """What there is to explain, a line a claim."""
+    return [f"{c['name']}: {c['note']}" for c in claims if c.get("note")]
 
 
 def curves(name: str, config: Any, seeds: int) -> dict[str, np.ndarray]:
@@ -82,6 +97,12 @@ def takes_budget(study: Callable) -> bool:
     return "budget" in inspect.signature(study).parameters
 
 
+def arguments(study: Callable, budget: str, workdir: Path) -> dict[str, Any]:
+    """What the study takes of these."""
+    given = {"budget": budget, "workdir": workdir}
+    return {name: given[name] for name in inspect.signature(study).parameters}
+
+
 def run(study: Callable[[], tuple[Any, list[dict[str, Any]]]], workdir: str | Path) -> None:
     """Writes the study's figure as figure.png and its claims as results.json, and prints the scoreboard.
 
@@ -94,15 +115,12 @@ def run(study: Callable[[], tuple[Any, list[dict[str, Any]]]], workdir: str | Pa
         figure, claims = study()
         run_directory.save_figure(figure, workdir / "figure.png")
         run_directory.write_atomically(workdir / "results.json", json.dumps(claims, indent=2) + "\n")
-    except train.USER_ERRORS as error:
+    except sweep.USER_ERRORS as error:
         input_pipeline.fail(error)
     except KeyboardInterrupt:
         print("\ninterrupted")
         sys.exit(130)
-    print(scoreboard(claims))
-    for c in claims:
-        if c.get("note"):
-            print(f"{c['name']}: {c['note']}")
+    print("\n".join([scoreboard(claims), *notes(claims)]))
     print(f"{sum(c['reproduced'] for c in claims)} of {len(claims)} reproduced; written to {workdir}")
 
 
@@ -116,6 +134,7 @@ def main(study: Callable[..., tuple[Any, list[dict[str, Any]]]]) -> None:
 
     def start(_: list[str]) -> None:
         lanes.use_all_cores()
-        run(lambda: study(flags.FLAGS.budget) if takes_budget(study) else study(), flags.FLAGS.workdir)
+        budget, workdir = getattr(flags.FLAGS, "budget", ""), Path(flags.FLAGS.workdir)
+        run(lambda: study(**arguments(study, budget, workdir)), workdir)
 
     app.run(start, flags_parser=input_pipeline.parse_flags)

@@ -41,6 +41,8 @@ class SweepError(Exception):
 
 
 USER_ERRORS = (*train.USER_ERRORS, SweepError, executors.ExecutorError, results.DamagedError)
+# (packs, trials, datasets, advance) -> each pack with its rows as it ends: `executors.run_locally` and its like.
+Execute = Callable[..., Iterator[tuple[plan.Pack, pa.Table]]]
 
 
 def load_sweep(file: str) -> plan.Sweep | None:
@@ -219,21 +221,52 @@ def run(
             execute = partial(executors.run_on_ray, ray, cpus=cpus_per_task, gpus=gpus_per_task)
         else:
             machines, execute = plan.this_machine(), executors.run_locally
-        made_for = {"devices": machines.devices, "slots": machines.slots, "kind": machines.kind, "lanes": most_lanes}
+        made_for = made_for_of(machines, most_lanes)
         make_packs = partial(plan.make_packs, machines=machines, examples=examples, most_lanes=most_lanes)
         if dry_run:
             packs = directory.missing_packs(directory.finished(), made_for, make_packs)
             print("\n".join(plan_lines(packs, trials, machines, examples)))
             return None
         stack.enter_context(directory)
-        tables = directory.finished()
-        missing = directory.missing_packs(tables, made_for, make_packs)
-        directory.write_plan(tables, made_for, missing)
-        say_what_is_done(trials, tables, missing, directory.workdir)
-        for pack, table in with_progress(partial(execute, missing, trials, datasets), missing, trials):
-            directory.write_pack(pack, table)
-            tables[pack.name] = table
-        return directory.write_results(tables)
+        return directory.write_results(run_missing(directory, datasets, execute, made_for, make_packs))
+
+
+def run_here(
+    base: ConfigDict, trials: executors.Trials, workdir: str | Path, execute: Execute = executors.run_locally
+) -> pa.Table:
+    """All rows of the trials, of which what is missing in the folder is run on this machine: the packs of a sweep
+    without its report. A caller that was killed and asks for the same trials again goes on."""
+    machines, datasets = plan.this_machine(), load_datasets(trials, input_pipeline.DEFAULT_DATA_DIR)
+    examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
+    make_packs = partial(plan.make_packs, machines=machines, examples=examples)
+    with SweepDirectory(workdir, base.to_dict(), trials) as directory:
+        tables = run_missing(directory, datasets, execute, made_for_of(machines), make_packs)
+    table = results.join(tables.values())
+    return table.filter(pc.is_in(table["trial"], pa.array(list(trials))))  # pyright: ignore
+
+
+def run_missing(
+    directory: SweepDirectory,
+    datasets: executors.Datasets,
+    execute: Execute,
+    made_for: Mapping[str, Any],
+    make_packs: Callable[[dict], list[plan.Pack]],
+) -> dict[str, pa.Table]:
+    """Runs the packs that are missing in the folder, which is entered, each written as it ends; returns the tables of
+    all finished packs, by name."""
+    trials, tables = directory.trials, directory.finished()
+    missing = directory.missing_packs(tables, made_for, make_packs)
+    directory.write_plan(tables, made_for, missing)
+    say_what_is_done(trials, tables, missing, directory.workdir)
+    for pack, table in with_progress(partial(execute, missing, trials, datasets), missing, trials):
+        directory.write_pack(pack, table)
+        tables[pack.name] = table
+    return tables
+
+
+def made_for_of(machines: plan.Machines, most_lanes: int | None = None) -> dict[str, Any]:
+    """What a plan depends on besides its trials, as plan.json records it."""
+    return {"devices": machines.devices, "slots": machines.slots, "kind": machines.kind, "lanes": most_lanes}
 
 
 def load_datasets(trials: executors.Trials, data_dir: str) -> executors.Datasets:

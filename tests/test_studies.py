@@ -9,15 +9,27 @@ import pytest
 
 import train
 from experiments import (
+    batch_size,
     deep_saturation,
+    dying_relu,
+    escape_time,
+    explicit_minima,
+    forward,
+    gradient_descent,
     init_saturation,
     learning_speed,
     lecture_nets,
+    many_minima,
     neurons,
+    nielsen_init,
     perceptron,
+    power_law_escape,
+    quadratic_or_cross_entropy,
     saturated_neuron,
     shallow_net,
+    spurious_minima,
     studies,
+    two_wells,
 )
 
 
@@ -33,17 +45,92 @@ class Synthetic:
         return config
 
 
+def watched_outputs(_, config, seeds):
+    """Outputs of .5 in every layer, before and after one epoch."""
+    metrics = [f"activation_{m}/hidden_{i}" for m in ("mean", "std", "p98") for i in range(len(config.hidden))]
+    return {metric: np.full((2, seeds), 0.5) for metric in metrics}
+
+
 @pytest.mark.parametrize(
     ("study", "small", "claims"),
     [
         (init_saturation, {"SEEDS": 3, "EXAMPLES": 20}, 3),
-        (deep_saturation, {"SEEDS": 1, "WIDTH": 30, "EXAMPLES": 1}, 2),
-        (learning_speed, {"SEEDS": 3, "PUBLISHED": ((0.06574, 0.30922),)}, 3),
+        (
+            deep_saturation,
+            {"SEEDS": 1, "WIDTH": 30, "EXAMPLES": 1, "intermediate": Synthetic, "UNITS": 4, "WATCHED_EPOCHS": 1}
+            # What is watched and the choice of the best rate have tests of their own.
+            | {"watched": watched_outputs, "errors_of": lambda *_: np.array([0.1, 0.2])},
+            6,
+        ),
+        (
+            dying_relu,
+            {"NETS": 20, "BORN": 100, "HIDDEN": 2, "STEPS": {"quick": 3}, "BATCH": 4, "GRID": 5}
+            | {"PUBLISHED": {2: (0.9, (0.9, 1.0))}},
+            2,
+        ),
+        (learning_speed, {"SEEDS": 3, "PUBLISHED": ((0.06574, 0.30922),), "EPOCHS": 20, "COURSE_SEEDS": 2}, 9),
         (perceptron, {"SETS": 2, "MOST_PASSES": 60}, 6),
         (saturated_neuron, {}, 10),
         (neurons, {}, 12),
+        (
+            quadratic_or_cross_entropy,
+            {"nielsen": Synthetic, "EPOCHS": 2, "SEEDS": 1, "RATE_OF_ETA": {"quadratic": 0.1, "cross_entropy": 0.1}},
+            8,
+        ),
+        (nielsen_init, {"nielsen": Synthetic, "EPOCHS": 2, "SEEDS": {"quick": 2}, "HELD_OUT": 100}, 2),
+        (forward, {"shallow": Synthetic}, 3),
+        (
+            gradient_descent,
+            {"EXAMPLES": 64, "SEARCH_ROUNDS": 5, "LIMIT_STEPS": 50, "DRAWS": 50, "BATCH_SIZES": (1, 2), "GRID": 5},
+            8,
+        ),
         (shallow_net, {"shallow": Synthetic, "LOG_SEEDS": 2, "SEEDS": {"quick": 2}}, 9),
         (lecture_nets, {"intermediate": Synthetic, "deep": Synthetic, "SEEDS": 2}, 2),
+        (many_minima, {"ONE": (2,), "MORE": ((6, 2),), "SCAN": {1: 1_000, 2: 100}}, 3),
+        (
+            two_wells,
+            {"WALKERS": {"quick": 20}, "STEPS": 60, "MEDIANS": {(20.0, 1): 151}, "ESCAPED": {}, "MORE": ()}
+            | {"SEEN_BATCHES": (1,), "SEEN_STEPS": 60, "SEEN_WALKERS": 20},
+            7,
+        ),
+        (
+            escape_time,
+            {"POINTS": {"quick": ((1, 0.1, 0.4), (1, 0.2, 0.4))}, "PUBLISHED": {0.1: 42.85}, "WALKERS": 50},
+            5,
+        ),
+        (
+            power_law_escape,
+            {"WALKERS": {"quick": 50}, "FAR_WALKERS": {"quick": 50}, "CROWD": 2_000, "ROUNDS": {"quick": 20}}
+            | {
+                "RATES": (0.1,),
+                "LEVELS": 3,
+                "BINS": 2,
+                "FAR": (1.2, 1.3),
+                "CELLS": 40,
+                "DRAWN": 3,
+                "DRAWN_TO": {0.1: 1.5},
+            },
+            8,
+        ),
+        (
+            batch_size,
+            {"shallow": Synthetic, "RULE": {"shallow": (0, 3)}, "MOST_EXTENSIONS": 0, "SMALL": 128, "LARGE": 128}
+            # Both budgets are the same trials, which are compiled once; their measures have a test of their own.
+            | {"measure": lambda *_: dict.fromkeys(batch_size.METRICS[1:], 1.0), "EXAMPLES": 512}
+            | {"BUDGETS": {"quick": batch_size.Budget(2, 1, (128,), 4, 512, (128,))}},
+            4,
+        ),
+        (
+            explicit_minima,
+            {"NETS": {"quick": 50}, "STEPS": 5, "WALKERS": {"quick": 3}, "WALK": 60, "BATCHES": (1,), "LOOKS": 2},
+            35,
+        ),
+        (
+            spurious_minima,
+            {"NEURONS": {"quick": (7, 20)}, "RUNS": 4, "GROUPS": 2, "STEPS": {"quick": 100}}
+            | {"FLOOR": -1.0, "STILL": 9.0},
+            6,
+        ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -51,8 +138,7 @@ def test_study_end_to_end(study, small, claims, synthetic_config, monkeypatch, t
     """A study at a small size writes its figure and its claims, and prints the scoreboard."""
     for name, value in small.items():
         monkeypatch.setattr(study, name, value(synthetic_config) if value is Synthetic else value)
-    budget = ["quick"] if studies.takes_budget(study.study) else []
-    studies.run(lambda: study.study(*budget), tmp_path)
+    studies.run(lambda: study.study(**studies.arguments(study.study, "quick", tmp_path)), tmp_path)
     lines = json.loads((tmp_path / "results.json").read_text())
     assert len(lines) == claims
     assert all(line.keys() >= {"name", "published", "source", "measured", "band", "reproduced"} for line in lines)
