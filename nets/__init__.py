@@ -27,10 +27,38 @@ Any model can be measured, in Flax or plain JAX; here one of two layers that has
 `activations` has the neurons' functions with their ranges and asymptotes, `costs` the per-example costs, `mlp` the
 network and its initializers, `perceptron` Rosenblatt's unit and learning rule; `saturation`, `speed` and `curvature`
 are the instruments: how far neurons are saturated, how fast each layer learns, how the cost is curved and how noisy
-its gradient is.
+its gradient is. `escape` sends walkers of SGD out of a minimum and certifies minima, `relu_cells` those at the kinks
+of a ReLU net; `student_teacher` is a net whose cost over all Gaussian inputs is known exactly.
 """
 
-from nets import activations, costs, curvature, mlp, perceptron, saturation, speed
+from nets import (
+    activations,
+    born_dead,
+    costs,
+    curvature,
+    escape,
+    exit_time,
+    mlp,
+    perceptron,
+    relu_cells,
+    saturation,
+    speed,
+    student_teacher,
+)
 from nets.mlp import MLP
 
-__all__ = ["MLP", "activations", "costs", "curvature", "mlp", "perceptron", "saturation", "speed"]
+__all__ = [
+    "MLP",
+    "activations",
+    "born_dead",
+    "costs",
+    "curvature",
+    "escape",
+    "exit_time",
+    "mlp",
+    "perceptron",
+    "relu_cells",
+    "saturation",
+    "speed",
+    "student_teacher",
+]
