@@ -1,0 +1,431 @@
+"""Is a batch size larger than 128 not recommended? What should I set mine to?
+
+    python -m experiments.batch_size [--budget=full] [--workdir=runs/batch_size]
+
+14 minutes of CPU time: about 8 minutes on 2 idle cores, and an hour for full, both estimated. A command that was killed
+goes on with what WORKDIR holds.
+
+Source: a lecture's claim, "a batch size larger than 128 is not recommended", of which is tested what it says of
+accuracy, against Shallue et al. 2019, Measuring the effects of data parallelism: no inherent penalty of large batches
+once the rate is retuned. The lecture's shallow net (quadratic cost) and intermediate net (ReLU, cross-entropy), plain
+SGD, with two budgets:
+    equal epochs: 5 (full: 20) passes over the 60,000 images of MNIST, so that larger batches make fewer steps;
+    equal steps: 512 (full: 2,048) steps on the first 4,096 (full: 8,192) images, so that larger batches see more
+        images, and the largest one is all of them at every step.
+The learning rate is tuned for each batch size, budget and net, in factors of about 3: three rates around a rule, then
+more while a best one lies at the edge. A seed is judged at the rate that is best in the mean of the other seeds, on the
+10,000 test images; 4 seeds (full: 6), which share the initial draw between batch sizes.
+
+Bands, set before the run, for the whole 95 % interval of a gap between paired seeds. The lecture's rule, at equal
+epochs: 128 is ahead of 8,192, and 32 is not more than .2 points behind 128. Shallue et al.: 8,192 gains by a rate of
+its own over the rate of 128 at equal epochs, and at equal steps all images are not more than .3 points behind 128.
+
+Measured: 3 of 8 (quick, 2026-11-25, 2 cores; the full size was not run). Accuracy in %, mean of 4 seeds with its 95 %
+interval, and the rate at which it is reached:
+
+    equal epochs   shallow                          intermediate
+             1     96.9 (96.3 to 97.4) at 1         97.0 (96.6 to 97.4) at .003 to .01
+            32     96.9 (96.6 to 97.3) at 30        97.3 (96.9 to 97.6) at .1
+           128     96.6 (96.5 to 96.7) at 30        97.3 (97.0 to 97.6) at .3
+           512     93.6 (92.6 to 94.6) at 30        95.2 (94.4 to 96.0) at .3
+         2,048     91.2 (89.9 to 92.5) at 30        92.4 (91.2 to 93.5) at .3
+         8,192     80.4 (75.3 to 85.5) at 30        84.1 (80.2 to 88.1) at .3
+        60,000     40.9 (34.3 to 47.5) at 30        56.0 (48.7 to 63.3) at .3
+    equal steps
+             8     86.2 (81.9 to 90.4) at 10        85.4 (79.2 to 91.5) at .03 to .1
+           128     92.0 (91.8 to 92.2) at 30        93.0 (92.8 to 93.3) at .3
+           512     91.8 (91.6 to 92.1) at 30        92.6 (92.4 to 92.9) at .3
+         4,096     91.9 (91.6 to 92.1) at 30        92.4 (92.3 to 92.6) at .3
+
+What the rule gets right: with a fixed number of epochs, accuracy falls beyond 128, already at 512. Up to there the best
+rate grows with the batch, and steps are saved at little or no cost; beyond, it meets a ceiling. A rate three times as
+high costs every larger batch 10 points or more, and the rate times the Hessian's largest eigenvalue over 2 rises from
+.26 and .30 at 128 to .99 and 1.01 at 2,048, the edge of stability. So retuning gains nothing here over the rate of 128,
+against the band: its best rate is at the ceiling already. What the rule leaves out: it is the steps that are missing.
+With as many steps, all 4,096 images are .1 points behind 128 in the shallow net (-.6 to +.4, too wide to decide) and .6
+behind in the intermediate net (.5 to .7), where the band asks for less than .3: a small penalty, not of descent, as the
+training cost is lower (.024 against .027), but of generalization, with 1.8 times the sharpness. A part may be the grid:
+at rate .5, which it lacks, 512 and 128 reach 93.0 and 93.3 (4 seeds), .3 apart instead of .4; 4,096 was not tried
+there. That 32 is as good as 128 is shown for the shallow net alone; in the intermediate net the gap is -.04 (-.55 to
++.47).
+
+So set 32 to 128, with a rate tuned for it. Batches of 1 are no better, and an epoch takes twice as long (.6 against
+.25 s of CPU time). A larger batch costs accuracy unless it is given the steps that it saves.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from ml_collections import ConfigDict
+
+import figures
+import input_pipeline
+import nets
+import train
+from configs import intermediate, shallow
+from experiments import executors, lanes, plan, results, studies, sweep
+
+SMALL, LECTURE, LARGE = 32, 128, 8_192
+EPOCHS, STEPS = "equal epochs", "equal steps"
+EXAMPLES = 0  # Of an equal number of epochs: all of MNIST's.
+# Rates are numbered by half decades: ..., -1 is .3, 0 is 1, 1 is 3, 2 is 10, ... A grid starts as three of them around
+# the first one times the batch size, but not above the second one, beyond which full batches diverge.
+RULE = {"shallow": (0, 3), "intermediate": (-5, -1)}
+MOST_EXTENSIONS = 6
+MEASURED_ON, COST_ON, EIGENVALUE_STEPS = 1_000, 10_000, 20
+METRICS = ("val_accuracy", "end/cost", "end/top_eigenvalue", "end/noise_scale")
+LECTURE_SOURCE, SHALLUE = "lecture: not larger than 128", "Shallue et al. 2019: no inherent penalty"
+
+
+class Budget(NamedTuple):
+    """How much is trained: passes over all of MNIST, or steps on the first so many of its images."""
+
+    seeds: int
+    epochs: int
+    epochs_sizes: tuple[int, ...]
+    steps: int
+    examples: int
+    steps_sizes: tuple[int, ...]
+
+
+BUDGETS = {
+    "quick": Budget(4, 5, (1, 32, 128, 512, 2_048, 8_192, 60_000), 512, 4_096, (8, 128, 512, 4_096)),
+    "full": Budget(6, 20, (1, 8, 32, 128, 512, 2_048, 8_192, 60_000), 2_048, 8_192, (8, 32, 128, 512, 2_048, 8_192)),
+}
+
+
+class Setting(NamedTuple):
+    """What has a rate of its own."""
+
+    net: str
+    budget: str  # EPOCHS or STEPS
+    batch_size: int
+
+
+class Tuned(NamedTuple):
+    """A setting at its best rate: METRICS of each
+    seed, the number of each seed's rate, and whether its
+    grid goes beyond these on both sides."""
+
+    metrics: dict[str, np.ndarray]
+    index_S: np.ndarray
+    inside: bool
+
+
+# METRICS of a setting at a rate, an array over the seeds each, NaN where one has diverged.
+Found = Mapping[tuple[Setting, int], dict[str, np.ndarray]]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Trials.
+
+
+def rate(index: int) -> float:
+    """The rate of a half decade, as 1, 3, 10, 30."""
+    return float(f"{(1, 3)[index % 2]}e{index // 2}")
+
+
+def first_grid(setting: Setting) -> list[int]:
+    """Three rates around the rule's."""
+    first, most = RULE[setting.net]
+    middle = min(most, round(first + 2 * math.log10(setting.batch_size)))
+    return [middle - 1, middle, middle + 1]
+
+
+def config_of(setting: Setting, index: int, size: Budget) -> ConfigDict:
+    """The config of a setting at a rate."""
+    config = {"shallow": shallow, "intermediate": intermediate}[setting.net].get_config()
+    config.update(probes=(), batch_size=setting.batch_size, learning_rate=rate(index))
+    config.update(train_examples=EXAMPLES, epochs=size.epochs)
+    if setting.budget == STEPS:
+        config.update(train_examples=size.examples, epochs=size.steps * setting.batch_size // size.examples)
+    return config
+
+
+def run(grids: Mapping[Setting, Sequence[int]], size: Budget, workdir: Path) -> Found:
+    """METRICS of each setting at each rate of its grid; what the folder holds is not run again."""
+    trials, names = {}, {}
+    for setting, grid in grids.items():
+        for index in grid:
+            found = plan.make_trials(config_of(setting, index, size), None, {"seed": range(size.seeds)})
+            names[setting, index] = list(found)
+            trials |= found
+    base = shallow.get_config()
+    base.probes = ()
+    table = sweep.run_here(base, trials, workdir, run_and_measure)
+    last = {row["trial"]: row for row in table.to_pylist() if row["epoch"] == row["epochs"] and not row["diverged"]}
+    number = lambda name, metric: last[name][metric] if name in last else math.nan  # noqa: E731
+    return {
+        key: {metric: np.array([number(name, metric) for name in of_seeds]) for metric in METRICS}
+        for key, of_seeds in names.items()
+    }
+
+
+def run_and_measure(
+    packs: Sequence[plan.Pack], trials: executors.Trials, datasets: executors.Datasets, advance: Callable
+) -> Iterator[tuple[plan.Pack, pa.Table]]:
+    """`executors.run_locally`, with measures of the trained nets in their last rows."""
+    runner = executors.Runner()
+    for pack in packs:
+        dataset, last = datasets[lanes.data_key(trials[pack.trials[0]])], {}
+        keep = lambda name, _, state, last=last: last.update({name: state})  # noqa: E731
+        table = runner.run(pack, trials, dataset, advance, watch=keep)
+        ended = table.filter(pc.and_(pc.equal(table["epoch"], table["epochs"]), pc.invert(table["diverged"])))  # pyright: ignore
+        found = {name: measure(trials[name], last[name], dataset) for name in ended["trial"].to_pylist()}
+        at_end = np.array(table["epoch"]) == np.array(table["epochs"])
+        for metric in METRICS[1:]:
+            values = [
+                found[name][metric] if end and name in found else None
+                for name, end in zip(table["trial"].to_pylist(), at_end, strict=True)
+            ]
+            table = table.append_column(metric, pa.array(values, pa.float64()))
+        yield pack, table
+
+
+@functools.cache
+def cost_of(hidden: tuple[int, ...], activation: str, cost: str) -> nets.curvature.Cost:
+    """The cost of a net, made once, so that what measures it is compiled once."""
+    net, table = nets.MLP(hidden=hidden, activation=activation), nets.costs.get(cost, "softmax")
+
+    def per_example_cost(params, batch):
+        logits_BxC, _ = net.apply({"params": params}, train.scale(batch[0]))
+        return table.per_example(logits_BxC, jax.nn.one_hot(batch[1], logits_BxC.shape[-1]))
+
+    return per_example_cost
+
+
+def measure(trial: Mapping[str, Any], state: train.TrainState, dataset: input_pipeline.Dataset) -> dict[str, float]:
+    """The cost on training images, and the sharpness and gradient noise scale on fewer of them, of a trained net."""
+    cost = cost_of(trial["hidden"], trial["activation"], trial["cost"])
+    few = dataset.images[:MEASURED_ON], dataset.labels[:MEASURED_ON]
+    many = dataset.images[:COST_ON], dataset.labels[:COST_ON]
+    top = nets.curvature.top_eigenvalues(
+        cost, state.params, few, jax.random.key(0), k=1, steps=EIGENVALUE_STEPS, tolerance=1e-2
+    )
+    measured = {
+        "end/cost": nets.curvature.mean_cost(cost, state.params, many),
+        "end/top_eigenvalue": top.values_K[0],
+        "end/noise_scale": nets.curvature.gradient_noise_scale(cost, state.params, few).noise_scale,
+    }
+    return {name: float(value) for name, value in measured.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Rates.
+
+
+def best_rates(accuracy_RxS: np.ndarray) -> np.ndarray:
+    """For each seed the rate, as its row, that is best in the mean of the other seeds, so that no seed is judged at a
+    rate that was chosen for its own luck; a seed that diverged counts as accuracy 0."""
+    accuracy_RxS = np.nan_to_num(accuracy_RxS)
+    return np.argmax(accuracy_RxS.sum(axis=1, keepdims=True) - accuracy_RxS, axis=0)
+
+
+def extended(grid: Sequence[int], best_S: np.ndarray) -> list[int]:
+    """The grid with one more rate on each side on which a best one lies at the edge."""
+    below = [grid[0] - 1] if best_S.min() == 0 else []
+    above = [grid[-1] + 1] if best_S.max() == len(grid) - 1 else []
+    return [*below, *grid, *above]
+
+
+def best_of(found: Found, setting: Setting, grid: Sequence[int]) -> np.ndarray:
+    """For each seed the place of its best rate in the grid."""
+    return best_rates(np.array([found[setting, index]["val_accuracy"] for index in grid]))
+
+
+def tune(settings: Sequence[Setting], size: Budget, workdir: Path) -> dict[Setting, Tuned]:
+    """Every setting at its best rate, its grid extended until that lies inside."""
+    grids = {setting: first_grid(setting) for setting in settings}
+    found = run(grids, size, workdir)
+    for _ in range(MOST_EXTENSIONS):
+        wider = {setting: extended(grid, best_of(found, setting, grid)) for setting, grid in grids.items()}
+        if wider == grids:
+            break
+        grids, found = wider, run(wider, size, workdir)
+    return {setting: at_best(found, setting, grid) for setting, grid in grids.items()}
+
+
+def at_best(found: Found, setting: Setting, grid: Sequence[int]) -> Tuned:
+    """A setting at its best rate of the grid."""
+    best_S = best_of(found, setting, grid)
+    chosen = [found[setting, grid[place]] for place in best_S]
+    metrics = {name: np.array([of_rate[name][s] for s, of_rate in enumerate(chosen)]) for name in METRICS}
+    return Tuned(metrics, np.array(grid)[best_S], extended(grid, best_S) == list(grid))
+
+
+def at_rate_of_lecture(tuned: Mapping[Setting, Tuned], size: Budget, workdir: Path) -> dict[str, Tuned]:
+    """Each net's large batches at equal epochs, but at the best rate of the lecture's batch size."""
+    kept = {}
+    for net in RULE:
+        of_lecture, large = tuned[Setting(net, EPOCHS, LECTURE)], Setting(net, EPOCHS, LARGE)
+        values, counts = np.unique(of_lecture.index_S, return_counts=True)
+        index = int(values[np.argmax(counts)])
+        metrics = run({large: [index]}, size, workdir)[large, index]
+        kept[net] = Tuned(metrics, np.full(size.seeds, index), of_lecture.inside)
+    return kept
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Claims.
+
+
+def gap_claim(name: str, source: str, better: Tuned, other: Tuned, band: tuple[float, float]) -> dict[str, Any]:
+    """How many points of accuracy one setting is ahead of another with the same seeds: reproduced where the whole 95 %
+    interval of the mean lies in the band, and both rates inside their grids."""
+    gap_S = 100 * (better.metrics["val_accuracy"] - other.metrics["val_accuracy"])
+    gap = results.interval(gap_S)
+    line = studies.claim(name, 0.0, source, gap_S, float(gap.mean), band)
+    inside = better.inside and other.inside
+    note = f"95 % interval {gap.low:+.2f} to {gap.high:+.2f}, at rates {rates_of(better)} and {rates_of(other)}"
+    note += "" if inside else "; a best rate lies at its grid's edge"
+    reaches_in = gap.high > band[0] and gap.low < band[1]
+    note += "; wider than the band, so that these seeds do not decide" if reaches_in and gap.low < band[0] else ""
+    reproduced = bool(inside and band[0] < gap.low and gap.high < band[1])
+    return line | {"reproduced": reproduced, "rule": "the 95 % interval inside the band", "note": note}
+
+
+def rates_of(setting: Tuned) -> str:
+    """Its rates, one where all seeds have the same."""
+    return ", ".join(f"{rate(int(index)):g}" for index in np.unique(setting.index_S))
+
+
+def edge_of_stability(setting: Tuned) -> float:
+    """Rate times largest eigenvalue of the Hessian over 2, mean over the seeds: plain descent is stable below 1."""
+    rates_S = np.array([rate(int(index)) for index in setting.index_S])
+    return float(np.nanmean(rates_S * setting.metrics["end/top_eigenvalue"])) / 2
+
+
+def claims_of(tuned: Mapping[Setting, Tuned], kept: Mapping[str, Tuned]) -> list[dict[str, Any]]:
+    """What the lecture's rule says of each net, and what it leaves out."""
+    claims = []
+    for net in RULE:
+        epochs = {setting.batch_size: t for setting, t in tuned.items() if setting[:2] == (net, EPOCHS)}
+        steps = {setting.batch_size: t for setting, t in tuned.items() if setting[:2] == (net, STEPS)}
+        lecture, large, most = epochs[LECTURE], epochs[LARGE], max(steps)
+        rows: list[tuple[str, str, Tuned, Tuned, float]] = [
+            (f"equal epochs: {LECTURE:,} ahead of {LARGE:,}", LECTURE_SOURCE, lecture, large, 0.0),
+            (f"equal epochs: {SMALL:,} ahead of {LECTURE:,}", LECTURE_SOURCE, epochs[SMALL], lecture, -0.2),
+            (f"equal epochs: {LARGE:,} retuned ahead of {LECTURE:,}'s rate", SHALLUE, large, kept[net], 0.0),
+            (f"equal steps: all {most:,} ahead of {LECTURE:,}", SHALLUE, steps[most], steps[LECTURE], -0.3),
+        ]
+        claims += [
+            gap_claim(f"{net}, {name}, points of accuracy", source, better, other, (least, 100.0))
+            for name, source, better, other, least in rows
+        ]
+        edges = f"{edge_of_stability(large):.2f} with {LARGE:,} and {edge_of_stability(lecture):.2f} with {LECTURE:,}"
+        claims[-2]["note"] += f"; rate times sharpness over 2 ends at {edges}, where 1 is the edge of stability"
+        costs, sharpness = (
+            " against ".join(f"{float(np.mean(steps[size].metrics[metric])):.3g}" for size in (most, LECTURE))
+            for metric in ("end/cost", "end/top_eigenvalue")
+        )
+        claims[-1]["note"] += f"; training cost {costs}, largest eigenvalue of the Hessian {sharpness}"
+    return claims
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The figure.
+
+
+def summary(metric: str, values_xS: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over the seeds and the bounds of its 95 % interval; of all but accuracies those of the logarithm, without
+    seeds that are not positive, as an estimate of |G|^2, and with it the noise scale, may not be."""
+    if metric == "val_accuracy":
+        found = results.interval(100 * values_xS.T)
+        return found.mean, found.low, found.high
+    found = results.interval(np.log(np.where(values_xS > 0, values_xS, np.nan)).T)
+    mean = np.where(found.n > 1, found.mean, np.nan)
+    return np.exp(mean), np.exp(found.low), np.exp(found.high)
+
+
+def table_of(tuned: Mapping[Setting, Tuned]) -> str:
+    """Every setting in numbers: its rates, and METRICS with the 95 % intervals of their means."""
+    rows = []
+    for setting, t in tuned.items():
+        found = [summary(metric, values_S) for metric, values_S in t.metrics.items()]
+        numbers = [f"{mean:.4g} ({low:.4g} to {high:.4g})" for mean, low, high in found]
+        edge = "" if t.inside else " (edge)"
+        rows.append([setting.net, setting.budget, f"{setting.batch_size:,}", rates_of(t) + edge, *numbers])
+    return studies.markdown(("net", "budget", "batch size", "rates", *METRICS), rows)
+
+
+def draw_lines(axis, tuned: Mapping[Setting, Tuned], metric: str, net_names: Sequence[str]) -> None:
+    """A metric against the batch size with its 95 % intervals: a colour a budget, a line style a net."""
+    for net in net_names:
+        for budget, colour in ((EPOCHS, "tab:blue"), (STEPS, "tab:orange")):
+            of_line = {setting.batch_size: t for setting, t in tuned.items() if setting[:2] == (net, budget)}
+            mean, low, high = summary(metric, np.array([t.metrics[metric] for t in of_line.values()]))
+            style, errors = "-o" if net == next(iter(RULE)) else "--s", np.nan_to_num([mean - low, high - mean])
+            label = f"{net}, {budget}"
+            axis.errorbar(list(of_line), mean, errors, color=colour, fmt=style, capsize=3, label=label)
+
+
+def draw(tuned: Mapping[Setting, Tuned], size: Budget, claims: list[dict[str, Any]]):
+    """Accuracy of each net, cost, rate, sharpness and noise scale against the batch size."""
+    figure, axes = figures.new_figure(16, 9, 3, 2)
+    worse = " and ".join(f"{-claim['measured']:+.1f}" for claim in claims[0::4])
+    no_worse = " and ".join(f"{claim['measured']:+.1f}" for claim in claims[3::4])
+    figure.suptitle(
+        f"Points of accuracy against batches of {LECTURE}, each size at its best rate (shallow and intermediate net):\n"
+        f"batches of {LARGE:,} {worse} in the same epochs, all examples at once {no_worse} in the same steps",
+        fontsize=13,
+    )
+    for axis, net in zip(axes, RULE, strict=False):
+        draw_lines(axis, tuned, "val_accuracy", [net])
+        axis.set(ylabel="validation accuracy, %", title=f"{net} net: {size.epochs} epochs, or {size.steps} steps")
+    draw_rates(axes[2], tuned)
+    panels = (
+        ("end/cost", "training cost", "Training cost at the end"),
+        ("end/top_eigenvalue", "largest Hessian eigenvalue, cost / weight^2", "Sharpness at the end"),
+        ("end/noise_scale", "gradient noise scale, examples", "Gradient noise scale at the end"),
+    )
+    for axis, (metric, label, title) in zip(axes[3:], panels, strict=True):
+        draw_lines(axis, tuned, metric, list(RULE))
+        axis.set(ylabel=label, yscale="log", title=title)
+    for axis in axes:
+        axis.axvline(LECTURE, color="gray", linestyle=":", label=f"{LECTURE}, the lecture's most")
+        axis.set(xscale="log", xlabel="batch size, examples")
+        axis.grid(alpha=0.3)
+    for axis in axes[:3]:
+        axis.legend(fontsize=8)
+    return figure
+
+
+def draw_rates(axis, tuned: Mapping[Setting, Tuned]) -> None:
+    """The best rates; from one example on, what they would be in proportion to the batch size."""
+    with_rates = {
+        setting: t._replace(metrics={"rate": np.array([rate(int(index)) for index in t.index_S])})
+        for setting, t in tuned.items()
+    }
+    draw_lines(axis, with_rates, "rate", list(RULE))
+    for net in RULE:
+        smallest = min(setting for setting in tuned if setting[:2] == (net, EPOCHS))
+        first = with_rates[smallest].metrics["rate"].mean() / smallest.batch_size
+        highest = max(t.metrics["rate"].max() for setting, t in with_rates.items() if setting.net == net)
+        sizes = np.array([smallest.batch_size, 3 * highest / first])
+        axis.plot(sizes, first * sizes, "k-", alpha=0.4, label="in proportion" if net == next(iter(RULE)) else None)
+    axis.set(yscale="log", ylabel="best learning rate", title="The best rate grows with the batch, up to a ceiling")
+
+
+def study(budget: str, workdir: Path) -> tuple[Any, list[dict[str, Any]]]:
+    """The figure and the claims; WORKDIR/BUDGET keeps the packs that have finished."""
+    size = BUDGETS[budget]
+    sizes = {EPOCHS: size.epochs_sizes, STEPS: size.steps_sizes}
+    settings = [
+        Setting(net, budget, batch) for net in RULE for budget, of_budget in sizes.items() for batch in of_budget
+    ]
+    tuned = tune(settings, size, workdir / budget)
+    kept = at_rate_of_lecture(tuned, size, workdir / budget)
+    claims = claims_of(tuned, kept)
+    print(table_of(tuned), flush=True)
+    return draw(tuned, size, claims), claims
+
+
+if __name__ == "__main__":
+    studies.main(study)
