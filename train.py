@@ -467,15 +467,20 @@ def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
     return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), walk, (jnp.arange(count), everywhere))[0]
 
 
-# XLA's options for its CPU backend, which other backends refuse. An epoch is faster without the YNN kernels, whose
-# matrix products are slower than Eigen's at these shapes, and as fast with LLVM's first optimizations alone, which
-# compile sooner; the initial draw runs once, so that it is not optimized at all.
-FAST_TO_RUN = {
-    "xla_cpu_experimental_ynn_fusion_type": "",
-    "xla_backend_optimization_level": 1,
-    "xla_llvm_disable_expensive_passes": True,
-}
+# XLA's options for its CPU backend, which other backends refuse. What runs every epoch is as fast with LLVM's first
+# optimizations alone, which compile sooner; the initial draw runs once, so that it is not optimized at all. An epoch is
+# faster without the YNN kernels, whose matrix products are slower than Eigen's at the shapes of a batch. Thousands of
+# examples at a time need them: on a busy machine Eigen's product of so many rows now and then takes the first 96 of
+# them from what was in the memory before (jaxlib 0.10.2).
 FAST_TO_COMPILE = {"xla_backend_optimization_level": 0}
+LARGE_PRODUCTS = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
+FAST_TO_RUN = LARGE_PRODUCTS | {"xla_cpu_experimental_ynn_fusion_type": ""}
+MOST_ROWS_OF_EIGEN = 256
+
+
+def epoch_options(batch_size: int) -> dict[str, Any]:
+    """The options with which an epoch of batches of that size is compiled."""
+    return FAST_TO_RUN if batch_size <= MOST_ROWS_OF_EIGEN else LARGE_PRODUCTS
 
 
 def compiled(function: Callable, *arguments, cpu_options: dict[str, Any], donate: tuple[int, ...] = ()) -> Callable:
@@ -556,11 +561,12 @@ def compile_programs(config: Config, data: Data, pool: Executor) -> list[Future]
     """Starts compiling `Programs` for a run on the data, in their order; `epoch` uses its state up."""
     train, numbers, key = make_train(config), hyperparameters(config), run_keys(config.seed)[1]
     state, data = jax.eval_shape(train.init, numbers, key), jax.eval_shape(lambda data: data, data)
-    probing = state, numbers, state.params, data.probed, key
+    training, probing = (state, numbers, data, key), (state, numbers, state.params, data.probed, key)
+    options = epoch_options(config.batch_size)
     return [
-        pool.submit(compiled, on_data(train.epoch), state, numbers, data, key, cpu_options=FAST_TO_RUN, donate=(0,)),
-        pool.submit(compiled, train.evaluate, state, *data.validation, cpu_options=FAST_TO_RUN),
-        pool.submit(compiled, make_probe(config), *probing, cpu_options=FAST_TO_RUN)
+        pool.submit(compiled, on_data(train.epoch), *training, cpu_options=options, donate=(0,)),
+        pool.submit(compiled, train.evaluate, state, *data.validation, cpu_options=LARGE_PRODUCTS),
+        pool.submit(compiled, make_probe(config), *probing, cpu_options=LARGE_PRODUCTS)
         if probes.groups(config)
         else pool.submit(lambda: None),
     ]

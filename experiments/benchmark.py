@@ -84,7 +84,7 @@ def probes_of_an_epoch(mnist: input_pipeline.Dataset) -> Callable[[], None]:
     functions, numbers, key = train.make_train(config), train.hyperparameters(config), train.probe_key(0)
     data, state = jax.device_put(mnist), functions.init(numbers, jax.random.key(0))
     probe = train.compiled(
-        train.make_probe(config), state, numbers, state.params, data, key, cpu_options=train.FAST_TO_RUN
+        train.make_probe(config), state, numbers, state.params, data, key, cpu_options=train.LARGE_PRODUCTS
     )
 
     def epoch() -> None:

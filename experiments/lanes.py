@@ -28,7 +28,7 @@ Trial = Mapping[str, Any]  # The fields of a config, seed included.
 # Fields that are arguments of the compiled program, one number a lane; all others shape it or the data set.
 NUMERIC = ("learning_rate", "momentum", "l2", "init_scale", "seed")
 # Of a CPU: with a device a core, a product that spreads over all cores would only take them from its neighbours.
-FAST_LANES = train.FAST_TO_RUN | {"xla_cpu_multi_thread_eigen": False}
+ONE_CORE = {"xla_cpu_multi_thread_eigen": False}
 
 
 def use_all_cores() -> None:
@@ -131,19 +131,21 @@ def compile_programs(trial: Trial, shape: Shape, has_momentum: bool, data: train
     data = like(data, everywhere)
 
     # A row that has no neighbours has all cores for its products, as a run alone has.
-    fast = train.FAST_TO_RUN if mesh.size < len(jax.local_devices()) else FAST_LANES
+    cores = {} if mesh.size < len(jax.local_devices()) else ONE_CORE
+    of_epoch, large = train.epoch_options(config.batch_size) | cores, train.LARGE_PRODUCTS | cores
 
-    def compiled(name: str, *arguments, same: int, donate: tuple[int, ...] = (), options: Any = fast) -> Callable:
+    def compiled(name: str, *arguments, same: int, options: Any, donate: tuple[int, ...] = ()) -> Callable:
         function = over_rows(functions[name], mesh, same)
         function.__name__ = f"{name}_of_lanes"  # What JAX calls it where it logs compilations.
         return train.compiled(function, *arguments, cpu_options=options, donate=donate)
 
+    training = states, numbers, seeds, alive, number, data
     with ThreadPoolExecutor() as pool:
         compiling = [
             pool.submit(compiled, "init", numbers, seeds, same=0, options=train.FAST_TO_COMPILE),
-            pool.submit(compiled, "epoch", states, numbers, seeds, alive, number, data, same=2, donate=(0,)),
-            pool.submit(compiled, "evaluate", states, data, same=1),
-            pool.submit(compiled, "probe", states, numbers, states.params, seeds, data, same=1)
+            pool.submit(compiled, "epoch", *training, same=2, options=of_epoch, donate=(0,)),
+            pool.submit(compiled, "evaluate", states, data, same=1, options=large),
+            pool.submit(compiled, "probe", states, numbers, states.params, seeds, data, same=1, options=large)
             if probes.groups(config)
             else pool.submit(lambda: None),
         ]

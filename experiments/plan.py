@@ -287,7 +287,7 @@ def step_seconds(trial: Mapping[str, Any], width: int, steps: int = 30) -> float
         step = jax.vmap(functions.step, in_axes=(0, 0, None))
         return jax.lax.scan(lambda states, _: step(states, numbers, batch), states, length=steps)[0]
 
-    run = train.compiled(run, states, numbers, batch, cpu_options=lanes.FAST_LANES)
+    run = train.compiled(run, states, numbers, batch, cpu_options=train.epoch_options(batch_size) | lanes.ONE_CORE)
     jax.block_until_ready(run(states, numbers, batch))
     start = time.perf_counter()
     jax.block_until_ready(run(states, numbers, batch))

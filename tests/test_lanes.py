@@ -19,8 +19,9 @@ EXAMPLES = lambda trial: len(SYNTHETIC.images)  # noqa: E731
 @pytest.fixture(autouse=True)
 def compiled_fast(monkeypatch):
     """What is compiled for lanes is compiled as everything else in the tests."""
-    monkeypatch.setattr(lanes, "FAST_LANES", {})
+    monkeypatch.setattr(lanes, "ONE_CORE", {})
     monkeypatch.setattr(train, "FAST_TO_RUN", {})
+    monkeypatch.setattr(train, "LARGE_PRODUCTS", {})
 
 
 def small(**fields):
