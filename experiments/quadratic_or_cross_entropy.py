@@ -32,6 +32,10 @@ EPOCHS = 30
 # The quadratic cost of `nets` is the mean over ten outputs of what Nielsen halves and adds up.
 RATE_OF_ETA = {"quadratic": 5.0, "cross_entropy": 1.0}
 WRONG_SIDE = "wrong_side/output"
+# Of all outputs, where the unit of one digit in ten never fires: then that digit is never answered, and a seed is stuck
+# so much below the best one at the end.
+ONE_UNIT, STUCK = 0.01, 0.05
+LEAST_DRAWN = 1e-4
 
 
 class Setup(NamedTuple):
@@ -51,7 +55,7 @@ class Setup(NamedTuple):
     @property
     def name(self) -> str:
         """`quadratic, 30 hidden, eta 3`."""
-        return f"{self.cost}, {self.hidden} hidden, eta {self.eta:g}"
+        return f"{self.cost.replace('_', '-')}, {self.hidden} hidden, eta {self.eta:g}"
 
 
 SETUPS = (
@@ -86,6 +90,24 @@ def curves(budget: str) -> dict[Setup, dict[str, np.ndarray]]:
     }
 
 
+def stuck_seeds(metrics: dict[str, np.ndarray]) -> np.ndarray:
+    """Which seeds end far below the best one, [seeds]."""
+    end_S = metrics["val_accuracy"][-1]
+    return end_S < end_S.max() - STUCK
+
+
+def note_of(metrics: dict[str, np.ndarray]) -> str:
+    """What holds back the seeds that are stuck; nothing where none is."""
+    stuck_S, wrong_S = stuck_seeds(metrics), metrics[WRONG_SIDE][-1]
+    if not stuck_S.any():
+        return ""
+    shares = (
+        f"{np.mean(wrong_S[stuck_S]):.4f} of their outputs are saturated on the wrong side, {ONE_UNIT:g} being one "
+    )
+    others = f"digit's unit that never fires; {np.mean(wrong_S[~stuck_S]):.4f} in the others."
+    return f"{stuck_S.sum()} of {len(stuck_S)} seeds end more than {100 * STUCK:.0f} points lower: {shares}{others}"
+
+
 def claims_of(curves: dict[Setup, dict[str, np.ndarray]]) -> list[dict[str, Any]]:
     """The book's accuracies, then what saturation says of the failure."""
     claims = []
@@ -95,7 +117,8 @@ def claims_of(curves: dict[Setup, dict[str, np.ndarray]]) -> list[dict[str, Any]
         title = f"{setup.name}: {'last' if setup.fails else 'best'} accuracy"
         source = "Nielsen, chapter 1" if setup.cost == "quadratic" else "Nielsen, chapter 3"
         measured = float(np.mean(values_S) if setup.fails else np.max(values_S))
-        claims.append(studies.claim(title, setup.published, source, values_S, measured, setup.band))
+        line = studies.claim(title, setup.published, source, values_S, measured, setup.band)
+        claims.append(line if setup.fails else line | {"note": note_of(metrics)})
     for setup, expected, band in ((SETUPS[5], 0.1, (0.05, 1.0)), (SETUPS[2], 0.0, (0.0, 0.02))):
         values_S = curves[setup][WRONG_SIDE][-1]
         title, source = f"{setup.name}: outputs saturated on the wrong side at the end", "ours"
@@ -103,32 +126,47 @@ def claims_of(curves: dict[Setup, dict[str, np.ndarray]]) -> list[dict[str, Any]
     return claims
 
 
-def draw(curves: dict[Setup, dict[str, np.ndarray]], claims: list[dict[str, Any]]):
-    """Accuracy through training at the rates that work and that fail, and the wrongly saturated outputs."""
-    figure, (works, fails, wrong) = figures.new_figure(18, 4.8, 3)
+def draw_accuracy(axis, curves: dict[Setup, dict[str, np.ndarray]]) -> None:
+    """The accuracy of every seed by epoch, with the book's numbers."""
     for i, (setup, metrics) in enumerate(curves.items()):
-        axis, colour = fails if setup.fails else works, f"C{i}"
         epochs = np.arange(1, len(metrics["val_accuracy"]) + 1)
-        axis.plot(epochs, 100 * metrics["val_accuracy"], color=colour, alpha=0.5)
-        axis.plot([], [], color=colour, label=setup.name)
-        axis.plot(epochs[-1] + 1, 100 * setup.published, "*", color=colour, markersize=12, clip_on=False)
-        mean_E = metrics[WRONG_SIDE].mean(axis=1)
-        wrong.plot(epochs, np.maximum(100 * mean_E, 1e-2), color=colour, label=setup.name)
-    works.plot([], [], "k*", label="published")
-    fails.plot([], [], "k*", label="published")
-    low = min(metrics["val_accuracy"].min() for setup, metrics in curves.items() if not setup.fails)
-    works.set(ylim=(max(85.0, 100 * low), 98), xlabel="epoch", ylabel="test accuracy, %")
-    best = {setup: metrics["val_accuracy"].max() for setup, metrics in curves.items()}
-    gains = [100 * (best[SETUPS[i + 2]] - best[SETUPS[i]]) for i in (0, 1)]
-    words = f"cross-entropy {gains[0]:+.2f} points\n(30 hidden) and {gains[1]:+.2f} (100 hidden)"
-    works.set_title(f"Rates that work: {words}")
-    fails.set(ylim=(0, 100), xlabel="epoch", ylabel="test accuracy, %", title="Rates that fail: too small, too large")
-    wrong.set(xlabel="epoch", ylabel="outputs saturated on the wrong side, %", yscale="log")
-    share = 100 * claims[len(SETUPS)]["measured"]
-    wrong.set_title(f"At eta 100, {share:.0f} % of the outputs are saturated\non the wrong side, and stay there")
-    for axis in (works, fails, wrong):
+        axis.plot(epochs, 100 * metrics["val_accuracy"], color=f"C{i}", alpha=0.6)
+        axis.plot([], [], color=f"C{i}", label=setup.name)
+        axis.plot(epochs[-1] + 1, 100 * setup.published, "*", color=f"C{i}", mec="k", markersize=12, clip_on=False)
+    axis.plot([], [], "w*", mec="k", markersize=12, label="published")
+    axis.set(xlabel="epoch", ylabel="test accuracy, %")
+
+
+def draw_wrong_side(axis, curves: dict[Setup, dict[str, np.ndarray]]) -> None:
+    """The share of outputs saturated on the wrong side, of every seed by epoch."""
+    for i, (setup, metrics) in enumerate(curves.items()):
+        epochs = np.arange(1, len(metrics[WRONG_SIDE]) + 1)
+        # A logarithmic axis has no place for zero.
+        axis.plot(epochs, 100 * np.maximum(metrics[WRONG_SIDE], LEAST_DRAWN), color=f"C{i}", alpha=0.6)
+        axis.plot([], [], color=f"C{i}", label=setup.name)
+    axis.axhline(100 * ONE_UNIT, color="black", linestyle="--", label="one digit's unit never fires")
+    axis.set(xlabel="epoch", ylabel="outputs saturated on the wrong side, %", yscale="log")
+
+
+def draw(curves: dict[Setup, dict[str, np.ndarray]], claims: list[dict[str, Any]]):
+    """Accuracy and wrongly saturated outputs by epoch, on the left at the rates that work, on the right at others."""
+    figure, axes = figures.new_figure(14, 9, 2, 2)
+    works = {setup: metrics for setup, metrics in curves.items() if not setup.fails}
+    fails = {setup: metrics for setup, metrics in curves.items() if setup.fails}
+    for column, group in enumerate((works, fails)):
+        draw_accuracy(axes[column], group)
+        draw_wrong_side(axes[column + 2], group)
+    best = [100 * metrics["val_accuracy"].max() for metrics in works.values()]
+    axes[0].set(ylim=(80, 98.5))
+    gains = f"{best[2] - best[0]:+.2f} points\n(30 hidden) and {best[3] - best[1]:+.2f} (100 hidden), best of the seeds"
+    axes[0].set_title(f"Rates that work: cross-entropy {gains}")
+    axes[1].set(ylim=(0, 100), title="Rates that fail: .001 creeps, 100 stands still")
+    stuck = sum(int(stuck_seeds(metrics).sum()) for metrics in works.values())
+    axes[2].set_title(f"{stuck} runs have a digit that they never answer:\nits output unit is saturated at 0")
+    axes[3].set_title(f"At eta 100, {100 * claims[len(SETUPS)]['measured']:.0f} % are wrong, and stay so")
+    for axis in axes:
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+        axis.legend()
     return figure
 
 
