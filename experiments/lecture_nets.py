@@ -1,9 +1,11 @@
 """Do the lecture's intermediate and deep nets end where they were published to end?
 
-    python -m experiments.lecture_nets [--workdir=runs/lecture_nets]      1 minute on 2 cores
+    python -m experiments.lecture_nets [--workdir=runs/lecture_nets]      30 seconds on 2 cores
 
 Source: a lecture's notebooks (Keras), which print the validation accuracy after 20 epochs: two runs of the intermediate
 net, one of the deep one. Bands, set before the run: the mean of 3 seeds within .004 of every published number.
+
+Measured: 2 of 2, .9751 (.9741 to .9758) and .9746 (.9739 to .9756), 3 seeds each (2026-11-25, 2 cores).
 """
 
 from typing import Any

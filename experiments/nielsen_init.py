@@ -2,7 +2,7 @@
 
     python -m experiments.nielsen_init [--budget=full] [--workdir=runs/nielsen_init]
 
-RUNTIME
+25 seconds on 2 cores.
 
 Source: Nielsen, Neural Networks and Deep Learning, chapter 3: 784-30-10 sigmoid, cross-entropy, eta .1, lambda 5,
 mini-batches of 10, 50,000 training images, accuracy on the 10,000 held out of the training set. With N(0, 1) weights
@@ -10,7 +10,8 @@ the hidden units start saturated and the first epoch reaches 86.43 %; with N(0, 
 epochs they have 96.37 % and 96.50 %. Biases are N(0, 1) in both. Bands, set before the run: the gap after the first
 epoch at least 4 points in the mean of the seeds, the ends within .6 points of each other.
 
-Measured: MEASURED
+Measured (quick budget, 2 seeds, 2026-11-25, 2 cores): 2 of 2. After the first epoch .8682 and .9287, after 30 .9621 and
+.9635.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ import train
 from configs import nielsen
 from experiments import executors, plan, studies
 
-EPOCHS, SEEDS = 30, {"quick": 2, "full": 5}
+EPOCHS, SEEDS = 30, {"quick": 4, "full": 10}
 # Nielsen's lambda is divided by the number of training examples.
 LAMBDA, TRAINING_IMAGES, HELD_OUT, ETA = 5.0, 50_000, 10_000, 0.1
 INITS = {"N(0, 1)": "nielsen_large", "N(0, 1/n)": "nielsen_small"}
