@@ -5,9 +5,9 @@ Command:  python -m experiments.sweep --config=configs/activation_cost_sweep.py
 Run time: 3.5 minutes on 2 cores, 192 runs.
 Measured: final val_accuracy, mean of 8 seeds with its 95 % interval, at the best of four rates:
               sigmoid quadratic .9611 (.9597 to .9624) at 10      cross_entropy .9714 (.9705 to .9724) at 1
-              tanh    quadratic .9714 (.9703 to .9725) at 10      cross_entropy .9728 (.9715 to .9740) at 1
-              relu    quadratic .9727 (.9707 to .9748) at 10      cross_entropy .9663 (.9649 to .9677) at .1
-          The quadratic cost wants ten times the rate or more; at 10, ReLU nets with cross-entropy guess (2026-11-23).
+              tanh    quadratic .9713 (.9700 to .9725) at 10      cross_entropy .9728 (.9715 to .9740) at 1
+              relu    quadratic .9733 (.9716 to .9750) at 10      cross_entropy .9662 (.9647 to .9677) at .1
+          The quadratic cost wants ten times the rate or more; at 10, ReLU nets with cross-entropy guess (2026-11-25).
 """
 
 import itertools

@@ -8,7 +8,7 @@ Measured: val_accuracy after 1 and 10 epochs, and saturated fraction of the hidd
               glorot_uniform x 1    .9065  .9549  .079      nielsen_large x 1    .8053  .9110  .792
               glorot_uniform x 3    .9148  .9582  .138      nielsen_large x 3    .6255  .8263  .932
           Initializers that scale with the fan-in agree to .002 at every factor tried; N(0, 1) weights saturate four
-          fifths of the layer, and ten epochs do not make up for that (2026-11-23).
+          fifths of the layer, and ten epochs do not make up for that (2026-11-25).
 """
 
 import itertools

@@ -5,10 +5,10 @@ Question: the lecture trains at .01 and sits on the plateau of the uniform guess
 Command:  python -m experiments.sweep --config=configs/learning_rate_sweep.py
 Run time: 1.5 minutes on 2 cores, 96 runs.
 Measured: final val_accuracy, mean of 8 seeds, and saturated fraction of the hidden layer:
-              .01   .3280  .000        1   .9200  .090        30   .9716  .568
-              .1    .7349  .002       10   .9611  .360       100   .2110  .575
+              .01   .3280  .000        1   .9200  .090        30   .9718  .568
+              .1    .7349  .002       10   .9611  .360       100   .2117  .574
           The best rate is 3,000 times the lecture's. At 100 seven of eight nets guess, their outputs saturated on the
-          wrong side, and the quadratic cost brings none of them back (2026-11-23).
+          wrong side, and the quadratic cost brings none of them back (2026-11-25).
 """
 
 import itertools
