@@ -34,14 +34,17 @@ import input_pipeline
 import run_directory
 import train
 from experiments import (
+    bad_start,
     batch_size,
     deep_saturation,
     dying_relu,
+    edge_of_stability,
     escape_time,
     explicit_minima,
     forward,
     gradient_descent,
     init_saturation,
+    landscape,
     lanes,
     learning_speed,
     lecture_nets,
@@ -51,9 +54,12 @@ from experiments import (
     perceptron,
     power_law_escape,
     quadratic_or_cross_entropy,
+    rate_to_batch_ratio,
     saturated_neuron,
     shallow_net,
+    sharp_minima,
     spurious_minima,
+    steps_to_target,
     studies,
     two_wells,
 )
@@ -84,6 +90,12 @@ STUDIES: dict[str, ModuleType] = {
         explicit_minima,
         spurious_minima,
         batch_size,
+        steps_to_target,
+        rate_to_batch_ratio,
+        sharp_minima,
+        edge_of_stability,
+        landscape,
+        bad_start,
     )
 }
 TEMPLATE = Path(__file__).with_name("reproduction_template.html")

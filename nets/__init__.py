@@ -28,7 +28,8 @@ Any model can be measured, in Flax or plain JAX; here one of two layers that has
 network and its initializers, `perceptron` Rosenblatt's unit and learning rule; `saturation`, `speed` and `curvature`
 are the instruments: how far neurons are saturated, how fast each layer learns, how the cost is curved and how noisy
 its gradient is. `escape` sends walkers of SGD out of a minimum and certifies minima, `relu_cells` those at the kinks
-of a ReLU net; `student_teacher` is a net whose cost over all Gaussian inputs is known exactly.
+of a ReLU net; `landscape` has the plane of a path, barriers on lines and the widths of basins; `student_teacher` is a
+net whose cost over all Gaussian inputs is known exactly.
 """
 
 from nets import (
@@ -38,6 +39,7 @@ from nets import (
     curvature,
     escape,
     exit_time,
+    landscape,
     mlp,
     perceptron,
     relu_cells,
@@ -55,6 +57,7 @@ __all__ = [
     "curvature",
     "escape",
     "exit_time",
+    "landscape",
     "mlp",
     "perceptron",
     "relu_cells",

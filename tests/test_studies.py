@@ -9,14 +9,17 @@ import pytest
 
 import train
 from experiments import (
+    bad_start,
     batch_size,
     deep_saturation,
     dying_relu,
+    edge_of_stability,
     escape_time,
     explicit_minima,
     forward,
     gradient_descent,
     init_saturation,
+    landscape,
     learning_speed,
     lecture_nets,
     many_minima,
@@ -25,9 +28,12 @@ from experiments import (
     perceptron,
     power_law_escape,
     quadratic_or_cross_entropy,
+    rate_to_batch_ratio,
     saturated_neuron,
     shallow_net,
+    sharp_minima,
     spurious_minima,
+    steps_to_target,
     studies,
     two_wells,
 )
@@ -49,6 +55,17 @@ def watched_outputs(_, config, seeds):
     """Outputs of .5 in every layer, before and after one epoch."""
     metrics = [f"activation_{m}/hidden_{i}" for m in ("mean", "std", "p98") for i in range(len(config.hidden))]
     return {metric: np.full((2, seeds), 0.5) for metric in metrics}
+
+
+# Stand-ins for what takes long to compile.
+MEASURES = {"sharpness": lambda *_: 2.0, "eigenvalue": lambda *_: 1.0, "line": lambda *_: np.linspace(1, 2, 9)}
+STILL = edge_of_stability.Course(np.ones(3), np.ones((3, 1, 2)), np.arange(2), np.ones((3, 1, 2)))
+
+
+def drawn_paths(*_):
+    """Two paths of three points each, small draws of all weights, the last of which counts."""
+    path_SxLxP = np.random.default_rng(0).normal(0, 0.1, (2, 3, 55_050)).astype(np.float32)
+    return landscape.Trained(path_SxLxP, np.ones((2, 3)), np.array([2, 2]))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +148,49 @@ def watched_outputs(_, config, seeds):
             spurious_minima,
             {"NEURONS": {"quick": (7, 20)}, "RUNS": 4, "GROUPS": 2, "STEPS": {"quick": 100}}
             | {"FLOOR": -1.0, "STILL": 9.0},
+            6,
+        ),
+        (
+            sharp_minima,
+            # Both batch sizes are the same trials; what measures them has tests of its own.
+            {"shallow": Synthetic, "SMALL": 64, "LARGE_SHARE": 0.25, "make_measures": lambda _: MEASURES}
+            | {"BUDGETS": {"quick": sharp_minima.Budget(2, 256, (4,), 1)}},
+            4,
+        ),
+        (
+            edge_of_stability,
+            # The other problem and the sharpness have tests of their own.
+            {"shallow": Synthetic, "HIDDEN": (3,), "toy": lambda: STILL, "sharpness": lambda *_: 8.0}
+            | {"BUDGETS": {"quick": edge_of_stability.Budget(40, 1, 2, 1)}},
+            10,
+        ),
+        (
+            steps_to_target,
+            {"intermediate": Synthetic, "LOOK": 32, "EXAMPLES": 256, "STEPS": 8, "HELD_OUT": 50}
+            | {"SIZES": {"quick": (32, 64)}, "SEEDS": {"quick": 2}, "SMALL": 64, "LARGE": 32, "NOISE_EXAMPLES": 40}
+            | {"FIRST": -1, "MOST": 4, "BESIDE": 1, "TARGETS": (0.0899, 0.0895)},
+            7,
+        ),
+        (
+            rate_to_batch_ratio,
+            # The eigenvalue has a test of its own.
+            {"intermediate": Synthetic, "EXAMPLES": 64, "EPOCHS": 2, "SEEDS": {"quick": 2}}
+            | {"largest_eigenvalue": lambda *_: 1.0, "EARLY": (1,)}
+            | {"SIZES": {"quick": (32, 64)}, "SMALLEST": 32, "MIDDLE": 64, "LARGEST": 64},
+            9,
+        ),
+        (
+            landscape,
+            {"EXAMPLES": 64, "SEEDS": {"quick": 2}, "TEST": 64, "GRID": 3, "FARTHEST": 9.0, "PLACES": 5, "BETWEEN": 5}
+            # Training has a test of its own.
+            | {"DIRECTIONS": 1, "run": drawn_paths},
+            6,
+        ),
+        (
+            bad_start,
+            {"EXAMPLES": 64, "SEEDS": {"quick": 2}, "LEARNED_EPOCHS": 2, "SEEN": 50, "steepness": lambda *_: (1.0, 1.0)}
+            | {"SETTINGS": {bad_start.DESCENT: bad_start.Setting(32, (0.1, 0.2), 2)}}
+            | {"SMALL": bad_start.DESCENT, "REGULARIZED": bad_start.DESCENT, "DRAWN": ((bad_start.DESCENT, 0),)},
             6,
         ),
     ],

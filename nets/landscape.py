@@ -1,0 +1,100 @@
+"""What is seen of a cost around and between minima: the plane of a path, barriers on lines, widths of basins.
+
+S points of a path, P parameters, A places on a line, x any leading axes.
+
+    path_SxP = jnp.stack([ravel_pytree(params)[0] for params in of_every_epoch])
+    plane = nets.landscape.path_plane(path_SxP)
+    plane.shares_2                                   # of the path's variance, in each of the two directions
+    unravel = ravel_pytree(params)[1]
+    nets.curvature.cost_on_plane(cost, params, tuple(map(unravel, plane.directions_2xP)), a, b, data)
+
+The functions are pure and work under jit and vmap. Numbers that are not finite raise nothing.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+
+class PathPlane(NamedTuple):
+    """The plane that a path varies most in.
+
+    `directions_2xP` are orthonormal, `coordinates_Sx2` those of the path's points in them, with the last point as the
+    origin and the first one at positive coordinates, in the parameters' unit; `shares_2` is the share of the path's
+    variance in each direction.
+    """
+
+    directions_2xP: jax.Array
+    coordinates_Sx2: jax.Array
+    shares_2: jax.Array
+
+
+def path_plane(path_SxP: ArrayLike) -> PathPlane:
+    """The first two principal components of a path through the weights (Li et al. 2018, section 7.2).
+
+    [S, P] points -> the plane through the last point; the variance is that around the path's mean. Shares are NaN where
+    no point differs from another. Much of a path lies in its plane even where nothing pulls it there: of a long random
+    walk in high dimensions the shares are 6 / pi^2 and a quarter of that (Antognini & Sohl-Dickstein 2018). ValueError
+    unless there are at least 2 parameters and 3 points.
+    """
+    path_SxP = jnp.asarray(path_SxP)
+    if path_SxP.ndim != 2 or path_SxP.shape[0] < 3 or path_SxP.shape[1] < 2:
+        raise ValueError(f"path_SxP has shape {path_SxP.shape}; accepted: [S, P] with S >= 3 and P >= 2")
+    centred_SxP = path_SxP - jnp.mean(path_SxP, axis=0, keepdims=True)
+    _, sizes, rows = jnp.linalg.svd(centred_SxP, full_matrices=False)
+    coordinates_Sx2 = (path_SxP - path_SxP[-1:]) @ rows[:2].T
+    signs_2 = jnp.where(coordinates_Sx2[0] < 0, -1, 1).astype(path_SxP.dtype)
+    shares_2 = sizes[:2] ** 2 / jnp.sum(sizes**2)
+    return PathPlane(rows[:2] * signs_2[:, None], coordinates_Sx2 * signs_2[None], shares_2)
+
+
+def _check_line(name: str, values_xA: jax.Array) -> None:
+    """ValueError unless there are two places or more on the line."""
+    if values_xA.ndim < 1 or values_xA.shape[-1] < 2:
+        raise ValueError(f"{name} has shape {values_xA.shape}; accepted: a last axis of 2 places or more")
+
+
+def barrier(costs_xA: ArrayLike) -> jax.Array:
+    """How far the costs on the way between two nets rise above the higher end, [x], in the costs' unit; 0 where they do
+    not. ValueError for fewer than two places."""
+    costs_xA = jnp.asarray(costs_xA)
+    _check_line("costs_xA", costs_xA)
+    return jnp.max(costs_xA, axis=-1) - jnp.maximum(costs_xA[..., 0], costs_xA[..., -1])
+
+
+def instability(errors_xA: ArrayLike) -> jax.Array:
+    """The highest error on the way between two nets less the mean of both ends, [x] (Frankle et al. 2020, section 2).
+
+    Two nets count as connected there where that is below 2 points. ValueError for fewer than two places.
+    """
+    errors_xA = jnp.asarray(errors_xA)
+    _check_line("errors_xA", errors_xA)
+    return jnp.max(errors_xA, axis=-1) - (errors_xA[..., 0] + errors_xA[..., -1]) / 2
+
+
+def width(coordinates_A: ArrayLike, costs_xA: ArrayLike, level_x: ArrayLike) -> jax.Array:
+    """The coordinate at which the costs on a line first reach a level, [x], linear between places.
+
+    `coordinates_A` ascend from where the line leaves the minimum; infinite where the level is not reached, and the
+    first coordinate where it is reached there. ValueError for shapes that do not fit.
+    """
+    coordinates_A, costs_xA = jnp.asarray(coordinates_A), jnp.asarray(costs_xA)
+    level_x = jnp.asarray(level_x)
+    _check_line("costs_xA", costs_xA)
+    if coordinates_A.shape != costs_xA.shape[-1:] or level_x.shape not in ((), costs_xA.shape[:-1]):
+        raise ValueError(
+            f"coordinates_A has shape {coordinates_A.shape}, costs_xA {costs_xA.shape} and level_x {level_x.shape}; "
+            "accepted: [A], [x, A], and [x] or none"
+        )
+    level_x = jnp.broadcast_to(level_x, costs_xA.shape[:-1])
+    reached_xA = costs_xA >= level_x[..., None]
+    after_x = jnp.maximum(jnp.argmax(reached_xA, axis=-1), 1)
+    at = lambda i_x: jnp.take_along_axis(costs_xA, i_x[..., None], axis=-1)[..., 0]  # noqa: E731
+    low_x, high_x = at(after_x - 1), at(after_x)
+    share_x = jnp.clip((level_x - low_x) / (high_x - low_x), 0, 1)
+    left_x, right_x = coordinates_A[after_x - 1], coordinates_A[after_x]
+    # Where the first place reaches the level, nothing lies before it.
+    place_x = jnp.where(reached_xA[..., 0], coordinates_A[0], left_x + share_x * (right_x - left_x))
+    return jnp.where(jnp.any(reached_xA, axis=-1), place_x, jnp.inf)
