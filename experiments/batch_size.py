@@ -2,7 +2,7 @@
 
     python -m experiments.batch_size [--budget=full] [--workdir=runs/batch_size]
 
-14 minutes of CPU time: about 8 minutes on 2 idle cores, and an hour for full, both estimated. A command that was killed
+6 minutes on 2 cores, about an hour for full (estimated). A command that was killed
 goes on with what WORKDIR holds.
 
 Source: a lecture's claim, "a batch size larger than 128 is not recommended", of which is tested what it says of

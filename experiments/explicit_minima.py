@@ -1,6 +1,6 @@
 """Can data be given on which a ReLU net gets stuck for certain, how often do small nets get stuck, and does noise help?
 
-    python -m experiments.explicit_minima [--budget=full] [--workdir=runs/explicit_minima]      40 seconds, 2 busy cores
+    python -m experiments.explicit_minima [--budget=full] [--workdir=runs/explicit_minima]      20 seconds on 2 cores
 
 Source: Swirszcz, Czarnecki & Pascanu 2017, Local minima in training of neural networks. Two data sets of points (x, y)
 with a minimum each of the summed squared error of one or two ReLU units; XOR and Jellyfish, four points that are no

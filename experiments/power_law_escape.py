@@ -1,6 +1,6 @@
 """Does SGD on linear regression leave its minimum at a rate that is a power of the loss, and of which one?
 
-    python -m experiments.power_law_escape [--budget=full] [--workdir=runs/power_law_escape]     1 or 2 minutes, 2 cores
+    python -m experiments.power_law_escape [--budget=full] [--workdir=runs/power_law_escape]     30 seconds on 2 cores
 
 One weight, inputs x and targets y ~ N(0, 1), cost (u x - y)^2 / 2, batch 1: the mean loss is L = L* (1 + u^2) with
 L* = 1/2, n = 1 dimension and Hessian h = E x^2 = 1. Source: Mori, Ziyin, Liu & Ueda, Power-law escape rate of SGD, ICML

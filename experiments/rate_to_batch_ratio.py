@@ -2,7 +2,7 @@
 
     python -m experiments.rate_to_batch_ratio [--budget=full] [--workdir=runs/rate_to_batch_ratio]
 
-2 minutes of CPU time: 70 s on 2 cores. The full size was not run.
+1 minute on 2 cores; the full size was not run.
 
 Source: Jastrzebski et al. 2018, Three factors influencing minima in SGD: runs of equal learning rate / batch size have
 equal curves of the cost by epoch and end in minima of equal largest eigenvalue of the Hessian, which is the smaller the

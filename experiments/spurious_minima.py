@@ -1,6 +1,6 @@
 """How often does gradient descent get stuck where the data are unlimited and the net can be learnt exactly?
 
-    python -m experiments.spurious_minima [--budget=full] [--workdir=runs/spurious_minima]      2 minutes, 2 busy cores
+    python -m experiments.spurious_minima [--budget=full] [--workdir=runs/spurious_minima]      30 seconds on 2 cores
 
 Source: Safran & Shamir, Spurious local minima are common in two-layer ReLU neural networks, ICML 2018: a student of k
 ReLU neurons, a teacher of k orthonormal ones, Gaussian inputs, and the cost over all of them in closed form

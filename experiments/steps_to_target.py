@@ -2,7 +2,7 @@
 
     python -m experiments.steps_to_target [--budget=full] [--workdir=runs/steps_to_target]
 
-3 minutes of CPU time: 110 s on 2 cores. The full size was not run.
+75 seconds on 2 cores; the full size was not run.
 
 Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a target fall as 1 / B, then ever
 less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch training: S(B) = S_min (1 + B_crit / B),
