@@ -1,6 +1,6 @@
 """Why do deep sigmoid nets get stuck, and do gradients keep their size on the way through a deep tanh net?
 
-    python -m experiments.deep_saturation [--budget=full] [--workdir=runs/deep_saturation]      1 minute, full 2.5, on 2 cores
+    python -m experiments.deep_saturation [--budget=full]      1 minute on 2 cores, 2.5 for full
 
 Source: Glorot & Bengio (2010). Section 4.2.1: the mean singular value of a layer's Jacobian before training is about .8
 with their normalized initialization U[+-sqrt(6 / (n + m))] and .5 with the standard one U[+-1 / sqrt n]. For square

@@ -1,6 +1,6 @@
 """How does the time that SGD takes to leave a minimum depend on batch size and learning rate?
 
-    python -m experiments.escape_time [--budget=full] [--workdir=runs/escape_time]      35 seconds, 2 cores; full 2.5 min
+    python -m experiments.escape_time [--budget=full] [--workdir=runs/escape_time]      35 s on 2 cores; full 2.5 min
     python -m experiments.escape_time --batch_size=2 --learning_rate=0.1 --radius=0.63      one point, 13 seconds
 
 One weight, inputs x = +-1, targets y ~ N(0, 1), cost (u x - y)^2 / 2: a step of SGD on a batch of B fresh examples is

@@ -20,8 +20,9 @@ and .1816 where one always does. With the cross-entropy .0017 are.
 
 The book notes that with 100 hidden units and the quadratic cost some runs end far lower. Here 2 of 3 seeds end at .87
 and .86, with .0122 of their outputs saturated on the wrong side: seed 0 never answers 6, of whose images none raises
-its unit above .001, and seed 1 almost never answers 1. In seed 2 the unit of the 6 is as flat for ten epochs and escapes in
-the eleventh: the accuracy goes from .8712 to .9566. With the cross-entropy, which has a slope there, no seed is stuck.
+its unit above .001, and seed 1 almost never answers 1. In seed 2 the unit of the 6 is as flat for ten epochs and
+escapes in the eleventh: the accuracy goes from .8712 to .9566. With the cross-entropy, which has a slope there, no seed
+is stuck.
 """
 
 from typing import Any, NamedTuple
@@ -171,9 +172,8 @@ def draw(curves: dict[Setup, dict[str, np.ndarray]], claims: list[dict[str, Any]
     axes[1].set(ylim=(0, 100), title="Rates that fail: .001 creeps, 100 stands still")
     stuck = sum(int(stuck_seeds(metrics).sum()) for metrics in works.values())
     axes[2].set_title(f"{stuck} runs lack a digit: its output unit\nstays saturated at 0")
-    axes[3].set_title(
-        f"At eta 100, {100 * claims[len(SETUPS)]['measured']:.0f} % of the outputs\nare saturated on the wrong side, and stay so"
-    )
+    share = 100 * claims[len(SETUPS)]["measured"]
+    axes[3].set_title(f"At eta 100, {share:.0f} % of the outputs\nare saturated on the wrong side, and stay so")
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right" if axis is axes[0] else "best")

@@ -2,7 +2,7 @@
 
     python -m experiments.reproduce [--budget=full] [--studies=perceptron,neurons] [--workdir=runs/reproduce]
 
-Run time of the quick budget: 8 minutes for the thirteen studies up to dying_relu (their full budget: 12 minutes), 15 for
+Run time of the quick budget: 8 minutes for the thirteen studies up to dying_relu, 12 at their full budget, and 15 for
 the others (2026-11-25, 2 cores).
 
 Each study runs in a process of its own, one after the other; WORKDIR/STUDY holds its figure.png, results.json and
