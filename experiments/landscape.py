@@ -336,8 +336,7 @@ def draw(planes: dict[str, Plane], cost: dict[str, np.ndarray], lines: dict[str,
         f"The small-batch minimum is {wider}:\n{claims[0]['measured']:.2f} times the large-batch one's width"
     )
     draw_lines(axes[3], lines, 0, 1.0)
-    title = "The cost between solutions: a barrier between\ndraws, none between batch sizes"
-    axes[3].set(ylabel="training cost, nats", title=title)
+    axes[3].set(ylabel="training cost, nats", title="The cost on the line between two solutions")
     draw_lines(axes[4], lines, 1, 100.0)
     rises = f"{claims[1]['measured']:.1f} points from batch to batch,\n{claims[2]['measured']:.0f} from draw to draw"
     axes[4].set(ylabel="test error, %", title=f"The error rises {rises}")

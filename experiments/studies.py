@@ -29,7 +29,7 @@ def claim(
     name: str, published: Any, source: str, values: np.ndarray, measured: float, band: tuple[float, float]
 ) -> dict[str, Any]:
     """One line of the scoreboard: reproduced where the measured number, of the values of several seeds, lies in the
-    band that was stated before the run."""
+    band that was stated before the run; published is None where the source gives a direction and no number."""
     return {
         "name": name,
         "published": published,
@@ -58,7 +58,9 @@ def number(value: float) -> str:
 
 def cells(c: dict[str, Any]) -> list[str]:
     """What the scoreboard says of a claim, one text for each of COLUMNS."""
-    published = " and ".join(number(p) for p in np.atleast_1d(c["published"]))
+    published = "direction"
+    if c["published"] is not None:
+        published = " and ".join(number(p) for p in np.atleast_1d(c["published"]))
     spread = f"{number(min(c['seeds']))} to {number(max(c['seeds']))}"
     band = f"{number(c['band'][0])} to {number(c['band'][1])}"
     verdict = "yes" if c["reproduced"] else "**no**"
