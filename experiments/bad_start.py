@@ -43,8 +43,9 @@ which the claim is about: they throw the net out of the bad minimum, and into a 
 units are dead (7 % from the random start). Curvature at the start is not the reason: the rate times the largest
 eigenvalue of the Hessian over 2 is .39 at the bad start and .46 at the random one. The size of the gradient is: a first
 step is 11 long from the bad start, where all random labels are fitted and the true ones wrong, and .71 from the random
-one. So it is L2 that leaves a bad minimum, as the paper says of regularization: with it, momentum or not, both starts
-end alike, and at low rates the bad one even ahead. Momentum alone does as little or as much as a higher rate.
+one. So small batches make good two thirds, and L2 on top of them the rest, as the paper says of regularization: with
+it, momentum or not, both starts end alike, and at low rates the bad one even ahead; L2 was not tried with full batches.
+Momentum alone does as little or as much as a higher rate.
 """
 
 import functools
