@@ -280,7 +280,7 @@ def draw(runs: Mapping[Key, Runs], sizes: tuple[int, ...], claims: list[dict[str
         f"Costs of B = {SMALLEST} and {MIDDLE}: {claims[0]['measured']:.0%} and {claims[3]['measured']:.0%} apart,\n"
         f"those of ratios {FACTOR} times apart {claims[6]['measured']:.2g}-fold"
     )
-    axes[1].set_title("How far a batch size is from the smallest one\nat equal ratio")
+    axes[1].set_title(f"How far a batch size is from {MIDDLE}\nat equal ratio")
     axes[2].set_title(
         f"The smaller ratio ends {1 + claims[7]['measured']:.2g} times as sharp at equal epochs,\n"
         f"{1 + claims[8]['measured']:.2g} times at equal rate x steps"
