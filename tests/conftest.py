@@ -1,9 +1,18 @@
 """For every test: no silent broadcasting between ranks (and, in pyproject.toml, every warning an error)."""
 
 import os
+import shutil
+import tempfile
 
 # Before JAX starts: tests compile much and run little. What `train.compiled` compiles to run fast stays as it is.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+
+# The workers and the processes that tests start compile many programs of one another: they share them for this run.
+FOLDER = None
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    FOLDER = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 
 import jax
 import pytest
@@ -23,3 +32,9 @@ def synthetic_config():
     config.epochs = 3
     config.batch_size = 100
     return config
+
+
+def pytest_unconfigure():
+    """The shared programs go with the run that made their folder."""
+    if FOLDER:
+        shutil.rmtree(FOLDER, ignore_errors=True)
