@@ -7,13 +7,6 @@ import tempfile
 # Before JAX starts: tests compile much and run little. What `train.compiled` compiles to run fast stays as it is.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
-# The workers and the processes that tests start compile many programs of one another: they share them for this run.
-FOLDER = None
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    FOLDER = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
-
 import jax
 import pytest
 
@@ -24,6 +17,18 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
 
 
+def pytest_configure(config):
+    """The workers, and the processes that tests start, share what they compile for the length of this run."""
+    if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = tempfile.mkdtemp(prefix="compiled-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    shared = {"compilation_cache_dir": folder, "persistent_cache_min_compile_time_secs": 0}
+    for name, value in shared.items():
+        os.environ[f"JAX_{name.upper()}"] = str(value)
+        jax.config.update(f"jax_{name}", value)
+
+
 @pytest.fixture
 def synthetic_config():
     """The lecture's shallow net on the tiny synthetic data set, for three epochs."""
@@ -32,9 +37,3 @@ def synthetic_config():
     config.epochs = 3
     config.batch_size = 100
     return config
-
-
-def pytest_unconfigure():
-    """The shared programs go with the run that made their folder."""
-    if FOLDER:
-        shutil.rmtree(FOLDER, ignore_errors=True)
