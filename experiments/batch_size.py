@@ -10,10 +10,11 @@ accuracy, against Shallue et al. 2019, Measuring the effects of data parallelism
 once the rate is retuned. The lecture's shallow net (quadratic cost) and intermediate net (ReLU, cross-entropy), plain
 SGD, with two budgets:
     equal epochs: 5 (full: 20) passes over the 60,000 images of MNIST, so that larger batches make fewer steps;
-    equal steps: 512 (full: 2,048) steps on the first 4,096 (full: 8,192) images, so that larger batches see more
+    equal steps: 512 (full: 1,024) steps on the first 4,096 (full: 8,192) images, so that larger batches see more
         images, and the largest one is all of them at every step.
 The learning rate is tuned for each batch size, budget and net, in factors of about 3: three rates around a rule, then
-more while a best one lies at the edge. A seed is judged at the rate that is best in the mean of the other seeds, on the
+more while a best one lies at the edge; full: at the sizes that the bands compare, then one more on both sides of the
+best, about 1.7 times apart. A seed is judged at the rate that is best in the mean of the other seeds, on the
 10,000 test images; 4 seeds (full: 6), which share the initial draw between batch sizes.
 
 Bands, set before the run, for the whole 95 % interval of a gap between paired seeds. The lecture's rule, at equal
@@ -75,9 +76,11 @@ from experiments import executors, lanes, plan, results, studies, sweep
 SMALL, LECTURE, LARGE = 32, 128, 8_192
 EPOCHS, STEPS = "equal epochs", "equal steps"
 EXAMPLES = 0  # Of an equal number of epochs: all of MNIST's.
-# Rates are numbered by half decades: ..., -1 is .3, 0 is 1, 1 is 3, 2 is 10, ... A grid starts as three of them around
-# the first one times the batch size, but not above the second one, beyond which full batches diverge.
-RULE = {"shallow": (0, 3), "intermediate": (-5, -1)}
+# Rates are numbered by quarter decades: ..., -2 is .3, -1 is .5, 0 is 1, 1 is 1.7, 2 is 3, ... A grid starts as three,
+# half a decade apart, around the first one times the batch size, but not above the second one, beyond which descent
+# diverges.
+RULE = {"shallow": (0, 6), "intermediate": (-10, -2)}
+HALF = 2
 MOST_EXTENSIONS = 6
 MEASURED_ON, COST_ON, EIGENVALUE_STEPS = 1_000, 10_000, 20
 METRICS = ("val_accuracy", "end/cost", "end/top_eigenvalue", "end/noise_scale")
@@ -93,11 +96,14 @@ class Budget(NamedTuple):
     steps: int
     examples: int
     steps_sizes: tuple[int, ...]
+    is_finer: bool  # Whether the sizes that the bands compare have quarter decades about their best rates.
 
 
 BUDGETS = {
-    "quick": Budget(4, 5, (1, 32, 128, 512, 2_048, 8_192, 60_000), 512, 4_096, (8, 128, 512, 4_096)),
-    "full": Budget(6, 20, (1, 8, 32, 128, 512, 2_048, 8_192, 60_000), 2_048, 8_192, (8, 32, 128, 512, 2_048, 8_192)),
+    "quick": Budget(4, 5, (1, 32, 128, 512, 2_048, 8_192, 60_000), 512, 4_096, (8, 128, 512, 4_096), False),
+    "full": Budget(
+        6, 20, (1, 8, 32, 128, 512, 2_048, 8_192, 60_000), 1_024, 8_192, (8, 32, 128, 512, 2_048, 8_192), True
+    ),
 }
 
 
@@ -128,15 +134,15 @@ Found = Mapping[tuple[Setting, int], dict[str, np.ndarray]]
 
 
 def rate(index: int) -> float:
-    """The rate of a half decade, as 1, 3, 10, 30."""
-    return float(f"{(1, 3)[index % 2]}e{index // 2}")
+    """The rate of a quarter decade, as 1, 1.7, 3, 5, 10."""
+    return float(f"{(1, 1.7, 3, 5)[index % 4]}e{index // 4}")
 
 
 def first_grid(setting: Setting) -> list[int]:
     """Three rates around the rule's."""
     first, most = RULE[setting.net]
-    middle = min(most, round(first + 2 * math.log10(setting.batch_size)))
-    return [middle - 1, middle, middle + 1]
+    middle = min(most, HALF * round(first / HALF + 2 * math.log10(setting.batch_size)))
+    return [middle - HALF, middle, middle + HALF]
 
 
 def config_of(setting: Setting, index: int, size: Budget) -> ConfigDict:
@@ -228,11 +234,16 @@ def best_rates(accuracy_RxS: np.ndarray) -> np.ndarray:
     return np.argmax(accuracy_RxS.sum(axis=1, keepdims=True) - accuracy_RxS, axis=0)
 
 
-def extended(grid: Sequence[int], best_S: np.ndarray) -> list[int]:
-    """The grid with one more rate on each side on which a best one lies at the edge."""
-    below = [grid[0] - 1] if best_S.min() == 0 else []
-    above = [grid[-1] + 1] if best_S.max() == len(grid) - 1 else []
+def extended(grid: Sequence[int], best_S: np.ndarray, step: int = 1) -> list[int]:
+    """The grid with one more rate, a step away, on each side on which a best one lies at the edge."""
+    below = [grid[0] - step] if best_S.min() == 0 else []
+    above = [grid[-1] + step] if best_S.max() == len(grid) - 1 else []
     return [*below, *grid, *above]
+
+
+def refined(grid: Sequence[int], best_S: np.ndarray) -> list[int]:
+    """The grid with the quarter decades on both sides of its best rates."""
+    return sorted({*grid, *(grid[place] + side for place in best_S for side in (-1, 1))})
 
 
 def best_of(found: Found, setting: Setting, grid: Sequence[int]) -> np.ndarray:
@@ -241,14 +252,23 @@ def best_of(found: Found, setting: Setting, grid: Sequence[int]) -> np.ndarray:
 
 
 def tune(settings: Sequence[Setting], size: Budget, workdir: Path) -> dict[Setting, Tuned]:
-    """Every setting at its best rate, its grid extended until that lies inside."""
+    """Every setting at its best rate, its grid extended until that lies inside and then, where the budget asks for it,
+    refined around it."""
     grids = {setting: first_grid(setting) for setting in settings}
     found = run(grids, size, workdir)
     for _ in range(MOST_EXTENSIONS):
-        wider = {setting: extended(grid, best_of(found, setting, grid)) for setting, grid in grids.items()}
+        wider = {setting: extended(grid, best_of(found, setting, grid), HALF) for setting, grid in grids.items()}
         if wider == grids:
             break
         grids, found = wider, run(wider, size, workdir)
+    if size.is_finer:
+        compared = {(EPOCHS, SMALL), (EPOCHS, LECTURE), (EPOCHS, LARGE), (STEPS, LECTURE), (STEPS, size.examples)}
+        grids |= {
+            setting: refined(grid, best_of(found, setting, grid))
+            for setting, grid in grids.items()
+            if setting[1:] in compared
+        }
+        found = run(grids, size, workdir)
     return {setting: at_best(found, setting, grid) for setting, grid in grids.items()}
 
 

@@ -13,16 +13,17 @@ def tuned(accuracy_S, inside=True):
     return batch_size.Tuned({"val_accuracy": np.array(accuracy_S)}, np.zeros(len(accuracy_S), int), inside)
 
 
-def test_rates_are_half_decades():
-    """1, 3, 10, 30, and below."""
-    assert [batch_size.rate(index) for index in (-5, -2, -1, 0, 1, 2, 3)] == [0.003, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
+def test_rates_are_quarter_decades():
+    """1, 1.7, 3, 5, 10, and below."""
+    rates = [batch_size.rate(index) for index in (-10, -4, -2, -1, 0, 1, 2, 3, 4, 6)]
+    assert rates == [0.003, 0.1, 0.3, 0.5, 1.0, 1.7, 3.0, 5.0, 10.0, 30.0]
 
 
 def test_first_grid_grows_with_the_batch_up_to_its_most():
-    """Ten examples have ten times the rate of one, which are two half decades."""
-    assert batch_size.RULE["shallow"] == (0, 3)
+    """Ten examples have ten times the rate of one, which are four quarter decades."""
+    assert batch_size.RULE["shallow"] == (0, 6)
     grids = [batch_size.first_grid(batch_size.Setting("shallow", "equal epochs", b)) for b in (1, 10, 60_000)]
-    assert grids == [[-1, 0, 1], [1, 2, 3], [2, 3, 4]]
+    assert grids == [[-2, 0, 2], [2, 4, 6], [4, 6, 8]]
 
 
 def test_a_seed_does_not_choose_its_own_rate():
@@ -37,6 +38,33 @@ def test_a_grid_is_extended_where_a_best_rate_lies_at_its_edge():
     assert batch_size.extended([1, 2, 3], np.array([1, 1])) == [1, 2, 3]
     assert batch_size.extended([1, 2, 3], np.array([1, 0])) == [0, 1, 2, 3]
     assert batch_size.extended([1, 2, 3], np.array([2, 0])) == [0, 1, 2, 3, 4]
+    assert batch_size.extended([2, 4, 6], np.array([2, 0]), step=2) == [0, 2, 4, 6, 8]
+
+
+def test_a_grid_is_refined_on_both_sides_of_its_best_rates():
+    """By a quarter decade, the grid's order kept; where two seeds differ, around both."""
+    assert batch_size.refined([2, 4, 6], np.array([1, 1])) == [2, 3, 4, 5, 6]
+    assert batch_size.refined([2, 4, 6, 8], np.array([2, 1])) == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_only_the_sizes_that_are_compared_are_refined(monkeypatch, tmp_path):
+    """Where the budget asks for it; the quarter decade above the best half decade is found."""
+    best = {("equal epochs", 8): 2, ("equal epochs", 128): 5}
+
+    def run(grids, size, workdir):
+        return {
+            (setting, index): {name: -np.abs(np.full(3, index - best[setting[1:]])) for name in batch_size.METRICS}
+            for setting, grid in grids.items()
+            for index in grid
+        }
+
+    monkeypatch.setattr(batch_size, "run", run)
+    settings = [batch_size.Setting("shallow", budget, size) for budget, size in best]
+    for name, expected in (("quick", {2, 4, 6}), ("full", {2, 5})):
+        found = batch_size.tune(settings, batch_size.BUDGETS[name], tmp_path)
+        assert {int(i) for of_setting in found.values() for i in of_setting.index_S} <= expected
+        assert all(of_setting.inside for of_setting in found.values())
+    assert found[settings[1]].index_S.tolist() == [5, 5, 5]
 
 
 def test_a_gap_is_judged_by_its_whole_interval_of_paired_seeds():
