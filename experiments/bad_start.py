@@ -64,7 +64,7 @@ import nets
 import probes
 import train
 from configs import intermediate
-from experiments import batch_size, executors, plan, results, studies
+from experiments import executors, plan, results, studies
 
 SOURCE, OURS = "Liu et al. 2020, direction", "ours, no published number"
 EXAMPLES, SEEDS = 1_000, {"quick": 4, "full": 10}
@@ -87,6 +87,7 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "descent on all": Setting(EXAMPLES, (0.1, 0.3), 500),
+    "all, L2 .003": Setting(EXAMPLES, (0.3,), 2_500, l2=0.003),
     "batches of 128": Setting(128, (0.1, 0.3), 200),
     "batches of 8": Setting(8, (0.03, 0.1, 0.3), 60),
     "8, momentum .9": Setting(8, (0.003, 0.01), 60, momentum=0.9),
@@ -171,8 +172,7 @@ def dead_of_net() -> Any:
 def steepness(params: Any, dataset: input_pipeline.Dataset) -> tuple[float, float]:
     """Of the cost of the true labels: the largest eigenvalue of its Hessian, and the root mean square norm of the
     gradient of a batch as small as SMALL's."""
-    config: Any = intermediate.get_config()
-    cost, data = batch_size.cost_of(tuple(config.hidden), config.activation, config.cost), dataset[:2]
+    cost, data = studies.cost_of(intermediate.get_config()), dataset[:2]
     key = jax.random.key(0)
     top = nets.curvature.top_eigenvalues(cost, params, data, key, k=1, steps=20, tolerance=1e-2)
     noise = nets.curvature.gradient_noise_scale(cost, params, data)
@@ -197,9 +197,7 @@ def run(name: str, setting: Setting, bad: list[Any], dataset: input_pipeline.Dat
     training = [accuracy(states[key], dataset.images, dataset.labels) for key in trials]
     travelled = [distance(starts[key].params, states[key].params) for key in trials]
     dead = [dead_of_net()(states[key].params, dataset.images) for key in trials]
-    seen = {key: np.full(setting.epochs, np.nan) for key in trials}
-    for row in table.select(["trial", "epoch", "val_accuracy"]).to_pylist():
-        seen[row["trial"]][row["epoch"] - 1] = np.nan if row["val_accuracy"] is None else row["val_accuracy"]
+    seen = results.by_epoch(table, "val_accuracy")
     shape = len(STARTS), len(setting.rates), len(bad)
     course = np.array([seen[key] for key in trials]).reshape(*shape, setting.epochs)
     by_start = [np.array(values).reshape(shape) for values in (test, training, travelled, dead)]
@@ -215,18 +213,12 @@ def gaps(ended: Ended) -> np.ndarray:
 # Claims.
 
 
-def interval_of(values_S: np.ndarray) -> str:
-    """The mean's 95 % interval in words."""
-    found = results.interval(values_S)
-    return f"95 % interval {found.low:.2f} to {found.high:.2f}"
-
-
 def share_claim(name: str, ended: Mapping[str, Ended], way: str) -> dict[str, Any]:
     """How much of descent's mean gap a way makes good at its highest rate, and in the note at the others."""
     share_RxS, rates = 1 - gaps(ended[way]) / gaps(ended[DESCENT])[0].mean(), SETTINGS[way].rates
     line = studies.claim(name, None, OURS, share_RxS[-1], float(share_RxS[-1].mean()), (LEAST_SHARE, 2.0))
     shares = "; ".join(
-        f"at rate {rate:g} {share_S.mean():.2f}, {interval_of(share_S)}"
+        f"at rate {rate:g} {share_S.mean():.2f}, {results.interval_in_words(share_S, '.2f')}"
         for rate, share_S in zip(rates, share_RxS, strict=True)
     )
     return line | {"note": f"shares of {way}: {shares}"}
@@ -253,17 +245,22 @@ def claims_of(
     rate = f"{SETTINGS[DESCENT].rates[0]:g}"
     fits = "descent on all: least training accuracy of either start at either rate"
     costs = f"descent on all, rate {rate}: random start ahead of the bad one, points of test accuracy"
+    in_words = functools.partial(results.interval_in_words, form=".2f")
     stays = f"descent on all, rate {rate}: way from the bad minimum, over its distance from the initial draw"
     lines = [
         studies.claim("accuracy on the random labels", 1.0, SOURCE, learned_S, float(learned_S.mean()), (LEARNED, 1.0)),
         studies.claim(fits, 1.0, SOURCE, fit_2xRxS.min(axis=(0, 1)), fit, (FITTED, 1.0)),
         studies.claim(costs, None, SOURCE, gap_S, float(gap.mean), (LEAST_GAP, 100.0)),
-        studies.claim(stays, None, OURS, ratio_S, ratio, (0.0, 1.0)) | {"note": interval_of(ratio_S)},
+        studies.claim(stays, None, OURS, ratio_S, ratio, (0.0, 1.0)) | {"note": in_words(ratio_S)},
         share_claim("small batches at a high rate: share of that gap made good", ended, SMALL),
         share_claim("momentum and L2: share of that gap made good", ended, REGULARIZED),
     ]
     inside = bool(gap.low >= LEAST_GAP)
-    lines[2] |= {"reproduced": inside, "rule": "the 95 % interval inside the band", "note": interval_of(gap_S)}
+    lines[2] |= {
+        "reproduced": inside,
+        "rule": "the 95 % interval inside the band",
+        "note": in_words(gap_S),
+    }
     lines[4]["note"] += thrown(ended[SMALL], SETTINGS[SMALL].rates[-1], steepness_2x2)
     return lines
 

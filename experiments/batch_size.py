@@ -54,7 +54,6 @@ So set 32 to 128, with a rate tuned for it. Batches of 1 are no better, and an e
 .25 s of CPU time). A larger batch costs accuracy unless it is given the steps that it saves.
 """
 
-import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -195,21 +194,9 @@ def run_and_measure(
         yield pack, table
 
 
-@functools.cache
-def cost_of(hidden: tuple[int, ...], activation: str, cost: str) -> nets.curvature.Cost:
-    """The cost of a net, made once, so that what measures it is compiled once."""
-    net, table = nets.MLP(hidden=hidden, activation=activation), nets.costs.get(cost, "softmax")
-
-    def per_example_cost(params, batch):
-        logits_BxC, _ = net.apply({"params": params}, train.scale(batch[0]))
-        return table.per_example(logits_BxC, jax.nn.one_hot(batch[1], logits_BxC.shape[-1]))
-
-    return per_example_cost
-
-
 def measure(trial: Mapping[str, Any], state: train.TrainState, dataset: input_pipeline.Dataset) -> dict[str, float]:
     """The cost on training images, and the sharpness and gradient noise scale on fewer of them, of a trained net."""
-    cost = cost_of(trial["hidden"], trial["activation"], trial["cost"])
+    cost = studies.cost_of(trial)
     few = dataset.images[:MEASURED_ON], dataset.labels[:MEASURED_ON]
     many = dataset.images[:COST_ON], dataset.labels[:COST_ON]
     top = nets.curvature.top_eigenvalues(
@@ -303,7 +290,7 @@ def gap_claim(name: str, source: str, better: Tuned, other: Tuned, band: tuple[f
     gap = results.interval(gap_S)
     line = studies.claim(name, 0.0, source, gap_S, float(gap.mean), band)
     inside = better.inside and other.inside
-    note = f"95 % interval {gap.low:+.2f} to {gap.high:+.2f}, at rates {rates_of(better)} and {rates_of(other)}"
+    note = f"{results.interval_in_words(gap_S, '+.2f')}, at rates {rates_of(better)} and {rates_of(other)}"
     note += "" if inside else "; a best rate lies at its grid's edge"
     reaches_in = gap.high > band[0] and gap.low < band[1]
     note += "; wider than the band, so that these seeds do not decide" if reaches_in and gap.low < band[0] else ""

@@ -53,6 +53,7 @@ TOY_RATES, TOY_SEEDS = (0.2, 0.1, 0.05), 4
 LOOKS, STEPS_A_LOOK = 500, 80
 
 HIDDEN, RATES = (200, 200), (0.25, 0.2, 0.15)
+IMAGE_STEPS, LOOK_EVERY = 1_500, 20
 # Every run is validated after every step, and nothing here reads it: few images.
 VALIDATION = "100"
 
@@ -62,11 +63,9 @@ class Budget(NamedTuple):
 
     images: int
     seeds: int
-    steps: int
-    look_every: int
 
 
-BUDGETS = {"quick": Budget(1_000, 1, 1_500, 20), "full": Budget(5_000, 1, 1_500, 20)}
+BUDGETS = {"quick": Budget(1_000, 2), "full": Budget(5_000, 2)}
 
 
 class Course(NamedTuple):
@@ -135,7 +134,7 @@ def image_config(size: Budget) -> ConfigDict:
     """Gradient descent on all images: an epoch is a step."""
     config = shallow.get_config()
     config.update(probes=(), hidden=HIDDEN, activation="tanh", output="identity", cost="quadratic")
-    config.update(train_examples=size.images, validation=VALIDATION, batch_size=size.images, epochs=size.steps)
+    config.update(train_examples=size.images, validation=VALIDATION, batch_size=size.images, epochs=IMAGE_STEPS)
     return config
 
 
@@ -146,18 +145,17 @@ def images(size: Budget) -> Course:
     places = {name: place for place, name in enumerate(trials)}
     dataset = train.load_dataset(config, "")
     # A run that diverges leaves the rest of its row empty.
-    sharpness_LxT = np.full((len(trials), size.steps // size.look_every), np.nan)
-    cost_LxE = np.full((len(trials), size.steps), np.nan)
+    sharpness_LxT = np.full((len(trials), IMAGE_STEPS // LOOK_EVERY), np.nan)
 
     def watch(name: str, epoch: int, state: train.TrainState) -> None:
-        look, steps_since = divmod(epoch, size.look_every)
+        look, steps_since = divmod(epoch, LOOK_EVERY)
         if not steps_since:
             sharpness_LxT[places[name], look - 1] = sharpness(image_cost, state.params, dataset[:2])
 
     table, _ = executors.train_states(trials, dataset, "MNIST", watch=watch)
-    for row in table.select(["trial", "epoch", "loss"]).to_pylist():
-        cost_LxE[places[row["trial"]], row["epoch"] - 1] = row["loss"]
-    shape, looks_T = (len(RATES), size.seeds, -1), size.look_every * np.arange(1, 1 + sharpness_LxT.shape[1])
+    courses = results.by_epoch(table, "loss")
+    cost_LxE = np.array([courses[name] for name in trials])
+    shape, looks_T = (len(RATES), size.seeds, -1), LOOK_EVERY * np.arange(1, 1 + sharpness_LxT.shape[1])
     return Course(np.array(RATES), cost_LxE.reshape(shape), looks_T, sharpness_LxT.reshape(shape))
 
 
@@ -206,8 +204,7 @@ def claims_of(name: str, course: Course) -> list[dict[str, Any]]:
         steps = [int(course.looks_T[look]) for look in first if look is not None]
         when = " to ".join(f"{step:,}" for step in sorted({min(steps), max(steps)})) if steps else ""
         note = f"reached after {when} steps" if steps else "never reached"
-        found = results.interval(values_S)
-        note += f"; 95 % interval of the mean {found.low:.3f} to {found.high:.3f}" if found.n > 1 else ""
+        note += f"; {results.interval_in_words(values_S, '.3f')}" if len(values_S) > 1 else ""
         claims.append(line | {"note": f"{note}."})
     shares_L, rises_L = since_edge(course)
     name_of_share = f"{name}, since the edge: cost at the end, share of that before"

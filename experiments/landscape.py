@@ -49,7 +49,7 @@ import input_pipeline
 import nets
 import train
 from configs import intermediate
-from experiments import batch_size, executors, plan, results, studies
+from experiments import executors, plan, results, studies
 
 LI, FRANKLE, WALK = "Li et al. 2018", "Frankle et al. 2020 (recalled)", "Antognini & Sohl-Dickstein 2018, limit"
 EXAMPLES, SEEDS = 2_000, {"quick": 4, "full": 10}
@@ -110,11 +110,9 @@ def flat(params: Any) -> np.ndarray:
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
 
 
-@functools.cache
 def cost_of_net() -> nets.curvature.Cost:
     """The cost that is trained, an example's."""
-    config: Any = intermediate.get_config()
-    return batch_size.cost_of(tuple(config.hidden), config.activation, config.cost)
+    return studies.cost_of(intermediate.get_config())
 
 
 @functools.cache
@@ -260,7 +258,7 @@ def line_claim(name: str, line_Sx2xA: np.ndarray, band: tuple[float, float]) -> 
     rise_S = 100 * np.asarray(nets.landscape.instability(line_Sx2xA[:, 1]))
     height_S, found = np.asarray(nets.landscape.barrier(line_Sx2xA[:, 0])), results.interval(rise_S)
     line = studies.claim(f"{name}: rise of the test error, points", CONNECTED, FRANKLE, rise_S, float(found.mean), band)
-    interval = f"95 % interval {found.low:.2f} to {found.high:.2f}"
+    interval = results.interval_in_words(rise_S, ".2f")
     return line | {"note": f"{interval}; the training cost rises {height_S.mean():.4f} above the higher end"}
 
 
@@ -272,8 +270,8 @@ def path_claims(trained: dict[str, Trained], walk_S: np.ndarray) -> list[dict[st
         share_S, straight_S = shares(of_way), straightness(of_way)
         title = f"{name} batches: share of the path's variance in two directions"
         line = studies.claim(title, SHARES, source, share_S, float(share_S.mean()), SHARES)
-        found, steps = results.interval(share_S), of_way.path_SxLxP.shape[1] - 1
-        note = f"95 % interval {found.low:.3f} to {found.high:.3f}; the distance from draw to end is "
+        steps = of_way.path_SxLxP.shape[1] - 1
+        note = f"{results.interval_in_words(share_S, '.3f')}; the distance from draw to end is "
         note += f"{straight_S.mean():.2f} of the path's length, of a random walk's {steps**-0.5:.2f}"
         lines.append(line | {"note": note})
     band = WALK_SHARE - WALK_WITHIN, WALK_SHARE + WALK_WITHIN

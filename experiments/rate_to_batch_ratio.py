@@ -63,7 +63,7 @@ import input_pipeline
 import nets
 import train
 from configs import intermediate
-from experiments import batch_size, executors, plan, results, studies
+from experiments import executors, plan, results, studies
 
 EXAMPLES, EPOCHS = 8_192, 20
 SEEDS = {"quick": 4, "full": 8}
@@ -120,10 +120,7 @@ def run(keys: list[Key], seeds: int) -> dict[Key, Runs]:
             early[name].append(largest_eigenvalue(trials[name], state, dataset))
 
     table, states = executors.train_states(trials, dataset, "rate to batch ratio", watch=look)
-    costs = {name: np.full(trials[name]["epochs"], np.nan) for name in trials}
-    for row in table.to_pylist():
-        if row["loss"] is not None:
-            costs[row["trial"]][row["epoch"] - 1] = row["loss"]
+    costs = results.by_epoch(table, "loss")
     eigenvalues = {name: largest_eigenvalue(trials[name], states[name], dataset) for name in trials}
     most = {name: max(seen, default=math.nan) for name, seen in early.items()}
     of = lambda values, names: np.array([values[name] for name in names])  # noqa: E731
@@ -134,7 +131,7 @@ def largest_eigenvalue(trial: Mapping[str, Any], state: train.TrainState, datase
     """The largest eigenvalue of the Hessian of the training cost, NaN of weights that are not finite."""
     if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(state.params)):
         return math.nan
-    cost = batch_size.cost_of(trial["hidden"], trial["activation"], trial["cost"])
+    cost = studies.cost_of(trial)
     batch = dataset.images[:MEASURED_ON], dataset.labels[:MEASURED_ON]
     top = nets.curvature.top_eigenvalues(
         cost, state.params, batch, jax.random.key(0), k=1, steps=EIGENVALUE_STEPS, tolerance=1e-2
@@ -154,7 +151,7 @@ def apart(a: Runs, b: Runs) -> np.ndarray:
 def curve_claim(name: str, a: Runs, b: Runs, band: tuple[float, float]) -> dict[str, Any]:
     """How far two curves are apart, mean over the seeds."""
     apart_S, ends = apart(a, b), [np.mean(runs.cost_ExS[-1]) for runs in (a, b)]
-    note = f"{interval_words(apart_S)}; the last epoch's cost {ends[0]:.3g} against {ends[1]:.3g}"
+    note = f"{results.interval_in_words(apart_S, '+.2f')}; the last epoch's cost {ends[0]:.3g} against {ends[1]:.3g}"
     if band[0] == 0:
         other_seeds = a._replace(cost_ExS=np.roll(a.cost_ExS, 1, axis=1))
         note += f"; other seeds of B {MIDDLE} itself are {np.mean(apart(a, other_seeds)):.2f} apart"
@@ -166,17 +163,11 @@ def eigenvalue_claim(name: str, a: Runs, b: Runs, band: tuple[float, float]) -> 
     """By what share the first eigenvalue is larger than the second one, mean over the seeds."""
     larger_S = a.eigenvalue_S / b.eigenvalue_S - 1
     ends = [np.mean(runs.eigenvalue_S) for runs in (a, b)]
-    note = f"{interval_words(larger_S)}; {ends[0]:.3g} against {ends[1]:.3g}"
+    note = f"{results.interval_in_words(larger_S, '+.2f')}; {ends[0]:.3g} against {ends[1]:.3g}"
     published = 0.0 if band[0] <= 0 else None
     return studies.claim(f"eigenvalue, {name}", published, SOURCE, larger_S, float(np.mean(larger_S)), band) | {
         "note": note
     }
-
-
-def interval_words(value_S: np.ndarray) -> str:
-    """The 95 % interval of the mean."""
-    found = results.interval(value_S)
-    return f"95 % interval {found.low:+.2f} to {found.high:+.2f}"
 
 
 def binned(runs: Runs) -> Runs:
@@ -203,7 +194,9 @@ def claims_of(runs: Mapping[Key, Runs]) -> list[dict[str, Any]]:
     longer = binned(runs[low, MIDDLE, FACTOR * EPOCHS])
     claims.append(eigenvalue_claim(f"{name}, at equal rate x steps", longer, of_high, more))
     of_cost = apart(longer, of_high)
-    claims[-1]["note"] += f"; their costs are {np.mean(of_cost):.2f} apart, {interval_words(of_cost)}"
+    claims[-1]["note"] += (
+        f"; their costs are {np.mean(of_cost):.2f} apart, {results.interval_in_words(of_cost, '+.2f')}"
+    )
     return claims
 
 
@@ -223,8 +216,10 @@ def table_of(runs: Mapping[Key, Runs]) -> str:
         found = [results.interval(value_S) for value_S in (of_key.cost_ExS[-1], of_key.eigenvalue_S)]
         numbers = [f"{x.mean:.4g} ({x.low:.4g} to {x.high:.4g})" for x in found]
         edge = f"{ratio * size * float(found[1].mean) / 2:.3f}"
-        rows.append([name_of(ratio), f"{size:,}", f"{ratio * size:.4g}", str(epochs), *numbers, edge])
-    columns = ("ratio", "batch size", "rate", "epochs", "cost", "eigenvalue", "rate x eigenvalue / 2")
+        far = f"{np.mean(apart(of_key, runs[ratio, MIDDLE, EPOCHS])):.3g}" if epochs == EPOCHS else ""
+        rows.append([name_of(ratio), f"{size:,}", f"{ratio * size:.4g}", str(epochs), *numbers, edge, far])
+    from_middle = f"curve's distance from B {MIDDLE}"
+    columns = ("ratio", "batch size", "rate", "epochs", "cost", "eigenvalue", "rate x eigenvalue / 2", from_middle)
     return studies.markdown(columns, rows)
 
 

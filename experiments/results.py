@@ -131,6 +131,15 @@ def swept_fields(table: pa.Table) -> list[str]:
     return [name for name in train.FIELDS if pc.count_distinct(table[name]).as_py() > 1]  # pyright: ignore
 
 
+def by_epoch(table: pa.Table, metric: str) -> dict[str, np.ndarray]:
+    """The metric of each trial after each of its epochs, NaN where it is not finite and once it has diverged."""
+    found: dict[str, np.ndarray] = {}
+    for row in table.select(["trial", "epochs", "epoch", metric]).to_pylist():
+        course_E = found.setdefault(row["trial"], np.full(row["epochs"], np.nan))
+        course_E[row["epoch"] - 1] = math.nan if row[metric] is None else row[metric]
+    return found
+
+
 def metric_names(table: pa.Table) -> list[str]:
     """The columns that are measured: METRICS, then the probes."""
     return [*train.METRICS, *table.column_names[len(LEADING) :]]
@@ -168,6 +177,13 @@ def interval(values_Sx: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
         std = np.sqrt(np.nansum((values_Sx - mean) ** 2, axis=0) / np.where(n > 1, n - 1, np.nan))
         half = quantile * std / np.sqrt(n)
     return Interval(mean, std, n, mean - half, mean + half)
+
+
+def interval_in_words(values_S: np.ndarray, form: str = ".3g", log: bool = False) -> str:
+    """The 95 % interval of the mean over the seeds, of ratios (log) that of the geometric mean."""
+    found = interval(np.log(values_S) if log else values_S)
+    low, high = (np.exp(bound) if log else bound for bound in (found.low, found.high))
+    return f"95 % interval {low:{form}} to {high:{form}}"
 
 
 def summary_rows(table: pa.Table) -> list[dict[str, Any]]:

@@ -229,7 +229,7 @@ def noise_scales(courses: Mapping[int, Courses], tuned: Sequence[Tuned], dataset
     """The gradient noise scale where each seed meets each target with batches of each size, [T, B, S]; NaN where it
     does not, or where the estimate of |G|^2 is not positive."""
     config: Any = config_of(1)
-    cost = batch_size.cost_of(tuple(config.hidden), config.activation, config.cost)
+    cost = studies.cost_of(config)
     batch = jax.device_put((dataset.images[:NOISE_EXAMPLES], dataset.labels[:NOISE_EXAMPLES]))
     scale_TxBxS = np.full((len(tuned), *tuned[0].steps_BxS.shape), np.nan)
     for t, b, s in np.ndindex(scale_TxBxS.shape):
@@ -249,11 +249,9 @@ def mean_claim(
     name: str, published: float | None, source: str, value_S: np.ndarray, band: tuple[float, float], log: bool = False
 ) -> dict[str, Any]:
     """A claim on the mean of the seeds, of a ratio on the geometric one, with its 95 % interval in the note."""
-    found = results.interval(np.log(value_S) if log else value_S)
-    mean, low, high = (float(np.exp(x) if log else x) for x in (found.mean, found.low, found.high))
-    return studies.claim(name, published, source, value_S, mean, band) | {
-        "note": f"95 % interval {low:.3g} to {high:.3g}"
-    }
+    mean = results.interval(np.log(value_S) if log else value_S).mean
+    line = studies.claim(name, published, source, value_S, float(np.exp(mean) if log else mean), band)
+    return line | {"note": results.interval_in_words(value_S, log=log)}
 
 
 def claims_of(sizes: Sequence[int], tuned: Sequence[Tuned], scale_TxBxS: np.ndarray) -> list[dict[str, Any]]:

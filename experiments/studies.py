@@ -5,6 +5,7 @@ larger size, and an argument `workdir` where it keeps there what it has finished
 with `studies.main(study)`.
 """
 
+import functools
 import inspect
 import json
 import sys
@@ -13,15 +14,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from absl import app, flags, logging
 
 import input_pipeline
+import nets
 import run_directory
 import train
 from experiments import executors, lanes, plan, sweep
 
 BUDGETS = ("quick", "full")
+OPEN = 1e6  # Stands for the upper end of a band that has none.
 COLUMNS = ("figure", "published", "measured", "seeds", "spread", "band", "reproduced")
 
 
@@ -62,7 +66,8 @@ def cells(c: dict[str, Any]) -> list[str]:
     if c["published"] is not None:
         published = " and ".join(number(p) for p in np.atleast_1d(c["published"]))
     spread = f"{number(min(c['seeds']))} to {number(max(c['seeds']))}"
-    band = f"{number(c['band'][0])} to {number(c['band'][1])}"
+    low, high = c["band"]
+    band = f"{number(low)} or more" if high == OPEN else f"{number(low)} to {number(high)}"
     verdict = "yes" if c["reproduced"] else "**no**"
     return [c["name"], published, number(c["measured"]), str(len(c["seeds"])), spread, band, verdict]
 
@@ -92,6 +97,22 @@ def curves(name: str, config: Any, seeds: int) -> dict[str, np.ndarray]:
     table = executors.train_all(trials, train.load_dataset(config, ""), name)
     print(f"{name}: {seeds} seeds, {config.epochs} epochs, {time.perf_counter() - start:.0f} s", flush=True)
     return {metric: table[metric].to_numpy().reshape(seeds, config.epochs).T for metric in train.METRICS}
+
+
+def cost_of(config: Any) -> nets.curvature.Cost:
+    """The cost of a softmax net with that config or trial, made once, so that what measures it is compiled once."""
+    return _cost_of(tuple(config["hidden"]), config["activation"], config["cost"])
+
+
+@functools.cache
+def _cost_of(hidden: tuple[int, ...], activation: str, cost: str) -> nets.curvature.Cost:
+    net, table = nets.MLP(hidden=hidden, activation=activation), nets.costs.get(cost, "softmax")
+
+    def per_example_cost(params, batch):
+        logits_BxC, _ = net.apply({"params": params}, train.scale(batch[0]))
+        return table.per_example(logits_BxC, jax.nn.one_hot(batch[1], logits_BxC.shape[-1]))
+
+    return per_example_cost
 
 
 def takes_budget(study: Callable) -> bool:

@@ -47,6 +47,10 @@ BIAS_INITS: dict[str, Initializer] = {
     "normal": initializers.normal(1.0),
 }
 
+# As in Keras: what the running statistics of batch normalization keep of themselves in a step, and what is added to a
+# variance.
+BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON = 0.99, 1e-3
+
 
 class MLP(nn.Module):
     """Dense layers with one activation, and an output layer: `apply(variables, images_BxD) -> (logits_BxC, named)`.
@@ -82,7 +86,12 @@ class MLP(nn.Module):
             named |= {f"hidden_{i}/z": z_BxH, f"hidden_{i}/a": a_BxH}
             x_BxD = a_BxH
             if self.batch_norm:
-                norm = nn.BatchNorm(use_running_average=not train, momentum=0.99, epsilon=1e-3, name=f"batch_norm_{i}")
+                norm = nn.BatchNorm(
+                    use_running_average=not train,
+                    momentum=BATCH_NORM_MOMENTUM,
+                    epsilon=BATCH_NORM_EPSILON,
+                    name=f"batch_norm_{i}",
+                )
                 x_BxD = norm(x_BxD, mask=None if mask_B is None else mask_B[:, None])
         if self.dropout > 0:
             x_BxD = nn.Dropout(self.dropout, deterministic=not train)(x_BxD)

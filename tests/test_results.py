@@ -101,6 +101,25 @@ def test_interval_is_students():
     assert math.isnan(results.interval(np.zeros((0,))).mean)
 
 
+def test_interval_in_words():
+    """Of .9, 1, 1.1 and, as ratios, of what has those logarithms; Student's t of 2 degrees of freedom is 4.303."""
+    values_S, half = np.array([0.9, 1.0, 1.1]), 4.303 * 0.1 / math.sqrt(3)
+    assert results.interval_in_words(values_S, "+.2f") == f"95 % interval {1 - half:+.2f} to {1 + half:+.2f}"
+    expected = f"95 % interval {math.exp(1 - half):.3g} to {math.exp(1 + half):.3g}"
+    assert results.interval_in_words(np.exp(values_S), log=True) == expected
+
+
+def test_a_metric_by_epoch():
+    """An array a trial; empty where it is not finite and from there on."""
+    trials, rows = example(diverged=(1,))
+    found = results.by_epoch(results.pack_table(trials, rows), "loss")
+    assert list(found) == list(trials)
+    np.testing.assert_allclose(found[list(trials)[2]], [1.2, 2.2])
+    assert np.isnan(found[list(trials)[1]]).tolist() == [True, True]
+    accuracy_E = results.by_epoch(results.pack_table(trials, rows), "accuracy")[list(trials)[1]]
+    assert np.isnan(accuracy_E).tolist() == [False, True]
+
+
 def test_summary_is_of_the_seeds_that_ended(tmp_path):
     """One row a configuration, of its last epoch; diverged seeds are counted, and left out of the means."""
     trials, rows = example(diverged=(4,))

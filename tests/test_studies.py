@@ -133,10 +133,10 @@ def drawn_paths(*_):
         ),
         (
             batch_size,
-            {"shallow": Synthetic, "RULE": {"shallow": (0, 3)}, "MOST_EXTENSIONS": 0, "SMALL": 128, "LARGE": 128}
+            {"shallow": Synthetic, "RULE": {"shallow": (0, 6)}, "MOST_EXTENSIONS": 0, "SMALL": 128, "LARGE": 128}
             # Both budgets are the same trials, which are compiled once; their measures have a test of their own.
             | {"measure": lambda *_: dict.fromkeys(batch_size.METRICS[1:], 1.0), "EXAMPLES": 512}
-            | {"BUDGETS": {"quick": batch_size.Budget(2, 1, (128,), 4, 512, (128,))}},
+            | {"BUDGETS": {"quick": batch_size.Budget(2, 1, (128,), 4, 512, (128,), False)}},
             4,
         ),
         (
@@ -161,7 +161,7 @@ def drawn_paths(*_):
             edge_of_stability,
             # The other problem and the sharpness have tests of their own.
             {"shallow": Synthetic, "HIDDEN": (3,), "toy": lambda: STILL, "sharpness": lambda *_: 8.0}
-            | {"BUDGETS": {"quick": edge_of_stability.Budget(40, 1, 2, 1)}},
+            | {"BUDGETS": {"quick": edge_of_stability.Budget(40, 1)}, "IMAGE_STEPS": 2, "LOOK_EVERY": 1},
             10,
         ),
         (
@@ -225,6 +225,12 @@ def test_claims_are_judged_by_their_bands():
 def test_numbers_of_the_scoreboard():
     """Four decimals, and two digits for what they would hide."""
     assert [studies.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0)] == ["0.9500", "0.0000", "3.3e-05", "12.0000"]
+
+
+def test_band_without_an_upper_end():
+    """Says so, where the file has a number."""
+    line = studies.claim("x", None, "source", np.array([12.0]), 12.0, (10.0, studies.OPEN))
+    assert studies.cells(line)[-2] == "10.0000 or more" and json.dumps(line) and line["reproduced"]
 
 
 def test_study_whose_folder_cannot_be_made(tmp_path, capsys):
