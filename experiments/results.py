@@ -162,9 +162,9 @@ class Interval(NamedTuple):
 @functools.cache
 def student_quantile(degrees: int, confidence: float) -> float:
     """Half the width of the interval that holds that share of Student's t distribution."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf(0.5 + confidence / 2, degrees))
+    return float(stdtrit(degrees, 0.5 + confidence / 2))
 
 
 def interval(values_Sx: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
