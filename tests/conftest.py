@@ -4,17 +4,21 @@ import os
 import shutil
 import tempfile
 
-# Before JAX starts: tests compile much and run little. What `train.compiled` compiles to run fast stays as it is.
+# Before JAX starts: tests compile much and run little.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 import jax
 import pytest
 
+import train
 from configs import shallow
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Lanes are spread over devices: here as on a machine of two cores, however many there are.
 jax.config.update("jax_num_cpu_devices", 2)
+# What would be compiled to run fast is so in the processes that tests start, not in that of the tests.
+train.FAST_TO_RUN |= train.FAST_TO_COMPILE
+train.LARGE_PRODUCTS = train.FAST_TO_COMPILE
 
 
 def pytest_configure(config):

@@ -2,7 +2,6 @@
 
 import input_pipeline
 import nets
-import train
 from experiments import benchmark, lanes, sweep_benchmark
 
 
@@ -45,8 +44,6 @@ def test_sweep_benchmark_on_synthetic_data(monkeypatch):
     monkeypatch.setattr(benchmark, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(sweep_benchmark, "PACKS", {"4 lanes": (2, 2, 1.1)})
     monkeypatch.setattr(lanes, "ONE_CORE", {})
-    monkeypatch.setattr(train, "FAST_TO_RUN", {})
-    monkeypatch.setattr(train, "LARGE_PRODUCTS", {})
     monkeypatch.setattr(sweep_benchmark, "ALONE_EPOCHS", 1)
     seconds = sweep_benchmark.time_packs(rounds=1)
     assert list(seconds) == ["matrix products (numpy)", "plateau", "4 lanes"]

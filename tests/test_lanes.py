@@ -20,8 +20,6 @@ EXAMPLES = lambda trial: len(SYNTHETIC.images)  # noqa: E731
 def compiled_fast(monkeypatch):
     """What is compiled for lanes is compiled as everything else in the tests."""
     monkeypatch.setattr(lanes, "ONE_CORE", {})
-    monkeypatch.setattr(train, "FAST_TO_RUN", {})
-    monkeypatch.setattr(train, "LARGE_PRODUCTS", {})
 
 
 def small(**fields):
