@@ -27,10 +27,17 @@ def test_first_grid_grows_with_the_batch_up_to_its_most():
 
 
 def test_a_seed_does_not_choose_its_own_rate():
-    """The third seed's luck at the second rate counts for the others alone; a diverged seed rules its rate out."""
-    accuracy_RxS = np.array([[0.90, 0.90, 0.90], [0.89, 0.89, 0.99], [0.97, 0.97, np.nan]])
-    assert batch_size.best_rates(accuracy_RxS).tolist() == [1, 1, 2]
-    assert batch_size.best_rates(accuracy_RxS[:2]).tolist() == [1, 1, 0]
+    """The third seed's luck at the second rate counts for the others alone."""
+    accuracy_RxS = np.array([[0.90, 0.90, 0.90], [0.89, 0.89, 0.99]])
+    assert batch_size.best_rates(accuracy_RxS).tolist() == [1, 1, 0]
+
+
+def test_a_rate_that_breaks_a_seed_is_ruled_out():
+    """For all seeds, also that one, for which it would be the others' choice; unless there is no other rate."""
+    accuracy_RxS = np.array([[0.90, 0.90, 0.90], [0.97, 0.97, np.nan], [0.98, 0.98, 0.11]])
+    assert batch_size.best_rates(accuracy_RxS, 0.2).tolist() == [0, 0, 0]
+    assert batch_size.best_rates(accuracy_RxS, 0.1).tolist() == [0, 0, 2]
+    assert batch_size.best_rates(accuracy_RxS[1:], 0.2).tolist() == [1, 1, 1]
 
 
 def test_a_grid_is_extended_where_a_best_rate_lies_at_its_edge():
