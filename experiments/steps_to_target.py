@@ -2,7 +2,7 @@
 
     python -m experiments.steps_to_target [--budget=full] [--workdir=runs/steps_to_target]
 
-75 seconds on 2 cores; the full size was not run.
+75 seconds on 2 cores, 4 minutes for full.
 
 Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a target fall as 1 / B, then ever
 less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch training: S(B) = S_min (1 + B_crit / B),
@@ -23,22 +23,23 @@ sizes, from 1,024 on (two of them in quick), so that there is a knee. The fit of
 size. Fitted knee within a factor of 4 of B_simple, at both targets, and larger at .3 than at .7. Log-log slope of the
 best rate over B <= 32: 1 +- .25.
 
-Measured: 7 of 7 (quick, 2026-11-25, 2 cores). Steps to each cost, geometric mean of 4 seeds with its 95 % interval:
+Measured: 7 of 7 (full, 2026-11-25, 2 cores). Steps to each cost, geometric mean of 8 seeds with its 95 % interval:
 
     batch size    to .7                 to .3
-             1    605 (501 to 732)      3,990 (2,880 to 5,520)
-            16    66 (50 to 87)         204 (148 to 281)
-            64    28 (21 to 38)         85 (74 to 98)
-           256    24 (19 to 30)         47 (46 to 48)
-         4,096    20 (17 to 24)         43 (34 to 55)
+             1    550 (489 to 619)      3,470 (2,890 to 4,150)
+             4    139 (129 to 150)      830 (667 to 1,030)
+            16    64 (55 to 75)         233 (197 to 276)
+            64    28 (25 to 32)         88 (79 to 97)
+           256    22 (18 to 26)         48 (46 to 50)
+         4,096    20 (18 to 21)         44 (40 to 49)
 
-To .3 the steps fall as B^-1.00 (-1.12 to -.89) up to 32 and as B^-.12 (-.29 to +.06) from 1,024 on. The best rate
-grows as B^.94 up to 32, with an interval (.69 to 1.18) that 4 seeds leave a little wider than the band. The law
-misses the mean steps by 25 % at 16 and by 5 to 15 % elsewhere. The knee is 86 (63 to 116), which is .32 (.27 to .39)
-times B_simple = 264 (192 to 362); at .7 it is 27 (24 to 32), .46 (.36 to .59) times 60 (46 to 77). So it moves with the
-noise scale, 3.1-fold (2.2 to 4.4), but lies below it, at .3 not far from the edge of the band. One reason is that the
-knee is a matter of the whole way and this noise scale that of its end, where it is largest: it is 4.4 times smaller at
-.7, where a large batch has made half of its steps.
+To .3 the steps fall as B^-.96 (-1.02 to -.89) up to 32 and as B^-.05 (-.18 to +.08) from 1,024 on. The best rate grows
+as B^.85 (.81 to .89) up to 32. The law misses the mean steps by 10 % at most. The knee is 79 (69 to 91), which is .28
+(.26 to .31) times B_simple = 282 (257 to 310); at .7 it is 27 (26 to 29), .46 (.39 to .53) times 60 (55 to 66). So it
+moves with the noise scale, 2.9-fold (2.4 to 3.5), but lies below it, at .3 not far from the edge of the band. One
+reason is that the knee is a matter of the whole way and this noise scale that of its end, where it is largest: it is
+4.7 times smaller at .7, where a large batch has made half of its steps. The quick size, 4 seeds, gives 7 of 7 too, with
+a knee of 86 (63 to 116).
 """
 
 import math
