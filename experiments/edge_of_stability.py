@@ -53,19 +53,9 @@ TOY_RATES, TOY_SEEDS = (0.2, 0.1, 0.05), 4
 LOOKS, STEPS_A_LOOK = 500, 80
 
 HIDDEN, RATES = (200, 200), (0.25, 0.2, 0.15)
-IMAGE_STEPS, LOOK_EVERY = 1_500, 20
+IMAGES, IMAGE_SEEDS, IMAGE_STEPS, LOOK_EVERY = {"quick": 1_000, "full": 5_000}, 2, 1_500, 20
 # Every run is validated after every step, and nothing here reads it: few images.
 VALIDATION = "100"
-
-
-class Budget(NamedTuple):
-    """Of the runs on MNIST."""
-
-    images: int
-    seeds: int
-
-
-BUDGETS = {"quick": Budget(1_000, 2), "full": Budget(5_000, 2)}
 
 
 class Course(NamedTuple):
@@ -130,18 +120,18 @@ def image_cost(params: Any, batch: Any) -> jax.Array:
     return nets.costs.quadratic(logits_BxC, jax.nn.one_hot(batch[1], logits_BxC.shape[-1]), "identity")
 
 
-def image_config(size: Budget) -> ConfigDict:
+def image_config(count: int) -> ConfigDict:
     """Gradient descent on all images: an epoch is a step."""
     config = shallow.get_config()
     config.update(probes=(), hidden=HIDDEN, activation="tanh", output="identity", cost="quadratic")
-    config.update(train_examples=size.images, validation=VALIDATION, batch_size=size.images, epochs=IMAGE_STEPS)
+    config.update(train_examples=count, validation=VALIDATION, batch_size=count, epochs=IMAGE_STEPS)
     return config
 
 
-def images(size: Budget) -> Course:
+def images(count: int) -> Course:
     """MNIST: rates and seeds as the trials of one table, the sharpness taken as their steps go by."""
-    config = image_config(size)
-    trials = plan.make_trials(config, None, {"learning_rate": RATES, "seed": range(size.seeds)})
+    config = image_config(count)
+    trials = plan.make_trials(config, None, {"learning_rate": RATES, "seed": range(IMAGE_SEEDS)})
     places = {name: place for place, name in enumerate(trials)}
     dataset = train.load_dataset(config, "")
     # A run that diverges leaves the rest of its row empty.
@@ -155,7 +145,7 @@ def images(size: Budget) -> Course:
     table, _ = executors.train_states(trials, dataset, "MNIST", watch=watch)
     courses = results.by_epoch(table, "loss")
     cost_LxE = np.array([courses[name] for name in trials])
-    shape, looks_T = (len(RATES), size.seeds, -1), LOOK_EVERY * np.arange(1, 1 + sharpness_LxT.shape[1])
+    shape, looks_T = (len(RATES), IMAGE_SEEDS, -1), LOOK_EVERY * np.arange(1, 1 + sharpness_LxT.shape[1])
     return Course(np.array(RATES), cost_LxE.reshape(shape), looks_T, sharpness_LxT.reshape(shape))
 
 
@@ -259,8 +249,8 @@ def draw(courses: dict[str, Course], claims: list[dict[str, Any]]):
 
 def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
     """The figure and the claims."""
-    size = BUDGETS[budget]
-    courses = {"Chebyshev": toy(), f"MNIST, {size.images:,} images": images(size)}
+    count = IMAGES[budget]
+    courses = {"Chebyshev": toy(), f"MNIST, {count:,} images": images(count)}
     claims = [claim for name, course in courses.items() for claim in claims_of(name, course)]
     return draw(courses, claims), claims
 

@@ -132,7 +132,7 @@ def swept_fields(table: pa.Table) -> list[str]:
 
 
 def by_epoch(table: pa.Table, metric: str) -> dict[str, np.ndarray]:
-    """The metric of each trial after each of its epochs, NaN where it is not finite and once it has diverged."""
+    """The metric of each trial after each of its epochs, NaN where it is not finite and after a trial has diverged."""
     found: dict[str, np.ndarray] = {}
     for row in table.select(["trial", "epochs", "epoch", metric]).to_pylist():
         course_E = found.setdefault(row["trial"], np.full(row["epochs"], np.nan))

@@ -69,7 +69,7 @@ class Budget(NamedTuple):
     epochs: int
 
 
-BUDGETS = {"quick": Budget(5, 20_000, (64,) * 5, 60), "full": Budget(5, 60_000, (512,) * 5, 60)}
+BUDGETS = {"quick": Budget(5, 20_000, (64,) * 5, 60), "full": Budget(5, 60_000, (512,) * 5, 30)}
 
 # What is measured of a net: a number a name, an array over seeds where there are several.
 Measures = Mapping[str, np.ndarray]
@@ -204,8 +204,9 @@ def ratio_claim(
     measured = float(np.mean(above_S) / np.mean(below_S))
     found = results.interval(np.log(above_S / below_S))
     low, high = np.exp(found.low), np.exp(found.high)
-    of_ratio = results.interval_in_words(above_S / below_S, log=True)
-    note = f"{plus_minus(above_S)} against {plus_minus(below_S)}; a seed's ratio has the {of_ratio}"
+    note = (
+        f"{plus_minus(above_S)} against {plus_minus(below_S)}; 95 % interval of the mean ratio {low:.3g} to {high:.3g}"
+    )
     note += f", which holds {LEAST_RATIO:g}: these seeds do not decide." if low < LEAST_RATIO < high else "."
     line = studies.claim(name, published, source, above_S / below_S, measured, (LEAST_RATIO, studies.OPEN))
     return line | {"note": note}

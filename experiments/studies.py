@@ -100,13 +100,13 @@ def curves(name: str, config: Any, seeds: int) -> dict[str, np.ndarray]:
 
 
 def cost_of(config: Any) -> nets.curvature.Cost:
-    """The cost of a softmax net with that config or trial, made once, so that what measures it is compiled once."""
-    return _cost_of(tuple(config["hidden"]), config["activation"], config["cost"])
+    """The cost of a net with that config or trial, made once, so that what measures it is compiled once."""
+    return _cost_of(tuple(config["hidden"]), config["activation"], config["output"], config["cost"])
 
 
 @functools.cache
-def _cost_of(hidden: tuple[int, ...], activation: str, cost: str) -> nets.curvature.Cost:
-    net, table = nets.MLP(hidden=hidden, activation=activation), nets.costs.get(cost, "softmax")
+def _cost_of(hidden: tuple[int, ...], activation: str, output: str, cost: str) -> nets.curvature.Cost:
+    net, table = nets.MLP(hidden=hidden, activation=activation, output=output), nets.costs.get(cost, output)
 
     def per_example_cost(params, batch):
         logits_BxC, _ = net.apply({"params": params}, train.scale(batch[0]))

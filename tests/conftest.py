@@ -16,8 +16,9 @@ from configs import shallow
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Lanes are spread over devices: here as on a machine of two cores, however many there are.
 jax.config.update("jax_num_cpu_devices", 2)
-# What would be compiled to run fast is so in the processes that tests start, not in that of the tests.
-train.FAST_TO_RUN |= train.FAST_TO_COMPILE
+# Nor is what a run optimizes optimized here; the processes that tests start do as a run does.
+AS_IN_A_RUN = train.FAST_TO_RUN
+train.FAST_TO_RUN = train.FAST_TO_RUN | train.FAST_TO_COMPILE
 train.LARGE_PRODUCTS = train.FAST_TO_COMPILE
 
 
@@ -31,6 +32,12 @@ def pytest_configure(config):
     for name, value in shared.items():
         os.environ[f"JAX_{name.upper()}"] = str(value)
         jax.config.update(f"jax_{name}", value)
+
+
+@pytest.fixture
+def options_of_a_run():
+    """What a run compiles its epochs with."""
+    return AS_IN_A_RUN
 
 
 @pytest.fixture

@@ -102,14 +102,13 @@ def test_images_are_measured_by_the_cost_that_is_descended(synthetic_config, mon
     the cost falls as the gradient promises."""
     stand_in = SimpleNamespace(get_config=synthetic_config.copy_and_resolve_references)
     small = {"HIDDEN": (3,), "RATES": (1e-3, 2e-3), "shallow": stand_in, "sharpness": nets.curvature.mean_cost}
-    small |= {"IMAGE_STEPS": 5, "LOOK_EVERY": 2}
+    small |= {"IMAGE_STEPS": 5, "LOOK_EVERY": 2, "IMAGE_SEEDS": 1}
     for name, value in small.items():
         monkeypatch.setattr(edge_of_stability, name, value)
-    size = edge_of_stability.Budget(images=40, seeds=1)
-    course = edge_of_stability.images(size)
+    course = edge_of_stability.images(40)
     assert course.looks_T.tolist() == [2, 4] and course.sharpness_RxSxT.shape == (2, 1, 2)
     np.testing.assert_allclose(course.sharpness_RxSxT, course.cost_RxSxE[:, :, [2, 4]], rtol=1e-6)
-    config = edge_of_stability.image_config(size)
+    config = edge_of_stability.image_config(40)
     dataset, params = train.load_dataset(config, ""), train.initial_state(config).params
     slope_P, _ = ravel_pytree(nets.curvature.gradient(edge_of_stability.image_cost, params, dataset[:2]))
     falls_R = course.cost_RxSxE[:, 0, 0] - course.cost_RxSxE[:, 0, 1]

@@ -60,7 +60,7 @@ def test_eigenvalue_is_that_of_the_training_cost(synthetic_config, monkeypatch):
     (trial,) = plan.make_trials(synthetic_config, None, {}).values()
     dataset, state = train.load_dataset(synthetic_config, ""), train.initial_state(synthetic_config)
     found = rate_to_batch_ratio.largest_eigenvalue(trial, state, dataset)
-    cost = studies.cost_of({"hidden": (4,), "activation": "sigmoid", "cost": "quadratic"})
+    cost = studies.cost_of(trial)
     batch = dataset.images[:40], dataset.labels[:40]
     expected = nets.curvature.top_eigenvalues(cost, state.params, batch, jax.random.key(5), k=1, steps=60).values_K[0]
     assert found == pytest.approx(float(expected), rel=2e-2)

@@ -110,7 +110,7 @@ def test_interval_in_words():
 
 
 def test_a_metric_by_epoch():
-    """An array a trial; empty where it is not finite and from there on."""
+    """An array a trial; NaN where it is not finite, and after the epoch in which the trial diverged."""
     trials, rows = example(diverged=(1,))
     found = results.by_epoch(results.pack_table(trials, rows), "loss")
     assert list(found) == list(trials)

@@ -161,7 +161,7 @@ def drawn_paths(*_):
             edge_of_stability,
             # The other problem and the sharpness have tests of their own.
             {"shallow": Synthetic, "HIDDEN": (3,), "toy": lambda: STILL, "sharpness": lambda *_: 8.0}
-            | {"BUDGETS": {"quick": edge_of_stability.Budget(40, 1)}, "IMAGE_STEPS": 2, "LOOK_EVERY": 1},
+            | {"IMAGES": {"quick": 40}, "IMAGE_SEEDS": 1, "IMAGE_STEPS": 2, "LOOK_EVERY": 1},
             10,
         ),
         (
@@ -230,7 +230,8 @@ def test_numbers_of_the_scoreboard():
 def test_band_without_an_upper_end():
     """Says so, where the file has a number."""
     line = studies.claim("x", None, "source", np.array([12.0]), 12.0, (10.0, studies.OPEN))
-    assert studies.cells(line)[-2] == "10.0000 or more" and json.dumps(line) and line["reproduced"]
+    assert studies.cells(line)[-2] == "10.0000 or more" and line["reproduced"]
+    assert json.loads(json.dumps(line, allow_nan=False))["band"] == [10.0, studies.OPEN]
 
 
 def test_study_whose_folder_cannot_be_made(tmp_path, capsys):
