@@ -1,6 +1,8 @@
 """Can data be given on which a ReLU net gets stuck for certain, how often do small nets get stuck, and does noise help?
 
-    python -m experiments.explicit_minima [--budget=full] [--workdir=runs/explicit_minima]      20 seconds on 2 cores
+    python -m experiments.explicit_minima [--budget=full] [--workdir=runs/explicit_minima]
+
+20 seconds on 2 cores, 55 for full.
 
 Source: Swirszcz, Czarnecki & Pascanu 2017, Local minima in training of neural networks. Two data sets of points (x, y)
 with a minimum each of the summed squared error of one or two ReLU units; XOR and Jellyfish, four points that are no
@@ -17,13 +19,12 @@ rounding; 15 points about each of the 24 published rates; every two cells that a
 come in that order; no walker leaves. Controls of that zero: at rate .01 walkers do leave, though not for the
 better, and from half-way to the good fit they reach it.
 
-Measured (quick budget: 400 nets a cell, known to 5 points; 2026-11-25, 2 cores): 34 of 35. Costs and bounds to 1e-14;
-the proofs reach .243 and .091 far. 23 of 24 rates in their bands, all 164 pairs in order: XOR ReLU 19 42 57 70 82 90 %,
-sigmoid 80 99 and then 100 %; Jellyfish ReLU 9 26 50 61 73 83 %, sigmoid 61, 99 or more. The miss is Jellyfish ReLU at
-h = 4, 50 % against 66. The published row jumps there (33 66 68 69), and hangs on what is not published: at rate .1 it
-is 22 46 65 76 85 92 %, where XOR's stays the same; from He's weights the cell is 52 % (both from 1,000 nets). None of
-2,400 walkers left: .16 % at most, with 95 % confidence. At rate .01 all leave, for the worse: the right unit dies and
-they end at 14/3 or more.
+Measured: 34 of 35 (full budget: 2,000 nets a cell, known to 2 points; 2026-11-25, 2 cores; the same with quick's 400).
+Costs and bounds to 1e-14; the proofs reach .243 and .091 far. 23 of 24 rates in their bands, all 164 pairs in order:
+XOR ReLU 21 42 59 73 82 88 %, sigmoid 79 99 and then 100 %; Jellyfish ReLU 10 27 45 64 74 85 %, sigmoid 68, 99 or more.
+The miss is Jellyfish ReLU at h = 4, 45 % against 66. The published row jumps there (33 66 68 69), and hangs on what is
+not published: at rate .1 it is 22 45 63 78 86 92 %. None of 12,000 walkers left: .032 % at most, with 95 % confidence.
+At rate .01 all leave, for the worse: the right unit dies and they end at 14/3 or more.
 """
 
 import functools
