@@ -229,7 +229,9 @@ def best_rates(accuracy_RxS: np.ndarray, broken: float = -1.0) -> np.ndarray:
     accuracy_RxS = np.nan_to_num(accuracy_RxS)
     others_RxS = accuracy_RxS.sum(axis=1, keepdims=True) - accuracy_RxS
     is_sound_R = np.all(accuracy_RxS > broken, axis=1)
-    return np.argmax(np.where(is_sound_R[:, None] | ~is_sound_R.any(), others_RxS, -np.inf), axis=0)
+    if is_sound_R.any():
+        others_RxS[~is_sound_R] = -np.inf
+    return np.argmax(others_RxS, axis=0)
 
 
 def extended(grid: Sequence[int], best_S: np.ndarray, step: int = 1) -> list[int]:
