@@ -1,6 +1,6 @@
 """Does a start at a bad minimum cost accuracy for good, and which training gets away from it?
 
-    python -m experiments.bad_start [--budget=full]      80 seconds on 2 cores, 8 minutes full
+    python -m experiments.bad_start [--budget=full]      3 minutes on 2 cores, 8 full
 
 Source: Liu, Papailiopoulos & Achlioptas 2020, Bad global minima exist and SGD can reach them: networks that have first
 learned random labels, and then the true ones, fit the training set and test far worse ("up to 40 %" on CIFAR) unless
