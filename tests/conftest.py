@@ -17,7 +17,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Lanes are spread over devices: here as on a machine of two cores, however many there are.
 jax.config.update("jax_num_cpu_devices", 2)
 # Nor is what a run optimizes optimized here; the processes that tests start do as a run does.
-AS_IN_A_RUN = train.FAST_TO_RUN
+AS_IN_A_RUN = {name: getattr(train, name) for name in ("FAST_TO_RUN", "LARGE_PRODUCTS")}
 train.FAST_TO_RUN = train.FAST_TO_RUN | train.FAST_TO_COMPILE
 train.LARGE_PRODUCTS = train.FAST_TO_COMPILE
 
@@ -35,9 +35,10 @@ def pytest_configure(config):
 
 
 @pytest.fixture
-def options_of_a_run():
-    """What a run compiles its epochs with."""
-    return AS_IN_A_RUN
+def compiled_as_in_a_run(monkeypatch):
+    """What is compiled in the test is optimized as in a run."""
+    for name, options in AS_IN_A_RUN.items():
+        monkeypatch.setattr(train, name, options)
 
 
 @pytest.fixture

@@ -469,7 +469,7 @@ def command(workdir, config):
     return [sys.executable, "train.py", "--config=configs/shallow.py", *flags, f"--workdir={workdir}"]
 
 
-def test_killed_process(tmp_path, cache, no_figures):
+def test_killed_process(tmp_path, cache, no_figures, compiled_as_in_a_run):
     """A process killed by SIGKILL at random instants, and started again each time, ends as the unbroken run."""
     seed = random.SystemRandom().randrange(10**6)
     dice, config = random.Random(seed), make_config(epochs=40)

@@ -107,7 +107,7 @@ def initial_state(hidden):
     return train.make_train(config).init(train.hyperparameters(config), jax.random.key(1))
 
 
-def train_both_ways(config, passes, cpu_options):
+def train_both_ways(config, passes):
     """Parameters after so many passes of 32 steps, from one draw: by `step`, and by the float64 formulas."""
     images, labels = subsampled_mnist()
     functions, numbers = train.make_train(config), train.hyperparameters(config)
@@ -123,7 +123,7 @@ def train_both_ways(config, passes, cpu_options):
     start = initial_state(config.hidden)
     # As a run compiles it, since what is compiled otherwise may round otherwise.
     all_passes = train.compiled(
-        lambda state: jax.lax.scan(one_pass, state, length=passes), start, cpu_options=cpu_options
+        lambda state: jax.lax.scan(one_pass, state, length=passes), start, cpu_options=train.FAST_TO_RUN
     )
     state, _ = all_passes(start)
     assert int(state.step) == 32 * passes
@@ -137,21 +137,21 @@ def train_both_ways(config, passes, cpu_options):
 
 @pytest.mark.parametrize(("cost", "output"), PAIRS)
 @pytest.mark.parametrize("activation", nets.activations.ACTIVATIONS)
-def test_thousand_steps_agree_with_float64_back_propagation(activation, cost, output, options_of_a_run):
+def test_thousand_steps_agree_with_float64_back_propagation(activation, cost, output, compiled_as_in_a_run):
     """From the same weights and batches, on real MNIST, the 96-example batch padded to 128 included."""
     config = shallow.get_config()
     config.activation, config.cost, config.output, config.inputs = activation, cost, output, 112
     # An example whose z changes sign by rounding counts as a whole at a kink, so few units leave few such chances.
     config.hidden = (4,) if activation in ("relu", "leaky_relu", "step") else (8, 8)
     config.learning_rate = 0.05
-    assert relative_difference(*train_both_ways(config, 32, options_of_a_run)) < 1e-5
+    assert relative_difference(*train_both_ways(config, passes=32)) < 1e-5
 
 
-def test_l2_agrees_with_float64_back_propagation(options_of_a_run):
+def test_l2_agrees_with_float64_back_propagation(compiled_as_in_a_run):
     """L2 shrinks the kernels and leaves the biases alone."""
     config = shallow.get_config()
     config.hidden, config.inputs, config.learning_rate, config.l2 = (8, 8), 112, 0.5, 0.1
-    assert relative_difference(*train_both_ways(config, 1, options_of_a_run)) < 1e-5
+    assert relative_difference(*train_both_ways(config, passes=1)) < 1e-5
 
 
 def plain_gradients(config):
