@@ -39,9 +39,9 @@ curve is from that of batches of 16 at its worst epoch:
 
 Batches of 4 and 16 have eigenvalues within 2 % in the mean, at either ratio (-10 to +6 % and -6 to +3 %), and the
 smaller ratio's curves are 2.5 % (2 to 3) apart. The miss is the larger ratio's curve, 45 % (17 to 73) apart at its
-worst epoch, although its last epoch differs by 4 %: on its way from .1 to .001 the cost of a single run is noisy.
-Batches of 16 are themselves 82 % apart from another seed, and 9 % at the smaller ratio, so that the band asks there for
-more than two runs can give.
+worst epoch (16 over 4; 4 over 16 is the table's .29), although its last epoch differs by 4 %: on its way from .1 to
+.001 the cost of a single run is noisy. Batches of 16 are themselves 82 % apart from another seed, and 9 % at the
+smaller ratio, so that the band asks there for more than two runs can give.
 
 Ratios 4 times apart differ 30-fold in cost. The equality ends between 32 and 64, and between 128 and 256. The
 eigenvalue of the end, where the cost is nearly 0, would have it end at 1,200 for the larger ratio; the largest one
