@@ -4,7 +4,7 @@ Question: does the book's 95.42 % (the best of 30 epochs on the test set) come o
 Command:  python train.py --config=configs/nielsen.py
 Run time: 20 s on 2 cores.
 Measured: best of 30 epochs .9526 in the best of 3 seeds, .9511 in the worst (2026-11-25,
-          python -m experiments.quadratic_or_cross_entropy).
+          python -m experiments.saturation.quadratic_or_cross_entropy).
 
 His cost is 1/2 sum (y - a)^2, five times the mean over ten outputs used here, so his eta = 3.0 is learning rate 15.0.
 Weights and biases are N(0, 1); the first 50,000 images are the training set, the test set is the validation set.

@@ -6,7 +6,7 @@ Command:  python train.py --config=configs/shallow.py           (200 epochs)
 Run time: 60 s on 2 cores, probes included.
 Measured: val_accuracy .8645 (.8615 to .8700) and val_loss .0275 (.0265 to .0282) after 200 epochs, 3 seeds; the cost
           of the uniform guess, .09, is passed on the validation set at epoch 4 in the mean of 32 seeds, between epochs
-          2 and 6 in all of them (2026-11-25, python -m experiments.shallow_net).
+          2 and 6 in all of them (2026-11-25, python -m experiments.lecture.shallow_net).
 
 This file lists every field of a config; the others start from it and name what differs.
 """

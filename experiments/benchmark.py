@@ -30,9 +30,16 @@ from tqdm import tqdm
 
 import input_pipeline
 import nets
-import run_directory
 import train
 from configs import shallow
+from training import run_directory
+from training.batches import make_data, on_data, scale
+from training.compiling import FAST_TO_RUN, LARGE_PRODUCTS, compiled
+from training.config import as_config
+from training.console import parse_flags
+from training.files import write_atomically
+from training.records import event_of, histogram
+from training.screen import as_number
 
 BATCH, RATE = 128, 0.01
 # An opponent's BLAS threads spin for a while after their last product and would take a core from whoever is next.
@@ -64,11 +71,9 @@ def plateau(mnist: input_pipeline.Dataset, batch_size: int) -> Callable[[], None
     config = shallow.get_config()
     config.batch_size = batch_size
     functions, numbers = train.make_train(config), train.hyperparameters(config)
-    data, key = jax.device_put(train.make_data(config, mnist)), jax.random.key(1)
+    data, key = jax.device_put(make_data(config, mnist)), jax.random.key(1)
     state = functions.init(numbers, jax.random.key(0))
-    run = train.compiled(
-        train.on_data(functions.epoch), state, numbers, data, key, cpu_options=train.FAST_TO_RUN, donate=(0,)
-    )
+    run = compiled(on_data(functions.epoch), state, numbers, data, key, cpu_options=FAST_TO_RUN, donate=(0,))
 
     def epoch() -> None:
         nonlocal state
@@ -83,17 +88,15 @@ def probes_of_an_epoch(mnist: input_pipeline.Dataset) -> Callable[[], None]:
     config = shallow.get_config()
     functions, numbers, key = train.make_train(config), train.hyperparameters(config), train.probe_key(0)
     data, state = jax.device_put(mnist), functions.init(numbers, jax.random.key(0))
-    probe = train.compiled(
-        train.make_probe(config), state, numbers, state.params, data, key, cpu_options=train.LARGE_PRODUCTS
-    )
+    probe = compiled(train.make_probe(config), state, numbers, state.params, data, key, cpu_options=LARGE_PRODUCTS)
 
     def epoch() -> None:
         before = jax.tree.map(jnp.copy, state.params)
         metrics, activations = jax.device_get(probe(state, numbers, before, data, key))
-        row = {"epoch": 1} | {name: train.as_number(value) for name, value in metrics.items()}
-        histograms = {layer: run_directory.histogram(a_PxH) for layer, a_PxH in activations.items()}
+        row = {"epoch": 1} | {name: as_number(value) for name, value in metrics.items()}
+        histograms = {layer: histogram(a_PxH) for layer, a_PxH in activations.items()}
         json.dumps(row | histograms)
-        run_directory.event_of(row, activations, histograms)
+        event_of(row, activations, histograms)
 
     return epoch
 
@@ -239,7 +242,7 @@ class TimedRunDirectory(run_directory.RunDirectory):
 
 def logging_share(workdir: Path) -> tuple[float, train.TrainState]:
     """The share of a 200-epoch run's time, compilation left out, that goes into logging and checkpoints; its state."""
-    config = shallow.get_config()
+    config = as_config(shallow.get_config())
     with TimedRunDirectory(workdir, config) as run, open(os.devnull, "w") as nowhere:
         stdout, sys.stdout = sys.stdout, nowhere
         try:
@@ -256,7 +259,7 @@ def eigenvalue_seconds(state: train.TrainState, mnist: input_pipeline.Dataset) -
     model, cost = train.make_model(config), nets.costs.get(config.cost, config.output)
 
     def cost_of(params: Any, batch: Any) -> jax.Array:
-        logits_BxC = model.apply({"params": params}, train.scale(batch[0]))[0]
+        logits_BxC = model.apply({"params": params}, scale(batch[0]))[0]
         return cost.per_example(logits_BxC, jax.nn.one_hot(batch[1], config.classes))
 
     start = time.perf_counter()
@@ -334,7 +337,8 @@ def main(_: list[str]) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     figures = single_run_figures
     if flags.FLAGS.sweep:
-        from experiments import lanes, sweep_benchmark
+        from experiments import sweep_benchmark
+        from experiments.engine import lanes
 
         lanes.use_all_cores()
         figures = sweep_benchmark.figures
@@ -345,11 +349,11 @@ def main(_: list[str]) -> None:
     print(table(seconds, lines))
     results = {"machine": machine, "seconds": seconds, "figures": lines}
     name = "sweep_results.json" if flags.FLAGS.sweep else "results.json"
-    run_directory.write_atomically(workdir / name, json.dumps(results, indent=2) + "\n")
+    write_atomically(workdir / name, json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":
     flags.DEFINE_integer("rounds", 15, "Rounds in which every opponent runs its epochs.", lower_bound=1)
     flags.DEFINE_bool("sweep", False, "Measure sweeps, not single runs.")
     flags.DEFINE_string("workdir", "runs/benchmark", "Where the figures go as JSON.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    app.run(main, flags_parser=parse_flags)

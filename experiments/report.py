@@ -22,11 +22,14 @@ import numpy as np
 import pyarrow as pa
 from absl import app, flags
 
-import figures
-import input_pipeline
-import run_directory
-import train
-from experiments import results
+from experiments.engine import results, statistics
+from training import figures
+from training.config import FIELDS
+from training.console import fail, parse_flags
+from training.figures import save_figure
+from training.files import write_atomically
+from training.records import METRICS
+from training.screen import natural_order
 
 TEMPLATE = Path(__file__).with_name("report_template.html")
 MOST_EPOCHS = 100
@@ -85,7 +88,7 @@ def write(workdir: Path, table: pa.Table) -> list[Path]:
     """Writes report.html and figures/*.png of the table; the paths of what was written."""
     sweep = sweep_of(table)
     page = workdir / "report.html"
-    run_directory.write_atomically(page, page_text(page_data(table, sweep, workdir.resolve().name)))
+    write_atomically(page, page_text(page_data(table, sweep, workdir.resolve().name)))
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
     draw = {
@@ -99,7 +102,7 @@ def write(workdir: Path, table: pa.Table) -> list[Path]:
         # A picture of a sweep that was here before would be taken for this one's.
         (folder / name).unlink(missing_ok=True)
         if figure:
-            run_directory.save_figure(figure, folder / name)
+            save_figure(figure, folder / name)
             written.append(folder / name)
     return written
 
@@ -133,7 +136,7 @@ def sweep_of(table: pa.Table) -> Sweep:
 
 def order(value: Any) -> Any:
     """A sorting key for the values of a field."""
-    return train.natural_order(value) if isinstance(value, str) else value
+    return natural_order(value) if isinstance(value, str) else value
 
 
 def seeds_of(configuration_T: np.ndarray, configurations: int) -> np.ndarray:
@@ -156,10 +159,10 @@ def values_of(table: pa.Table, sweep: Sweep, name: str) -> np.ndarray:
     return values_TxE
 
 
-def over_seeds(sweep: Sweep, values_Tx: np.ndarray) -> results.Interval:
+def over_seeds(sweep: Sweep, values_Tx: np.ndarray) -> statistics.Interval:
     """Mean, interval and so on of each configuration over its seeds."""
     nothing = np.full((1, *values_Tx.shape[1:]), np.nan)
-    return results.interval(np.concatenate([values_Tx, nothing])[sweep.index_SxC])
+    return statistics.interval(np.concatenate([values_Tx, nothing])[sweep.index_SxC])
 
 
 def finals_of(sweep: Sweep, values_TxE: np.ndarray) -> np.ndarray:
@@ -258,11 +261,9 @@ def json_text(data: Any) -> str:
 def page_data(table: pa.Table, sweep: Sweep, name: str) -> dict[str, Any]:
     """What the page shows; lists over configurations throughout, null for what is not finite."""
     # A column without a number is nothing to choose.
-    metrics = [
-        metric for metric in results.metric_names(table) if metric in train.METRICS or has_numbers(table, metric)
-    ]
+    metrics = [metric for metric in results.metric_names(table) if metric in METRICS or has_numbers(table, metric)]
     seeds, diverged = counts_of(sweep)
-    constants = {field: table[field][0].as_py() for field in train.FIELDS if field not in [*sweep.fields, "seed"]}
+    constants = {field: table[field][0].as_py() for field in FIELDS if field not in [*sweep.fields, "seed"]}
     if table["seed"].combine_chunks().unique().to_pylist() == [table["seed"][0].as_py()]:
         constants["seed"] = table["seed"][0].as_py()
     return {
@@ -278,7 +279,7 @@ def page_data(table: pa.Table, sweep: Sweep, name: str) -> dict[str, Any]:
         "units": {metric: unit_of(metric) for metric in metrics},
         "lowest_is_best": list(LOWEST_IS_BEST),
         "saturation": list(SATURATION),
-        "confidence": results.CONFIDENCE,
+        "confidence": statistics.CONFIDENCE,
         **measured_data(table, sweep, metrics),
     }
 
@@ -314,9 +315,9 @@ def diverged_epochs(sweep: Sweep) -> list[list[int]]:
 
 def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str]) -> dict[str, Any]:
     """Finals, bests and curves of every metric. Probes' curves have bands if all fit onto the page."""
-    configurations, probes = len(sweep.codes_CxF), len(metrics) - len(train.METRICS)
+    configurations, probes = len(sweep.codes_CxF), len(metrics) - len(METRICS)
     fitting = MOST_NUMBERS // (3 * configurations * len(metrics))
-    banded = metrics if fitting >= MOST_EPOCHS else list(train.METRICS)
+    banded = metrics if fitting >= MOST_EPOCHS else list(METRICS)
     most = MOST_NUMBERS // (configurations * (3 * len(banded) + len(metrics) - len(banded)))
     most = int(np.clip(most, 10, MOST_EPOCHS))
     grids: dict[tuple[int, ...], int] = {}
@@ -324,7 +325,7 @@ def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str]) -> dict[str
     for name in metrics:
         values_TxE = values_of(table, sweep, name)
         finals[name] = interval_data(over_seeds(sweep, finals_of(sweep, values_TxE)))
-        if name in train.METRICS:
+        if name in METRICS:
             bests[name] = interval_data(over_seeds(sweep, bests_of(sweep, values_TxE, name)))
         parts = ("mean", "low", "high") if name in banded else ("mean",)
         curves[name] = curve_data(over_seeds(sweep, values_TxE), parts, sweep.epochs_E, most, grids)
@@ -338,14 +339,14 @@ def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str]) -> dict[str
     }
 
 
-def interval_data(found: results.Interval) -> dict[str, list]:
+def interval_data(found: statistics.Interval) -> dict[str, list]:
     """Mean, half-width of the interval and count by configuration."""
     half = (found.high - found.low) / 2
     return {"mean": as_lists(found.mean, 5), "half": as_lists(half, 3), "n": found.n.tolist()}
 
 
 def curve_data(
-    found: results.Interval, parts: Sequence[str], epochs_E: np.ndarray, most: int, grids: dict[tuple[int, ...], int]
+    found: statistics.Interval, parts: Sequence[str], epochs_E: np.ndarray, most: int, grids: dict[tuple[int, ...], int]
 ) -> dict[str, list]:
     """A metric over the epochs, at no more than `most` of those at which a configuration has it, the last one included.
 
@@ -439,7 +440,7 @@ def draw_learning_curves(table: pa.Table, sweep: Sweep):
     return figure
 
 
-def draw_curve(axis, epochs_E, curves: results.Interval, c: int, banded: bool, colour, lines: int, ends: list[int]):
+def draw_curve(axis, epochs_E, curves: statistics.Interval, c: int, banded: bool, colour, lines: int, ends: list[int]):
     """The line of a configuration, thinner among many, with a cross where seeds diverged."""
     known = np.isfinite(curves.mean[c])
     epochs, means = epochs_E[known], curves.mean[c, known]
@@ -582,17 +583,17 @@ def draw_by_field(axis, sweep: Sweep, values_C: np.ndarray, x: str, coloured: st
 def main(_: list[str]) -> None:
     accepted = "accepted: --workdir=DIR with the results.parquet that a sweep wrote"
     if not flags.FLAGS.workdir:
-        input_pipeline.fail(f"--workdir is not given; {accepted}")
+        fail(f"--workdir is not given; {accepted}")
     path = Path(flags.FLAGS.workdir) / "results.parquet"
     try:
         table = results.read_table(path)
         print("\n".join(map(str, write(path.parent, table))))
     except results.DamagedError as error:
-        input_pipeline.fail(f"{path}: {error}; {accepted}")
+        fail(f"{path}: {error}; {accepted}")
     except OSError as error:
-        input_pipeline.fail(error)
+        fail(error)
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "The folder of a finished sweep.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    app.run(main, flags_parser=parse_flags)

@@ -31,41 +31,43 @@ from typing import Any, NamedTuple, NoReturn
 from absl import app, flags, logging
 from tqdm import tqdm
 
-import input_pipeline
-import run_directory
 import train
-from experiments import (
-    bad_start,
+from experiments import studies
+from experiments.batches import (
     batch_size,
-    deep_saturation,
-    dying_relu,
     edge_of_stability,
+    landscape,
+    rate_to_batch_ratio,
+    sharp_minima,
+    steps_to_target,
+)
+from experiments.engine import lanes
+from experiments.escape import (
+    bad_start,
     escape_time,
     explicit_minima,
-    forward,
-    gradient_descent,
-    init_saturation,
-    landscape,
-    lanes,
-    learning_speed,
-    lecture_nets,
     many_minima,
-    neurons,
-    nielsen_init,
-    perceptron,
     power_law_escape,
-    quadratic_or_cross_entropy,
-    rate_to_batch_ratio,
-    saturated_neuron,
-    shallow_net,
-    sharp_minima,
     spurious_minima,
-    steps_to_target,
-    studies,
     two_wells,
 )
-from experiments.sweep import count, duration
+from experiments.lecture import forward, gradient_descent, lecture_nets, neurons, perceptron, shallow_net
+from experiments.saturation import (
+    deep_saturation,
+    dying_relu,
+    init_saturation,
+    learning_speed,
+    nielsen_init,
+    quadratic_or_cross_entropy,
+    saturated_neuron,
+)
 from nets import tables
+from training import run_directory
+from training.command_line import CONFIGS
+from training.config import ConfigError
+from training.console import count, duration, fail, parse_flags
+from training.files import lock, write_atomically
+from training.provenance import git_revision, versions
 
 # In the order in which they would be taught.
 STUDIES: dict[str, ModuleType] = {
@@ -123,7 +125,7 @@ class Record(NamedTuple):
 def run(names: list[str], budget: str, workdir: Path) -> dict[str, Record]:
     """Runs these studies, writing down each as it ends; the records of all that were run into the folder."""
     workdir.mkdir(parents=True, exist_ok=True)
-    with run_directory.lock(workdir), tqdm(total=len(names), unit="study", leave=False, disable=None) as bar:
+    with lock(workdir), tqdm(total=len(names), unit="study", leave=False, disable=None) as bar:
         records = read_records(workdir)
         for name in names:
             bar.set_description(name)
@@ -142,7 +144,7 @@ def run_study(name: str, budget: str, folder: Path, bar: tqdm) -> Record:
     options = [f"--budget={budget}"] if studies.takes_budget(module.study) else []
     folder.mkdir(exist_ok=True)
     claims = folder / "results.json"
-    before, revision, start = modified(claims), run_directory.git_revision(), time.perf_counter()
+    before, revision, start = modified(claims), git_revision(), time.perf_counter()
     # Unbuffered, so that the log can be followed.
     command = [sys.executable, "-u", "-m", module.__name__, f"--workdir={folder.absolute()}", *options]
     status = run_process(command, folder / "log.txt", bar)
@@ -169,7 +171,7 @@ def run_process(command: list[str], log: Path, bar: tqdm) -> int:
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            command, cwd=train.CONFIGS.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=CONFIGS.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         ) as process,
     ):
         try:
@@ -211,8 +213,8 @@ def read_records(workdir: Path) -> dict[str, Record]:
 def write(workdir: Path, records: list[Record]) -> None:
     """Writes reproduction.json and reproduction.html of these studies."""
     content = summary(records) | {"studies": [record._asdict() for record in records]}
-    run_directory.write_atomically(workdir / "reproduction.json", json.dumps(content, indent=2) + "\n")
-    run_directory.write_atomically(workdir / "reproduction.html", page(workdir, records))
+    write_atomically(workdir / "reproduction.json", json.dumps(content, indent=2) + "\n")
+    write_atomically(workdir / "reproduction.html", page(workdir, records))
 
 
 def summary(records: list[Record]) -> dict[str, Any]:
@@ -226,7 +228,7 @@ def summary(records: list[Record]) -> dict[str, Any]:
         "seconds": sum(record.seconds for record in records),
         "date": max(record.date for record in records),
         "cores": lanes.available_cores(),
-        "versions": run_directory.versions(),
+        "versions": versions(),
     }
 
 
@@ -360,7 +362,7 @@ def chosen(given: list[str]) -> list[str]:
         for name in given:
             tables.look_up(STUDIES, name, "study")
     except ValueError as error:
-        raise train.ConfigError(error) from error
+        raise ConfigError(error) from error
     return [name for name in STUDIES if name in given or not given]
 
 
@@ -370,7 +372,7 @@ def reproduce(given: list[str], budget: str, workdir: Path) -> NoReturn:
         names = chosen(given)
         records = run(names, budget, workdir)
     except train.USER_ERRORS as error:
-        input_pipeline.fail(error)
+        fail(error)
     except KeyboardInterrupt:
         print(f"\ninterrupted; what has finished is kept in {workdir}, and --studies=... runs the others")
         sys.exit(130)
@@ -388,4 +390,4 @@ if __name__ == "__main__":
     flags.DEFINE_enum("budget", "quick", studies.BUDGETS, "How much the studies compute that have a choice.")
     flags.DEFINE_list("studies", [], f"Some of {', '.join(STUDIES)}. [all of them]")
     flags.DEFINE_string("workdir", "runs/reproduce", "Where everything goes.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    app.run(main, flags_parser=parse_flags)

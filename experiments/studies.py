@@ -18,11 +18,16 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
-import input_pipeline
 import nets
-import run_directory
 import train
-from experiments import executors, lanes, plan, sweep
+from experiments.engine import executors, lanes, space
+from experiments.engine.sweeping import USER_ERRORS
+from training.batches import scale
+from training.config import AnyConfig, as_config
+from training.console import fail, parse_flags
+from training.figures import save_figure
+from training.files import write_atomically
+from training.records import METRICS
 
 BUDGETS = ("quick", "full")
 OPEN = 1e6  # Stands for the upper end of a band that has none.
@@ -93,15 +98,16 @@ def curves(name: str, config: Any, seeds: int) -> dict[str, np.ndarray]:
     """METRICS of a config over seeds 0, 1, ..., [epochs, seeds], with a line that says what took how long."""
     start = time.perf_counter()
     config.probes = ()
-    trials = plan.make_trials(config, None, {"seed": range(seeds)})
+    trials = space.make_trials(config, None, {"seed": range(seeds)})
     table = executors.train_all(trials, train.load_dataset(config, ""), name)
     print(f"{name}: {seeds} seeds, {config.epochs} epochs, {time.perf_counter() - start:.0f} s", flush=True)
-    return {metric: table[metric].to_numpy().reshape(seeds, config.epochs).T for metric in train.METRICS}
+    return {metric: table[metric].to_numpy().reshape(seeds, config.epochs).T for metric in METRICS}
 
 
-def cost_of(config: Any) -> nets.curvature.Cost:
+def cost_of(config: AnyConfig) -> nets.curvature.Cost:
     """The cost of a net with that config or trial, made once, so that what measures it is compiled once."""
-    return _cost_of(tuple(config["hidden"]), config["activation"], config["output"], config["cost"])
+    config = as_config(config)
+    return _cost_of(config.hidden, config.activation, config.output, config.cost)
 
 
 @functools.cache
@@ -109,7 +115,7 @@ def _cost_of(hidden: tuple[int, ...], activation: str, output: str, cost: str) -
     net, table = nets.MLP(hidden=hidden, activation=activation, output=output), nets.costs.get(cost, output)
 
     def per_example_cost(params, batch):
-        logits_BxC, _ = net.apply({"params": params}, train.scale(batch[0]))
+        logits_BxC, _ = net.apply({"params": params}, scale(batch[0]))
         return table.per_example(logits_BxC, jax.nn.one_hot(batch[1], logits_BxC.shape[-1]))
 
     return per_example_cost
@@ -136,10 +142,10 @@ def run(study: Callable[[], tuple[Any, list[dict[str, Any]]]], workdir: str | Pa
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         figure, claims = study()
-        run_directory.save_figure(figure, workdir / "figure.png")
-        run_directory.write_atomically(workdir / "results.json", json.dumps(claims, indent=2) + "\n")
-    except sweep.USER_ERRORS as error:
-        input_pipeline.fail(error)
+        save_figure(figure, workdir / "figure.png")
+        write_atomically(workdir / "results.json", json.dumps(claims, indent=2) + "\n")
+    except USER_ERRORS as error:
+        fail(error)
     except KeyboardInterrupt:
         print("\ninterrupted")
         sys.exit(130)
@@ -160,4 +166,4 @@ def main(study: Callable[..., tuple[Any, list[dict[str, Any]]]]) -> None:
         budget, workdir = getattr(flags.FLAGS, "budget", ""), Path(flags.FLAGS.workdir)
         run(lambda: study(**arguments(study, budget, workdir)), workdir)
 
-    app.run(start, flags_parser=input_pipeline.parse_flags)
+    app.run(start, flags_parser=parse_flags)

@@ -21,14 +21,17 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 import input_pipeline
 import nets
 import train
 from configs import shallow
-from experiments import benchmark, executors, lanes, plan, results
+from experiments import benchmark
+from experiments.engine import executors, lanes, plan, results, space
+from training.batches import make_data
+from training.config import Config
+from training.records import METRICS
 
 PACKS = {
     "16 lanes (4 rates x 4 seeds)": (4, 4, 1.1),
@@ -47,9 +50,9 @@ def lanes_epoch(mnist: input_pipeline.Dataset, rates: int, seeds: int) -> Callab
     """Trains so many lanes by one epoch, pack after pack as a sweep does."""
     base = shallow.get_config()
     axes = {"learning_rate": np.linspace(0.01, 0.1, rates).tolist(), "seed": list(range(seeds))}
-    trials = plan.make_trials(base, None, axes)
+    trials = space.make_trials(base, None, axes)
     packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(mnist.images))
-    data = lanes.replicate(train.make_data(base, mnist), lanes.make_mesh(packs[0].shape.rows))
+    data = lanes.replicate(make_data(base, mnist), lanes.make_mesh(packs[0].shape.rows))
     programs = lanes.compile_programs(next(iter(trials.values())), packs[0].shape, packs[0].has_momentum, data)
     place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
     running = []
@@ -105,17 +108,17 @@ def command_seconds(folder: Path) -> tuple[float, int]:
     return seconds, len(list((folder / "xla").glob("*before_optimizations.txt")))
 
 
-def alone(trial: dict[str, Any], mnist: input_pipeline.Dataset) -> dict[str, float]:
+def alone(trial: Config, mnist: input_pipeline.Dataset) -> dict[str, float]:
     """METRICS of the last epoch of a trial that is run by itself."""
-    config = ConfigDict(trial)
+    config = trial
     functions, numbers = train.make_train(config), train.hyperparameters(config)
-    init_key, shuffle_key = train.run_keys(trial["seed"])
+    init_key, shuffle_key = train.run_keys(trial.seed)
     state, metrics = functions.init(numbers, init_key), {}
-    for number in range(1, trial["epochs"] + 1):
+    for number in range(1, trial.epochs + 1):
         state, metrics = functions.epoch(state, numbers, mnist, jax.random.fold_in(shuffle_key, number))
     validation = functions.evaluate(state, mnist.validation_images, mnist.validation_labels)
     metrics |= {f"val_{name}": value for name, value in validation.items()}
-    return {name: float(metrics[name]) for name in train.METRICS}
+    return {name: float(metrics[name]) for name in METRICS}
 
 
 def differences_from_alone(mnist: input_pipeline.Dataset) -> tuple[float, float]:
@@ -126,11 +129,11 @@ def differences_from_alone(mnist: input_pipeline.Dataset) -> tuple[float, float]
     for activation, cost in tqdm(pairs, desc="lanes and runs alone", leave=False, disable=None):
         base = shallow.get_config()
         base.activation, base.cost, base.epochs, base.probes = activation, cost, ALONE_EPOCHS, ()
-        trials = plan.make_trials(base, None, {"learning_rate": [0.01, 0.1], "seed": [0, 1]})
+        trials = space.make_trials(base, None, {"learning_rate": [0.01, 0.1], "seed": [0, 1]})
         for row in executors.train_all(trials, mnist).to_pylist():
             if row["epoch"] == ALONE_EPOCHS:
                 expected = alone(trials[row["trial"]], mnist)
-                difference = {name: abs(row[name] - expected[name]) for name in train.METRICS}
+                difference = {name: abs(row[name] - expected[name]) for name in METRICS}
                 worst_loss = max(worst_loss, difference["loss"], difference["val_loss"])
                 images = len(mnist.images) * difference["accuracy"]
                 worst_images = max(worst_images, images, len(mnist.validation_images) * difference["val_accuracy"])

@@ -10,16 +10,11 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_opti
 import jax
 import pytest
 
-import train
 from configs import shallow
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Lanes are spread over devices: here as on a machine of two cores, however many there are.
 jax.config.update("jax_num_cpu_devices", 2)
-# Nor is what a run optimizes optimized here; the processes that tests start do as a run does.
-AS_IN_A_RUN = {name: getattr(train, name) for name in ("FAST_TO_RUN", "LARGE_PRODUCTS")}
-train.FAST_TO_RUN = train.FAST_TO_RUN | train.FAST_TO_COMPILE
-train.LARGE_PRODUCTS = train.FAST_TO_COMPILE
 
 
 def pytest_configure(config):
@@ -36,9 +31,8 @@ def pytest_configure(config):
 
 @pytest.fixture
 def compiled_as_in_a_run(monkeypatch):
-    """What is compiled in the test is optimized as in a run."""
-    for name, options in AS_IN_A_RUN.items():
-        monkeypatch.setattr(train, name, options)
+    """What is compiled in the test is optimized as in a run: its options are not left to the environment."""
+    monkeypatch.delenv("XLA_FLAGS")
 
 
 @pytest.fixture

@@ -7,20 +7,22 @@ import sys
 import time
 from pathlib import Path
 
+from experiments.engine import ray_executor, space
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import ray
 from ray.cluster_utils import Cluster
 
 from configs import shallow
-from experiments import executors, plan, report, sweep
+from experiments import report, sweep
 
 
 def main() -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     cluster.wait_for_nodes()
-    run_on_ray = executors.run_on_ray
+    run_on_ray = ray_executor.run_on_ray
 
     def losing_a_node(*arguments, **options):
         for number, found in enumerate(run_on_ray(*arguments, **options), start=1):
@@ -34,11 +36,11 @@ def main() -> None:
                 print("a node was killed", flush=True)
             yield found
 
-    executors.run_on_ray = losing_a_node
+    ray_executor.run_on_ray = losing_a_node
     report.write = lambda workdir, table: []
     base = shallow.get_config()
     base.update(dataset="synthetic", epochs=40, hidden=(8,), probes=())
-    trials = plan.make_trials(base, None, {"learning_rate": [0.01, 0.02], "seed": [0, 1, 2, 3]})
+    trials = space.make_trials(base, None, {"learning_rate": [0.01, 0.02], "seed": [0, 1, 2, 3]})
     sweep.run(base, trials, sys.argv[1], executor="ray", address=cluster.address, most_lanes=2)
     cluster.shutdown()
 

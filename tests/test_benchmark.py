@@ -2,7 +2,8 @@
 
 import input_pipeline
 import nets
-from experiments import benchmark, lanes, sweep_benchmark
+from experiments import benchmark, sweep_benchmark
+from experiments.engine import lanes
 
 
 def test_benchmark_opponents_run_an_epoch(monkeypatch):

@@ -14,9 +14,11 @@ import pytest
 from absl import flags, logging
 
 import input_pipeline
-import run_directory
 import train
 from configs import shallow
+from training import run_directory
+from training.command_line import default_workdir, parse_flags
+from training.config import ConfigError, as_config
 
 ROOT = Path(__file__).parent.parent
 SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
@@ -45,7 +47,7 @@ def call(monkeypatch, tmp_path):
         monkeypatch.delitem(sys.modules, "config_config", raising=False)
         try:
             train.define_flags()
-            train.main(train.parse_flags(sys.argv))
+            train.main(parse_flags(sys.argv))
         finally:
             for name in set(flags.FLAGS) - before:
                 delattr(flags.FLAGS, name)
@@ -179,8 +181,8 @@ def test_numbers_beyond_float32_are_refused(field):
     """A number that float32, in which all is computed, takes for infinity is refused as infinity is."""
     config = shallow.get_config()
     config[field] = 1e39
-    with pytest.raises(train.ConfigError, match=f"config.{field}=1e\\+39"):
-        train.validate(config)
+    with pytest.raises(ConfigError, match=f"config.{field}=1e\\+39"):
+        as_config(config)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def test_folder_without_checkpoint_cannot_be_evaluated(call, capsys, tmp_path):
 @pytest.mark.parametrize(
     "error",
     [
-        train.ConfigError("a config\nof two lines"),
+        ConfigError("a config\nof two lines"),
         input_pipeline.DataError("a data set\nof two lines"),
         run_directory.RunError("a folder\nof two lines"),
         train.DivergedError("a cost\nof two lines"),
@@ -317,7 +319,7 @@ def test_interruption_names_the_folder(call, capsys, monkeypatch, given):
 )
 def test_default_folder_is_named_after_the_config(arguments, name):
     """runs/CONFIG-VARIANT-TIME, however the flags are written."""
-    assert re.fullmatch(rf"runs/{name}-\d{{8}}-\d{{6}}-\d{{6}}", train.default_workdir(["train.py", *arguments]))
+    assert re.fullmatch(rf"runs/{name}-\d{{8}}-\d{{6}}-\d{{6}}", default_workdir(["train.py", *arguments]))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import pytest
 
 import input_pipeline
 import train
-from experiments import plan
+from experiments.engine import space
+from training.config import as_config
 
 NAMES = sorted(path.stem for path in Path("configs").glob("[!_]*.py"))
 
@@ -23,11 +24,11 @@ def test_every_config_trains(name):
     for word in ("Question:", "Command:", f"configs/{name}.py", "Measured"):
         assert word in inspect.getdoc(module), f"the docstring of configs/{name}.py has no {word!r}"
     config = module.get_config()
-    train.validate(config)
+    as_config(config)
     if sweep := getattr(module, "sweep", None):
         # Its docstring says how many runs it makes.
         runs = re.search(r"(\d+) runs", inspect.getdoc(module))
-        assert len(plan.make_trials(config, sweep, {})) == int(runs[1])
+        assert len(space.make_trials(config, sweep, {})) == int(runs[1])
     config.batch_size = min(config.batch_size, 64)
     functions, numbers = train.make_train(config), train.hyperparameters(config)
     data, key = input_pipeline.load("synthetic"), jax.random.key(0)

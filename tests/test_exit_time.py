@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from absl import flags
 
-import train
-from experiments import escape_time, power_law_escape
+from experiments.escape import escape_time, power_law_escape
 from nets import exit_time
+from training.command_line import CONFIGS
 
 KEY = jax.random.key(0)
 
@@ -184,9 +184,16 @@ def test_points_that_cannot_be_simulated(values, message):
 
 def test_command_of_one_point(tmp_path):
     """A wrong point ends in one line and exit status 2, with nothing written."""
-    command = [sys.executable, "-m", "experiments.escape_time", "--batch_size=2", "--learning_rate=3", "--radius=0.63"]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.escape.escape_time",
+        "--batch_size=2",
+        "--learning_rate=3",
+        "--radius=0.63",
+    ]
     command.append(f"--workdir={tmp_path / 'new'}")
-    refused = subprocess.run(command, cwd=train.CONFIGS.parent, capture_output=True, text=True)
+    refused = subprocess.run(command, cwd=CONFIGS.parent, capture_output=True, text=True)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "learning_rate is 3.0" in refused.stderr
     assert not (tmp_path / "new").exists()
 

@@ -4,7 +4,7 @@ import matplotlib.figure
 import numpy as np
 import pytest
 
-import figures
+from training import figures
 
 
 def rows(layers, epochs, value=0.1):

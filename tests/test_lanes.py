@@ -8,7 +8,9 @@ from ml_collections import ConfigDict
 import input_pipeline
 import train
 from configs import deep, shallow
-from experiments import executors, lanes, plan
+from experiments.engine import executors, lanes, plan, space
+from training import compiling
+from training.records import METRICS
 
 SYNTHETIC = input_pipeline.synthetic()
 # Inputs that training does without, and validation does not.
@@ -53,7 +55,7 @@ def assert_same(trials):
     found = rows_of(trials)
     for name, trial in trials.items():
         for number, expected in enumerate(alone(trial), start=1):
-            for metric in train.METRICS:
+            for metric in METRICS:
                 assert found[name, number][metric] == pytest.approx(float(expected[metric]), abs=1e-4), (trial, metric)
 
 
@@ -62,7 +64,7 @@ def test_a_lane_is_the_run_alone(activation, cost):
     """Two seeds in rows of two learning rates, five epochs; `experiments.benchmark --sweep` tries every pair. At
     larger rates training on so few images is chaotic, and makes .3 of a rounding error within five epochs."""
     base = small(activation=activation, cost=cost)
-    assert_same(plan.make_trials(base, None, {"learning_rate": [0.01, 0.03], "seed": [3, 4]}))
+    assert_same(space.make_trials(base, None, {"learning_rate": [0.01, 0.03], "seed": [3, 4]}))
 
 
 def test_a_lane_of_the_deep_net_is_the_run_alone():
@@ -71,12 +73,12 @@ def test_a_lane_of_the_deep_net_is_the_run_alone():
     base = deep.get_config()
     base.update(dataset="synthetic", hidden=(8, 8), epochs=2, batch_size=100, dropout=0.2, probes=())
     base.optimizer = "sgd"
-    assert_same(plan.make_trials(base, None, {"learning_rate": [1e-3, 1e-2], "seed": [0]}))
+    assert_same(space.make_trials(base, None, {"learning_rate": [1e-3, 1e-2], "seed": [0]}))
 
 
 def test_lanes_with_and_without_momentum_share_a_program():
     """Momentum 0 beside .9 is plain descent; l2 and init_scale are lanes too."""
-    trials = plan.make_trials(small(epochs=2), None, {"momentum": [0.0, 0.9], "l2": [0.0, 0.01]})
+    trials = space.make_trials(small(epochs=2), None, {"momentum": [0.0, 0.9], "l2": [0.0, 0.01]})
     machines = plan.this_machine()
     assert plan.compilations(plan.make_packs(trials, machines, EXAMPLES), trials) == 1
     assert_same(trials)
@@ -85,7 +87,7 @@ def test_lanes_with_and_without_momentum_share_a_program():
 def test_probes_of_a_lane_are_those_of_the_run_alone():
     """In the epochs that are probed, the last one among them."""
     base = small(epochs=3, probes=("saturation", "speed"), probe_every=2, probe_examples=50, learning_rate=0.1)
-    trials = plan.make_trials(base, None, {})
+    trials = space.make_trials(base, None, {})
     found = rows_of(trials)
     for name, trial in trials.items():
         config = ConfigDict(trial)
@@ -104,7 +106,7 @@ def test_probes_of_a_lane_are_those_of_the_run_alone():
 def test_diverged_lanes_end_and_harm_no_other():
     """A rate of 1e30 ends its trials at the epoch at which a run alone does; the other lanes go on as without it."""
     base = small(activation="relu", epochs=4)
-    trials = plan.make_trials(base, None, {"learning_rate": [0.1, 1e30], "seed": [0, 1]})
+    trials = space.make_trials(base, None, {"learning_rate": [0.1, 1e30], "seed": [0, 1]})
     found = rows_of(trials)
     for name, trial in trials.items():
         epochs = [number for trial_name, number in found if trial_name == name]
@@ -121,7 +123,7 @@ def test_diverged_lanes_end_and_harm_no_other():
 
 def test_a_pack_without_a_lane_alive_stops():
     """Of a million epochs, those are run in which a lane is alive; the progress still reaches the end."""
-    trials = plan.make_trials(small(activation="relu", epochs=10**6, learning_rate=1e30), None, {})
+    trials = space.make_trials(small(activation="relu", epochs=10**6, learning_rate=1e30), None, {})
     (pack,), advanced = plan.make_packs(trials, plan.this_machine(), EXAMPLES), []
     table = executors.Runner().run(pack, trials, SYNTHETIC, advanced.append)
     assert table["diverged"].to_pylist()[-1] and len(table) < 5
@@ -130,15 +132,15 @@ def test_a_pack_without_a_lane_alive_stops():
 
 def test_one_program_serves_all_packs_of_a_structure(monkeypatch):
     """Two activations, packs of other seeds, rates and epochs: the epoch is compiled twice."""
-    compiled, names = train.compiled, []
+    compiled, names = compiling.compiled, []
 
     def counting(function, *arguments, **options):
         names.append(function.__name__)
         return compiled(function, *arguments, **options)
 
-    monkeypatch.setattr(train, "compiled", counting)
+    monkeypatch.setattr(compiling, "compiled", counting)
     axes = {"epochs": [1, 2], "activation": ["sigmoid", "relu"], "learning_rate": [0.1, 0.2], "seed": [0, 1, 2, 3]}
-    trials = plan.make_trials(small(), None, axes)
+    trials = space.make_trials(small(), None, axes)
     packs = plan.make_packs(trials, plan.this_machine(), EXAMPLES, 4)
     runner = executors.Runner()
     for pack in packs:
@@ -149,7 +151,7 @@ def test_one_program_serves_all_packs_of_a_structure(monkeypatch):
 
 def test_the_same_seed_means_the_same_start_and_the_same_batches():
     """Across learning rates: one initial draw, and the first epoch's loss equal where the rate is next to nothing."""
-    trials = plan.make_trials(small(epochs=1), None, {"learning_rate": [1e-30, 2e-30], "seed": [0, 1]})
+    trials = space.make_trials(small(epochs=1), None, {"learning_rate": [1e-30, 2e-30], "seed": [0, 1]})
     losses = {}
     for (name, _), row in rows_of(trials).items():
         losses.setdefault(trials[name]["seed"], []).append(row["val_loss"])
@@ -170,7 +172,7 @@ def test_rows_are_spread_evenly_over_the_devices():
 def test_states_of_lanes_go_on():
     """The last state is that of the run alone; trials that start from given states go on, each from its own."""
     config = small(epochs=2)
-    trials = plan.make_trials(config, None, {"learning_rate": [0.1, 0.5], "seed": [0, 1, 2]})
+    trials = space.make_trials(config, None, {"learning_rate": [0.1, 0.5], "seed": [0, 1, 2]})
     seen = []
     _, states = executors.train_states(trials, SYNTHETIC, watch=lambda name, epoch, state: seen.append((name, epoch)))
     assert sorted(seen) == sorted((name, epoch) for name in trials for epoch in (1, 2))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from configs import shallow
-from experiments import lanes, plan
-from train import ConfigError
+from experiments.engine import lanes, plan, space
+from training.config import ConfigError
 
 EXAMPLES = lambda trial: 512 if trial["dataset"] == "synthetic" else 60_000  # noqa: E731
 ONE, TWO, GPU = (plan.Machines(1, 1, "cpu", 8e9), plan.Machines(2, 2, "cpu", 8e9), plan.Machines(4, 4, "gpu", 80e9))
@@ -26,7 +26,7 @@ ONE, TWO, GPU = (plan.Machines(1, 1, "cpu", 8e9), plan.Machines(2, 2, "cpu", 8e9
 )
 def test_axis_values_have_their_fields_type(text, expected):
     """Words become numbers, truth values, layers."""
-    assert plan.parse_axis(text) == expected
+    assert space.parse_axis(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_axis_values_have_their_fields_type(text, expected):
 def test_bad_axes_are_refused_in_one_line(text, words):
     """What was given, what is accepted, the near match."""
     with pytest.raises(ConfigError) as caught:
-        plan.parse_axis(text)
+        space.parse_axis(text)
     assert "\n" not in str(caught.value)
     assert all(word in str(caught.value) for word in words), caught.value
 
@@ -66,7 +66,7 @@ def test_bad_axes_are_refused_in_one_line(text, words):
 def test_trials_that_no_config_accepts_are_refused(axes, words):
     """Also where only the combination of two axes is impossible."""
     with pytest.raises(ConfigError) as caught:
-        plan.make_trials(shallow.get_config(), None, axes)
+        space.make_trials(shallow.get_config(), None, axes)
     assert all(word in str(caught.value) for word in words), caught.value
 
 
@@ -78,15 +78,15 @@ def test_axes_multiply_and_replace():
             add(learning_rate=rate, seed=seed, hidden=[16])
 
     base = shallow.get_config()
-    trials = plan.make_trials(base, sweep, {"activation": ["relu", "tanh"], "seed": [5, 6, 7]})
+    trials = space.make_trials(base, sweep, {"activation": ["relu", "tanh"], "seed": [5, 6, 7]})
     assert len(trials) == 2 * 2 * 3
     assert {trial["seed"] for trial in trials.values()} == {5, 6, 7}
     assert {trial["hidden"] for trial in trials.values()} == {(16,)}
     assert {type(trial["learning_rate"]) for trial in trials.values()} == {float}
-    assert plan.swept(trials) == ["activation", "learning_rate", "seed"]
+    assert space.swept(trials) == ["activation", "learning_rate", "seed"]
     assert (
-        plan.make_trials(base, None, {"learning_rate": [0.5, 0.50]}).keys()
-        == plan.make_trials(base, None, {"learning_rate": [0.5]}).keys()
+        space.make_trials(base, None, {"learning_rate": [0.5, 0.50]}).keys()
+        == space.make_trials(base, None, {"learning_rate": [0.5]}).keys()
     )
 
 
@@ -97,23 +97,23 @@ def test_numbers_of_numpy_are_numbers():
         for size, rate in itertools.product(np.arange(8, 10), np.logspace(-1, 0, 2)):
             add(batch_size=size, learning_rate=rate, hidden=(np.int64(16),))
 
-    trials = plan.make_trials(shallow.get_config(), sweep, {})
+    trials = space.make_trials(shallow.get_config(), sweep, {})
     assert [(t["batch_size"], t["learning_rate"]) for t in trials.values()] == [(8, 0.1), (8, 1.0), (9, 0.1), (9, 1.0)]
     assert type(next(iter(trials.values()))["batch_size"]) is int
     with pytest.raises(ConfigError, match=r"config.batch_size=8.0 is no int"):
-        plan.make_trials(shallow.get_config(), lambda add: add(batch_size=np.float64(8)), {})
+        space.make_trials(shallow.get_config(), lambda add: add(batch_size=np.float64(8)), {})
     base = shallow.get_config()
     del base.probes
     with pytest.raises(ConfigError, match="'probes' is missing"):
-        plan.make_trials(base, None, {})
+        space.make_trials(base, None, {})
 
 
 def test_sweeps_that_add_nothing_or_unknown_fields_are_refused():
     """Near matches are named."""
     with pytest.raises(ConfigError, match="adds no trial"):
-        plan.make_trials(shallow.get_config(), lambda add: None, {})
+        space.make_trials(shallow.get_config(), lambda add: None, {})
     with pytest.raises(ConfigError, match=r"sets 'learnig_rate'.*did you mean 'learning_rate'"):
-        plan.make_trials(shallow.get_config(), lambda add: add(learnig_rate=1.0), {})
+        space.make_trials(shallow.get_config(), lambda add: add(learnig_rate=1.0), {})
 
 
 @pytest.mark.parametrize("machines", [ONE, TWO, GPU])
@@ -126,7 +126,7 @@ def test_packs_hold_every_trial_once(axes, most, machines):
         "learning_rate": [0.1 + i for i in range(axes.get("learning_rate", 1))],
         "hidden": [(8,), (16,)][: axes.get("hidden", 1)],
     }
-    trials = plan.make_trials(shallow.get_config(), None, values)
+    trials = space.make_trials(shallow.get_config(), None, values)
     packs = plan.make_packs(trials, machines, EXAMPLES, most)
     assert sorted(itertools.chain(*(pack.trials for pack in packs))) == sorted(trials)
     for pack in packs:
@@ -146,7 +146,7 @@ def test_packs_fill_the_devices():
     def shapes(**axes):
         base = shallow.get_config()
         base.dataset = axes.pop("dataset", "mnist")
-        packs = plan.make_packs(plan.make_trials(base, None, axes), TWO, EXAMPLES)
+        packs = plan.make_packs(space.make_trials(base, None, axes), TWO, EXAMPLES)
         return [(pack.shape, len(pack.rows)) for pack in packs]
 
     rates = [0.1 * i for i in range(1, 13)]
@@ -161,7 +161,7 @@ def test_memory_bounds_the_lanes():
     """A net too large for eight lanes a row gets fewer, and at least one; so does a data set of many examples."""
     base = shallow.get_config()
     base.hidden = (4096, 4096)
-    trials = plan.make_trials(base, None, {"learning_rate": [0.1 + i for i in range(8)]})
+    trials = space.make_trials(base, None, {"learning_rate": [0.1 + i for i in range(8)]})
     need = plan.lane_bytes(next(iter(trials.values())), 60_000)
     for memory, most in ((3 * need / plan.MEMORY_SHARE, 3), (need, 1)):
         packs = plan.make_packs(trials, plan.Machines(1, 1, "cpu", memory), EXAMPLES)
@@ -171,8 +171,8 @@ def test_memory_bounds_the_lanes():
 
 def test_the_name_of_a_pack_is_that_of_its_trials():
     """The same plan twice has the same names; other trials have others."""
-    trials = plan.make_trials(shallow.get_config(), None, {"seed": list(range(6))})
-    again = plan.make_trials(shallow.get_config(), None, {"seed": list(range(6))})
+    trials = space.make_trials(shallow.get_config(), None, {"seed": list(range(6))})
+    again = space.make_trials(shallow.get_config(), None, {"seed": list(range(6))})
     names = [pack.name for pack in plan.make_packs(trials, TWO, EXAMPLES)]
     assert names == [pack.name for pack in plan.make_packs(again, TWO, EXAMPLES)]
     assert len(set(names)) == len(names) == 3
@@ -185,6 +185,6 @@ def test_a_step_is_timed():
     estimates = []
     for epochs in (100, 2_000):
         base.epochs = epochs
-        trials = plan.make_trials(base, None, {})
+        trials = space.make_trials(base, None, {})
         estimates.append(plan.estimated_seconds(plan.make_packs(trials, TWO, EXAMPLES), trials, TWO, EXAMPLES))
     assert plan.COMPILATION_SECONDS < estimates[0] < estimates[1]

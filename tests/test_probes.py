@@ -10,8 +10,9 @@ import pytest
 
 import input_pipeline
 import nets
-import probes
 import train
+from training import probes
+from training.screen import saturation_words
 
 EXAMPLES = 50
 
@@ -162,14 +163,14 @@ def test_probe_works_under_vmap(synthetic_config, data):
 def test_groups_as_the_command_line_gives_them(synthetic_config):
     """--config.probes=speed,noise arrives as one string in a tuple; doubles count once."""
     synthetic_config.probes = ("speed,noise", "speed")
-    assert probes.groups(synthetic_config) == ("speed", "noise")
+    assert synthetic_config.probes == ("speed", "noise")
     synthetic_config.probes = ("",)
-    assert probes.groups(synthetic_config) == ()
+    assert synthetic_config.probes == ()
 
 
 def test_epoch_line_shows_saturation(synthetic_config):
     """Each hidden layer's fraction in order, and the zeros of ReLUs under their own name."""
     row = {"saturation/hidden_0": 0.25, "saturation/hidden_1": 0.0011}
-    assert train.saturation_words(row) == "  saturated: 0.250 0.001"
-    assert train.saturation_words({"zero_fraction/hidden_0": 0.5}) == "  zero: 0.500"
-    assert train.saturation_words({"speed/hidden_0": 0.5}) == ""
+    assert saturation_words(row) == "  saturated: 0.250 0.001"
+    assert saturation_words({"zero_fraction/hidden_0": 0.5}) == "  zero: 0.500"
+    assert saturation_words({"speed/hidden_0": 0.5}) == ""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments import explicit_minima
+from experiments.escape import explicit_minima
 from nets import relu_cells
 from nets.relu_cells import Weights
 

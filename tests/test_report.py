@@ -17,7 +17,9 @@ import pytest
 from PIL import Image
 
 from configs import shallow
-from experiments import report, results
+from experiments import report
+from experiments.engine import results, statistics
+from training.config import as_config
 
 ROOT = Path(__file__).parents[1]
 # The 97.5 % quantile of Student's t with 2 degrees of freedom: three seeds.
@@ -30,7 +32,7 @@ def rows_of(trial, epochs, rng, layers=("hidden_0",), diverges_at=None):
     for epoch in range(1, epochs + 1):
         numbers = {name: float(rng.random()) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
         probes = {f"{measure}/{layer}": float(rng.random()) for layer in layers for measure in (saturation, "speed")}
-        row = {"trial": results.trial_name(trial), "epoch": epoch, "diverged": False, **numbers, **probes}
+        row = {"trial": as_config(trial).name(), "epoch": epoch, "diverged": False, **numbers, **probes}
         if epoch == diverges_at:
             yield row | {"diverged": True, "loss": None, "val_loss": None}
             return
@@ -45,7 +47,7 @@ def table_of(swept, epochs=4, diverged=(), layers=("hidden_0",)):
     ends = dict(diverged)
     packs = []
     for pack in (range(0, len(trials), 2), range(1, len(trials), 2)):
-        named = {results.trial_name(trials[i]): trials[i] for i in pack}
+        named = {as_config(trials[i]).name(): trials[i] for i in pack}
         rows = [row for i in pack for row in rows_of(trials[i], epochs, rng, layers, ends.get(i))]
         packs += [results.pack_table(named, rows)] if rows else []
     return results.join(packs)
@@ -221,7 +223,7 @@ def test_long_curves_are_thinned():
     values_SxCxE = np.tile(np.arange(1.0, 1001.0), (2, 2, 1))
     values_SxCxE[:, 1] = np.where(np.arange(1, 1001) % 10 == 0, values_SxCxE[:, 1], np.nan)
     grids = {}
-    found = report.curve_data(results.interval(values_SxCxE), ("mean",), np.arange(1, 1001), 20, grids)
+    found = report.curve_data(statistics.interval(values_SxCxE), ("mean",), np.arange(1, 1001), 20, grids)
     first, second = (list(grids)[grid] for grid in found["grid"])
     assert len(first) == len(second) == 20
     assert (first[0], first[-1], second[0], second[-1]) == (1, 1000, 10, 1000)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import run_directory
-import train
-from experiments import neurons, reproduce
+from experiments import reproduce
+from experiments.lecture import neurons
+from training.command_line import CONFIGS
+from training.files import lock
 
-ROOT = train.CONFIGS.parent
+ROOT = CONFIGS.parent
 STUDY = '''"""Does <{name}> end well?
 
 The rest.
@@ -108,7 +109,10 @@ def test_scoreboard_of_studies_that_end_well_and_badly(stubs, tmp_path, capsys):
     assert (content["reproduced"], content["figures"]) == (12, 13)
     assert content["failed"] == ["failing", "silent"] and content["not_run"] == ["interrupting"]
     assert records["neurons"]["claims"] == json.loads((workdir / "neurons" / "results.json").read_text())
-    assert records["neurons"]["command"] == "python -m experiments.neurons" and records["neurons"]["budget"] is None
+    assert (
+        records["neurons"]["command"] == "python -m experiments.lecture.neurons"
+        and records["neurons"]["budget"] is None
+    )
     assert records["neurons"]["seconds"] > 0.1
     assert records["missed"]["budget"] == "full"
     assert (workdir / "missed" / "log.txt").read_text() == "--budget=full\n"
@@ -173,7 +177,7 @@ def test_wrong_commands_end_in_one_line(stubs, tmp_path, capsys):
     assert "did you mean 'missed'?" in error and error.count("\n") == 1
     assert not (tmp_path / "work").exists()
     (tmp_path / "work").mkdir()
-    with run_directory.lock(tmp_path / "work"):
+    with lock(tmp_path / "work"):
         assert run(["missed"], tmp_path / "work") == 2
     assert "in use" in capsys.readouterr().err
     (tmp_path / "work" / "reproduction.json").write_text('{"studies": [{"study": "missed"}]}')

@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import train
 from configs import shallow
-from experiments import plan, results
+from experiments.engine import results, space, statistics, tensorboard
+from training.config import FIELDS
+from training.records import METRICS
 
 
 def example(rates=(0.1, 1.0), seeds=(0, 1, 2), epochs=2, diverged=()):
     """Trials and made-up rows; the trials at those indices diverge in epoch 1."""
     base = shallow.get_config()
     base.epochs = epochs
-    trials = plan.make_trials(base, None, {"learning_rate": list(rates), "seed": list(seeds)})
+    trials = space.make_trials(base, None, {"learning_rate": list(rates), "seed": list(seeds)})
     rows = []
     for i, name in enumerate(trials):
         for number in range(1, (1 if i in diverged else epochs) + 1):
-            values = {metric: 0.1 * i + number + j for j, metric in enumerate(train.METRICS)}
+            values = {metric: 0.1 * i + number + j for j, metric in enumerate(METRICS)}
             values |= {"loss": None, "val_loss": None} if i in diverged else {}
             row = {"trial": name, "epoch": number, "diverged": i in diverged, **values}
             rows.append(row | ({"speed/output": float(i)} if number == epochs else {}))
@@ -31,14 +32,14 @@ def test_columns_are_the_config_fields_metrics_and_probes():
     """Every config field with its type; hidden layers as 64-64; null where a probe did not measure."""
     base = shallow.get_config()
     base.hidden = (64, 32)
-    (name, trial), *_ = plan.make_trials(base, None, {}).items()
-    row = {"trial": name, "epoch": 1, "diverged": False} | dict.fromkeys(train.METRICS, 0.5)
+    (name, trial), *_ = space.make_trials(base, None, {}).items()
+    row = {"trial": name, "epoch": 1, "diverged": False} | dict.fromkeys(METRICS, 0.5)
     table = results.pack_table({name: trial}, [row, row | {"epoch": 2, "speed/hidden_10": 1.0, "speed/hidden_2": 2.0}])
     assert table.column_names == [
         "trial",
-        *train.FIELDS,
+        *FIELDS,
         "epoch",
-        *train.METRICS,
+        *METRICS,
         "diverged",
         "speed/hidden_2",
         "speed/hidden_10",
@@ -92,21 +93,21 @@ def test_interval_is_students():
     """Against SciPy; NaN is left out, and one seed has no interval."""
     values_SxE = np.random.default_rng(0).normal(size=(8, 3))
     values_SxE[2:, 1], values_SxE[1:, 2] = np.nan, np.nan
-    found = results.interval(values_SxE)
+    found = statistics.interval(values_SxE)
     low, high = stats.t.interval(0.95, 7, values_SxE[:, 0].mean(), stats.sem(values_SxE[:, 0]))
     assert (found.low[0], found.high[0]) == pytest.approx((low, high))
     assert found.std[1] == pytest.approx(np.std(values_SxE[:2, 1], ddof=1))
     assert found.n.tolist() == [8, 2, 1]
     assert found.mean[2] == values_SxE[0, 2] and math.isnan(found.std[2]) and math.isnan(found.low[2])
-    assert math.isnan(results.interval(np.zeros((0,))).mean)
+    assert math.isnan(statistics.interval(np.zeros((0,))).mean)
 
 
 def test_interval_in_words():
     """Of .9, 1, 1.1 and, as ratios, of what has those logarithms; Student's t of 2 degrees of freedom is 4.303."""
     values_S, half = np.array([0.9, 1.0, 1.1]), 4.303 * 0.1 / math.sqrt(3)
-    assert results.interval_in_words(values_S, "+.2f") == f"95 % interval {1 - half:+.2f} to {1 + half:+.2f}"
+    assert statistics.interval_in_words(values_S, "+.2f") == f"95 % interval {1 - half:+.2f} to {1 + half:+.2f}"
     expected = f"95 % interval {math.exp(1 - half):.3g} to {math.exp(1 + half):.3g}"
-    assert results.interval_in_words(np.exp(values_S), log=True) == expected
+    assert statistics.interval_in_words(np.exp(values_S), log=True) == expected
 
 
 def test_a_metric_by_epoch():
@@ -137,9 +138,9 @@ def test_summary_is_of_the_seeds_that_ended(tmp_path):
 
 def test_domains_of_the_hparams_tab():
     """Values of words and truth values, and of few numbers; the interval of many."""
-    assert results.domain(["relu", "tanh"]).values == ["relu", "tanh"]
-    assert results.domain([False, True]).values == [False, True]
-    interval = results.domain(list(range(60)))
+    assert tensorboard.domain(["relu", "tanh"]).values == ["relu", "tanh"]
+    assert tensorboard.domain([False, True]).values == [False, True]
+    interval = tensorboard.domain(list(range(60)))
     assert (interval.min_value, interval.max_value) == (0.0, 59.0)
 
 
@@ -151,7 +152,7 @@ def test_tensorboard_has_a_run_a_trial(tmp_path):
     trials, rows = example(diverged=(5,))
     table = results.pack_table(trials, rows)
     for _ in range(2):
-        results.write_tensorboard(table, tmp_path / "tensorboard")
+        tensorboard.write_tensorboard(table, tmp_path / "tensorboard")
     assert sorted(p.name for p in (tmp_path / "tensorboard").iterdir() if p.is_dir()) == sorted(trials)
     whole = EventAccumulator(str(tmp_path / "tensorboard")).Reload().SummaryMetadata(metadata.EXPERIMENT_TAG)
     fields = metadata.parse_experiment_plugin_data(whole.plugin_data.content).hparam_infos

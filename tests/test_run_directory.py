@@ -21,14 +21,18 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
+from run_directory import RunDirectory, RunError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 
-import run_directory
 import train
 from configs import deep, shallow
-from run_directory import RunDirectory, RunError
+from training import run_directory
+from training.checkpoints import restore
+from training.files import write_atomically
+from training.provenance import PACKAGES, git_revision
+from training.records import histogram
 
 ROOT = Path(__file__).parent.parent
 KEYS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
@@ -154,7 +158,7 @@ def assert_ends_as(workdir, expected, config):
 def last_state(workdir, config):
     """The state of the last checkpoint, as numpy arrays, and its epoch."""
     init, key = train.make_train(config).init, jax.random.key(0)
-    return run_directory.restore(workdir, jax.eval_shape(init, train.hyperparameters(config), key))
+    return restore(workdir, jax.eval_shape(init, train.hyperparameters(config), key))
 
 
 def checkpoints(workdir):
@@ -196,7 +200,7 @@ def test_config_json_says_what_was_run_by_and_on(finished):
     recorded = json.loads((finished / "config.json").read_text())
     assert list(recorded) == ["config", "versions", "device", "git_revision"]
     assert recorded["config"] == make_config().to_dict() | {"hidden": [8], "probes": ["saturation", "speed"]}
-    versions = {name: importlib.metadata.version(name) for name in run_directory.PACKAGES}
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     assert recorded["versions"] == {"python": sys.version.split()[0]} | versions
     device = jax.devices()[0]
     assert recorded["device"] == f"{len(jax.devices())} x {device.platform} ({device.device_kind})"
@@ -210,9 +214,9 @@ def test_config_json_says_what_was_run_by_and_on(finished):
 def test_git_revision_without_git(monkeypatch, tmp_path):
     """Where there is no git, or no checkout, there is no revision and no error."""
     monkeypatch.setenv("GIT_DIR", str(tmp_path))
-    assert run_directory.git_revision() is None
+    assert git_revision() is None
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert run_directory.git_revision() is None
+    assert git_revision() is None
 
 
 def test_metrics_rows(finished):
@@ -263,11 +267,11 @@ def events(workdir):
 
 def test_histogram_counts_what_is_finite():
     """Equal bins from the least to the largest finite output; a constant layer and one of NaN alone do no harm."""
-    counted = run_directory.histogram(np.array([[0.0, 1.0, 0.5], [np.nan, np.inf, 1.0]], np.float32))
+    counted = histogram(np.array([[0.0, 1.0, 0.5], [np.nan, np.inf, 1.0]], np.float32))
     assert (counted["low"], counted["high"], sum(counted["counts"])) == (0.0, 1.0, 4)
     assert counted["counts"][0] == 1 and counted["counts"][-1] == 2
-    assert sum(run_directory.histogram(np.full((4, 3), 7.5, np.float32))["counts"]) == 12
-    assert sum(run_directory.histogram(np.full((4, 3), np.nan, np.float32))["counts"]) == 0
+    assert sum(histogram(np.full((4, 3), 7.5, np.float32))["counts"]) == 12
+    assert sum(histogram(np.full((4, 3), np.nan, np.float32))["counts"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -677,7 +681,7 @@ def test_other_versions_are_said(copy, capsys):
 def test_checkpoint_of_another_shape_is_no_checkpoint(copy, capsys):
     """A state of another network is not restored from the folder."""
     other = train.initial_state(make_config(hidden=(9,)))
-    state, epoch = run_directory.restore(copy, other)
+    state, epoch = restore(copy, other)
     assert epoch == 0 and state is other
     assert capsys.readouterr().err.count("warning: ") == 3
 
@@ -776,14 +780,14 @@ def test_divergence_is_never_saved(tmp_path, no_figures):
 def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
     """When the disk fails, the old content stays and no temporary file is left."""
     path = tmp_path / "metrics.jsonl"
-    run_directory.write_atomically(path, "old")
+    write_atomically(path, "old")
 
     def fail(*arguments):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(run_directory.os, failing, fail)
     with pytest.raises(OSError, match="No space left"):
-        run_directory.write_atomically(path, "new")
+        write_atomically(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
@@ -791,14 +795,14 @@ def test_write_replaces_text_and_bytes(tmp_path):
     """Text and bytes are written whole over what was there, and nothing else is left."""
     path = tmp_path / "file"
     for content, expected in (("a longer text, \u00e9", "a longer text, \u00e9".encode()), (b"\0\xff", b"\0\xff")):
-        run_directory.write_atomically(path, content)
+        write_atomically(path, content)
         assert path.read_bytes() == expected and list(tmp_path.iterdir()) == [path]
 
 
 def test_readers_see_the_old_or_the_new(tmp_path, monkeypatch):
     """Until the new content is complete, the file holds the old one."""
     path = tmp_path / "file"
-    run_directory.write_atomically(path, "old")
+    write_atomically(path, "old")
     replace, seen = os.replace, []
 
     def look(source, target):
@@ -806,5 +810,5 @@ def test_readers_see_the_old_or_the_new(tmp_path, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(run_directory.os, "replace", look)
-    run_directory.write_atomically(path, "new")
+    write_atomically(path, "new")
     assert seen == [("new", "old")] and path.read_text() == "new"

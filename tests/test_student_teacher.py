@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import spurious_minima
+from experiments.escape import spurious_minima
 from nets import student_teacher
 
 # Compiled once for each shape: operation by operation, a gradient takes seconds.

@@ -7,36 +7,35 @@ import sys
 import numpy as np
 import pytest
 
-import train
-from experiments import (
-    bad_start,
+from experiments import studies
+from experiments.batches import (
     batch_size,
-    deep_saturation,
-    dying_relu,
     edge_of_stability,
+    landscape,
+    rate_to_batch_ratio,
+    sharp_minima,
+    steps_to_target,
+)
+from experiments.escape import (
+    bad_start,
     escape_time,
     explicit_minima,
-    forward,
-    gradient_descent,
-    init_saturation,
-    landscape,
-    learning_speed,
-    lecture_nets,
     many_minima,
-    neurons,
-    nielsen_init,
-    perceptron,
     power_law_escape,
-    quadratic_or_cross_entropy,
-    rate_to_batch_ratio,
-    saturated_neuron,
-    shallow_net,
-    sharp_minima,
     spurious_minima,
-    steps_to_target,
-    studies,
     two_wells,
 )
+from experiments.lecture import forward, gradient_descent, lecture_nets, neurons, perceptron, shallow_net
+from experiments.saturation import (
+    deep_saturation,
+    dying_relu,
+    init_saturation,
+    learning_speed,
+    nielsen_init,
+    quadratic_or_cross_entropy,
+    saturated_neuron,
+)
+from training.command_line import CONFIGS
 
 
 class Synthetic:
@@ -252,9 +251,9 @@ def test_published_draw_must_lie_within_the_percentiles():
 
 def test_command_line_of_a_study(tmp_path):
     """As a command: an unknown budget is refused in one line, --workdir is where the files go."""
-    command = [sys.executable, "-m", "experiments.shallow_net", "--budget=huge"]
-    refused = subprocess.run(command, cwd=train.CONFIGS.parent, capture_output=True, text=True)
+    command = [sys.executable, "-m", "experiments.lecture.shallow_net", "--budget=huge"]
+    refused = subprocess.run(command, cwd=CONFIGS.parent, capture_output=True, text=True)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "quick" in refused.stderr
-    command = [sys.executable, "-m", "experiments.neurons", f"--workdir={tmp_path}"]
-    subprocess.run(command, cwd=train.CONFIGS.parent, capture_output=True, check=True)
+    command = [sys.executable, "-m", "experiments.lecture.neurons", f"--workdir={tmp_path}"]
+    subprocess.run(command, cwd=CONFIGS.parent, capture_output=True, check=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.png", "results.json"]

@@ -14,9 +14,11 @@ import pytest
 from absl import flags, logging
 
 import input_pipeline
-import train
 from configs import shallow
-from experiments import executors, lanes, plan, report, results, sweep
+from experiments import report, sweep
+from experiments.engine import executors, lanes, results, space
+from experiments.engine.sweep_directory import SweepDirectory
+from training.command_line import parse_flags
 
 ROOT = Path(__file__).parent.parent
 SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
@@ -54,7 +56,7 @@ def call(monkeypatch, tmp_path):
         monkeypatch.delitem(sys.modules, "config_config", raising=False)
         try:
             sweep.define_flags()
-            sweep.main(train.parse_flags(sys.argv))
+            sweep.main(parse_flags(sys.argv))
         finally:
             for name in set(flags.FLAGS) - before:
                 delattr(flags.FLAGS, name)
@@ -226,8 +228,8 @@ def test_a_sweep_in_use_is_refused(call, capsys, tmp_path):
     call(*QUICK, "--seeds=1", "--workdir=mine")
     base = shallow.get_config()
     base.update(dataset="synthetic", epochs=2, hidden=(8,), probes=())
-    trials = plan.make_trials(base, None, {"seed": [0, 1]})
-    with sweep.SweepDirectory("mine", base.to_dict(), trials):
+    trials = space.make_trials(base, None, {"seed": [0, 1]})
+    with SweepDirectory("mine", base.to_dict(), trials):
         assert "in use by another process" in refused(call, capsys, *QUICK, "--seeds=2", "--workdir=mine")
 
 
@@ -321,7 +323,7 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_rows_of_one_machine(tmp_path)
     assert "a node was killed" in done.stdout
     base = shallow.get_config()
     base.update(dataset="synthetic", epochs=40, hidden=(8,), probes=())
-    trials = plan.make_trials(base, None, {"learning_rate": [0.01, 0.02], "seed": [0, 1, 2, 3]})
+    trials = space.make_trials(base, None, {"learning_rate": [0.01, 0.02], "seed": [0, 1, 2, 3]})
     here = executors.train_all(trials, input_pipeline.synthetic()).to_pylist()
     there = results.read_table(tmp_path / "ray" / "results.parquet").to_pylist()
     assert len(here) == len(there) == 8 * 40

@@ -16,6 +16,9 @@ import input_pipeline
 import nets
 import train
 from configs import deep, intermediate, shallow
+from training.batches import batches, make_data, on_data, permutation
+from training.compiling import FAST_TO_RUN, compiled
+from training.screen import summary, uniform_guess_cost
 
 # Derivatives da/dz by hand, in float64, of z and of the output a.
 ERF = np.vectorize(math.erf)
@@ -111,7 +114,7 @@ def train_both_ways(config, passes):
     """Parameters after so many passes of 32 steps, from one draw: by `step`, and by the float64 formulas."""
     images, labels = subsampled_mnist()
     functions, numbers = train.make_train(config), train.hyperparameters(config)
-    order, weights = (np.asarray(a) for a in train.batches(jnp.arange(4_064), 128))
+    order, weights = (np.asarray(a) for a in batches(jnp.arange(4_064), 128))
     assert weights[-1].sum() == 96
 
     def one_step(state, rows):
@@ -122,9 +125,7 @@ def train_both_ways(config, passes):
 
     start = initial_state(config.hidden)
     # As a run compiles it, since what is compiled otherwise may round otherwise.
-    all_passes = train.compiled(
-        lambda state: jax.lax.scan(one_pass, state, length=passes), start, cpu_options=train.FAST_TO_RUN
-    )
+    all_passes = compiled(lambda state: jax.lax.scan(one_pass, state, length=passes), start, cpu_options=FAST_TO_RUN)
     state, _ = all_passes(start)
     assert int(state.step) == 32 * passes
     params_64 = jax.tree.map(np.float64, start.params)
@@ -216,7 +217,7 @@ def test_epoch_is_its_steps(synthetic_config):
     data, key = input_pipeline.load("synthetic"), jax.random.key(5)
     start = functions.init(numbers, jax.random.key(0))
     after, metrics = functions.epoch(start, numbers, data, key)
-    order, weights = train.batches(train.permutation(key, 512), 100)
+    order, weights = batches(permutation(key, 512), 100)
     assert order.shape == (6, 100)
     assert weights.sum() == 512
     state, seen = start, []
@@ -237,20 +238,20 @@ def test_training_does_without_inputs_that_are_always_zero(synthetic_config, opt
     dataset = input_pipeline.load("synthetic")
     dead = np.arange(784) % 3 == 0
     dataset.images[:, dead] = 0
-    data = train.make_data(synthetic_config, dataset)
+    data = make_data(synthetic_config, dataset)
     assert data.training[0].shape == (512, (~dead).sum()) and data.validation[0].shape[1] == 784
     state, key = functions.init(numbers, jax.random.key(0)), jax.random.key(1)
     # Another epoch before: the optimizer's state is then not zero.
     state, _ = functions.epoch(state, numbers, dataset, key)
     expected, expected_metrics = functions.epoch(state, numbers, dataset, key)
-    found, metrics = jax.jit(train.on_data(functions.epoch))(state, numbers, data, key)
+    found, metrics = jax.jit(on_data(functions.epoch))(state, numbers, data, key)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected)
     assert float(metrics["loss"]) == pytest.approx(float(expected_metrics["loss"]), rel=1e-5)
     kernels = [run.params["hidden_0"]["kernel"] for run in (found, state)]
     np.testing.assert_array_equal(kernels[0][dead], kernels[1][dead])
     assert not np.array_equal(kernels[0][~dead], kernels[1][~dead])
     synthetic_config.l2 = 0.01
-    assert train.make_data(synthetic_config, dataset).training[0].shape == (512, 784)
+    assert make_data(synthetic_config, dataset).training[0].shape == (512, 784)
 
 
 def test_padding_counts_for_nothing():
@@ -270,16 +271,16 @@ def test_padding_counts_for_nothing():
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 1023, 1024, 1025, 5_000, 60_000, 65_537])
 def test_permutation_is_one(count):
     """Every number once, and another order for another key."""
-    order = np.asarray(train.permutation(jax.random.key(0), count))
+    order = np.asarray(permutation(jax.random.key(0), count))
     np.testing.assert_array_equal(np.sort(order), np.arange(count))
     if count > 10:
-        assert not np.array_equal(order, train.permutation(jax.random.key(1), count))
+        assert not np.array_equal(order, permutation(jax.random.key(1), count))
 
 
 def test_permutation_is_uniform():
     """Over 400 keys: positions of single numbers, and pairs in one batch, as often as in uniform orders."""
     count, batch, keys = 2_000, 100, 400
-    orders = np.asarray(jax.vmap(lambda key: train.permutation(key, count))(jax.random.split(jax.random.key(7), keys)))
+    orders = np.asarray(jax.vmap(lambda key: permutation(key, count))(jax.random.split(jax.random.key(7), keys)))
     positions = np.argsort(orders, axis=1)
     batches = positions // batch  # [keys, count]: the batch that each number falls into, one of 20
     cells = np.stack([np.bincount(batches[:, n], minlength=20) for n in range(count)])
@@ -325,7 +326,7 @@ def test_a_real_epoch_starts_above_the_uniform_guess():
     state, metrics = functions.epoch(functions.init(numbers, init_key), numbers, mnist, shuffle_key)
     assert int(state.step) == 469
     assert 0.0895 < float(metrics["loss"]) < 0.095
-    assert train.uniform_guess_cost(config) == pytest.approx(0.09)
+    assert uniform_guess_cost(config) == pytest.approx(0.09)
 
 
 @pytest.mark.parametrize(
@@ -333,4 +334,4 @@ def test_a_real_epoch_starts_above_the_uniform_guess():
 )
 def test_summary_counts_the_lectures_parameters(config, total):
     """The lecture's own counts."""
-    assert train.summary(config.get_config()).splitlines()[-1].endswith(total)
+    assert summary(config.get_config()).splitlines()[-1].endswith(total)

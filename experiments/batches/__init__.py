@@ -1,0 +1,1 @@
+"""Studies: The batch size, and what goes with it."""

@@ -1,0 +1,391 @@
+"""Do small batches find wider minima than large ones, and what lies between them and on the way there?
+
+    python -m experiments.batches.landscape [--budget=full]      40 seconds on 2 cores, 70 for full
+
+Source: Li, Xu, Taylor, Studer & Goldstein 2018, Visualizing the loss landscape of neural nets: random directions whose
+filters are rescaled to the norms of the weights' filters, biases left out (section 4), and the path of training in the
+plane of its first two principal components (section 7.2). The lecture's intermediate net (784-64-64 relu-10,
+cross-entropy) on the first 2,000 images of MNIST, with batches of 16 (rate .1, 60 epochs) and of 1,000 (rate .3, 600
+epochs), 4 seeds (full: 10), which share their initial draw. So that a lower cost is not taken for a narrower minimum,
+the two solutions of a seed are those that first have a training cost of at most .05, looked at 60 times in training.
+
+    width: the way along a filter-normalised direction, in units of the weights' norms, on which the training cost
+        doubles, the mean of 5 directions, the same draws for both solutions;
+    lines: the straight way from the small-batch to the large-batch solution of the same draw, and from one small-batch
+        solution to that of another draw; the error is that on the first 2,000 test images;
+    path: the share of the variance of the 61 points (the draw, and what is looked at) in two directions.
+
+Bands, set before the run. The widths' ratio, small over large batch, has the whole 95 % interval of its geometric mean
+above 1 (Li et al., section 4: small batches are flatter; and below 100). Frankle et al. 2020 (recalled) call two nets
+connected where the error on the line rises less than 2 points above the mean of the ends, and find that for MNIST from
+the start of training between orders of the same draw: less than 2 points (mean) between batch sizes of the same draw,
+and at least 2 between draws. Shares of both paths in .4 to .9 (Li et al., recalled: "between 40 % and 90 %"). A random
+walk with as many points and weights has 7.5 / pi^2 = .76, +-.02, of its variance there (Antognini & Sohl-Dickstein
+2018): the published range is no sign of a low-dimensional path.
+
+Measured (full budget, 10 seeds, 2026-11-25, 2 cores): 4 of 6, with 95 % intervals of the means. The minimum of the
+small batches is 1.15 times as wide (1.09 to 1.21): the cost doubles at .340 and .296 of the weights' norms. The looks
+leave the small batches a lower cost (.038 against .047); up to the same cost of .1, which favours the lower one, the
+ratio is 1.31 (1.24 to 1.39). The quick budget's 4 seeds do not decide: 1.13 (.99 to 1.28). Between the two solutions of
+one draw there is no barrier: the error rises .4 points (.2 to .5), the training cost .0025 nats above the higher end.
+Between draws it rises 21 points (17 to 25), the cost .84 nats.
+
+Not reproduced: the paths have .963 (small) and .980 (large) of their variance in two directions, more than the .4 to .9
+of Li et al.'s far larger nets, with hardly any spread between seeds; a random walk has .760. These paths go almost
+straight: the distance from the draw to the end is .63 and .78 of their length, that of a random walk .13.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from ml_collections import ConfigDict
+
+import input_pipeline
+import nets
+import train
+from configs import intermediate
+from experiments import studies
+from experiments.engine import executors, space, statistics
+from training import figures
+from training.batches import scale
+
+LI, FRANKLE, WALK = "Li et al. 2018", "Frankle et al. 2020 (recalled)", "Antognini & Sohl-Dickstein 2018, limit"
+EXAMPLES, SEEDS = 2_000, {"quick": 4, "full": 10}
+TARGET = 0.05
+# Every run is validated after every epoch, and nothing here reads that: few images.
+SEEN = 100
+TEST = 2_000
+DIRECTIONS, FARTHEST, PLACES, BETWEEN = 5, 2.0, 41, 21
+GRID, MARGIN = 21, 0.25
+CONNECTED, SHARES, WALK_SHARE, WALK_WITHIN = 2.0, (0.4, 0.9), 7.5 / np.pi**2, 0.02
+
+
+class Way(NamedTuple):
+    """A batch size with its rate, epochs, and the number of them between looks."""
+
+    batch_size: int
+    rate: float
+    epochs: int
+    look_every: int
+
+
+WAYS = {"small": Way(16, 0.1, 60, 1), "large": Way(1_000, 0.3, 600, 10)}
+
+
+class Trained(NamedTuple):
+    """What the seeds of a way went through: weights before training and at every look, [S, L, P], the training cost of
+    each, [S, L], and the look from which on it counts as solved, [S]."""
+
+    path_SxLxP: np.ndarray
+    cost_SxL: np.ndarray
+    solved_S: np.ndarray
+
+    def solution(self, seed: int) -> np.ndarray:
+        """The weights of a seed at that look, [P]."""
+        return self.path_SxLxP[seed, self.solved_S[seed]]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Training.
+
+
+def config_of(way: Way) -> ConfigDict:
+    """The intermediate net's config, trained so."""
+    config = intermediate.get_config()
+    config.update(batch_size=way.batch_size, learning_rate=way.rate, epochs=way.epochs)
+    config.probes = ()
+    return config
+
+
+def unraveller(config: Any) -> Any:
+    """What makes a tree of the net's parameters of a vector [P]."""
+    state = train.make_train(config).init(train.hyperparameters(config), jax.random.key(0))
+    return ravel_pytree(state.params)[1]
+
+
+def flat(params: Any) -> np.ndarray:
+    """The parameters as a vector [P], in the order of `ravel_pytree`."""
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
+
+
+def cost_of_net() -> nets.curvature.Cost:
+    """The cost that is trained, an example's."""
+    return studies.cost_of(intermediate.get_config())
+
+
+@functools.cache
+def error_of_net() -> nets.curvature.Cost:
+    """1 for a wrong answer, 0 for a right one."""
+    config = intermediate.get_config()
+    model = train.make_model(config)
+
+    def error(params, batch):
+        logits_BxC, _ = model.apply({"params": params}, scale(batch[0]))
+        return 1 - nets.costs.correct(logits_BxC, batch[1]).astype(jnp.float32)
+
+    return error
+
+
+def run(name: str, way: Way, dataset: input_pipeline.Dataset, seeds: int) -> Trained:
+    """A way of training with each seed."""
+    config: Any = config_of(way)
+    trials, unravel = space.make_trials(config, None, {"seed": range(seeds)}), unraveller(config)
+    init, numbers = train.make_train(config).init, train.hyperparameters(config)
+    paths = {key: [flat(init(numbers, train.run_keys(trial.seed)[0]).params)] for key, trial in trials.items()}
+
+    def look(key: str, epoch: int, state: train.TrainState) -> None:
+        if epoch % way.look_every == 0:
+            paths[key].append(flat(state.params))
+
+    executors.train_states(trials, dataset, f"{name} batches", watch=look)
+    path_SxLxP = np.array(list(paths.values()))
+    data = dataset.images, dataset.labels
+    cost_at = lambda point_P: float(nets.curvature.mean_cost(cost_of_net(), unravel(point_P), data))  # noqa: E731
+    cost_SxL = np.array([[cost_at(point_P) for point_P in path_LxP] for path_LxP in path_SxLxP])
+    return Trained(path_SxLxP, cost_SxL, solved(cost_SxL))
+
+
+def solved(cost_SxL: np.ndarray) -> np.ndarray:
+    """The first look with a cost of at most TARGET, [S]; the last one where there is none, which the costs in the note
+    of the width give away."""
+    is_solved_SxL = cost_SxL <= TARGET
+    return np.where(is_solved_SxL.any(axis=1), np.argmax(is_solved_SxL, axis=1), cost_SxL.shape[1] - 1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Lines, widths, paths.
+
+
+def around(point_P: np.ndarray, unravel: Any, data: Any) -> np.ndarray:
+    """The cost along filter-normalised directions, [DIRECTIONS, PLACES]."""
+    params, places_A = unravel(point_P), jnp.linspace(0, FARTHEST, PLACES)
+    draw = nets.curvature.filter_normalised_direction
+    lines = [draw(key, params) for key in jax.random.split(jax.random.key(0), DIRECTIONS)]
+    return np.array([nets.curvature.cost_on_line(cost_of_net(), params, line, places_A, data) for line in lines])
+
+
+def widths(cost_SxQxA: np.ndarray, level_SxQ: np.ndarray) -> np.ndarray:
+    """The way on which the cost reaches that level, mean over the directions, [S]."""
+    places_A = np.linspace(0, FARTHEST, PLACES)
+    return np.asarray(nets.landscape.width(places_A, cost_SxQxA, level_SxQ)).mean(axis=1)
+
+
+def between(start_P: np.ndarray, end_P: np.ndarray, unravel: Any, train_data: Any, test_data: Any) -> np.ndarray:
+    """The training cost and the test error on the straight way from one net to another, [2, BETWEEN]."""
+    params, way, places_A = unravel(start_P), unravel(end_P - start_P), jnp.linspace(0, 1, BETWEEN)
+    measures = ((cost_of_net(), train_data), (error_of_net(), test_data))
+    return np.array([nets.curvature.cost_on_line(cost, params, way, places_A, data) for cost, data in measures])
+
+
+def shares(trained: Trained) -> np.ndarray:
+    """The share of each seed's path in two directions, [S]."""
+    planes = [nets.landscape.path_plane(path_LxP) for path_LxP in trained.path_SxLxP]
+    return np.array([float(jnp.sum(plane.shares_2)) for plane in planes])
+
+
+def straightness(trained: Trained) -> np.ndarray:
+    """Each seed's distance from the draw to the end over the length of its path, [S]; of a random walk with L steps 1 /
+    sqrt(L)."""
+    steps_SxL = np.linalg.norm(np.diff(trained.path_SxLxP, axis=1), axis=-1)
+    return np.linalg.norm(trained.path_SxLxP[:, -1] - trained.path_SxLxP[:, 0], axis=-1) / steps_SxL.sum(axis=1)
+
+
+def walk_shares(shape: tuple[int, int, int]) -> np.ndarray:
+    """The same of random walks of as many points and weights, [S]."""
+    random = np.random.default_rng(0)
+    walks = (np.cumsum(random.standard_normal(shape[1:], np.float32), axis=0) for _ in range(shape[0]))
+    return np.array([float(jnp.sum(nets.landscape.path_plane(walk_LxP).shares_2)) for walk_LxP in walks])
+
+
+class Plane(NamedTuple):
+    """A path in its plane with the cost around it, [A, B]."""
+
+    coordinates_Lx2: np.ndarray
+    shares_2: np.ndarray
+    a_A: np.ndarray
+    b_B: np.ndarray
+    cost_AxB: np.ndarray
+
+
+def plane_of(path_LxP: np.ndarray, unravel: Any, data: Any) -> Plane:
+    """The plane of a path, a margin wider than the path is."""
+    plane = nets.landscape.path_plane(path_LxP)
+    low, high = np.min(plane.coordinates_Sx2, axis=0), np.max(plane.coordinates_Sx2, axis=0)
+    margin = MARGIN * (high - low)
+    a_A, b_B = (np.linspace(low[i] - margin[i], high[i] + margin[i], GRID, dtype=np.float32) for i in range(2))
+    directions = unravel(plane.directions_2xP[0]), unravel(plane.directions_2xP[1])
+    cost_AxB = nets.curvature.cost_on_plane(cost_of_net(), unravel(path_LxP[-1]), directions, a_A, b_B, data)
+    return Plane(np.asarray(plane.coordinates_Sx2), np.asarray(plane.shares_2), a_A, b_B, np.asarray(cost_AxB))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Claims.
+
+
+def ratio_of(one_S: np.ndarray, other_S: np.ndarray) -> tuple[float, float, float]:
+    """The geometric mean of the ratios and its 95 % interval, without seeds in which either is 0 or infinite."""
+    is_ratio_S = np.isfinite(one_S) & np.isfinite(other_S) & (one_S > 0) & (other_S > 0)
+    logs_S = np.log(np.where(is_ratio_S, one_S, 1)) - np.log(np.where(is_ratio_S, other_S, 1))
+    found = statistics.interval(np.where(is_ratio_S, logs_S, np.nan))
+    return float(np.exp(found.mean)), float(np.exp(found.low)), float(np.exp(found.high))
+
+
+def width_claim(small_SxQxA: np.ndarray, large_SxQxA: np.ndarray) -> dict[str, Any]:
+    """Whether small batches end in wider minima, from the costs along random directions; in the note the same with one
+    level for both, as the looks leave the two costs different."""
+    doubled = [widths(cost_SxQxA, 2 * cost_SxQxA[..., 0]) for cost_SxQxA in (small_SxQxA, large_SxQxA)]
+    level_SxQ = np.full(small_SxQxA.shape[:2], 2 * TARGET)
+    common = [widths(cost_SxQxA, level_SxQ) for cost_SxQxA in (small_SxQxA, large_SxQxA)]
+    ratio_S, (ratio, low, high) = doubled[0] / doubled[1], ratio_of(*doubled)
+    name = "width of the small-batch minimum over that of the large-batch one"
+    line = studies.claim(name, 1.0, f"{LI}, section 4", ratio_S, ratio, (1.0, 100.0))
+    note = f"95 % interval {low:.3f} to {high:.3f}; widths {doubled[0].mean():.3f} and {doubled[1].mean():.3f} of the "
+    note += f"weights' norms, at costs of {small_SxQxA[..., 0].mean():.4f} and {large_SxQxA[..., 0].mean():.4f}; "
+    ratio, low_of_level, high_of_level = ratio_of(*common)
+    note += f"to a cost of {2 * TARGET:g} from both, {ratio:.3f}, {low_of_level:.3f} to {high_of_level:.3f}"
+    note += "; these seeds do not decide" if low <= 1 <= high else ""
+    return line | {
+        "reproduced": bool(low > 1 and high < 100),
+        "rule": "the 95 % interval inside the band",
+        "note": note,
+    }
+
+
+def line_claim(name: str, line_Sx2xA: np.ndarray, band: tuple[float, float]) -> dict[str, Any]:
+    """How far the test error rises between two nets, points."""
+    rise_S = 100 * np.asarray(nets.landscape.instability(line_Sx2xA[:, 1]))
+    height_S, found = np.asarray(nets.landscape.barrier(line_Sx2xA[:, 0])), statistics.interval(rise_S)
+    line = studies.claim(f"{name}: rise of the test error, points", CONNECTED, FRANKLE, rise_S, float(found.mean), band)
+    interval = statistics.interval_in_words(rise_S, ".2f")
+    return line | {"note": f"{interval}; the training cost rises {height_S.mean():.4f} above the higher end"}
+
+
+def path_claims(trained: dict[str, Trained], walk_S: np.ndarray) -> list[dict[str, Any]]:
+    """How much of the paths lies in two directions, and how much of a random walk would."""
+    source = f"{LI}, section 7.2 (recalled)"
+    lines = []
+    for name, of_way in trained.items():
+        share_S, straight_S = shares(of_way), straightness(of_way)
+        title = f"{name} batches: share of the path's variance in two directions"
+        line = studies.claim(title, SHARES, source, share_S, float(share_S.mean()), SHARES)
+        steps = of_way.path_SxLxP.shape[1] - 1
+        note = f"{statistics.interval_in_words(share_S, '.3f')}; the distance from draw to end is "
+        note += f"{straight_S.mean():.2f} of the path's length, of a random walk's {steps**-0.5:.2f}"
+        lines.append(line | {"note": note})
+    band = WALK_SHARE - WALK_WITHIN, WALK_SHARE + WALK_WITHIN
+    title = "a random walk: share of its variance in two directions"
+    return [*lines, studies.claim(title, WALK_SHARE, WALK, walk_S, float(walk_S.mean()), band)]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The figure.
+
+
+def draw_plane(figure, axis, name: str, plane: Plane) -> None:
+    """The cost in the plane of a path, and the path."""
+    levels = np.geomspace(plane.cost_AxB.min(), plane.cost_AxB.max(), 15)
+    picture = axis.contourf(plane.a_A, plane.b_B, np.log10(plane.cost_AxB).T, levels=np.log10(levels), cmap="viridis_r")
+    axis.plot(*plane.coordinates_Lx2.T, "o-", color="tab:red", markersize=3, linewidth=1)
+    axis.plot(*plane.coordinates_Lx2[0], "ws", mec="k", label="initial draw")
+    axis.plot(*plane.coordinates_Lx2[-1], "w*", mec="k", markersize=12, label="end")
+    first, second = (f"{100 * share:.1f} %" for share in plane.shares_2)
+    axis.set(xlabel=f"first direction ({first} of the variance)", ylabel=f"second direction ({second})")
+    axis.legend(loc="upper right", fontsize=8)
+    bar = figure.colorbar(picture, ax=axis, label="training cost, nats")
+    ticks = [tick for tick in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0) if levels[0] <= tick <= levels[-1]]
+    bar.set_ticks(np.log10(ticks).tolist(), labels=[f"{tick:g}" for tick in ticks])
+    axis.set_title(f"{name} batches: {100 * plane.shares_2.sum():.0f} % of the path\nlies in its plane (seed 0)")
+
+
+def draw_around(axis, cost: dict[str, np.ndarray]) -> None:
+    """The cost along random directions, over its value at the minimum, mean and range of the seeds."""
+    places_A = np.linspace(0, FARTHEST, PLACES)
+    for (name, cost_SxQxA), colour in zip(cost.items(), ("tab:blue", "tab:orange"), strict=True):
+        times_SxA = (cost_SxQxA / cost_SxQxA[..., :1]).mean(axis=1)
+        axis.plot(places_A, times_SxA.mean(axis=0), color=colour, label=f"{name} batches")
+        axis.fill_between(places_A, times_SxA.min(axis=0), times_SxA.max(axis=0), color=colour, alpha=0.2)
+    axis.axhline(2, color="gray", linestyle=":", label="doubled")
+    axis.set(xlabel="distance, in norms of the filters", ylabel="training cost / that at the minimum")
+    axis.set(xlim=(0, 1), ylim=(0.9, 8))
+    axis.legend(fontsize=8)
+
+
+def draw_lines(axis, lines: dict[str, np.ndarray], measure: int, factor: float) -> None:
+    """What is measured on the straight lines, a thin line each."""
+    for (name, line_Sx2xA), colour in zip(lines.items(), ("tab:green", "tab:purple"), strict=True):
+        axis.plot(np.linspace(0, 1, BETWEEN), factor * line_Sx2xA[:, measure].T, color=colour, alpha=0.3, linewidth=1)
+        mean_A = factor * line_Sx2xA[:, measure].mean(axis=0)
+        axis.plot(np.linspace(0, 1, BETWEEN), mean_A, color=colour, linewidth=2, label=name)
+    highest = factor * max(line_Sx2xA[:, measure].max() for line_Sx2xA in lines.values())
+    axis.set(xlabel="place on the straight line between two solutions", ylim=(0, 1.25 * highest))
+    axis.legend(fontsize=8, loc="upper right")
+
+
+def draw(planes: dict[str, Plane], cost: dict[str, np.ndarray], lines: dict[str, np.ndarray], claims: list):
+    """The paths in their planes, the cost around the solutions and between them, and the shares."""
+    figure, axes = figures.new_figure(16, 9, 3, 2)
+    for axis, (name, plane) in zip(axes, planes.items(), strict=False):
+        draw_plane(figure, axis, name, plane)
+    draw_around(axes[2], cost)
+    wider = "wider" if claims[0]["reproduced"] else "not surely wider"
+    axes[2].set_title(
+        f"The small-batch minimum is {wider}:\n{claims[0]['measured']:.2f} times the large-batch one's width"
+    )
+    draw_lines(axes[3], lines, 0, 1.0)
+    axes[3].set(ylabel="training cost, nats", title="The cost on the line between two solutions")
+    draw_lines(axes[4], lines, 1, 100.0)
+    rises = f"{claims[1]['measured']:.1f} points from batch to batch,\n{claims[2]['measured']:.0f} from draw to draw"
+    axes[4].set(ylabel="test error, %", title=f"The error rises {rises}")
+    for place, line in enumerate(claims[3:]):
+        axes[5].plot(np.full(len(line["seeds"]), place), line["seeds"], "o", color="tab:red", alpha=0.6)
+    axes[5].axhspan(*SHARES, color="gray", alpha=0.2, label="Li et al. 2018: .4 to .9")
+    axes[5].axhline(WALK_SHARE, color="black", linestyle="--", label="random walk, limit")
+    axes[5].set_xticks(range(3), ["small batches", "large batches", "random walks"])
+    axes[5].set(ylim=(0, 1.02), xlim=(-0.5, 2.5), ylabel="share of the variance in two directions")
+    axes[5].set_title("A plane holds most of any path,\neven of a random walk")
+    axes[5].legend(loc="lower left", fontsize=8)
+    for axis in axes[2:]:
+        axis.grid(alpha=0.3)
+    return figure
+
+
+def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+    """The figure and the claims."""
+    whole, seeds = input_pipeline.load("mnist"), SEEDS[budget]
+    dataset = input_pipeline.split(whole, EXAMPLES)
+    dataset = dataset._replace(
+        validation_images=whole.validation_images[:SEEN], validation_labels=whole.validation_labels[:SEEN]
+    )
+    trained = {name: run(name, way, dataset, seeds) for name, way in WAYS.items()}
+    unravel = unraveller(config_of(WAYS["small"]))
+    data = jax.device_put((dataset.images, dataset.labels))
+    test = jax.device_put((whole.validation_images[:TEST], whole.validation_labels[:TEST]))
+    small, large = trained.values()
+    pairs = {
+        "small to large batch, same draw": [(small.solution(s), large.solution(s)) for s in range(seeds)],
+        "small batches, one draw to another": [
+            (small.solution(s), small.solution((s + 1) % seeds)) for s in range(seeds)
+        ],
+    }
+    lines = {name: np.array([between(*pair, unravel, data, test) for pair in of]) for name, of in pairs.items()}
+    cost = {
+        name: np.array([around(of_way.solution(s), unravel, data) for s in range(seeds)])
+        for name, of_way in trained.items()
+    }
+    same, other = lines.values()
+    claims = [
+        width_claim(*cost.values()),
+        line_claim("small to large batch, same draw", same, (0.0, CONNECTED)),
+        line_claim("from draw to draw, small batches", other, (CONNECTED, 100.0)),
+        *path_claims(trained, walk_shares(small.path_SxLxP.shape)),
+    ]
+    planes = {name: plane_of(of_way.path_SxLxP[0], unravel, data) for name, of_way in trained.items()}
+    return draw(planes, cost, lines, claims), claims
+
+
+if __name__ == "__main__":
+    studies.main(study)

@@ -1,0 +1,272 @@
+"""Many runs at once: the trials of a pack as lanes of one compiled program, spread over the local devices.
+
+W rows, R lanes of a row. The lanes of a row have the same seed, hence the same initial draw and the same batches: an
+image is gathered and scaled once for all of them, and the products of their first layers are one wide product. Rows
+share nothing. They are spread over the devices; on a CPU, where a lane's weights should stay in a core's cache, a
+device takes its rows one after the other, on other devices all at once. A lane's numbers are those of its run alone to
+float32 rounding, and do not depend on the lanes beside it but for that rounding.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import train
+from training import compiling
+from training.batches import Data, on_data
+from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, epoch_options
+from training.config import NUMERIC, Config, Hyperparameters
+from training.records import METRICS
+from training.screen import as_number, natural_order
+
+Structure: TypeAlias = tuple[tuple[str, Any], ...]  # The fields that shape a program or its data set.
+# Of a CPU: with a device a core, a product that spreads over all cores would only take them from its neighbours.
+ONE_CORE = {"xla_cpu_multi_thread_eigen": False}
+
+
+def use_all_cores() -> None:
+    """Makes every CPU core a device of its own; has to come before JAX starts, and changes nothing on a GPU or TPU."""
+    jax.config.update("jax_num_cpu_devices", available_cores())
+
+
+def available_cores() -> int:
+    """How many cores this process may run on, in a container no more than it is given."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    quota, period = (limit.read_text().split() if limit.is_file() else ["max", "1"])[:2]
+    return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
+
+
+def structure(trial: Config) -> Structure:
+    """What trials have in common that can be lanes of one program."""
+    return tuple((name, value) for name, value in sorted(trial.to_dict().items()) if name not in NUMERIC)
+
+
+def data_key(trial: Config) -> tuple[str, int, str]:
+    """What the trial's data set depends on."""
+    return trial.dataset, trial.train_examples, trial.validation
+
+
+class Shape(NamedTuple):
+    """How many trials a program takes: rows of lanes."""
+
+    rows: int
+    lanes: int
+
+
+class Programs(NamedTuple):
+    """The compiled functions of a pack of some structure and shape, on local devices, no more than rows.
+
+    `init(numbers_WxR, seeds_W) -> states_WxR`
+    `epoch(states_WxR, numbers_WxR, seeds_W, alive_WxR, number, data) -> (states_WxR, metrics_WxR)`; the states are
+        used up, and those of lanes that are not alive do not change
+    `evaluate(states_WxR, data) -> metrics_WxR` on the validation examples
+    `probe(states_WxR, numbers_WxR, params_before_WxR, seeds_W, data) -> metrics_WxR`, or None
+    """
+
+    init: Callable
+    epoch: Callable
+    evaluate: Callable
+    probe: Any
+    sharding: NamedSharding
+    has_momentum: bool
+    shape: Shape
+
+
+def make_mesh(rows: int) -> Mesh:
+    """The local devices in a row, no more of them than rows."""
+    devices = jax.local_devices()[:rows]
+    return jax.make_mesh((len(devices),), ("rows",), devices=devices)
+
+
+def replicate(data: Data, mesh: Mesh) -> Data:
+    """The data on every device of the mesh."""
+    return jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
+
+
+def over_rows(function: Callable, mesh: Mesh, same: int) -> Callable:
+    """The function of a row, over all rows of all devices; its last `same` arguments are the same for every row."""
+
+    def on_a_device(*arguments):
+        split = len(arguments) - same
+        of_row = lambda row: function(*row, *arguments[split:])  # noqa: E731
+        if jax.default_backend() == "cpu":
+            return jax.lax.map(of_row, arguments[:split])
+        return jax.vmap(of_row)(arguments[:split])
+
+    def on_all(*arguments):
+        specs = (PartitionSpec("rows"),) * (len(arguments) - same) + (PartitionSpec(),) * same
+        # Whether what is the same differs between devices is not checked: the optimizer's constants are not marked.
+        return jax.shard_map(on_a_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("rows"), check_vma=False)(
+            *arguments
+        )
+
+    return on_all
+
+
+def compile_programs(trial: Config, shape: Shape, has_momentum: bool, data: Data) -> Programs:
+    """The programs for packs of trials with the structure of this one, compiled side by side."""
+    functions, mesh = row_functions(trial), make_mesh(shape.rows)
+    split, everywhere = NamedSharding(mesh, PartitionSpec("rows")), NamedSharding(mesh, PartitionSpec())
+    # The rows are spread evenly: what does not fill the devices is padding.
+    shape = Shape(-(-shape.rows // mesh.size) * mesh.size, shape.lanes)
+
+    def like(tree: Any, where: NamedSharding) -> Any:
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), tree)
+
+    lane: Any = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=split)
+    numbers = Hyperparameters(
+        **dict.fromkeys(Hyperparameters._fields, lane) | ({} if has_momentum else {"momentum": None})
+    )
+    seeds = jax.ShapeDtypeStruct(shape[:1], jnp.uint32, sharding=split)
+    alive = jax.ShapeDtypeStruct(shape, bool, sharding=split)
+    number = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
+    states = like(jax.eval_shape(over_rows(functions["init"], mesh, 0), numbers, seeds), split)
+    data = like(data, everywhere)
+
+    # A row that has no neighbours has all cores for its products, as a run alone has.
+    cores = {} if mesh.size < len(jax.local_devices()) else ONE_CORE
+    of_epoch, large = epoch_options(trial.batch_size) | cores, LARGE_PRODUCTS | cores
+
+    def compiled(name: str, *arguments, same: int, options: Any, donate: tuple[int, ...] = ()) -> Callable:
+        function = over_rows(functions[name], mesh, same)
+        function.__name__ = f"{name}_of_lanes"  # What JAX calls it where it logs compilations.
+        return compiling.compiled(function, *arguments, cpu_options=options, donate=donate)
+
+    training = states, numbers, seeds, alive, number, data
+    with ThreadPoolExecutor() as pool:
+        programs = [
+            pool.submit(compiled, "init", numbers, seeds, same=0, options=FAST_TO_COMPILE),
+            pool.submit(compiled, "epoch", *training, same=2, options=of_epoch, donate=(0,)),
+            pool.submit(compiled, "evaluate", states, data, same=1, options=large),
+            pool.submit(compiled, "probe", states, numbers, states.params, seeds, data, same=1, options=large)
+            if trial.probes
+            else pool.submit(lambda: None),
+        ]
+    init, epoch, evaluate, probe = (future.result() for future in programs)
+    return Programs(init, epoch, evaluate, probe, split, has_momentum, shape)
+
+
+def row_functions(config: Config) -> dict[str, Callable]:
+    """The functions of one row of lanes that share a seed."""
+    functions, one_probe = train.make_train(config), train.make_probe(config)
+    one_epoch = on_data(functions.epoch)
+
+    def init(numbers_R, seed):
+        return jax.vmap(functions.init, in_axes=(0, None))(numbers_R, train.run_keys(seed)[0])
+
+    def epoch(states_R, numbers_R, seed, alive_R, number, data):
+        key = jax.random.fold_in(train.run_keys(seed)[1], number)
+
+        def train_on(states_R):
+            after_R, metrics_R = jax.vmap(one_epoch, in_axes=(0, 0, None, None))(states_R, numbers_R, data, key)
+            keep = lambda before, after: jnp.where(alive_R.reshape(-1, *[1] * (after.ndim - 1)), after, before)  # noqa: E731
+            return jax.tree.map(keep, states_R, after_R), metrics_R
+
+        def stand_still(states_R):
+            return states_R, dict.fromkeys(("loss", "accuracy"), jnp.full(alive_R.shape, jnp.nan))
+
+        return jax.lax.cond(jnp.any(alive_R), train_on, stand_still, states_R)
+
+    def evaluate(states_R, data):
+        return jax.vmap(functions.evaluate, in_axes=(0, None, None))(states_R, *data.validation)
+
+    def probe(states_R, numbers_R, before_R, seed, data):
+        key = train.probe_key(seed)
+        return jax.vmap(one_probe, in_axes=(0, 0, 0, None, None))(states_R, numbers_R, before_R, data.probed, key)[0]
+
+    return {"init": init, "epoch": epoch, "evaluate": evaluate, "probe": probe}
+
+
+class Epoch(NamedTuple):
+    """An epoch of a pack: {epoch, metrics, diverged, probes} for every trial of every row, None for a trial whose cost
+    has ceased to be finite in an earlier epoch; and the states, which the next epoch uses up, with each row's place."""
+
+    rows: list[list[dict[str, Any] | None]]
+    states_WxR: train.TrainState
+    slots: list[int]
+
+    def state_of(self, row: int, lane: int) -> train.TrainState:
+        """The state of one trial."""
+        return jax.tree.map(lambda leaf: leaf[self.slots[row], lane], self.states_WxR)
+
+
+def run_pack(
+    rows: Sequence[Sequence[Config]],
+    programs: Programs,
+    data: Data,
+    starts: Sequence[Sequence[train.TrainState]] | None = None,
+) -> Iterator[Epoch]:
+    """The epochs of a pack, from the initial draw or from the given states of its trials. Ends with the last epoch, or
+    when no trial is left."""
+    config = rows[0][0]
+    place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
+    trials, slots, alive_WxR = padded(rows, programs.shape, programs.sharding.mesh.size)
+    numbers = place(numbers_of(trials, programs.has_momentum))
+    seeds = place(np.array([row[0].seed for row in trials], np.uint32))
+    if starts:
+        lined_up = [state for row in padded(starts, programs.shape, programs.sharding.mesh.size)[0] for state in row]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*programs.shape, *leaves[0].shape), *lined_up)
+        states = place(stacked)
+    else:
+        states = programs.init(numbers, seeds)
+    for number in range(1, config.epochs + 1):
+        is_probed = config.is_probed(number)
+        before = jax.tree.map(jnp.copy, states.params) if is_probed else None
+        states, metrics = programs.epoch(states, numbers, seeds, place(alive_WxR), np.int32(number), data)
+        validation = programs.evaluate(states, data)
+        metrics |= {f"val_{name}": value for name, value in validation.items()}
+        probed = programs.probe(states, numbers, before, seeds, data) if is_probed else {}
+        metrics, probed = jax.device_get((metrics, probed))
+        finite_WxR = np.isfinite(metrics["loss"]) & np.isfinite(metrics["val_loss"])
+        found = [
+            [
+                as_row(number, metrics, probed, (w, r), not finite_WxR[w, r]) if alive_WxR[w, r] else None
+                for r in range(len(row))
+            ]
+            for w, row in zip(slots, rows, strict=True)
+        ]
+        yield Epoch(found, states, slots)
+        alive_WxR &= finite_WxR
+        if not alive_WxR.any():
+            break
+
+
+def as_row(number: int, metrics: Mapping, probed: Mapping, lane: tuple[int, int], diverged: bool) -> dict[str, Any]:
+    """An epoch of one lane, null for what is not finite."""
+    values = {name: as_number(metrics[name][lane]) for name in METRICS}
+    values |= {name: as_number(probed[name][lane]) for name in sorted(probed, key=natural_order)}
+    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {"epoch": number, "diverged": bool(diverged)} | finite
+
+
+def numbers_of(trials: Sequence[Sequence[Config]], has_momentum: bool) -> Hyperparameters:
+    """The numeric fields of rows of trials, [W, R]."""
+    numbers: Any = {
+        name: np.array([[getattr(trial, name) for trial in row] for row in trials], np.float32)
+        for name in Hyperparameters._fields
+    }
+    return Hyperparameters(**(numbers if has_momentum else numbers | {"momentum": None}))
+
+
+def padded(
+    rows: Sequence[Sequence[Any]], shape: Shape, devices: int
+) -> tuple[list[Sequence[Any]], list[int], np.ndarray]:
+    """The rows spread evenly over the devices and filled up to the shape with copies that are not alive; the place of
+    each row; which lanes are alive, [W, R]."""
+    each = shape.rows // devices
+    slots = [i % devices * each + i // devices for i in range(len(rows))]
+    trials: list[Sequence[Any]] = [[rows[0][0]] * shape.lanes] * shape.rows
+    alive_WxR = np.zeros(shape, bool)
+    for slot, row in zip(slots, rows, strict=True):
+        trials[slot] = [*row, *[row[0]] * (shape.lanes - len(row))]
+        alive_WxR[slot, : len(row)] = True
+    return trials, slots, alive_WxR

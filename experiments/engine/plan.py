@@ -1,0 +1,214 @@
+"""How trials are cut into packs of lanes, for the devices that there are, and about how long these take."""
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+import train
+from experiments.engine import lanes
+from experiments.engine.space import Trials
+from training.compiling import compiled, epoch_options
+from training.config import Config
+
+Examples = Callable[[Config], int]  # How many a trial's training set has.
+# Of a CPU core's cache: beyond this many lanes their weights push each other out (measured on the shallow net).
+MOST_LANES_A_ROW = {"cpu": 8}
+MOST_LANES_A_ROW_ELSEWHERE = 64
+# A row costs about this much of a lane whatever its lanes: gathering and scaling its images (shallow net).
+ROW_COST = 0.3
+# Multiply-adds of an epoch that keep a device busy for about a quarter of a second: fewer are not worth a call.
+LEAST_WORK = {"cpu": 5e9}
+LEAST_WORK_ELSEWHERE = 1e12
+MEMORY_SHARE = 0.25
+# An epoch with gathering, validation and probes beside its steps alone; a compilation (shallow net, 2 cores).
+EPOCH_OVER_STEPS, COMPILATION_SECONDS = 1.25, 4.0
+
+
+class Pack(NamedTuple):
+    """Trials that run together: the names of the trials of each row, and the shape of the program that takes them."""
+
+    rows: tuple[tuple[str, ...], ...]
+    shape: lanes.Shape
+    has_momentum: bool
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """The names of its trials, row by row."""
+        return tuple(itertools.chain(*self.rows))
+
+    @property
+    def name(self) -> str:
+        """What its file is called: the same trials in the same rows, the same name."""
+        return hashlib.sha256(json.dumps(self.rows).encode()).hexdigest()[:16]
+
+
+class Machines(NamedTuple):
+    """What a plan is made for: devices of a pack, devices that packs run on side by side, their kind and memory."""
+
+    devices: int
+    slots: int
+    kind: str
+    memory: float  # Bytes a device.
+
+
+def this_machine() -> Machines:
+    """The local devices; a CPU's memory is shared by its devices."""
+    devices = jax.local_devices()
+    kind = devices[0].platform
+    memory = (devices[0].memory_stats() or {}).get("bytes_limit") if kind != "cpu" else None
+    return Machines(len(devices), len(devices), kind, float(memory or host_memory() / len(devices)))
+
+
+def host_memory() -> float:
+    """Bytes of this machine's memory, or of the container that this process runs in."""
+    physical = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    limit = Path("/sys/fs/cgroup/memory.max")
+    words = limit.read_text().split() if limit.is_file() else []
+    return min(physical, float(words[0])) if words and words[0].isdecimal() else physical
+
+
+def make_packs(trials: Trials, machines: Machines, examples: Examples, most_lanes: int | None = None) -> list[Pack]:
+    """The trials of each structure, in order, as packs of at most `most_lanes` lanes (None: as many as suit)."""
+    groups: dict[lanes.Structure, dict[str, Config]] = {}
+    for name, trial in trials.items():
+        groups.setdefault(lanes.structure(trial), {})[name] = trial
+    packs = [pack for group in groups.values() for pack in packs_of_group(group, machines, examples, most_lanes)]
+    return by_program(packs, trials)
+
+
+def by_program(packs: Sequence[Pack], trials: Trials) -> list[Pack]:
+    """The packs in order, but with those of one program side by side, so that it is compiled once."""
+    by_key: dict[tuple, list[Pack]] = {}
+    for pack in packs:
+        by_key.setdefault(program_key(pack, trials), []).append(pack)
+    return list(itertools.chain(*by_key.values()))
+
+
+def program_key(pack: Pack, trials: Trials) -> tuple:
+    """What the compiled programs of a pack depend on."""
+    at_run_time = ("epochs", "probe_every", "checkpoint_every", "checkpoints_kept")
+    of_structure = tuple(item for item in lanes.structure(trials[pack.rows[0][0]]) if item[0] not in at_run_time)
+    return of_structure, pack.shape, pack.has_momentum, largest_l2(pack, trials) > 0
+
+
+def largest_l2(pack: Pack, trials: Trials) -> float:
+    """The largest L2 weight of the pack: where it is zero, training does without inputs that are always zero."""
+    return max(trials[name].l2 for name in pack.trials)
+
+
+def packs_of_group(group: Trials, machines: Machines, examples: Examples, most_lanes: int | None) -> list[Pack]:
+    """The packs of trials of one structure: trials of one seed share rows."""
+    by_seed: dict[int, list[str]] = {}
+    for name, trial in group.items():
+        by_seed.setdefault(trial.seed, []).append(name)
+    trial = next(iter(group.values()))
+    shape = pack_shape(trial, [len(names) for names in by_seed.values()], machines, examples(trial), most_lanes)
+    rows = [row for names in by_seed.values() for row in even_parts(names, shape.lanes)]
+    has_momentum = any(trial.momentum > 0 for trial in group.values())
+    return [
+        Pack(tuple(rows[start : start + shape.rows]), shape, has_momentum) for start in range(0, len(rows), shape.rows)
+    ]
+
+
+def pack_shape(
+    trial: Config, counts: Sequence[int], machines: Machines, examples: int, most: int | None
+) -> lanes.Shape:
+    """Rows and lanes of a pack for so many trials of each seed, on a training set of so many examples.
+
+    A wide row shares more; narrow ones fill more devices. On a CPU a pack has a row a device, more where an epoch would
+    be over too soon to be worth a call; elsewhere as many lanes as keep the device busy. Memory bounds both.
+    """
+    on_cpu = machines.kind == "cpu"
+    widest = MOST_LANES_A_ROW.get(machines.kind, MOST_LANES_A_ROW_ELSEWHERE)
+    fitting = max(1, int(MEMORY_SHARE * machines.memory / lane_bytes(trial, examples)))
+    widest = max(1, min(widest, fitting, max(counts), most or widest))
+
+    def cost(width: int) -> float:
+        rows = sum(-(-count // width) for count in counts)
+        return -(-rows // machines.slots) * (ROW_COST + width)
+
+    width = min(range(1, widest + 1), key=lambda width: (cost(width), -width)) if on_cpu else widest
+    # All rows as full as they can be: 12 trials are two rows of 6, not of 8 and 4.
+    width = max(-(-count // -(-count // width)) for count in counts)
+    if most:
+        return lanes.Shape(max(1, most // width), width)
+    least_work = LEAST_WORK.get(machines.kind, LEAST_WORK_ELSEWHERE)
+    each = min(max(1, math.ceil(least_work / (epoch_work(trial, examples) * width))), max(1, fitting // width))
+    rows = sum(-(-count // width) for count in counts)
+    each = min(each, -(-rows // machines.slots))
+    return lanes.Shape(each * machines.devices, width)
+
+
+def even_parts(names: Sequence[str], most: int) -> list[tuple[str, ...]]:
+    """The names in as few parts as hold at most that many each, and as even as can be."""
+    parts = -(-len(names) // most)
+    bounds = [len(names) * i // parts for i in range(parts + 1)]
+    return [tuple(names[low:high]) for low, high in itertools.pairwise(bounds)]
+
+
+def layer_sizes(trial: Config) -> list[tuple[int, int]]:
+    """Inputs and outputs of each layer."""
+    return list(itertools.pairwise((trial.inputs, *trial.hidden, trial.classes)))
+
+
+def epoch_work(trial: Config, examples: int) -> float:
+    """Multiply-adds of an epoch: forward, and backward twice that."""
+    return 3.0 * examples * sum(before * after for before, after in layer_sizes(trial))
+
+
+def lane_bytes(trial: Config, examples: int) -> float:
+    """About what a lane needs on its device: parameters, gradient, what the optimizer keeps and copies of them; the
+    activations of a batch, of a chunk of the validation set and of the probe examples; the logits of an epoch, their
+    targets and what is made of them for the metrics."""
+    parameters = sum((before + 1) * after for before, after in layer_sizes(trial))
+    active = trial.batch_size + train.EVALUATION_CHUNK + trial.probe_examples
+    activations = 3 * active * sum(after for _, after in layer_sizes(trial))
+    return 4.0 * (8 * parameters + activations + 3 * examples * trial.classes)
+
+
+def compilations(packs: Sequence[Pack], trials: Trials) -> int:
+    """How many times the epoch will be compiled."""
+    return len({program_key(pack, trials) for pack in packs})
+
+
+def step_seconds(trial: Config, width: int, steps: int = 30) -> float:
+    """Seconds that a step of that many lanes takes on one device, measured here."""
+    functions, batch_size = train.make_train(trial), trial.batch_size
+    numbers = jax.tree.map(jnp.asarray, lanes.numbers_of([[trial] * width], trial.momentum > 0))
+    numbers = jax.tree.map(lambda leaf: leaf[0], numbers)
+    states = jax.vmap(functions.init, in_axes=(0, None))(numbers, jax.random.key(0))
+    batch = jnp.zeros((batch_size, trial.inputs), jnp.uint8), jnp.zeros(batch_size, int), jnp.ones(batch_size)
+
+    def run(states, numbers, batch):
+        step = jax.vmap(functions.step, in_axes=(0, 0, None))
+        return jax.lax.scan(lambda states, _: step(states, numbers, batch), states, length=steps)[0]
+
+    run = compiled(run, states, numbers, batch, cpu_options=epoch_options(batch_size) | lanes.ONE_CORE)
+    jax.block_until_ready(run(states, numbers, batch))
+    start = time.perf_counter()
+    jax.block_until_ready(run(states, numbers, batch))
+    return (time.perf_counter() - start) / steps
+
+
+def estimated_seconds(packs: Sequence[Pack], trials: Trials, machines: Machines, examples: Examples) -> float:
+    """About how long the packs take on those machines, from the speed of a step on a device of this one."""
+    total, measured = COMPILATION_SECONDS * compilations(packs, trials), {}
+    at_a_time = machines.slots / machines.devices  # Packs that run side by side.
+    for pack in packs:
+        trial, width = trials[pack.rows[0][0]], pack.shape.lanes
+        key = trial.inputs, trial.hidden, trial.classes, trial.batch_size, trial.batch_norm, width
+        if key not in measured:
+            measured[key] = step_seconds(trial, width)
+        steps = -(-examples(trial) // trial.batch_size) * trial.epochs
+        turns = -(-len(pack.rows) // machines.devices)
+        total += turns / at_a_time * steps * measured[key] * EPOCH_OVER_STEPS
+    return total

@@ -1,0 +1,150 @@
+"""The machines of a Ray cluster as those who run the packs of a sweep."""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import pyarrow as pa
+
+import input_pipeline
+from experiments.engine import lanes, plan
+from experiments.engine.executors import Datasets, Runner
+from experiments.engine.space import Trials
+
+ROOT = Path(__file__).parent.parent.parent
+CONNECT_SECONDS = 5.0
+LEAST_GPU_MEMORY = 8e9
+# A task is tried again when its node or its process dies, as often as that.
+RETRIES = 10
+# What a worker does not need of this checkout: its data set comes through the object store.
+NOT_SHIPPED = [".git", ".venv", "data", "runs", "tests", "notebooks", "**/__pycache__"]
+
+
+class ExecutorError(Exception):
+    """A cluster that cannot be used as asked, in one line."""
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Nothing is written to stderr: Ray's core says there, past Python, what it raises as well."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """The ray module, for a while connected to the cluster at HOST:PORT, 'auto' for the one that this machine belongs
+    to, or None for one of this machine alone; ExecutorError where that fails."""
+    try:
+        import ray  # pyright: ignore
+    except ImportError as error:
+        raise ExecutorError("--executor=ray needs Ray; accepted: `pip install ray`, or --executor=local") from error
+    accepted = "accepted: HOST:PORT of a running `ray start --head`, auto, or no --address for this machine alone"
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if address and address != "auto":
+        if not (host and port.isdecimal()):
+            raise ExecutorError(f"--address={address} is no address; {accepted}")
+        # Ray itself goes on trying for minutes.
+        try:
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise ExecutorError(f"no Ray cluster answers at --address={address} ({error}); {accepted}") from error
+    environment = {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
+    try:
+        with silent_stderr():
+            ray.init(
+                address=address or "local", runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR
+            )
+    except Exception as error:  # Ray raises many kinds.
+        reason = " ".join(str(error).split())[:200]
+        raise ExecutorError(
+            f"the Ray cluster at --address={address} cannot be used: {reason}; {accepted}; a cluster that was started "
+            f"with a token is reached with RAY_AUTH_MODE=token in the environment"
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def cluster_slots(ray: Any, cpus: int, gpus: float) -> int:
+    """How many tasks of that size the cluster runs at a time; ExecutorError where no node has room for one."""
+
+    def on_node(have: Mapping[str, float]) -> int:
+        slots = [have.get("CPU", 0) // cpus] if cpus else []
+        # What is left over of a GPU cannot be joined with that of another.
+        slots += [have.get("GPU", 0) // gpus if gpus >= 1 else have.get("GPU", 0) * (1 // gpus)] if gpus else []
+        return int(min(slots, default=0))
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not (slots := sum(map(on_node, nodes))):
+        sizes = ", ".join(f"{have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs" for have in nodes)
+        raise ExecutorError(
+            f"no task of --cpus_per_task={cpus} and --gpus_per_task={gpus:g} fits a node of the Ray cluster; they have "
+            f"{sizes}"
+        )
+    return slots
+
+
+def ray_machines(ray: Any, cpus: int, gpus: float) -> plan.Machines:
+    """The cluster as a plan sees it. A GPU's memory is not known before a task is there: little is assumed."""
+    devices = max(1, int(gpus)) if gpus else cpus
+    slots = cluster_slots(ray, cpus, gpus) * devices
+    of_nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= cpus]
+    memory = min(have.get("memory", plan.host_memory()) / have["CPU"] for have in of_nodes)
+    return plan.Machines(devices, slots, "gpu" if gpus else "cpu", LEAST_GPU_MEMORY * min(gpus, 1.0) or memory)
+
+
+def run_on_ray(
+    ray: Any,
+    packs: Sequence[plan.Pack],
+    trials: Trials,
+    datasets: Datasets,
+    advance: Callable[[int], Any],
+    cpus: int,
+    gpus: float,
+) -> Iterator[tuple[plan.Pack, pa.Table]]:
+    """The packs as tasks of so many CPUs and GPUs; a pack whose node or process dies is started again elsewhere."""
+    # Ray lets a task without a GPU see all of them, and JAX takes most of a GPU's memory where it may.
+    variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if gpus else {"JAX_PLATFORMS": "cpu"}
+    options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": variables}}
+    task = ray.remote(**options)(run_task)
+    stored = {key: ray.put(dataset) for key, dataset in datasets.items()}
+    waiting, running = list(reversed(packs)), {}
+    most = 2 * cluster_slots(ray, cpus, gpus)  # As many again wait for a free place.
+    while waiting or running:
+        while waiting and len(running) < most:
+            pack = waiting.pop()
+            dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
+            running[task.remote(pack, {name: trials[name] for name in pack.trials}, dataset, cpus)] = pack
+        (done,), _ = ray.wait(list(running), num_returns=1)
+        pack = running.pop(done)
+        try:
+            table = ray.get(done)
+        except ray.exceptions.RayError as error:
+            reason = " ".join(str(error).split())[-300:]
+            raise ExecutorError(f"pack {pack.name} failed on the Ray cluster: {reason}") from error
+        advance(sum(trials[name].epochs for name in pack.trials))
+        yield pack, table
+
+
+_runner = Runner()  # A worker process keeps its compiled programs from task to task.
+
+
+def run_task(pack: plan.Pack, trials: Trials, dataset: Any, cpus: int) -> pa.Table:
+    """What a Ray worker does: one pack, on the devices that the task has been given."""
+    with contextlib.suppress(RuntimeError):  # JAX has started in an earlier task.
+        jax.config.update("jax_num_cpu_devices", max(1, cpus))
+    return _runner.run(pack, trials, input_pipeline.Dataset(*dataset), lambda _: None)

@@ -1,0 +1,172 @@
+"""What a sweep leaves on disk, and what is read off it.
+
+    plan.json          the base config, the fields that are swept, the packs; package versions, device, git revision
+    packs/*.parquet    the rows of one finished pack each
+    results.parquet    one row a trial and epoch: `trial`, config fields, `epoch`, metrics, `diverged`, probes
+    summary.csv        one row a configuration: mean, standard deviation, n and 95 % interval over its seeds
+    tensorboard/       a run a trial, for TensorBoard's curves and its HParams tab
+
+S seeds. A trial is one config, seed included; a configuration is a trial but for its seed. The rows of a trial whose
+cost ceases to be finite end there: that row is marked `diverged`, and what is not finite is null.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from experiments.engine.statistics import Interval, interval
+from training.config import FIELDS, Config
+from training.files import write_atomically
+from training.records import METRICS
+from training.screen import natural_order
+
+TYPES = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string(), tuple: pa.string()}
+LEADING = pa.schema(
+    [
+        ("trial", pa.string()),
+        *((name, TYPES[field.type]) for name, field in FIELDS.items()),
+        ("epoch", pa.int64()),
+        *((name, pa.float64()) for name in METRICS),
+        ("diverged", pa.bool_()),
+    ]
+)
+
+
+class DamagedError(Exception):
+    """A pack file that does not hold what it should, in one line."""
+
+
+def as_cell(value: Any) -> Any:
+    """A config field's value as it stands in a column: hidden layers as '64-64', probes as 'saturation,speed'."""
+    if not isinstance(value, tuple):
+        return value
+    return ("-" if all(isinstance(part, int) for part in value) else ",").join(map(str, value))
+
+
+def pack_table(trials: Mapping[str, Config], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The rows {trial, epoch, metrics, diverged, probes} of a pack with the config fields of their trials."""
+    probed = {name for row in rows for name in row if name not in LEADING.names}
+    schema = pa.schema([*LEADING, *((name, pa.float64()) for name in sorted(probed, key=natural_order))])
+    configs = {
+        name: {field: as_cell(value) for field, value in config.to_dict().items()} for name, config in trials.items()
+    }
+    return pa.Table.from_pylist([{**configs[row["trial"]], **row} for row in rows], schema=schema)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """A Parquet file with checksums, whole or not at all."""
+    write_atomically(path, as_bytes(table))
+
+
+def as_bytes(table: pa.Table) -> bytes:
+    """A table as a Parquet file."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def read_table(path: Path) -> pa.Table:
+    """The rows in a Parquet file of a pack or a sweep; DamagedError where they cannot be read or are no such rows."""
+    if not path.is_file():
+        raise DamagedError("there is no such file")
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        # The names of the columns lie outside the checksums, and are decoded here at last.
+        types = dict(zip(table.schema.names, table.schema.types, strict=True))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedError(" ".join(str(error).split())[:120]) from error
+    for field in LEADING:
+        if types.get(field.name) != field.type:
+            raise DamagedError(f"it lacks the column {field.name!r} of type {field.type}")
+    if odd := [name for name in metric_names(table) if types[name] != pa.float64()]:
+        raise DamagedError(f"its column {odd[0]!r} holds no numbers")
+    if not table.num_rows:
+        raise DamagedError("it has no rows")
+    return table
+
+
+def read_pack(path: Path, epochs: Mapping[str, int]) -> pa.Table:
+    """The rows of a finished pack of trials of so many epochs each; DamagedError where they are not all there."""
+    table = read_table(path)
+    counted = table.group_by("trial").aggregate([("epoch", "max"), ("epoch", "count"), ("diverged", "any")]).to_pylist()
+    found = {row["trial"]: row for row in counted}
+    for name, count in epochs.items():
+        row = found.get(name)
+        if row is None or row["epoch_max"] != row["epoch_count"]:
+            raise DamagedError(f"rows of trial {name} are missing")
+        if row["epoch_count"] != count and not row["diverged_any"]:
+            raise DamagedError(f"trial {name} has {row['epoch_count']} of {count} epochs")
+    if len(found) != len(epochs):
+        raise DamagedError(f"it holds {len(found)} trials, not {len(epochs)}")
+    return table
+
+
+def join(tables: Iterable[pa.Table]) -> pa.Table:
+    """All rows in the order of their swept fields and epochs, whatever packs they came from."""
+    table = pa.concat_tables(tables, promote_options="default")
+    probed = sorted(set(table.column_names) - set(LEADING.names), key=natural_order)
+    table = table.select([*LEADING.names, *probed])
+    return table.sort_by([*((name, "ascending") for name in swept_fields(table)), ("epoch", "ascending")])
+
+
+def swept_fields(table: pa.Table) -> list[str]:
+    """The config fields that have more than one value in the table, in the order of a config."""
+    return [name for name in FIELDS if pc.count_distinct(table[name]).as_py() > 1]  # pyright: ignore
+
+
+def by_epoch(table: pa.Table, metric: str) -> dict[str, np.ndarray]:
+    """The metric of each trial after each of its epochs, NaN where it is not finite and after a trial has diverged."""
+    found: dict[str, np.ndarray] = {}
+    for row in table.select(["trial", "epochs", "epoch", metric]).to_pylist():
+        course_E = found.setdefault(row["trial"], np.full(row["epochs"], np.nan))
+        course_E[row["epoch"] - 1] = math.nan if row[metric] is None else row[metric]
+    return found
+
+
+def metric_names(table: pa.Table) -> list[str]:
+    """The columns that are measured: METRICS, then the probes."""
+    return [*METRICS, *table.column_names[len(LEADING) :]]
+
+
+def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """One row a configuration: its swept fields, how many of its seeds ended and how many diverged, and of what was
+    measured last by the seeds that ended, mean, standard deviation, n and 95 % interval."""
+    fields = [name for name in swept_fields(table) if name != "seed"]
+    last = table.filter(pc.or_(pc.equal(table["epoch"], table["epochs"]), table["diverged"])).to_pylist()  # pyright: ignore
+    rows = []
+    for values, of_seeds in grouped(last, fields):
+        ended = [row for row in of_seeds if not row["diverged"]]
+        row: dict[str, Any] = dict(zip(fields, values, strict=True))
+        row |= {"seeds": len(of_seeds), "diverged": len(of_seeds) - len(ended)}
+        for name in metric_names(table):
+            found = interval(np.array([math.nan if r[name] is None else r[name] for r in ended], float))
+            for part in Interval._fields:
+                value = getattr(found, part)
+                row[f"{name}_{part}"] = int(value) if part == "n" else float(value) if np.isfinite(value) else None
+        rows.append(row)
+    return rows
+
+
+def grouped(rows: list[dict[str, Any]], fields: Sequence[str]) -> list[tuple[tuple, list[dict[str, Any]]]]:
+    """The rows by their values of the fields, in the order in which these first appear."""
+    found: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[name] for name in fields), []).append(row)
+    return list(found.items())
+
+
+def write_summary(rows: list[dict[str, Any]], path: Path) -> None:
+    """The summary as CSV, empty cells for what is not finite."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,63 @@
+"""The trials of a sweep: configs by name, from the axes of a command line and the `sweep(add)` of a config file.
+
+A trial is one config, seed included. `sweep(add)` of a config file calls `add(field=value, ...)` once a trial; axes
+given on the command line multiply whatever it adds, and replace what it says of their own fields.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from nets.tables import near_match
+from training.config import AXES, FIELDS, AnyConfig, Config, ConfigError, as_config
+
+Sweep: TypeAlias = Callable[[Callable[..., None]], None]
+Trials: TypeAlias = Mapping[str, Config]
+
+
+def parse_axis(text: str) -> tuple[str, tuple]:
+    """The field and the values of NAME=v1,v2; layers of `hidden` are joined by -, as in hidden=64,64-64."""
+    name, equals, given = text.partition("=")
+    if name not in AXES:
+        because = " says what is recorded, not what is trained" if name in FIELDS else " is no config field"
+        raise ConfigError(f"--axis {text!r}: {name!r}{because}{near_match(name, AXES)}; accepted: {', '.join(AXES)}")
+    words = [word.strip() for word in given.split(",") if word.strip()]
+    if not equals or not words:
+        raise ConfigError(f"--axis {text!r} has no values; accepted: NAME=v1,v2, such as learning_rate=0.01,0.1")
+    return name, tuple(parse_value(name, word) for word in words)
+
+
+def parse_value(name: str, word: str) -> Any:
+    """A word of the command line as the type of that field."""
+    field = FIELDS[name]
+    try:
+        if field.type is bool:
+            return {"true": True, "false": False}[word.lower()]
+        return tuple(map(field.item, word.split("-"))) if field.type is tuple else field.type(word)
+    except (ValueError, KeyError) as error:
+        raise ConfigError(f"--axis {name}: {word!r} is no {field.type.__name__}; accepted: {field.accepted}") from error
+
+
+def make_trials(base: AnyConfig, sweep: Sweep | None, axes: Mapping[str, Sequence[Any]]) -> dict[str, Config]:
+    """The trials by name, each a checked config, in the order in which they are added; ConfigError for what no
+    config accepts."""
+    added: list[dict[str, Any]] = []
+    if sweep:
+        sweep(lambda **fields: added.append(fields))
+        if not added:
+            raise ConfigError("sweep(add) adds no trial; accepted: one call of add(field=value, ...) or more")
+    trials: dict[str, Config] = {}
+    shared = as_config(base)
+    for fields in added or [{}]:
+        if unknown := [name for name in fields if name not in AXES]:
+            near = near_match(unknown[0], AXES)
+            raise ConfigError(f"sweep(add) sets {unknown[0]!r}{near}; accepted: {', '.join(AXES)}")
+        for values in itertools.product(*axes.values()):
+            config = shared.replace(**fields, **dict(zip(axes, values, strict=True)))
+            trials.setdefault(config.name(), config)
+    return trials
+
+
+def swept(trials: Trials) -> list[str]:
+    """The fields that differ between trials."""
+    return [name for name in FIELDS if len({getattr(trial, name) for trial in trials.values()}) > 1]

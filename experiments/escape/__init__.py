@@ -1,0 +1,1 @@
+"""Studies: Poor minima, and when descent leaves them."""

@@ -1,0 +1,258 @@
+"""Does a smaller batch help SGD to leave a poor minimum?
+
+    python -m experiments.escape.two_wells [--budget=full] [--workdir=runs/two_wells]      20 seconds on 2 cores; full 40
+
+One sigmoid neuron with one weight and no bias; 256 examples, half at x = 1 and half at x = 1/20, 96 labels 1 and 32
+labels 0 at each; quadratic cost, the mean of (a - y)^2, no 1/2. Either half alone would have its minimum where the
+output is 3/4: at w = 1.10 and 21.97. Together they make two wells. Walkers start at 1.1 and descend by SGD,
+batches drawn with replacement, for 8,000 steps; one has escaped once w > 8, beyond the barrier. Source: computed
+beforehand with 400 walkers. They leave the deeper well for the flatter one: the noise of the batches takes walkers to
+where the cost is flat, not to where it is low. The cross-entropy of the same examples has one minimum, and nothing to
+escape.
+
+Bands, set before the run. Places: half of their last printed digit. Medians: +-15 %, as an exponential first passage
+time has a median with a standard error of 1 / (ln 2 sqrt(400)) = 7.2 % over 400 walkers, and twice that is 14.4 %.
+Shares that escape, 2 of 400 or none: Wilson's 95 % interval of those counts, .14 to 1.8 % or 0 to .95 %.
+
+Measured: 15 of 15 (full budget, 4,096 walkers a batch size, with 95 % intervals; 2026-11-25, 2 cores). Wells at 1.188
+and 21.972, costs .21528 and .21875, curvatures .0306 and .000088; barrier at 4.594. Medians at rate 20: 149 steps (146
+to 153) for batch 1, 205 (200 to 210) for 2, 678 (655 to 704) for 4, 7,819 (7,431 to more than 8,000) for 8; at rate 8:
+5,602 (5,351 to 5,832) for batch 1. Shares: .37 % for batch 16 and .81 % for batch 2 at rate 8; none for 32, nor for 64
+and the lecture's 128, nor for 4 at rate 8. Walkers of batch 1 that may go on are all beyond 8 after 700 steps.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nets
+from experiments import studies
+from experiments.engine import lanes
+from training import figures
+
+START, BARRIER, STEPS = 1.1, 8.0, 8_000
+WALKERS, PUBLISHED_WALKERS = {"quick": 1_024, "full": 4_096}, 400
+# Median steps by learning rate and batch size; how many of 400 walkers escaped where less than half did.
+MEDIANS = {(20.0, 1): 151, (20.0, 2): 197, (20.0, 4): 707, (20.0, 8): 7_222, (8.0, 1): 5_928}
+ESCAPED = {(20.0, 16): 2, (20.0, 32): 0, (8.0, 2): 2, (8.0, 4): 0}
+# The lecture's batch of 128, for which nothing was computed beforehand, and one between.
+MORE = ((20.0, 64), (20.0, 128))
+PLACES = {"first minimum": 1.19, "barrier": 4.59, "second minimum": 21.97}
+# Where walkers are drawn that may go on after they have escaped: learning rate, batch sizes, steps.
+SEEN_RATE, SEEN_BATCHES, SEEN_STEPS, SEEN_WALKERS = 20.0, (1, 4, 32), 700, 400
+SHOWN = -4.0, 36.0
+SOURCE, EXACT = "computed, 400 walkers", "computed"
+
+
+def quadratic(w: jax.Array, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """The quadratic cost of each example, [B].
+
+    It is that of `nets.costs` for one output, without its axis: an innermost axis of 1 would take six times as long.
+    """
+    x_B, y_B = batch
+    return (jax.nn.sigmoid(w * x_B) - y_B) ** 2
+
+
+def cross_entropy(w: jax.Array, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """The cross-entropy of each example, [B]."""
+    x_B, y_B = batch
+    return nets.costs.cross_entropy((w * x_B)[:, None], y_B[:, None], "sigmoid")
+
+
+def examples() -> tuple[jax.Array, jax.Array]:
+    """The inputs and the labels, [256] each."""
+    labels = np.repeat([1.0, 0.0], [96, 32])
+    return jnp.repeat(jnp.array([1.0, 0.05]), 128), jnp.asarray(np.tile(labels, 2), jnp.float32)
+
+
+class CriticalPoint(NamedTuple):
+    """A weight at which the gradient is zero, and what the derivatives say of it."""
+
+    w: float
+    certificate: nets.escape.Certificate
+
+
+def over(w: jax.Array) -> jax.Array:
+    """Whether a walker is beyond the barrier."""
+    return w > BARRIER
+
+
+def nowhere(w: jax.Array) -> jax.Array:
+    """Never: the walkers go on."""
+    return jnp.full(jnp.shape(w), False)
+
+
+def passage(rate: float, batch: int, walkers: int) -> nets.escape.FirstPassage:
+    """The first passages of the walkers, in arrays of NumPy."""
+    key = jax.random.fold_in(jax.random.key(batch), int(rate))
+    starts = jnp.full(walkers, START)
+    return jax.device_get(nets.escape.first_passage(quadratic, starts, examples(), key, rate, batch, STEPS, over))
+
+
+def seen(batch: int) -> np.ndarray:
+    """Where walkers are after SEEN_STEPS steps."""
+    starts, key = jnp.full(SEEN_WALKERS, START), jax.random.key(100 + batch)
+    return np.asarray(
+        nets.escape.first_passage(quadratic, starts, examples(), key, SEEN_RATE, batch, SEEN_STEPS, nowhere).params_W
+    )
+
+
+def critical_points(cost: Any) -> list[CriticalPoint]:
+    """The weights at which the gradient changes its sign, in rising order, in float64.
+
+    Below 1.09 the output is less than 3/4, the mean label, at both inputs, so that both pull w up; above 21.98 both
+    pull it down.
+    """
+    with jax.enable_x64(True):
+        data = tuple(jnp.asarray(array, jnp.float64) for array in examples())
+        slope = jax.jit(jax.vmap(jax.grad(lambda w: jnp.mean(cost(w, data)))))
+        grid_G = np.geomspace(1, 25, 20_000)
+        sign_G = np.sign(np.asarray(slope(jnp.asarray(grid_G))))
+    places = [nets.escape.polish(cost, grid_G[i], examples()) for i in np.flatnonzero(np.diff(sign_G))]
+    return [CriticalPoint(float(w), nets.escape.is_minimum(cost, w, examples())) for w in places]
+
+
+def exact_claim(name: str, published: float, value: float, within: float = 0.0) -> dict[str, Any]:
+    """A number that is computed once and for all."""
+    band = published - within, published + within
+    return studies.claim(name, published, EXACT, np.array([value]), value, band)
+
+
+def place_claims(points: list[CriticalPoint], matched: list[CriticalPoint]) -> list[dict[str, Any]]:
+    """Where the wells are, how many there are with either cost, and which is the deeper."""
+    first, _, second = (point.certificate for point in points)
+    ratio = first.smallest_eigenvalue / second.smallest_eigenvalue
+    note = f"costs {first.cost:.5f} and {second.cost:.5f}; the second is flatter, by {ratio:.0f} in its curvature."
+    return [
+        *(
+            exact_claim(f"quadratic: w of the {name}", published, point.w, 0.005)
+            for (name, published), point in zip(PLACES.items(), points, strict=True)
+        ),
+        exact_claim("quadratic: minima", 2, sum(point.certificate.holds for point in points)),
+        exact_claim("cross-entropy: minima", 1, sum(point.certificate.holds for point in matched)),
+        exact_claim("quadratic: the first minimum is the deeper (1: yes)", 1, float(first.cost < second.cost))
+        | {"note": note},
+    ]
+
+
+def passage_claims(out: dict[tuple[float, int], nets.escape.FirstPassage]) -> list[dict[str, Any]]:
+    """Median steps, or shares that escape."""
+    claims = []
+    for (rate, batch), published in MEDIANS.items():
+        steps_W, censored_W, _ = out[rate, batch]
+        median = nets.escape.median_passage(steps_W, censored_W)
+        name = f"rate {rate:g}, batch {batch}: median steps until w > 8"
+        band = 0.85 * published, 1.15 * published
+        line = studies.claim(name, published, SOURCE, np.asarray(steps_W), median.median, band)
+        most = f"{median.high:,.0f}" if median.high < STEPS else f"more than {STEPS:,}"
+        claims.append(line | {"note": f"95 % interval {median.low:,.0f} to {most}."})
+    for (rate, batch), published in ESCAPED.items():
+        escaped_W = ~np.asarray(out[rate, batch].censored_W)
+        low, high = nets.escape.wilson(escaped_W.sum(), len(escaped_W))
+        name = f"rate {rate:g}, batch {batch}: share with w > 8 within {STEPS:,} steps"
+        least, most = map(float, nets.escape.wilson(published, PUBLISHED_WALKERS))
+        line = studies.claim(name, published / PUBLISHED_WALKERS, SOURCE, escaped_W, escaped_W.mean(), (least, most))
+        claims.append(line | {"note": f"95 % interval {low:.2%} to {high:.2%}."})
+    return claims
+
+
+def draw_wells(axis: Any, points: list[CriticalPoint], matched: list[CriticalPoint]) -> None:
+    """Both costs as functions of the weight, with their critical points."""
+    w_G = np.linspace(*SHOWN, 1_000)
+    curve = partial(nets.curvature.cost_on_line, params=0.0, direction=1.0, coordinates_A=w_G, data=examples())
+    (line,) = axis.plot(w_G, curve(quadratic), label="quadratic")
+    for name, (w, certificate) in zip(PLACES, points, strict=True):
+        axis.plot(w, certificate.cost, "ko")
+        offset = (0, 10) if name == "barrier" else (0, -32)
+        label = f"{name}\nw = {w:.2f}"
+        text = axis.annotate(label, (w, certificate.cost), offset, textcoords="offset points", ha="center")
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
+    other = axis.twinx()
+    # The labels are to be over the other curve.
+    axis.set_zorder(other.get_zorder() + 1)
+    axis.patch.set_visible(False)
+    (dashed,) = other.plot(w_G, curve(cross_entropy), "--", color="tab:green", label="cross-entropy")
+    for w, certificate in matched:
+        other.plot(w, certificate.cost, "o", color="tab:green")
+    axis.set(xlabel="weight w", ylim=(0.2, 0.26), ylabel="mean quadratic cost")
+    axis.set_title("Two wells with the quadratic cost, one with the cross-entropy")
+    other.set(ylim=(0.6, 1.2), ylabel="mean cross-entropy (nats)")
+    axis.legend(handles=[line, dashed], loc="upper right")
+
+
+def draw_walkers(axis: Any, points: list[CriticalPoint]) -> None:
+    """Where the walkers are, a strip a batch size."""
+    shares = []
+    for height, batch in enumerate(SEEN_BATCHES):
+        w_W = seen(batch)
+        shares.append(f"{np.mean(w_W > BARRIER):.0%}")
+        jitter_W = np.random.default_rng(0).uniform(-0.3, 0.3, len(w_W))
+        axis.plot(w_W, height + jitter_W, ".", markersize=3)
+    for point, style in zip(points, ("-", ":", "-"), strict=True):
+        axis.axvline(point.w, color="black", linestyle=style, linewidth=1)
+    axis.set_yticks(range(len(SEEN_BATCHES)), labels=[f"batch {batch}" for batch in SEEN_BATCHES])
+    axis.set(
+        xlabel="weight w",
+        title=f"{SEEN_WALKERS} walkers after {SEEN_STEPS} steps at rate {SEEN_RATE:g}: {', '.join(shares)} beyond 8",
+    )
+
+
+def draw_survival(axis: Any, rate: float, out: dict[tuple[float, int], nets.escape.FirstPassage]) -> None:
+    """Kaplan-Meier curves by batch size, with the medians that were computed beforehand."""
+    own = sorted(batch for r, batch in out if r == rate)
+    for i, batch in enumerate(own):
+        steps_W, censored_W, _ = out[rate, batch]
+        curve = nets.escape.kaplan_meier(steps_W, censored_W)
+        # To the last step, where those that are left are censored.
+        times, survival, low, high = (np.append(x, x[-1]) for x in curve)
+        times[-1] = STEPS
+        label = f"{batch}: {np.mean(~censored_W):.1%} escape"
+        axis.step(times, survival, where="post", color=f"C{i}", label=label)
+        axis.fill_between(times, low, high, step="post", color=f"C{i}", alpha=0.25)
+        if (rate, batch) in MEDIANS:
+            axis.plot(MEDIANS[rate, batch], 0.5, "kx", markersize=9, label=None)
+    axis.plot([], [], "kx", markersize=9, label="median computed before")
+    axis.set(
+        xscale="log",
+        xlim=(10, STEPS),
+        ylim=(-0.02, 1.02),
+        xlabel="steps of SGD",
+        ylabel="share of walkers still in the first well",
+    )
+    axis.legend(title="batch", loc="lower left", fontsize=9)
+
+
+def draw(
+    points: list[CriticalPoint], matched: list[CriticalPoint], out: dict[tuple[float, int], nets.escape.FirstPassage]
+):
+    """The wells, the walkers in them, and how long they stay."""
+    figure, (wells, fast, walkers, slow) = figures.new_figure(15, 9, 2, 2)
+    draw_wells(wells, points, matched)
+    draw_walkers(walkers, points)
+    draw_survival(fast, 20.0, out)
+    draw_survival(slow, 8.0, out)
+    fast.set_title("Rate 20: small batches leave the deeper well for the flatter one")
+    slow.set_title("Rate 8: only a batch of 1 leaves in this time")
+    for axis in (wells, walkers):
+        axis.set_xlim(*SHOWN)
+    for axis in (wells, fast, walkers, slow):
+        axis.grid(alpha=0.3)
+    return figure
+
+
+def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+    """The figure and the claims."""
+    points, matched = critical_points(quadratic), critical_points(cross_entropy)
+    # The longest first, and as many at once as there are cores: a walk is one thread's work.
+    cells = sorted([*MEDIANS, *ESCAPED, *MORE], key=lambda cell: -cell[1])
+    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+        out = dict(zip(cells, pool.map(lambda cell: passage(cell[0], cell[1], WALKERS[budget]), cells), strict=True))
+    return draw(points, matched, out), [*place_claims(points, matched), *passage_claims(out)]
+
+
+if __name__ == "__main__":
+    studies.main(study)

@@ -1,0 +1,1 @@
+"""Studies: What the lecture says and its log shows."""

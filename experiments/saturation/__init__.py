@@ -1,0 +1,1 @@
+"""Studies: Neurons that sit where their slope is gone, and layers that learn slowly."""

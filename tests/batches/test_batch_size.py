@@ -1,0 +1,152 @@
+"""The batch size study: rates chosen without luck, gaps judged by their intervals, packs kept and measured."""
+
+import jax
+import numpy as np
+import pytest
+
+import train
+from experiments.batches import batch_size
+from experiments.batches.batch_size import METRICS
+from experiments.engine import executors, lanes, plan, results, space
+from experiments.engine.sweeping import run_here
+
+
+def tuned(accuracy_S, inside=True):
+    """A setting with those accuracies."""
+    return batch_size.Tuned({"val_accuracy": np.array(accuracy_S)}, np.zeros(len(accuracy_S), int), inside)
+
+
+def test_rates_are_quarter_decades():
+    """1, 1.7, 3, 5, 10, and below."""
+    rates = [batch_size.rate(index) for index in (-10, -4, -2, -1, 0, 1, 2, 3, 4, 6)]
+    assert rates == [0.003, 0.1, 0.3, 0.5, 1.0, 1.7, 3.0, 5.0, 10.0, 30.0]
+
+
+def test_first_grid_grows_with_the_batch_up_to_its_most():
+    """Ten examples have ten times the rate of one, which are four quarter decades."""
+    assert batch_size.RULE["shallow"] == (0, 6)
+    grids = [batch_size.first_grid(batch_size.Setting("shallow", "equal epochs", b)) for b in (1, 10, 60_000)]
+    assert grids == [[-2, 0, 2], [2, 4, 6], [4, 6, 8]]
+
+
+def test_a_seed_does_not_choose_its_own_rate():
+    """The third seed's luck at the second rate counts for the others alone; a diverged seed counts as 0."""
+    accuracy_RxS = np.array([[0.90, 0.90, 0.90], [0.89, 0.89, 0.99], [0.97, 0.97, np.nan]])
+    assert batch_size.best_rates(accuracy_RxS).tolist() == [1, 1, 2]
+    assert batch_size.best_rates(accuracy_RxS[:2]).tolist() == [1, 1, 0]
+
+
+def test_a_rate_that_breaks_a_seed_is_ruled_out():
+    """For all seeds, also that one, for which it would be the others' choice; unless there is no other rate."""
+    accuracy_RxS = np.array([[0.90, 0.90, 0.90], [0.97, 0.97, np.nan], [0.98, 0.98, 0.11]])
+    assert batch_size.best_rates(accuracy_RxS, 0.2).tolist() == [0, 0, 0]
+    assert batch_size.best_rates(accuracy_RxS, 0.1).tolist() == [0, 0, 2]
+    assert batch_size.best_rates(accuracy_RxS[1:], 0.2).tolist() == [1, 1, 1]
+
+
+def test_a_grid_is_extended_where_a_best_rate_lies_at_its_edge():
+    """On that side, by one rate; inside, not at all."""
+    assert batch_size.extended([1, 2, 3], np.array([1, 1])) == [1, 2, 3]
+    assert batch_size.extended([1, 2, 3], np.array([1, 0])) == [0, 1, 2, 3]
+    assert batch_size.extended([1, 2, 3], np.array([2, 0])) == [0, 1, 2, 3, 4]
+    assert batch_size.extended([2, 4, 6], np.array([2, 0]), step=2) == [0, 2, 4, 6, 8]
+
+
+def test_a_grid_is_refined_on_both_sides_of_its_best_rates():
+    """By a quarter decade, the grid's order kept; where two seeds differ, around both."""
+    assert batch_size.refined([2, 4, 6], np.array([1, 1])) == [2, 3, 4, 5, 6]
+    assert batch_size.refined([2, 4, 6, 8], np.array([2, 1])) == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_only_the_sizes_that_are_compared_are_refined(monkeypatch, tmp_path):
+    """Where the budget asks for it, the quarter decade above the best half decade is found, but not for other sizes."""
+    best = {("equal epochs", 8): 2.6, ("equal epochs", 128): 4.6}
+
+    def run(grids, size, workdir):
+        return {
+            (setting, index): {name: 0.9 - 0.01 * abs(np.full(3, index - best[setting[1:]])) for name in METRICS}
+            for setting, grid in grids.items()
+            for index in grid
+        }
+
+    monkeypatch.setattr(batch_size, "run", run)
+    settings = [batch_size.Setting("shallow", budget, size) for budget, size in best]
+    for name, expected in (("quick", [2, 4]), ("full", [2, 5])):
+        found = batch_size.tune(settings, batch_size.BUDGETS[name], tmp_path).values()
+        assert [of_setting.index_S.tolist() for of_setting in found] == [[index] * 3 for index in expected]
+        assert all(of_setting.inside for of_setting in found)
+
+
+def test_a_gap_is_judged_by_its_whole_interval_of_paired_seeds():
+    """Seeds that differ by more than the gap do not hide it; a mean inside the band whose interval is not, or a rate at
+    its grid's edge, is not reproduced."""
+    better, other = tuned([0.95, 0.85, 0.75]), tuned([0.94, 0.839, 0.741])
+    claim = batch_size.gap_claim("gap", "source", better, other, (0.0, 100.0))
+    assert claim["reproduced"] and claim["measured"] == pytest.approx(1.0) and claim["band"] == [0.0, 100.0]
+    # Student's t of 2 degrees of freedom is 4.303, and the gaps 1, 1.1 and .9 have a standard deviation of .1.
+    within = 4.303 * 0.1 / 3**0.5
+    assert claim["note"] == f"95 % interval {1 - within:+.2f} to {1 + within:+.2f}, at rates 1 and 1"
+    assert not batch_size.gap_claim("gap", "source", better, other, (0.9, 100.0))["reproduced"]
+    at_edge = batch_size.gap_claim("gap", "source", better, tuned([0.94, 0.839, 0.741], inside=False), (0.0, 100.0))
+    assert not at_edge["reproduced"] and "edge" in at_edge["note"]
+
+
+def test_trials_that_have_finished_are_not_run_again(synthetic_config, tmp_path):
+    """Stopped in the second pack, the same call runs that one alone; fewer trials are read without running any."""
+    synthetic_config.update(probes=(), epochs=1)
+    trials = space.make_trials(synthetic_config, None, {"batch_size": [16, 32], "seed": [0, 1]})
+    ran = []
+
+    def execute(packs, trials, datasets, advance, most=9):
+        for pack in packs[:most]:
+            ran.append(trials[pack.trials[0]]["batch_size"])
+            rows = [
+                {
+                    "trial": name,
+                    "epoch": 1,
+                    "diverged": False,
+                    "val_accuracy": trials[name]["seed"] / 4,
+                    "end/cost": 7.0,
+                }
+                for name in pack.trials
+            ]
+            yield pack, results.pack_table({name: trials[name] for name in pack.trials}, rows)
+        if most < len(packs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_here(synthetic_config, trials, tmp_path, lambda *given: execute(*given, most=1))
+    table = run_here(synthetic_config, trials, tmp_path, execute)
+    assert ran == [16, 32]
+    assert table["end/cost"].to_pylist() == [7.0] * 4 and sorted(table["trial"].to_pylist()) == sorted(trials)
+    few = {name: trial for name, trial in trials.items() if trial["seed"]}
+    again = run_here(synthetic_config, few, tmp_path, execute)
+    assert again["val_accuracy"].to_pylist() == [0.25, 0.25] and ran == [16, 32]
+
+
+def test_nets_are_measured_in_their_last_row(synthetic_config, monkeypatch):
+    """The cost is that of the last weights on the training images; a trial that diverged has none."""
+    synthetic_config.update(probes=(), epochs=2)
+    trials = space.make_trials(synthetic_config, None, {"learning_rate": [0.5, 9.0]})
+    dataset, functions = train.load_dataset(synthetic_config, ""), train.make_train(synthetic_config)
+    states = [functions.init(train.hyperparameters(synthetic_config), jax.random.key(seed)) for seed in (0, 1)]
+
+    def run(self, pack, trials, dataset, advance, watch):
+        rows = []
+        for name in pack.trials:
+            for epoch, state in enumerate(states, start=1):
+                watch(name, epoch, state)
+                rows.append(
+                    {"trial": name, "epoch": epoch, "diverged": trials[name]["learning_rate"] > 1 and epoch == 2}
+                )
+        return results.pack_table({name: trials[name] for name in pack.trials}, rows)
+
+    monkeypatch.setattr(executors.Runner, "run", run)
+    packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images))
+    datasets = {lanes.data_key(trials[packs[0].trials[0]]): dataset}
+    ((_, table),) = batch_size.run_and_measure(packs, trials, datasets, lambda _: None)
+    ended, diverged = (table.filter(np.array(table["learning_rate"]) == rate) for rate in (0.5, 9.0))
+    expected = float(functions.evaluate(states[1], dataset.images, dataset.labels)["loss"])
+    assert ended["end/cost"].to_pylist() == [None, pytest.approx(expected, rel=1e-5)]
+    assert ended["end/noise_scale"].to_pylist()[1] > 0 and ended["end/top_eigenvalue"].to_pylist()[1] > 0
+    assert all(diverged[metric].to_pylist() == [None, None] for metric in METRICS[1:])

@@ -1,0 +1,59 @@
+"""The chances of being born dead against counts by hand and by drawing; what is dead stays so, the others learn."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import nets
+from experiments.saturation import dying_relu
+
+
+def drawn_shares(width: int, hidden: int, count: int) -> tuple[float, float]:
+    """Shares of random nets that answer 0 to 1, and to both 1 and -1, by numpy."""
+    random = np.random.default_rng(width)
+    a_NxGxH = np.broadcast_to(np.array([[1.0], [-1.0]]), (count, 2, 1))
+    for _ in range(hidden):
+        a_NxGxH = np.maximum(a_NxGxH @ random.normal(size=(count, a_NxGxH.shape[2], width)), 0)
+    dead_NxG = np.all(a_NxGxH == 0, axis=2)
+    return float(dead_NxG[:, 0].mean()), float(dead_NxG.all(axis=1).mean())
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(1, 2), (2, 2), (2, 9), (3, 9), (5, 4)])
+def test_chance_to_be_born_dead(width, hidden):
+    """Drawn nets are dead at an input as often as the closed form says, and constant within the bounds."""
+    count = 20_000
+    one, both = drawn_shares(width, hidden, count)
+    four_deviations = 2 / count**0.5
+    low, high = nets.born_dead.constant_bounds(width, hidden)
+    assert abs(one - nets.born_dead.dead_at_an_input(width, hidden)) < four_deviations
+    assert low - four_deviations < both < high + four_deviations
+
+
+def test_chances_by_hand():
+    """A layer never silences both signs; a unit a layer passes one sign or none; two units over two layers."""
+    assert nets.born_dead.constant_bounds(5, 1) == pytest.approx((0.0, 0.0), abs=1e-15)
+    assert nets.born_dead.constant_bounds(1, 3) == pytest.approx((0.75, 0.75))
+    # Two units fire for the same sign (chance 1/2) and are silenced with chance 1/4, or one each and 1/16.
+    assert nets.born_dead.constant_bounds(2, 2) == pytest.approx((5 / 32, 5 / 32))
+    assert nets.born_dead.dead_at_an_input(2, 2) == pytest.approx(7 / 16)
+    low, high = nets.born_dead.constant_bounds(2, 9)
+    assert low < high
+    for function in (nets.born_dead.constant_bounds, nets.born_dead.dead_at_an_input):
+        with pytest.raises(ValueError, match="width=0, hidden=2"):
+            function(0, 2)
+
+
+def test_dead_nets_stay_dead_and_others_learn(monkeypatch):
+    """Trained all the same, a net that is born constant stays so; most of the others come nearer to |x|."""
+    monkeypatch.setattr(dying_relu, "HIDDEN", 2)
+    x_GxD = jnp.linspace(-1.0, 1.0, 21)[:, None]
+    params_L, before_LxG = dying_relu.draw_nets(jax.random.split(jax.random.key(0), 60), 2, x_GxD)
+    after_LxG = dying_relu.train_nets(params_L, jax.random.split(jax.random.key(1), 60), 2, x_GxD, 200)
+    born_L = np.all(before_LxG == 0.0, axis=1)
+    assert 5 < born_L.sum() < 55
+    assert np.all(np.ptp(after_LxG[born_L], axis=1) == 0.0)
+    target_1xG = abs(x_GxD.T)
+    error_before_L, error_after_L = (np.mean((y - target_1xG) ** 2, axis=1) for y in (before_LxG, after_LxG))
+    assert np.mean(error_after_L[~born_L] < error_before_L[~born_L]) > 0.9
+    assert np.median(np.ptp(after_LxG[~born_L], axis=1)) > 0.3

@@ -1,0 +1,368 @@
+"""The config of a run: one frozen dataclass, from which all that is said of its fields elsewhere is read off.
+
+A config file returns a ConfigDict and flags override it; `as_config` makes the dataclass of it at the door, checked.
+Validation, axes of sweeps, lanes, columns of results, the identity of a run or trial and the documentation come from
+`FIELDS`. A field that is added later carries `later=True` and a default that does what was done before, so that runs
+and sweeps of earlier versions stay readable and go on.
+"""
+
+import builtins
+import collections
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+import input_pipeline
+import nets
+from nets.tables import near_match
+from training import optimizers, probes
+
+T = TypeVar("T")
+# Numbers are used as float32, in which larger ones are infinite and smaller ones zero.
+FLOAT32_LEAST, FLOAT32_MOST = 1.2e-38, 3.4e38
+MOST_WHOLE = 2**31
+
+
+class ConfigError(ValueError):
+    """A config that asks for something impossible, in one line."""
+
+
+class Spec(NamedTuple):
+    """What a field accepts and means: a test of its value and that test in words, what it is and in which unit.
+
+    *Numeric* is an argument of the compiled program, so that its values are lanes; *recorded* is what is written down
+    and not what is trained; *later* was added after the first version; an *optional* number is left out of the program
+    where it is zero in all runs that the program takes.
+    """
+
+    test: Callable[[Any], bool]
+    accepted: str
+    words: str
+    unit: str
+    numeric: bool
+    recorded: bool
+    later: bool
+    optional: bool
+
+
+class Field(NamedTuple):
+    """A field of a config: its name, type and default, the type of its parts where it is a tuple, and its `Spec`."""
+
+    name: str
+    type: builtins.type
+    item: builtins.type
+    default: Any
+    spec: Spec
+
+    @property
+    def accepted(self) -> str:
+        """The accepted values in words."""
+        return self.spec.accepted
+
+
+def _field(
+    default: T,
+    test: Callable[[Any], bool],
+    accepted: str,
+    words: str,
+    *,
+    unit: str = "",
+    numeric: bool = False,
+    recorded: bool = False,
+    later: bool = False,
+    optional: bool = False,
+) -> T:
+    spec = Spec(test, accepted, words, unit, numeric, recorded, later, optional)
+    return dataclasses.field(default=default, metadata={"spec": spec})
+
+
+def _choice(default: str, table: Mapping[str, Any], words: str, **kinds: bool) -> str:
+    return _field(default, lambda name: name in table, ", ".join(table), words, unit="", **kinds)
+
+
+def _whole(default: int, least: int, words: str, *, unit: str = "", **kinds: bool) -> int:
+    accepted = f"a whole number from {least}, below 2^31"
+    return _field(default, lambda n: least <= n < MOST_WHOLE, accepted, words, unit=unit, **kinds)
+
+
+def _is_dataset(name: str) -> bool:
+    return name in ("mnist", "synthetic") or (name.startswith(("idx:", "tfds:")) and not name.endswith(":"))
+
+
+def _are_sizes(sizes: tuple[int, ...]) -> bool:
+    return len(sizes) > 0 and all(0 < n < MOST_WHOLE for n in sizes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """A run, in the words that one would say it in. The defaults are the lecture's shallow net."""
+
+    dataset: str = _field("mnist", _is_dataset, input_pipeline.ACCEPTED, "the data set")
+    train_examples: int = _whole(0, 0, "how many of the training set, from its start; 0: all", unit="examples")
+    validation: str = _field(
+        "test",
+        lambda v: v == "test" or (v.isdecimal() and int(v) > 0),
+        "'test' or a positive number",
+        "what is validated on: the test set, or so many examples held out from the end of the training set",
+        unit="examples",
+    )
+    inputs: int = _whole(784, 1, "numbers of an example", unit="pixels")
+    classes: int = _whole(10, 2, "output neurons")
+    hidden: tuple[int, ...] = _field(
+        (64,),
+        _are_sizes,
+        "one or more positive whole numbers, such as 64 or 64,64",
+        "units of each hidden layer; as an axis of a sweep layers are joined by -, as 64-64",
+        unit="neurons",
+    )
+    activation: str = _choice("sigmoid", nets.activations.ACTIVATIONS, "what a hidden neuron computes")
+    output: str = _choice("softmax", nets.costs.OUTPUTS, "what the output neurons compute")
+    kernel_init: str = _choice("glorot_uniform", nets.mlp.KERNEL_INITS, "how kernels are drawn")
+    bias_init: str = _choice("zeros", nets.mlp.BIAS_INITS, "how biases are drawn")
+    init_scale: float = _field(
+        1.0, lambda x: 0 <= x < FLOAT32_MOST, "a finite number from 0", "factor on every initial kernel", numeric=True
+    )
+    batch_norm: bool = _field(
+        False, lambda _: True, "True or False", "batch normalization after each hidden activation"
+    )
+    dropout: float = _field(
+        0.0, lambda x: 0 <= x < 1, "a rate in [0, 1)", "share of the last hidden outputs that training drops"
+    )
+    cost: str = _choice("quadratic", nets.costs.COSTS, "quadratic: mean over outputs of (y - a)^2; cross_entropy: nats")
+    optimizer: str = _choice("sgd", optimizers.OPTIMIZERS, "how a step descends")
+    learning_rate: float = _field(
+        0.01,
+        lambda x: FLOAT32_LEAST < x < FLOAT32_MOST,
+        "a finite number above 0",
+        "step along the gradient of a batch's mean cost",
+        unit="per step",
+        numeric=True,
+    )
+    momentum: float = _field(
+        0.0,
+        lambda x: 0 <= x < 1,
+        "a number in [0, 1)",
+        "share of its velocity that sgd keeps",
+        numeric=True,
+        optional=True,
+    )
+    l2: float = _field(
+        0.0,
+        lambda x: 0 <= x < FLOAT32_MOST,
+        "a finite number from 0",
+        "adds l2/2 sum w^2 over the kernels to the cost that is descended",
+        numeric=True,
+    )
+    batch_size: int = _whole(128, 1, "examples a step; as many as there are: plain gradient descent", unit="examples")
+    epochs: int = _whole(200, 1, "passes over the training set", unit="epochs")
+    seed: int = _field(
+        0,
+        lambda n: 0 <= n < 2**32,
+        "a whole number in [0, 2^32)",
+        "what the initial draw and the order of the batches are drawn from",
+        numeric=True,
+    )
+    checkpoint_every: int = _whole(
+        20, 1, "between checkpoints; there is always one at the end", unit="epochs", recorded=True
+    )
+    checkpoints_kept: int = _whole(3, 1, "how many checkpoints are kept, the last ones", recorded=True)
+    probes: tuple[str, ...] = _field(
+        ("saturation", "speed"),
+        lambda names: all(name in probes.PROBES for name in names),
+        f"any of {', '.join(probes.PROBES)}, or nothing",
+        "which measures of the network are taken",
+        recorded=True,
+    )
+    probe_every: int = _whole(1, 1, "between measures; there is always one at the end", unit="epochs", recorded=True)
+    probe_examples: int = _whole(
+        1_000, 2, "on how many training images it is measured, from the first one", unit="examples", recorded=True
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+    def replace(self, **fields: Any) -> Self:
+        """The config with other values of some fields, checked; ConfigError as `as_config`."""
+        changed = _normal(fields)
+        _check_fields(changed)
+        config = dataclasses.replace(self, **changed)
+        _check_together(config)
+        return config
+
+    def is_probed(self, epoch: int) -> bool:
+        """Whether the network is measured after that epoch: every probe_every epochs and at the end."""
+        return bool(self.probes) and (epoch % self.probe_every == 0 or epoch == self.epochs)
+
+    def identity(self) -> dict[str, Any]:
+        """What is trained, by field: what is only recorded is left out, and later fields that change nothing."""
+        return {
+            name: getattr(self, name)
+            for name, field in FIELDS.items()
+            if not field.spec.recorded and not (field.spec.later and getattr(self, name) == field.default)
+        }
+
+    def name(self) -> str:
+        """Twelve hexadecimal digits that stand for the identity; what is recorded counts as it is by default."""
+        recorded = {
+            name: field.default for name, field in FIELDS.items() if field.spec.recorded and not field.spec.later
+        }
+        return hashlib.sha256(json.dumps(self.identity() | recorded, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _of_dataclass(field: "dataclasses.Field[Any]") -> Field:
+    default: Any = field.default
+    kind = type(default)
+    item = type(default[0]) if kind is tuple else kind
+    return Field(field.name, kind, item, field.default, field.metadata["spec"])
+
+
+AnyConfig: TypeAlias = Config | ConfigDict  # What a config file returns, or what `as_config` has made of it.
+FIELDS: dict[str, Field] = {field.name: _of_dataclass(field) for field in dataclasses.fields(Config)}
+# Arguments of the compiled program, one number a lane; all other fields shape it or the data set.
+NUMERIC = tuple(name for name, field in FIELDS.items() if field.spec.numeric)
+# What a sweep may vary: an axis of what is only recorded would give the same numbers again.
+AXES = tuple(name for name, field in FIELDS.items() if not field.spec.recorded)
+
+
+class Hyperparameters(collections.namedtuple("_Numbers", [name for name in NUMERIC if FIELDS[name].type is float])):
+    """The numbers of a run, as float32 scalars: arguments of the compiled program, so a new value never recompiles.
+
+    One that is optional, as `momentum`, may be None: then nothing is kept for it, which makes plain SGD a pass over the
+    weights cheaper; an array, 0 included, makes it a run-time number (give the same kind to `init` and to `step`).
+    `l2` adds l2/2 sum w^2 over the kernels to the cost that is descended, not to the cost that is reported: Nielsen's
+    lambda is l2 times the number of training examples.
+    """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> jax.Array: ...
+
+
+def hyperparameters(config: AnyConfig) -> Hyperparameters:
+    """The config's numeric fields but for the seed."""
+    config = as_config(config)
+
+    def number_of(name: str) -> jax.Array | None:
+        value = getattr(config, name)
+        return None if FIELDS[name].spec.optional and not value else jnp.float32(value)
+
+    return Hyperparameters(*map(number_of, Hyperparameters._fields))
+
+
+def as_config(given: AnyConfig | Mapping[str, Any]) -> Config:
+    """The config that was given, as a ConfigDict, as a mapping from field names or already made, checked.
+
+    What is not given is as by default. Raises ConfigError, in one line, for a field that is unknown, of the wrong type
+    or out of range.
+    """
+    if isinstance(given, Config):
+        return given
+    fields: Mapping[str, Any] = given.to_dict() if isinstance(given, ConfigDict) else given
+    fields = _normal(fields)
+    _check_fields(fields)
+    config = Config(**fields)
+    _check_together(config)
+    return config
+
+
+def _normal(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with 1 as 1.0 where a field is a float, lists as tuples, numpy's numbers as Python's, probes one by
+    one: one config, however it was written."""
+
+    def value_of(name: str, value: Any) -> Any:
+        field = FIELDS.get(name)
+        value = value.item() if isinstance(value, np.generic) else value
+        if field is None:
+            return value
+        if field.type is float and type(value) is int:
+            return float(value) if abs(value) < MOST_WHOLE**9 else value
+        if field.type is tuple and isinstance(value, str) and field.item is str:
+            value = (value,)
+        if field.type is tuple and isinstance(value, list | tuple):
+            parts: Iterable[Any] = value
+            parts = [part.item() if isinstance(part, np.generic) else part for part in parts]
+            # --config.probes=speed,noise is parsed as one word.
+            return words_of(parts) if field.item is str else tuple(parts)
+        return value
+
+    return {name: value_of(name, value) for name, value in fields.items()}
+
+
+def words_of(parts: Iterable[Any]) -> tuple[Any, ...]:
+    """The words in ('speed', 'noise') or ('speed,noise',), each once; what is no text as it is."""
+    words = [word for part in parts for word in (part.split(",") if isinstance(part, str) else [part])]
+    return tuple(dict.fromkeys(word.strip() if isinstance(word, str) else word for word in words if word != ""))
+
+
+def _check_fields(fields: Mapping[str, Any]) -> None:
+    """ConfigError for a field that is unknown, of the wrong type or out of range."""
+    for name, value in fields.items():
+        if name not in FIELDS:
+            raise ConfigError(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
+        field = FIELDS[name]
+        # True is no number.
+        fits = isinstance(value, field.type) and (field.type is bool or not isinstance(value, bool))
+        if fits and isinstance(value, tuple):
+            fits = all(type(part) is field.item for part in value)
+        if not fits:
+            kind = f"tuple of {field.item.__name__}" if field.type is tuple else field.type.__name__
+            raise ConfigError(f"config.{name}={value!r} is no {kind}; accepted: {field.accepted}")
+        if not field.spec.test(value):
+            raise ConfigError(
+                f"config.{name}={value!r} is not accepted{_near(field, value)}; accepted: {field.accepted}"
+            )
+
+
+def _near(field: Field, value: Any) -> str:
+    """The accepted word that is close to the one that is not."""
+    choices = field.accepted.removesuffix(", or nothing").removeprefix("any of ").split(", ")
+    words: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+    wrong = [word for word in words if isinstance(word, str) and word not in choices]
+    return near_match(wrong[0], choices) if wrong else ""
+
+
+def _check_together(config: Config) -> None:
+    """ConfigError for values that make no sense with one another."""
+    if config.optimizer == "adam" and config.momentum:
+        raise ConfigError(f"config.momentum={config.momentum} is for sgd; adam has its own; accepted with adam: 0.0")
+    try:
+        nets.costs.get(config.cost, config.output)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def check_fits(config: Config, dataset: input_pipeline.Dataset) -> None:
+    """Raises ConfigError where the data set does not fit the config's input size, classes or batch size."""
+    examples, inputs = dataset.images.shape
+    if inputs != config.inputs:
+        raise ConfigError(f"config.inputs={config.inputs}, but images of {config.dataset} have {inputs} pixels")
+    top = int(max(dataset.labels.max(), dataset.validation_labels.max()))
+    if top >= config.classes:
+        raise ConfigError(
+            f"config.classes={config.classes}, but labels of {config.dataset} go up to {top}; "
+            f"accepted: --config.classes={top + 1} or more"
+        )
+    if "noise" in config.probes and examples < 2:
+        raise ConfigError(f"config.probes has 'noise', which needs 2 training examples or more; here is {examples}")
+    if config.batch_size > examples:
+        raise ConfigError(
+            f"config.batch_size={config.batch_size} is more than the {examples} training examples; "
+            f"accepted: 1 to {examples}"
+        )
+
+
+def field_table() -> list[tuple[str, str, str, str, str, str]]:
+    """A row a field: name, type, default, unit, accepted values, words; what `--help` and the documentation show."""
+    rows: list[tuple[str, str, str, str, str, str]] = []
+    for name, field in FIELDS.items():
+        kind = f"tuple of {field.item.__name__}" if field.type is tuple else field.type.__name__
+        rows.append((name, kind, repr(field.default), field.spec.unit, field.accepted, field.spec.words))
+    return rows

@@ -1,0 +1,231 @@
+"""The figures of a run. matplotlib's object interface is used throughout: no display, no global state.
+
+E epochs, D inputs, H hidden units, C classes. A row is an epoch of metrics.jsonl, a histogram one of histograms.jsonl.
+"""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.files import write_atomically
+
+# More columns than this cannot be told apart in a picture, and are slow to draw.
+MOST_EPOCHS_SHOWN = 300
+
+
+def new_figure(width: float, height: float, columns: int = 1, rows: int = 1):
+    """A figure of that many inches and its axes, row by row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
+
+
+def draw_learning_curves(rows: list[dict[str, Any]], baseline: float):
+    """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is."""
+    figure, axes = new_figure(10, 4, 2)
+    epochs = [row["epoch"] for row in rows]
+    style = {"marker": "o", "markersize": 3} if len(rows) <= 30 else {}
+    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
+        axis.plot(epochs, [row[name] for row in rows], label="training (running mean)", **style)
+        axis.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation", **style)
+        axis.set_xlabel("epoch")
+        axis.grid(alpha=0.3)
+    axes[0].axhline(baseline, color="gray", linestyle="--", label=f"uniform guess, {baseline:.4g}")
+    best = max(rows, key=lambda row: row["val_accuracy"])
+    axes[0].set(ylabel="cost", title=f"Cost: validation ends at {rows[-1]['val_loss']:.4f}")
+    title = f"Accuracy: validation ends at {rows[-1]['val_accuracy']:.4f}, best {best['val_accuracy']:.4f}"
+    axes[1].set(ylabel="accuracy (fraction correct)", title=title)
+    axes[0].legend()
+    axes[1].legend()
+    return figure
+
+
+def draw_digits(images_NxD: np.ndarray, labels_N: np.ndarray, rows: int = 4, columns: int = 10):
+    """The first training images with their labels."""
+    figure, (axis,) = new_figure(columns * 0.8, rows * 0.8 + 0.4)
+    pictures = as_pictures(images_NxD[: rows * columns])
+    axis.imshow(montage(pictures, columns), cmap="gray_r", vmin=0, vmax=255)
+    height, width = pictures.shape[1] + 1, pictures.shape[2] + 1
+    for i, label in enumerate(labels_N[: rows * columns]):
+        corner = (i % columns * width, i // columns * height)
+        axis.text(*corner, str(label), color="tab:blue", fontsize=9, ha="left", va="top")
+    axis.set_title("First training images, each with its label")
+    axis.set_axis_off()
+    return figure
+
+
+def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64):
+    """The weights into each unit of the first hidden layer as a picture, one scale for all."""
+    units = kernel_DxH.shape[1]
+    shown = min(most, units)
+    columns = min(shown, 16)
+    figure, (axis,) = new_figure(columns * 0.6 + 2.0, -(-shown // columns) * 0.6 + 0.6)
+    limit = float(np.abs(kernel_DxH).max()) or 1.0
+    pictures = montage(as_pictures(kernel_DxH.T[:shown]), columns)
+    picture = axis.imshow(pictures, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    which = f"all {units}" if shown == units else f"the first {shown} of {units}"
+    axis.set_title(f"Weights into {which} units of the first hidden layer")
+    axis.set_axis_off()
+    figure.colorbar(picture, ax=axis, label="weight", shrink=0.8)
+    return figure
+
+
+def as_pictures(pixels_NxD: np.ndarray) -> np.ndarray:
+    """Rows of pixels as square pictures, or as one line each where they are no square number."""
+    side = math.isqrt(pixels_NxD.shape[1])
+    height = side if side * side == pixels_NxD.shape[1] else 1
+    return pixels_NxD.reshape(len(pixels_NxD), height, -1)
+
+
+def montage(pictures_NxHxW: np.ndarray, columns: int) -> np.ndarray:
+    """Pictures side by side in rows of that many, NaN between them: drawing one image is far faster than many."""
+    count, height, width = pictures_NxHxW.shape
+    rows = -(-count // columns)
+    tiles = np.full((rows * columns, height + 1, width + 1), np.nan)
+    tiles[:count, :height, :width] = pictures_NxHxW
+    tiles = tiles.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
+    return tiles.reshape(rows * (height + 1), columns * (width + 1))
+
+
+def draw_confusion(confusion_CxC: np.ndarray):
+    """Validation examples by true and predicted label; the colours show each true label's mistakes."""
+    classes = len(confusion_CxC)
+    figure, (axis,) = new_figure(max(6.0, 0.45 * classes + 1.5), max(5.0, 0.42 * classes + 1.0))
+    shares_CxC = confusion_CxC / np.maximum(confusion_CxC.sum(axis=1, keepdims=True), 1)
+    picture = axis.imshow(shares_CxC, cmap="Blues", vmin=0, vmax=1)
+    for true, row in enumerate(confusion_CxC):
+        for predicted, count in enumerate(row):
+            colour = "white" if shares_CxC[true, predicted] > 0.5 else "black"
+            axis.text(predicted, true, str(count) if count else "", ha="center", va="center", color=colour, fontsize=8)
+    wrong = int(confusion_CxC.sum() - np.trace(confusion_CxC))
+    axis.set(
+        xlabel="predicted label",
+        ylabel="true label",
+        title=f"{wrong:,} of {confusion_CxC.sum():,} validation examples are wrong",
+    )
+    axis.set_xticks(range(classes))
+    axis.set_yticks(range(classes))
+    figure.colorbar(picture, ax=axis, label="share of the true label's examples")
+    return figure
+
+
+def probed_layers(rows: list[dict[str, Any]], measure: str) -> dict[str, tuple[list[int], list[float]]]:
+    """Epochs and values of a measure by layer, `measure/layer` in the rows; NaN for what was not finite."""
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name.startswith(f"{measure}/"):
+                epochs, values = found.setdefault(name.removeprefix(f"{measure}/"), ([], []))
+                epochs.append(row["epoch"])
+                values.append(math.nan if value is None else value)
+    return found
+
+
+def draw_lines(axis, rows: list[dict[str, Any]], measure: str, *, log: bool = False, **style) -> bool:
+    """One line a layer of a measure over the epochs, in the layers' own colours; whether there was any."""
+    layers = probed_layers(rows, measure)
+    for i, (layer, (epochs, values)) in enumerate(layers.items()):
+        # A logarithmic axis has no place for zero.
+        shown = [value if value > 0 or not log else math.nan for value in values]
+        marker = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
+        axis.plot(epochs, shown, color=f"C{i % 10}", **({"label": layer} | marker | style))
+    axis.set_xlabel("epoch")
+    axis.grid(alpha=0.3)
+    if log and any(value > 0 for _, values in layers.values() for value in values):
+        axis.set_yscale("log")
+    return bool(layers)
+
+
+def legend_outside(axis) -> None:
+    """The layers' colours beside the last axes, where there may be many."""
+    count = len(axis.get_legend_handles_labels()[1])
+    size = 10 if count <= 12 else 6
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size, ncols=max(1, math.ceil(count / 20)))
+
+
+def draw_activations(histograms: list[dict[str, Any]]):
+    """How the outputs of each layer are spread, epoch by epoch: saturation gathers them at the asymptotes."""
+    chosen = np.unique(np.linspace(0, len(histograms) - 1, min(len(histograms), MOST_EPOCHS_SHOWN)).round().astype(int))
+    shown = [histograms[i] for i in chosen]
+    layers = [name for name in shown[0] if name != "epoch"]
+    columns = min(len(layers), 4)
+    rows = -(-len(layers) // columns)
+    figure, axes = new_figure(4.0 * columns + 1.0, 3.4 * rows + 0.4, columns, rows)
+    epochs = np.array([row["epoch"] for row in shown], float)
+    # Each epoch's column reaches half-way to its neighbours.
+    gaps = np.diff(epochs) if len(epochs) > 1 else np.ones(1)
+    borders = np.array([epochs[0] - gaps[0] / 2, *(epochs[:-1] + epochs[1:]) / 2, epochs[-1] + gaps[-1] / 2])
+    picture: Any = None
+    for axis, layer in zip(axes, layers, strict=False):
+        edges, shares_ExK = common_histogram([row[layer] for row in shown])
+        # The root lets the few outputs between the asymptotes be seen beside the many at them.
+        picture = axis.pcolormesh(borders, edges, np.sqrt(shares_ExK.T), cmap="magma_r", vmin=0, vmax=1)
+        axis.set(title=layer, xlabel="epoch", ylabel="output a of a unit")
+    for axis in axes[len(layers) :]:
+        axis.set_axis_off()
+    bar = figure.colorbar(picture, ax=list(axes), label="share of the layer's outputs, by bin")
+    shares = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
+    bar.set_ticks(np.sqrt(shares).tolist(), labels=[f"{share:g}" for share in shares])
+    figure.suptitle("Outputs of each layer on the probe examples")
+    return figure
+
+
+def common_histogram(counted: list[dict[str, Any]], bins: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """Histograms, each of its own range, over one range: edges [K + 1], shares [E, K], even within a bin."""
+    low, high = min(row["low"] for row in counted), max(row["high"] for row in counted)
+    edges = np.linspace(low, high, bins + 1)
+    shares_ExK = np.zeros((len(counted), bins))
+    for share_K, row in zip(shares_ExK, counted, strict=True):
+        own_edges = np.linspace(row["low"], row["high"], len(row["counts"]) + 1)
+        below = np.concatenate([[0.0], np.cumsum(row["counts"])])
+        share_K[:] = np.diff(np.interp(edges, own_edges, below)) / max(below[-1], 1.0)
+    return edges, shares_ExK
+
+
+def draw_saturation(rows: list[dict[str, Any]]):
+    """How many outputs of each hidden layer are saturated, and where the layer's outputs lie."""
+    figure, axes = new_figure(12, 4, 2)
+    if draw_lines(axes[0], rows, "saturation"):
+        axes[0].set(ylabel="fraction of outputs", title="Outputs within 5 % of the range of an asymptote")
+    elif draw_lines(axes[0], rows, "zero_fraction"):
+        axes[0].set(ylabel="fraction of outputs", title="Outputs that are exactly zero")
+    else:
+        draw_lines(axes[0], rows, "slope_mass")
+        axes[0].set(ylabel="mean |f'(z)| / largest", title="Slope mass: how much of the slope is left")
+    axes[0].set_ylim(-0.02, 1.02)
+    draw_lines(axes[1], rows, "activation_p98")
+    draw_lines(axes[1], rows, "activation_mean", linestyle="--", label=None)
+    axes[1].set(ylabel="output a of a unit", title="98th percentile (solid) and mean (dashed) of the outputs")
+    legend_outside(axes[-1])
+    return figure
+
+
+def draw_learning_speed(rows: list[dict[str, Any]]):
+    """How fast each layer learns, by the gradient of its biases, and how far it goes in an epoch."""
+    figure, axes = new_figure(12, 4, 2)
+    draw_lines(axes[0], rows, "speed", log=True)
+    axes[0].set(ylabel="|mean dC/db|", title="Learning speed by layer, on the probe examples")
+    draw_lines(axes[1], rows, "displacement", log=True)
+    axes[1].set(ylabel="|change of the parameters|", title="Displacement in an epoch")
+    legend_outside(axes[-1])
+    return figure
+
+
+def draw_update_ratios(rows: list[dict[str, Any]]):
+    """How large one step of the optimizer is beside the weights that it moves."""
+    figure, (axis,) = new_figure(7, 4)
+    draw_lines(axis, rows, "update_ratio", log=True)
+    axis.set(ylabel="|update| / |weights|", title="Update-to-weight ratio of a step on the probe examples")
+    legend_outside(axis)
+    return figure
+
+
+def save_figure(figure, path: Path) -> None:
+    """Writes a PNG, whole or not at all."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_atomically(path, buffer.getvalue())

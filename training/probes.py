@@ -1,0 +1,124 @@
+"""What a run measures of its network besides its cost: the groups that `config.probes` names.
+
+P probe examples, D inputs, H units of a layer, C classes. A group is a pure function of a `Probed` and returns flat
+metrics named `measure/layer`. Networks are measured as in evaluation: without dropout, with the running statistics of
+batch normalization. The formulas are those of `nets.saturation`, `nets.speed` and `nets.curvature`.
+
+    saturation  saturation, phi (10 bins): hidden layers of activations that are bounded on both sides
+                zero_fraction, dead_units: relu; dead_units as a share of the layer
+                dormant_units (tau .1), as a share of the layer: all that are not bounded on both sides
+                slope_mass, activation_mean, activation_std, activation_p98: all hidden layers
+                wrong_side/output: sigmoid and softmax outputs more than .95 off their target
+    speed       speed/LAYER       norm of the mean dC/db over the probe examples: Nielsen's |delta|
+                gradient_norm     of all parameters of the layer
+                update_ratio      of one step of the optimizer on the probe examples: |change of w| / |w|
+                displacement      how far the layer's parameters went in the epoch
+    curvature   curvature/top_eigenvalue of the Hessian of the cost over the probe examples, and how far off it may be,
+                curvature/top_residual; curvature/trace and its standard error, curvature/trace_error
+    noise       noise/scale       the gradient noise scale tr(Sigma)/|G|^2, in examples
+                noise/covariance_trace, noise/gradient_squared: tr(Sigma) and |G|^2
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nets import activations, curvature, saturation, speed
+
+DORMANT_TAU = 0.1
+CURVATURE_STEPS, TRACE_SAMPLES = 20, 10
+
+
+class Probed(NamedTuple):
+    """A network at the end of an epoch with its probe examples."""
+
+    activation: str
+    named: dict[str, jax.Array]  # z and a of every layer, as nets.MLP gives them
+    outputs_PxC: jax.Array | None  # outputs in (0, 1), None for identity outputs
+    targets_PxC: jax.Array
+    cost: Callable[[Any, Any], jax.Array]  # (params, (images_BxD, targets_BxC)) -> cost_B
+    batch: tuple[jax.Array, jax.Array]  # images_PxD, targets_PxC
+    params: Any
+    params_before: Any  # at the start of the epoch
+    params_after: Any  # one step of the optimizer on the probe examples later
+    gradient: Any  # of the mean cost over the probe examples
+    key: jax.Array
+
+
+def hidden_layers(named: dict[str, jax.Array]) -> list[str]:
+    """The names of the hidden layers, from the first one."""
+    return [name.removesuffix("/a") for name in named if name.endswith("/a") and name != "output/a"]
+
+
+def is_bounded(activation: activations.Activation) -> bool:
+    """Whether the output approaches an asymptote at both ends."""
+    return None not in activation.asymptotes
+
+
+def probe_saturation(probed: Probed) -> dict[str, jax.Array]:
+    """Where the neurons of each hidden layer sit on their activation function."""
+    activation, metrics = activations.get(probed.activation), {}
+    for layer in hidden_layers(probed.named):
+        z_PxH, a_PxH = probed.named[f"{layer}/z"], probed.named[f"{layer}/a"]
+        if is_bounded(activation):
+            metrics[f"saturation/{layer}"] = saturation.saturated_fraction(a_PxH, activation)
+            metrics[f"phi/{layer}"] = saturation.phi(a_PxH, activation)
+        else:
+            metrics[f"dormant_units/{layer}"] = jnp.mean(saturation.dormant_units(a_PxH, DORMANT_TAU))
+        if probed.activation == "relu":
+            metrics[f"zero_fraction/{layer}"] = saturation.zero_fraction(a_PxH)
+            metrics[f"dead_units/{layer}"] = jnp.mean(saturation.dead_units(a_PxH))
+        if probed.activation != "step":
+            metrics[f"slope_mass/{layer}"] = saturation.slope_mass(z_PxH, activation)
+        statistics = saturation.statistics(a_PxH)
+        metrics[f"activation_mean/{layer}"] = statistics["mean"]
+        metrics[f"activation_std/{layer}"] = statistics["std"]
+        metrics[f"activation_p98/{layer}"] = statistics["percentile_98"]
+    if probed.outputs_PxC is not None:
+        metrics["wrong_side/output"] = saturation.wrong_side_fraction(probed.outputs_PxC, probed.targets_PxC)
+    return metrics
+
+
+def probe_speed(probed: Probed) -> dict[str, jax.Array]:
+    """How fast each layer learns."""
+    measures = {
+        "speed": speed.bias_gradient_norms(probed.gradient),
+        "gradient_norm": speed.gradient_norms(probed.gradient),
+        "update_ratio": speed.update_ratios(probed.params, probed.params_after),
+        "displacement": speed.displacements(probed.params_before, probed.params),
+    }
+    return {f"{measure}/{layer}": value for measure, layers in measures.items() for layer, value in layers.items()}
+
+
+def probe_curvature(probed: Probed) -> dict[str, jax.Array]:
+    """The Hessian of the cost: its largest eigenvalue and its trace."""
+    lanczos_key, trace_key = jax.random.split(probed.key)
+    arguments = probed.cost, probed.params, probed.batch
+    top = curvature.top_eigenvalues(*arguments, lanczos_key, k=1, steps=CURVATURE_STEPS)
+    trace, trace_error = curvature.hessian_trace(*arguments, trace_key, samples=TRACE_SAMPLES)
+    return {
+        "curvature/top_eigenvalue": top.values_K[0],
+        "curvature/top_residual": top.residuals_K[0],
+        "curvature/trace": trace,
+        "curvature/trace_error": trace_error,
+    }
+
+
+def probe_noise(probed: Probed) -> dict[str, jax.Array]:
+    """The noise of single examples' gradients against their mean."""
+    noise = curvature.gradient_noise_scale(probed.cost, probed.params, probed.batch)
+    return {
+        "noise/scale": noise.noise_scale,
+        "noise/covariance_trace": noise.covariance_trace,
+        "noise/gradient_squared": noise.gradient_squared,
+    }
+
+
+PROBES: dict[str, Callable[[Probed], dict[str, jax.Array]]] = {
+    "saturation": probe_saturation,
+    "speed": probe_speed,
+    "curvature": probe_curvature,
+    "noise": probe_noise,
+}

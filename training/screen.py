@@ -1,0 +1,86 @@
+"""What a run prints: the table of its layers, a line an epoch, how it ended."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import nets
+from training.config import AnyConfig, Config, as_config
+from training.records import METRICS
+
+
+def as_number(value: Any) -> float:
+    """A float32 scalar by way of str, since its own shortest digits read better than their float64 expansion."""
+    return float(str(np.float32(value)))
+
+
+def natural_order(name: str) -> list[str | int]:
+    """A sorting key that puts hidden_2 before hidden_10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
+def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
+    """`Epoch 7/200  469 steps  0.12s  loss: 0.0889  accuracy: 0.1682  val_loss: 0.0887  val_accuracy: 0.1933`."""
+    metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in METRICS)
+    return f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}{saturation_words(row)}"
+
+
+def saturation_words(row: Mapping[str, Any]) -> str:
+    """`  saturated: 0.012 0.340`, the saturated fraction of each hidden layer, where it was probed; `zero` of ReLUs."""
+    words = ""
+    for label, measure in (("saturated", "saturation/"), ("zero", "zero_fraction/")):
+        fractions = [f"{value:.3f}" for name, value in row.items() if name.startswith(measure)]
+        words += f"  {label}: {' '.join(fractions)}" if fractions else ""
+    return words
+
+
+def diverged_line(row: dict[str, Any], config: Config) -> str:
+    """What a run that has lost its cost says last."""
+    return (
+        f"the cost is {row['loss']} (validation {row['val_loss']}) at epoch {row['epoch']}; metrics up to there are "
+        f"kept; try a smaller learning rate than {config.learning_rate:g}"
+    )
+
+
+def conclusion(rows: list[dict[str, Any]]) -> str:
+    """The best and the final validation accuracy of a run."""
+    best, last = max(rows, key=lambda row: row["val_accuracy"]), rows[-1]
+    return (
+        f"Best val_accuracy {best['val_accuracy']:.4f} at epoch {best['epoch']}; final val_accuracy "
+        f"{last['val_accuracy']:.4f}, val_loss {last['val_loss']:.4f} at epoch {last['epoch']}."
+    )
+
+
+def uniform_guess_cost(config: AnyConfig) -> float:
+    """The cost of giving every class the same share: the plateau that a run starts from."""
+    config = as_config(config)
+    share_1xC = jnp.full((1, config.classes), 1 / config.classes)
+    logits_1xC = {"softmax": jnp.zeros_like(share_1xC), "sigmoid": jnp.log(share_1xC / (1 - share_1xC))}
+    targets_1xC = jnp.eye(1, config.classes)
+    cost = nets.costs.get(config.cost, config.output)
+    return float(cost.per_example(logits_1xC.get(config.output, share_1xC), targets_1xC)[0])
+
+
+def summary(config: Config, params: Any, batch_stats: Any) -> str:
+    """The layers of the config's network as a table: output shape and number of parameters, which are those of the
+    trees of arrays, or of their shapes."""
+    counts: dict[str, int] = {}
+    for tree in (params, batch_stats):
+        for layer, leaves in tree.items():
+            counts[layer] = counts.get(layer, 0) + sum(leaf.size for leaf in jax.tree.leaves(leaves))
+    lines = [f"{'Layer':<28}{'Output shape':<16}{'Parameters':>10}"]
+    for i, units in enumerate(config.hidden):
+        lines.append(f"{f'hidden_{i} ({config.activation})':<28}{f'(B, {units})':<16}{counts[f'hidden_{i}']:>10,}")
+        if config.batch_norm:
+            lines.append(f"{f'batch_norm_{i}':<28}{f'(B, {units})':<16}{counts[f'batch_norm_{i}']:>10,}")
+    if config.dropout:
+        lines.append(f"{f'dropout ({config.dropout:g})':<28}{f'(B, {config.hidden[-1]})':<16}{0:>10,}")
+    lines.append(f"{f'output ({config.output})':<28}{f'(B, {config.classes})':<16}{counts['output']:>10,}")
+    total, trainable = sum(counts.values()), sum(leaf.size for leaf in jax.tree.leaves(params))
+    note = "" if total == trainable else f"  ({trainable:,} trainable)"
+    width = len(lines[0])
+    return "\n".join([lines[0], "-" * width, *lines[1:], "-" * width, f"{'total':<44}{total:>10,}{note}"])
