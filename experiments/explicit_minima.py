@@ -38,7 +38,7 @@ import numpy as np
 import figures
 import nets
 from experiments import studies
-from nets.relu_cells import Weights
+from nets.theory.relu_cells import Weights
 
 
 class Problem(NamedTuple):
