@@ -34,34 +34,39 @@ net whose cost over all Gaussian inputs is known exactly.
 
 from nets import (
     activations,
-    born_dead,
+    chunks,
     costs,
     curvature,
     escape,
-    exit_time,
     landscape,
     mlp,
+    noise,
     perceptron,
-    relu_cells,
     saturation,
+    sharpness,
     speed,
-    student_teacher,
+    theory,
 )
 from nets.mlp import MLP
+from nets.theory import born_dead, exit_time, relu_cells, student_teacher
 
 __all__ = [
     "MLP",
     "activations",
     "born_dead",
+    "chunks",
     "costs",
     "curvature",
     "escape",
     "exit_time",
     "landscape",
     "mlp",
+    "noise",
     "perceptron",
     "relu_cells",
     "saturation",
+    "sharpness",
     "speed",
     "student_teacher",
+    "theory",
 ]

@@ -32,8 +32,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from nets import curvature
-from nets.curvature import Cost
+from nets.chunks import Cost, check_cost, check_whole
 
 # Examples that a walker draws at a time, at least: fewer draws of more are faster until they leave the cache.
 DRAWN = 64
@@ -90,10 +89,10 @@ def first_passage(
     stops early once all have escaped. `cost`, `batch_size` and `escaped` are static, learning rate and steps are
     numbers of the run. A walker that diverges is censored unless `escaped` holds of what it has become.
     """
-    curvature._whole("batch_size", batch_size, 1)
+    check_whole("batch_size", batch_size, 1)
     starts = jax.tree.map(jnp.asarray, params_W)
     walkers = _walkers(starts)
-    count = curvature._check(cost, jax.tree.map(lambda x: x[0], starts), data, batch_size)
+    count = check_cost(cost, jax.tree.map(lambda x: x[0], starts), data, batch_size)
     data = jax.tree.map(jnp.asarray, data)
     length = -(-DRAWN // batch_size)
     slope = jax.grad(lambda params, batch: jnp.mean(cost(params, batch)))
@@ -259,7 +258,7 @@ def _derivatives(cost: Cost, params: Any, data: Any) -> tuple[jax.Array, jax.Arr
 
 def _check_dense(cost: Cost, params: Any, data: Any) -> None:
     """ValueError for what does not fit, and for more than MOST_PARAMETERS; under enable_x64."""
-    curvature._check(cost, params, data, max(1, *(len(x) for x in jax.tree.leaves(data) if jnp.ndim(x))))
+    check_cost(cost, params, data, max(1, *(len(x) for x in jax.tree.leaves(data) if jnp.ndim(x))))
     if (size := sum(x.size for x in jax.tree.leaves(params))) > MOST_PARAMETERS:
         raise ValueError(f"params are {size} numbers; accepted: at most {MOST_PARAMETERS}, as the Hessian is dense")
 
@@ -271,7 +270,7 @@ def polish(cost: Cost, params: Any, data: Any, steps: int = 50) -> Any:
     `is_minimum` says what was found. It stops where the gradient's norm no longer falls. A Hessian without an inverse
     is met with its pseudo-inverse, so that flat directions are left alone.
     """
-    curvature._whole("steps", steps, 1)
+    check_whole("steps", steps, 1)
     with jax.enable_x64(True):
         params, data = _doubled(params), _doubled(data)
         _check_dense(cost, params, data)
@@ -370,11 +369,11 @@ def lowest_in_ball(cost: Cost, params: Any, data: Any, key: jax.Array, radius: f
     The directions are uniform; the distances are uniform on a logarithmic scale from radius / 1000 to the radius, as
     in many dimensions a uniform point of a ball is hardly ever near its centre. Costs are in float64.
     """
-    curvature._whole("samples", samples, 1)
+    check_whole("samples", samples, 1)
     if not 0 < radius < math.inf:
         raise ValueError(f"radius is {radius}; accepted: a number more than 0")
     with jax.enable_x64(True):
         params, data = _doubled(params), _doubled(data)
-        curvature._check(cost, params, data, 1)
+        check_cost(cost, params, data, 1)
         rise, lowest = _lowest(cost, params, data, key, radius, samples)
         return Ball(float(rise), jax.tree.map(np.asarray, lowest))

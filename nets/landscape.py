@@ -11,11 +11,14 @@ S points of a path, P parameters, A places on a line, x any leading axes.
 The functions are pure and work under jit and vmap. Numbers that are not finite raise nothing.
 """
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
+
+from nets.chunks import CHUNK, Cost, check_cost, check_like, check_params, mean_cost
 
 
 class PathPlane(NamedTuple):
@@ -98,3 +101,72 @@ def width(coordinates_A: ArrayLike, costs_xA: ArrayLike, level_x: ArrayLike) -> 
     # Where the first place reaches the level, nothing lies before it.
     place_x = jnp.where(reached_xA[..., 0], coordinates_A[0], left_x + share_x * (right_x - left_x))
     return jnp.where(jnp.any(reached_xA, axis=-1), place_x, jnp.inf)
+
+
+def filter_normalised_direction(key: jax.Array, params: Any) -> Any:
+    """A random direction, a tree like params, whose filters have the norms of the params' filters (Li et al. 2018).
+
+    N(0, 1), rescaled filter by filter. A filter is what belongs to one output unit: for a Flax kernel [in, out] a
+    column, and of any leaf with two axes or more everything at one index of the last. Biases, and other leaves of one
+    axis or none, get 0.
+    """
+    check_params(params)
+    leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, params))
+
+    def one(key: jax.Array, leaf: jax.Array) -> jax.Array:
+        if leaf.ndim < 2:
+            return jnp.zeros_like(leaf)
+        random = jax.random.normal(key, leaf.shape, leaf.dtype)
+        norms = partial(jnp.linalg.norm, axis=0, keepdims=True)
+        filters = norms(leaf.reshape(-1, leaf.shape[-1])) / norms(random.reshape(-1, leaf.shape[-1]))
+        return random * filters.reshape((1,) * (leaf.ndim - 1) + (-1,))
+
+    keys = jax.random.split(key, len(leaves))
+    return jax.tree.unflatten(structure, [one(key, leaf) for key, leaf in zip(keys, leaves, strict=True)])
+
+
+def _moved(params: Any, coordinate: jax.Array, direction: Any) -> Any:
+    """params + coordinate direction."""
+    return jax.tree.map(lambda x, d: x + (coordinate * d).astype(x.dtype), params, direction)
+
+
+def _check_coordinates(coordinates: jax.Array) -> None:
+    """ValueError unless they are a vector."""
+    if jnp.ndim(coordinates) != 1:
+        raise ValueError(f"coordinates have the shape {jnp.shape(coordinates)}; accepted: one axis")
+
+
+@partial(jax.jit, static_argnames=("cost", "chunk"))
+def cost_on_line(
+    cost: Cost, params: Any, direction: Any, coordinates_A: jax.Array, data: Any, chunk: int = CHUNK
+) -> jax.Array:
+    """The mean cost at params + a direction for each coordinate a: [A], in the cost's unit."""
+    check_cost(cost, params, data, chunk)
+    check_like("direction", direction, params)
+    _check_coordinates(coordinates_A)
+    params = jax.tree.map(jnp.asarray, params)
+    return jax.lax.map(lambda a: mean_cost(cost, _moved(params, a, direction), data, chunk), jnp.asarray(coordinates_A))
+
+
+@partial(jax.jit, static_argnames=("cost", "chunk"))
+def cost_on_plane(
+    cost: Cost,
+    params: Any,
+    directions: tuple[Any, Any],
+    coordinates_A: jax.Array,
+    coordinates_B: jax.Array,
+    data: Any,
+    chunk: int = CHUNK,
+) -> jax.Array:
+    """The mean cost at params + a directions[0] + b directions[1]: [A, B], in the cost's unit."""
+    _check_coordinates(coordinates_A)
+    check_params(params)
+    if len(directions) != 2:
+        raise ValueError(f"directions are {len(directions)}; accepted: two trees like params")
+    check_like("direction", directions[0], params)
+    params = jax.tree.map(jnp.asarray, params)
+    line = partial(cost_on_line, cost)
+    return jax.lax.map(
+        lambda a: line(_moved(params, a, directions[0]), directions[1], coordinates_B, data, chunk),
+        jnp.asarray(coordinates_A),
+    )

@@ -37,7 +37,7 @@ import numpy as np
 
 import nets
 from experiments import studies
-from nets.relu_cells import Weights
+from nets.theory.relu_cells import Weights
 from training import figures
 
 

@@ -1,11 +1,10 @@
-"""The population cost of a student of ReLU neurons: drawn inputs, the gradient by hand, the teacher, a minimum."""
+"""The population cost of a student of ReLU neurons: drawn inputs, the gradient by hand, the teacher."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.escape import spurious_minima
 from nets import student_teacher
 
 # Compiled once for each shape: operation by operation, a gradient takes seconds.
@@ -123,12 +122,3 @@ def test_refusals():
         student_teacher.relu_correlations(draw(3, 4), draw(3, 5))
     with pytest.raises(ValueError, match="accepted"):
         student_teacher.population_cost(draw(3, 4)[0], draw(3, 4))
-
-
-def test_stored_minimum_read_by_rows_is_none():
-    """As the study reads it, the cost is the computed one and nothing moves; by rows it is no critical point."""
-    stored_KxD = spurious_minima.stored_minimum()
-    found, slope_KxD = value_and_slope(stored_KxD, np.eye(7))
-    assert found == pytest.approx(0.0232027, abs=1e-7) and np.linalg.norm(slope_KxD) < 1e-8
-    found, slope_KxD = value_and_slope(stored_KxD.T, np.eye(7))
-    assert found > 0.06 and np.linalg.norm(slope_KxD) > 0.3

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.escape import explicit_minima
 from nets import relu_cells
-from nets.relu_cells import Weights
+from nets.theory.relu_cells import Weights
 
 
 def cost_of(weights, x_NxD, y_N):
@@ -86,18 +85,6 @@ def test_bound_is_the_least_of_the_cells_at_a_corner(x, y, others):
     assert found.cells == 2 and found.bound == pytest.approx(0, abs=1e-12)
     bounds = [relu_cells.certify(weights._replace(b_H=np.array([b])), x_NxD, y_N).bound for b in (-1e-6, 1e-6)]
     assert sorted(bounds) == pytest.approx([0, others], abs=1e-12)
-
-
-def test_published_minima_are_certified_and_points_beside_them_are_not():
-    """The paper's two minima, at corners of two cells each; with another output bias they are none."""
-    for problem in (explicit_minima.D1, explicit_minima.D2):
-        x_NxD, y_N = problem.points_Nx2[:, :1], problem.points_Nx2[:, 1]
-        found = relu_cells.certify(problem.minimum, x_NxD, y_N)
-        assert found.cells == 2 and found.radius > 0.05
-        assert found.cost == pytest.approx(problem.cost, rel=1e-12)
-        assert found.bound == pytest.approx(problem.cost, rel=1e-12)
-        beside = relu_cells.certify(problem.minimum._replace(c=problem.minimum.c + 0.01), x_NxD, y_N)
-        assert beside.cost > beside.bound + 1e-4
 
 
 def test_refusals():
