@@ -13,16 +13,16 @@ import io
 import math
 import os
 import re
-import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 
 from nets.tables import near_match
+from training.console import fail, one_line, parse_flags
 
 EMBEDDED_MNIST = Path(__file__).parent / "data" / "mnist.npz"
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
@@ -115,7 +115,7 @@ def _load_embedded_mnist() -> Dataset:
         with EMBEDDED_MNIST.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Dataset(arrays["x_train"], arrays["y_train"], arrays["x_test"], arrays["y_test"])
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{EMBEDDED_MNIST} cannot be read as the embedded MNIST: {_one_line(error)}") from error
+        raise DataError(f"{EMBEDDED_MNIST} cannot be read as the embedded MNIST: {one_line(error)}") from error
 
 
 # IDX: the format of the four files in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published.
@@ -162,7 +162,7 @@ def read_idx(path: Path, kind: str) -> np.ndarray:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {_one_line(error)}") from error
+        raise DataError(f"{path} cannot be read: {one_line(error)}") from error
     header = 4 + 4 * dimensions
     given = int.from_bytes(raw[:4], "big")
     if given != magic:
@@ -189,7 +189,7 @@ def _load_tfds(name: str, data_dir: Path) -> Dataset:
         builder = builder_from_files(name, data_dir=data_dir)
     except Exception as error:  # TFDS raises many kinds for what is damaged.
         if type(error).__name__ != "DatasetNotFoundError":
-            raise DataError(f"tfds:{name} under {data_dir} (--data_dir) cannot be read: {_one_line(error)}") from error
+            raise DataError(f"tfds:{name} under {data_dir} (--data_dir) cannot be read: {one_line(error)}") from error
         raise DataError(
             f"tfds:{name} is not prepared under {data_dir} (--data_dir), and nothing is downloaded unasked; "
             f"`python input_pipeline.py --data_dir={data_dir}` prepares mnist"
@@ -205,7 +205,7 @@ def _load_tfds(name: str, data_dir: Path) -> Dataset:
     except DataError:
         raise
     except Exception as error:  # array_record, protobuf and pillow each have their own errors for a damaged file.
-        raise DataError(f"tfds:{name} under {builder.data_dir} cannot be read: {_one_line(error)}") from error
+        raise DataError(f"tfds:{name} under {builder.data_dir} cannot be read: {one_line(error)}") from error
 
 
 def _read_tfds_split(builder, part: str, chunk: int = 5_000) -> tuple[np.ndarray, np.ndarray]:
@@ -261,35 +261,6 @@ def prepare_tfds_mnist(data_dir: Path) -> Path:
     builder = Mnist(data_dir=data_dir, file_format="array_record")
     builder.download_and_prepare()
     return Path(builder.data_dir)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def fail(message: object) -> NoReturn:
-    """Ends a program with one line and exit status 2."""
-    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
-    sys.exit(2)
-
-
-def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses a command line of flags alone, ending with one line where it is wrong."""
-    from absl import flags
-
-    try:
-        rest = flags.FLAGS(arguments)
-    except flags.Error as error:
-        if "Traceback" not in str(error):
-            fail(error)
-        # ml_collections puts the traceback of a config file into its message: raise what that file raised.
-        cause: BaseException = error
-        while "Traceback" in str(cause) and cause.__context__:
-            cause = cause.__context__
-        raise cause from None
-    if len(rest) > 1:
-        fail(f"unexpected argument {rest[1]!r}; accepted: flags alone, as --help lists them")
-    return rest
 
 
 def main(_: list[str]) -> None:

@@ -26,8 +26,8 @@ import input_pipeline
 import nets
 import probes
 import run_directory
-from input_pipeline import fail
 from nets.tables import near_match
+from training import console
 
 EVALUATION_CHUNK = 2_000
 Config: TypeAlias = Any  # A ConfigDict, whose fields a type checker cannot know.
@@ -749,21 +749,23 @@ def parse_flags(arguments: list[str]) -> list[str]:
     for argument in arguments:
         flag, dot, name = argument.partition("=")[0].partition(".")
         if flag in ("--config", "-config") and dot and name not in FIELDS:
-            fail(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
+            console.fail(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
     given = given_config(arguments)
     files = [f"configs/{path.name}" for path in sorted(CONFIGS.glob("[!_]*.py"))]
     file = given.partition(":")[0]
     if given and not Path(file).is_file():
-        fail(f"no config file {file!r}{near_match(file, files)}; accepted: {', '.join(files)}, or a file of your own")
+        console.fail(
+            f"no config file {file!r}{near_match(file, files)}; accepted: {', '.join(files)}, or a file of your own"
+        )
     try:
-        rest = input_pipeline.parse_flags(arguments)
+        rest = console.parse_flags(arguments)
         config = flags.FLAGS.config
     except Exception as error:  # A config file may raise anything.
-        fail(f"the config {given} cannot be loaded: {type(error).__name__}: {error}")
+        console.fail(f"the config {given} cannot be loaded: {type(error).__name__}: {error}")
     if given and not isinstance(config, ConfigDict):
-        fail(f"the config {given} cannot be used: its get_config() gives {config!r}; accepted: a ConfigDict")
+        console.fail(f"the config {given} cannot be used: its get_config() gives {config!r}; accepted: a ConfigDict")
     if config is None and not getattr(flags.FLAGS, "evaluate_only", False):
-        fail(f"--config is missing; accepted: {', '.join(files)}, or a file of your own")
+        console.fail(f"--config is missing; accepted: {', '.join(files)}, or a file of your own")
     return rest
 
 
@@ -778,7 +780,7 @@ def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises.
     workdir, config, data_dir = flags.FLAGS.workdir, flags.FLAGS.config, flags.FLAGS.data_dir
     if flags.FLAGS.evaluate_only and workdir is None:
-        fail("--evaluate_only needs --workdir; accepted: the folder of a run")
+        console.fail("--evaluate_only needs --workdir; accepted: the folder of a run")
     workdir = workdir or default_workdir(sys.argv)
     try:
         if flags.FLAGS.evaluate_only:
@@ -787,11 +789,11 @@ def main(_: list[str]) -> None:
         else:
             train_and_evaluate(config, workdir, data_dir)
     except USER_ERRORS as error:
-        fail(error)
+        console.fail(error)
     except jax.errors.JaxRuntimeError as error:
         if "memory" not in str(error).lower():
             raise
-        fail(f"the network does not fit in memory: {str(error).splitlines()[0]}")
+        console.fail(f"the network does not fit in memory: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
         goes_on = "" if flags.FLAGS.evaluate_only else f"; the same command with --workdir={workdir} goes on from there"
         print(f"\ninterrupted{goes_on}")

@@ -33,6 +33,7 @@ import nets
 import run_directory
 import train
 from configs import shallow
+from training import console
 
 BATCH, RATE = 128, 0.01
 # An opponent's BLAS threads spin for a while after their last product and would take a core from whoever is next.
@@ -352,4 +353,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("rounds", 15, "Rounds in which every opponent runs its epochs.", lower_bound=1)
     flags.DEFINE_bool("sweep", False, "Measure sweeps, not single runs.")
     flags.DEFINE_string("workdir", "runs/benchmark", "Where the figures go as JSON.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    app.run(main, flags_parser=console.parse_flags)

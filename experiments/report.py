@@ -23,10 +23,10 @@ import pyarrow as pa
 from absl import app, flags
 
 import figures
-import input_pipeline
 import run_directory
 import train
 from experiments import results
+from training import console
 
 TEMPLATE = Path(__file__).with_name("report_template.html")
 MOST_EPOCHS = 100
@@ -582,17 +582,17 @@ def draw_by_field(axis, sweep: Sweep, values_C: np.ndarray, x: str, coloured: st
 def main(_: list[str]) -> None:
     accepted = "accepted: --workdir=DIR with the results.parquet that a sweep wrote"
     if not flags.FLAGS.workdir:
-        input_pipeline.fail(f"--workdir is not given; {accepted}")
+        console.fail(f"--workdir is not given; {accepted}")
     path = Path(flags.FLAGS.workdir) / "results.parquet"
     try:
         table = results.read_table(path)
         print("\n".join(map(str, write(path.parent, table))))
     except results.DamagedError as error:
-        input_pipeline.fail(f"{path}: {error}; {accepted}")
+        console.fail(f"{path}: {error}; {accepted}")
     except OSError as error:
-        input_pipeline.fail(error)
+        console.fail(error)
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "The folder of a finished sweep.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    app.run(main, flags_parser=console.parse_flags)

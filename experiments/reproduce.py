@@ -31,7 +31,6 @@ from typing import Any, NamedTuple, NoReturn
 from absl import app, flags, logging
 from tqdm import tqdm
 
-import input_pipeline
 import run_directory
 import train
 from experiments import (
@@ -66,6 +65,7 @@ from experiments import (
 )
 from experiments.sweep import count, duration
 from nets import tables
+from training import console
 
 # In the order in which they would be taught.
 STUDIES: dict[str, ModuleType] = {
@@ -370,7 +370,7 @@ def reproduce(given: list[str], budget: str, workdir: Path) -> NoReturn:
         names = chosen(given)
         records = run(names, budget, workdir)
     except train.USER_ERRORS as error:
-        input_pipeline.fail(error)
+        console.fail(error)
     except KeyboardInterrupt:
         print(f"\ninterrupted; what has finished is kept in {workdir}, and --studies=... runs the others")
         sys.exit(130)
@@ -388,4 +388,4 @@ if __name__ == "__main__":
     flags.DEFINE_enum("budget", "quick", studies.BUDGETS, "How much the studies compute that have a choice.")
     flags.DEFINE_list("studies", [], f"Some of {', '.join(STUDIES)}. [all of them]")
     flags.DEFINE_string("workdir", "runs/reproduce", "Where everything goes.")
-    app.run(main, flags_parser=input_pipeline.parse_flags)
+    app.run(main, flags_parser=console.parse_flags)

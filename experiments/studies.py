@@ -18,11 +18,11 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
-import input_pipeline
 import nets
 import run_directory
 import train
 from experiments import executors, lanes, plan, sweep
+from training import console
 
 BUDGETS = ("quick", "full")
 OPEN = 1e6  # Stands for the upper end of a band that has none.
@@ -139,7 +139,7 @@ def run(study: Callable[[], tuple[Any, list[dict[str, Any]]]], workdir: str | Pa
         run_directory.save_figure(figure, workdir / "figure.png")
         run_directory.write_atomically(workdir / "results.json", json.dumps(claims, indent=2) + "\n")
     except sweep.USER_ERRORS as error:
-        input_pipeline.fail(error)
+        console.fail(error)
     except KeyboardInterrupt:
         print("\ninterrupted")
         sys.exit(130)
@@ -160,4 +160,4 @@ def main(study: Callable[..., tuple[Any, list[dict[str, Any]]]]) -> None:
         budget, workdir = getattr(flags.FLAGS, "budget", ""), Path(flags.FLAGS.workdir)
         run(lambda: study(**arguments(study, budget, workdir)), workdir)
 
-    app.run(start, flags_parser=input_pipeline.parse_flags)
+    app.run(start, flags_parser=console.parse_flags)

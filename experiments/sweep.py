@@ -33,7 +33,7 @@ import input_pipeline
 import run_directory
 import train
 from experiments import executors, lanes, plan, report, results
-from input_pipeline import fail
+from training.console import fail
 
 
 class SweepError(Exception):
