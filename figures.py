@@ -79,7 +79,8 @@ def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64, shape: tuple[int, .
         channels = pictures.shape[-1]
         below = [(0, 0), (0, 1), (0, 0)]
         parts = [np.pad(part, below, constant_values=np.nan) for part in np.moveaxis(pictures, -1, 0)]
-        pictures = np.concatenate(parts, axis=1)[:, :-1]
+        # Wider gaps between the units than between a unit's channels.
+        pictures = np.pad(np.concatenate(parts, axis=1), [(0, 0), (0, 2), (0, 3)], constant_values=np.nan)
     tile = _tile(pictures.shape[1] + 1, pictures.shape[2] + 1, 0.6)
     figure, (axis,) = new_figure(columns * tile[1] + 2.0, -(-shown // columns) * tile[0] + 0.6)
     limit = float(np.abs(kernel_DxH).max()) or 1.0

@@ -111,14 +111,13 @@ def checked(dataset: Dataset, name: str, tested: bool = True) -> Dataset:
     """The data set as flat uint8 or float32 images and int32 labels, as many of one as of the other, with the shape of
     the images if they were not flat; DataError for what cannot be trained on."""
     shape = dataset.images.shape[1:] if dataset.images.ndim > 2 else dataset.shape
-    others = dataset.validation_images.shape[1:]
-    if others != dataset.images.shape[1:] and (tested or len(dataset.validation_images)):
-        sizes = [" x ".join(map(str, part.shape[1:])) for part in (dataset.images, dataset.validation_images)]
-        raise DataError(f"{name}: training images are {sizes[0]} pixels, validation images {sizes[1]}")
     training = _checked_part(dataset.images, dataset.labels, f"{name}: ", "training")
     if not (tested or len(dataset.validation_images)):
         return Dataset(*training, training[0][:0], training[1][:0], _without_one_channel(shape))
     validation = _checked_part(dataset.validation_images, dataset.validation_labels, f"{name}: ", "validation")
+    sizes = [" x ".join(map(str, part.shape[1:])) for part in (dataset.images, dataset.validation_images)]
+    if sizes[0] != sizes[1]:
+        raise DataError(f"{name}: training images are {sizes[0]} pixels, validation images {sizes[1]}")
     return Dataset(*training, *validation, _without_one_channel(shape))
 
 
@@ -151,7 +150,7 @@ def _checked_floats(images: np.ndarray, name: str) -> np.ndarray:
     if images.dtype.kind != "f":
         raise DataError(f"{name} are {images.dtype}; accepted: uint8, or floats of about 0 to 1")
     low, high = float(images.min()), float(images.max())
-    if not (math.isfinite(low) and math.isfinite(high) and max(-low, high) < np.finfo(np.float32).max):
+    if not (math.isfinite(low) and math.isfinite(high) and max(-low, high) <= float(np.finfo(np.float32).max)):
         raise DataError(f"{name} are {images.dtype} from {low:g} to {high:g}; accepted: finite numbers")
     # Bytes in the clothes of floats would saturate every unit: floats are not scaled.
     if low >= 0 and high >= 128:

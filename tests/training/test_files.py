@@ -44,9 +44,9 @@ def test_home_that_is_not_known_is_refused(monkeypatch):
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.delenv("HOME")
-    assert "~/runs: this user has no home folder (HOME)" in refusal("~/runs")
+    assert "~/runs: this user has no home folder" in refusal("~/runs")
     monkeypatch.setenv("HOME", "")
-    assert "~/runs: this user has no home folder (HOME)" in refusal("~/runs")
+    assert "~/runs: this user has no home folder" in refusal("~/runs")
 
 
 def test_a_folder_whose_name_begins_with_a_tilde(monkeypatch, tmp_path):
