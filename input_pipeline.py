@@ -1,7 +1,8 @@
 """Data sets by name, as arrays in memory: `load('mnist') -> Dataset`. The only file that reads data sets.
 
-N training examples, V validation examples, D = pixels of an image. Images stay uint8; the training step scales them
-by 1/255 on the device. Run as a command, it prepares the embedded MNIST for TensorFlow Datasets, without TensorFlow:
+N training examples, V validation examples, D = pixels of an image. Images stay as they came, uint8 or float32: the
+training step scales bytes by 1/255 on the device and takes floats as they are. Run as a command, it prepares the
+embedded MNIST for TensorFlow Datasets, without TensorFlow:
 
     python input_pipeline.py --data_dir=~/tensorflow_datasets
     python train.py --config=configs/shallow.py --config.dataset=tfds:mnist --data_dir=~/tensorflow_datasets
@@ -11,73 +12,88 @@ import gzip
 import importlib.util
 import io
 import math
-import os
 import re
-import sys
+import shlex
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nets.tables import near_match
+from training.console import fail, one_line, parse_flags
+from training.files import PlaceError, place
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core.dataset_builder import DatasetBuilder
 
 EMBEDDED_MNIST = Path(__file__).parent / "data" / "mnist.npz"
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
 ACCEPTED = "mnist, idx:FOLDER, tfds:NAME, synthetic"
+HOLD_OUT = "--config.validation=N holds N examples out of the training set instead"
+
+# No data set has as many classes; what has is damaged, or its labels are no classes.
+MOST_CLASSES = 1_000_000
 
 
 class Dataset(NamedTuple):
-    """uint8 images_NxD with int32 labels_N to train on, and the same to validate on."""
+    """images_NxD with int32 labels_N to train on, and the same to validate on; the images' height, width and, where
+    they have several, channels, or () where that is not known."""
 
     images: np.ndarray
     labels: np.ndarray
     validation_images: np.ndarray
     validation_labels: np.ndarray
+    shape: tuple[int, ...] = ()
 
 
 class DataError(ValueError):
     """A data set that is not there or not what its name says, in one line."""
 
 
-def load(name: str, data_dir: str = DEFAULT_DATA_DIR) -> Dataset:
-    """The whole data set of that name, validated on its published test set; DataError where it cannot be had."""
+def load(name: str, data_dir: str = DEFAULT_DATA_DIR, validation: str = "test") -> Dataset:
+    """The whole data set of that name with its published test set, which need not be there where examples are held
+    out (a number for `validation`, as in `split`): then there may be no validation examples. DataError where the set
+    cannot be had."""
     kind, _, rest = name.partition(":")
-    if name == "mnist":
-        dataset = _load_embedded_mnist()
-    elif name == "synthetic":
-        dataset = synthetic()
-    elif kind == "idx" and rest:
-        dataset = _load_idx(Path(rest).expanduser())
-    elif kind == "tfds" and rest:
-        dataset = _load_tfds(rest, Path(data_dir).expanduser())
-    else:
-        raise DataError(
-            f"unknown dataset {name!r}{near_match(name, ['mnist', 'synthetic', 'idx:', 'tfds:'])}; accepted: {ACCEPTED}"
-        )
-    return _checked(dataset, name)
+    tested = validation == "test"
+    try:
+        if name == "mnist":
+            dataset = _load_embedded_mnist()
+        elif name == "synthetic":
+            dataset = synthetic()
+        elif kind == "idx" and rest:
+            dataset = _load_idx(place(rest), tested)
+        elif kind == "tfds" and rest:
+            dataset = _load_tfds(rest, place(data_dir), tested)
+        else:
+            near = near_match(name, ["mnist", "synthetic", "idx:", "tfds:"])
+            raise DataError(f"unknown dataset {name!r}{near}; accepted: {ACCEPTED}")
+    except PlaceError as error:
+        raise DataError(f"{'idx:' if kind == 'idx' else '--data_dir='}{error}") from error
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {one_line(error, 150)}") from error
+    return checked(dataset, name, tested)
 
 
 def split(dataset: Dataset, train_examples: int = 0, validation: str = "test") -> Dataset:
     """The first `train_examples` for training (0: all that are left), and for validation either the published test
     set ('test') or that many examples held out from the end of the training set."""
+    images, labels = dataset.images, dataset.labels
     if validation != "test":
         held_out = int(validation)
-        if held_out >= len(dataset.images):
-            raise DataError(f"validation={held_out} leaves none of the {len(dataset.images)} examples to train on")
-        dataset = Dataset(
-            dataset.images[:-held_out],
-            dataset.labels[:-held_out],
-            dataset.images[-held_out:],
-            dataset.labels[-held_out:],
-        )
-    if train_examples > len(dataset.images):
-        raise DataError(f"train_examples={train_examples} is more than the {len(dataset.images)} training examples")
-    if train_examples:
-        dataset = dataset._replace(images=dataset.images[:train_examples], labels=dataset.labels[:train_examples])
-    return dataset
+        if not 0 < held_out < len(images):
+            raise DataError(f"validation={held_out} leaves none of the {len(images)} examples to train on or validate")
+        dataset = dataset._replace(validation_images=images[-held_out:], validation_labels=labels[-held_out:])
+        images, labels = images[:-held_out], labels[:-held_out]
+    elif not len(dataset.validation_images):
+        raise DataError(f"validation='test', but the data set was read without a test set; {HOLD_OUT}")
+    if train_examples > len(images):
+        raise DataError(f"train_examples={train_examples} is more than the {len(images)} training examples")
+    count = train_examples or len(images)
+    return dataset._replace(images=images[:count], labels=labels[:count])
 
 
 def synthetic(examples: int = 512, validation_examples: int = 256, pixels: int = 784, classes: int = 10) -> Dataset:
@@ -91,23 +107,56 @@ def synthetic(examples: int = 512, validation_examples: int = 256, pixels: int =
     return Dataset(images[:examples], labels[:examples], images[examples:], labels[examples:])
 
 
-def _checked(dataset: Dataset, name: str) -> Dataset:
-    """Flat uint8 images and int32 labels, as many of one as of the other."""
-    parts = []
-    pairs = [(dataset.images, dataset.labels), (dataset.validation_images, dataset.validation_labels)]
-    for which, (images, labels) in zip(("training", "validation"), pairs, strict=True):
-        if len(images) != len(labels):
-            raise DataError(f"{name}: {len(images)} {which} images but {len(labels)} labels")
-        if not len(images):
-            raise DataError(f"{name}: no {which} images")
-        if images.dtype != np.uint8:
-            raise DataError(f"{name}: images are {images.dtype}, not uint8")
-        if labels.min() < 0:
-            raise DataError(f"{name}: a {which} label is {labels.min()}; accepted: whole numbers from 0")
-        parts += [np.ascontiguousarray(images).reshape(len(images), -1), labels.astype(np.int32)]
-    if parts[0].shape[1] != parts[2].shape[1]:
-        raise DataError(f"{name}: training images have {parts[0].shape[1]} pixels, validation {parts[2].shape[1]}")
-    return Dataset(*parts)
+def checked(dataset: Dataset, name: str, tested: bool = True) -> Dataset:
+    """The data set as flat uint8 or float32 images and int32 labels, as many of one as of the other, with the shape of
+    the images if they were not flat; DataError for what cannot be trained on."""
+    shape = dataset.images.shape[1:] if dataset.images.ndim > 2 else dataset.shape
+    training = _checked_part(dataset.images, dataset.labels, f"{name}: ", "training")
+    if not (tested or len(dataset.validation_images)):
+        return Dataset(*training, training[0][:0], training[1][:0], _without_one_channel(shape))
+    validation = _checked_part(dataset.validation_images, dataset.validation_labels, f"{name}: ", "validation")
+    sizes = [" x ".join(map(str, part.shape[1:])) for part in (dataset.images, dataset.validation_images)]
+    if sizes[0] != sizes[1]:
+        raise DataError(f"{name}: training images are {sizes[0]} pixels, validation images {sizes[1]}")
+    return Dataset(*training, *validation, _without_one_channel(shape))
+
+
+def _without_one_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Height and width where there is one channel; () for what is no picture."""
+    shape = shape[:2] if shape[2:] == (1,) else shape
+    return shape if len(shape) in (2, 3) else ()
+
+
+def _checked_part(images: np.ndarray, labels: np.ndarray, name: str, which: str) -> tuple[np.ndarray, np.ndarray]:
+    """Flat images and int32 labels of one part of a data set."""
+    if images.ndim < 2 or labels.ndim != 1:
+        raise DataError(f"{name}{which} images of shape {images.shape} with labels of shape {labels.shape}")
+    if len(images) != len(labels):
+        raise DataError(f"{name}{len(images)} {which} images but {len(labels)} labels")
+    if not images.size:
+        raise DataError(f"{name}no {which} images" + (", but empty ones" if len(images) else ""))
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{name}{which} labels are {labels.dtype}; accepted: whole numbers from 0")
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < MOST_CLASSES:
+            raise DataError(f"{name}a {which} label is {label}; accepted: whole numbers from 0 to {MOST_CLASSES - 1:,}")
+    if images.dtype != np.uint8:
+        images = _checked_floats(images, f"{name}{which} images")
+    return np.ascontiguousarray(images).reshape(len(images), -1), labels.astype(np.int32)
+
+
+def _checked_floats(images: np.ndarray, name: str) -> np.ndarray:
+    """float32 images that a network can be trained on as they are."""
+    if images.dtype.kind != "f":
+        raise DataError(f"{name} are {images.dtype}; accepted: uint8, or floats of about 0 to 1")
+    low, high = float(images.min()), float(images.max())
+    if not (math.isfinite(low) and math.isfinite(high) and max(-low, high) <= float(np.finfo(np.float32).max)):
+        raise DataError(f"{name} are {images.dtype} from {low:g} to {high:g}; accepted: finite numbers")
+    # Bytes in the clothes of floats would saturate every unit: floats are not scaled.
+    if low >= 0 and high >= 128:
+        given = f"{name} are {images.dtype} from {low:g} to {high:g}"
+        raise DataError(f"{given}, and floats are not scaled; accepted: uint8, or floats of about 0 to 1")
+    return images.astype(np.float32, copy=False)
 
 
 def _load_embedded_mnist() -> Dataset:
@@ -115,44 +164,87 @@ def _load_embedded_mnist() -> Dataset:
         with EMBEDDED_MNIST.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Dataset(arrays["x_train"], arrays["y_train"], arrays["x_test"], arrays["y_test"])
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{EMBEDDED_MNIST} cannot be read as the embedded MNIST: {_one_line(error)}") from error
+        raise DataError(f"{EMBEDDED_MNIST} cannot be read as the embedded MNIST: {one_line(error, 150)}") from error
 
 
 # IDX: the format of the four files in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published.
 
 
-def _load_idx(place: Path) -> Dataset:
-    """`place` is a folder, or a folder plus the beginning of the file names (`emnist/emnist-letters`)."""
-    folder, prefix = (place, "") if place.is_dir() else (place.parent, place.name)
+class IdxName(NamedTuple):
+    """What the name of an IDX file says: of which data set (the other words), which part, images or labels."""
+
+    dataset: str
+    part: str
+    kind: str
+
+
+def _parse_idx_name(name: str) -> IdxName | None:
+    """`emnist-letters-t10k-images.idx3-ubyte.gz`: letters' test images; None for copies (`... (1)`, `.bak`) and all
+    else. Only whole words count, and the last that is a part."""
+    words = re.split("[-._]", name.removesuffix(".gz"))
+    kind = {"idx3-ubyte": "images", "idx1-ubyte": "labels"}.get("-".join(words[-2:]), "")
+    words = words[:-2]
+    parts = [i for i, word in enumerate(words) if word in ("train", "test", "t10k")]
+    if kind not in words or not parts:
+        return None
+    part = "train" if words.pop(parts[-1]) == "train" else "test"
+    words.remove(kind)
+    return IdxName("-".join(words), part, kind)
+
+
+def _idx_files(folder: Path) -> Iterator[tuple[IdxName, Path]]:
+    """The IDX files of a folder with what their names say; hidden ones are none. A folder with such a name, as some
+    archives have it, stands for the file of that name in it, after all files."""
+    entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=Path.is_dir)
+    for entry in entries:
+        if not (says := _parse_idx_name(entry.name)):
+            continue
+        inside = sorted(entry.iterdir()) if entry.is_dir() else [entry]
+        yield from ((says, path) for path in inside if _parse_idx_name(path.name) == says and path.is_file())
+
+
+def _load_idx(given: Path, tested: bool) -> Dataset:
+    """`given` is a folder, or a folder plus the beginning of the file names (`emnist/emnist-letters`)."""
+    folder, prefix = (given, "") if given.is_dir() else (given.parent, given.name)
     if not folder.is_dir():
-        raise DataError(f"idx:{place}: no such folder")
-    wanted = [(part, kind) for part in ("train", "test") for kind in ("images", "labels")]
-    return Dataset(*(read_idx(_find_idx(folder, prefix, part, kind), kind) for part, kind in wanted))
+        raise DataError(f"idx:{given}: no such folder")
+    needed = [(part, kind) for part in ("train", "test") if tested or part == "train" for kind in ("images", "labels")]
+    slots = _choose_idx(folder, prefix, needed)
+    arrays = [read_idx(_one_file(slots[slot]), slot[1]) for slot in needed]
+    (images, labels), *test = zip(arrays[::2], arrays[1::2], strict=True)
+    return Dataset(images, labels, *(test[0] if tested else (images[:0], labels[:0])))
 
 
-def _find_idx(folder: Path, prefix: str, part: str, kind: str) -> Path:
-    """The one file of that part ('train', 'test') and kind ('images', 'labels'); test files may be called t10k."""
-    words = {"train"} if part == "train" else {"t10k", "test"}
-    suffix = "idx3-ubyte" if kind == "images" else "idx1-ubyte"
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.startswith(prefix)
-        and path.name.removesuffix(".gz").endswith(suffix)
-        and kind in path.name
-        and not words.isdisjoint(re.split("[-._]", path.name[len(prefix) :]))
-    )
-    plain_names = {path.name.removesuffix(".gz") for path in found}
-    if not found:
-        raise DataError(
-            f"idx:{folder}: no file {prefix}*{' or '.join(sorted(words))}*{kind}*{suffix}, with or without .gz"
-        )
-    if len(plain_names) > 1:
-        raise DataError(
-            f"idx:{folder}: {len(plain_names)} candidates for the {part} {kind}; name one by the beginning of its file "
-            f"names, as in idx:{folder / re.split('-(?:train|test|t10k)', found[0].name)[0]}"
-        )
-    return found[0]
+def _choose_idx(folder: Path, prefix: str, needed: list[tuple[str, str]]) -> dict[tuple[str, str], list[Path]]:
+    """The files of the one data set in the folder that has all that is needed and whose names begin like that; the
+    one that is called just that comes before those that go on."""
+    found: dict[str, dict[tuple[str, str], list[Path]]] = {}
+    for (dataset, *slot), path in _idx_files(folder):
+        if path.name.startswith(prefix) or dataset.startswith(prefix):
+            found.setdefault(dataset, {}).setdefault((slot[0], slot[1]), []).append(path)
+    exact = "-".join(re.split("[-._]", prefix)).strip("-")
+    whole = sorted(dataset for dataset, slots in found.items() if all(slot in slots for slot in needed))
+    if exact in whole or len(whole) == 1:
+        return found[exact if exact in whole else whole[0]]
+    if whole:
+        # Where there is a folder of that name as well, it would be looked into.
+        chosen = folder / (whole[0] + "-" * (folder / whole[0]).is_dir())
+        raise DataError(f"idx:{folder}: {len(whole)} data sets ({', '.join(whole)}); name one, as in idx:{chosen}")
+    best = max(found, key=lambda dataset: (dataset == exact, len(found[dataset])), default="")
+    part, kind = next(slot for slot in needed if slot not in found.get(best, {}))
+    word, suffix = "train" if part == "train" else "t10k or test", "idx3-ubyte" if kind == "images" else "idx1-ubyte"
+    instead = f"; {HOLD_OUT}" if part == "test" else ""
+    raise DataError(f"idx:{folder}: no file {prefix or best}*{word}*{kind}*{suffix}, with or without .gz{instead}")
+
+
+def _one_file(paths: list[Path]) -> Path:
+    """The first of files that should be one: plain before gzipped, in the folder before further down."""
+    first = min((path for path in paths if path.parent == paths[0].parent), key=lambda path: path.suffix == ".gz")
+    for other in paths:
+        copy = other.parent != first.parent or other.name.removesuffix(".gz") == first.name.removesuffix(".gz")
+        if not copy and other.read_bytes() != first.read_bytes():
+            raise DataError(f"{first} and {other.name} are the same by name but differ; accepted: one of them there")
+    return first
 
 
 def read_idx(path: Path, kind: str) -> np.ndarray:
@@ -161,8 +253,8 @@ def read_idx(path: Path, kind: str) -> np.ndarray:
     try:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {_one_line(error)}") from error
+    except (OSError, EOFError, MemoryError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {one_line(error, 150)}") from error
     header = 4 + 4 * dimensions
     given = int.from_bytes(raw[:4], "big")
     if given != magic:
@@ -174,59 +266,75 @@ def read_idx(path: Path, kind: str) -> np.ndarray:
         raise DataError(
             f"{path}: {len(raw) - header} bytes of data where its header {shape} asks for {math.prod(shape)}"
         )
+    if not all(shape[1:]):
+        raise DataError(f"{path}: its header {shape} has images without pixels")
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
 # TensorFlow Datasets, read without TensorFlow where the files are array_record, else through TensorFlow.
 
 
-def _load_tfds(name: str, data_dir: Path) -> Dataset:
+def _load_tfds(name: str, data_dir: Path, tested: bool) -> Dataset:
+    builder = _find_tfds(name, data_dir)
+    needed = ["train", "test"] if tested else ["train"]
+    splits = builder.info.splits
+    if missing := [part for part in needed if part not in splits]:
+        instead = f"; {HOLD_OUT}" if missing == ["test"] else ""
+        raise DataError(f"tfds:{name} has no split {', '.join(missing)}; it has {', '.join(splits)}{instead}")
+    if missing := {"image", "label"} - set(builder.info.features or ()):  # pyright: ignore
+        raise DataError(f"tfds:{name} has no feature {', '.join(sorted(missing))}, so it is no image classification")
+    try:
+        (images, labels), *test = [_read_tfds_split(builder, part) for part in needed]
+    except DataError as error:
+        raise DataError(f"tfds:{name}: {error}") from error
+    except Exception as error:  # array_record, protobuf and pillow each have their own errors for a damaged file.
+        raise DataError(f"tfds:{name} under {builder.data_dir} cannot be read: {one_line(error, 150)}") from error
+    return Dataset(images, labels, *(test[0] if tested else (images[:0], labels[:0])))
+
+
+def _find_tfds(name: str, data_dir: Path) -> "DatasetBuilder":
+    """The prepared data set of that name."""
     if not data_dir.is_dir():
         raise DataError(f"tfds:{name}: no folder {data_dir} (--data_dir)")
     try:
         from tensorflow_datasets.core.read_only_builder import builder_from_files
 
-        builder = builder_from_files(name, data_dir=data_dir)
+        return builder_from_files(name, data_dir=data_dir)
     except Exception as error:  # TFDS raises many kinds for what is damaged.
         if type(error).__name__ != "DatasetNotFoundError":
-            raise DataError(f"tfds:{name} under {data_dir} (--data_dir) cannot be read: {_one_line(error)}") from error
+            said = one_line(error, 150)
+            raise DataError(f"tfds:{name} under {data_dir} (--data_dir) cannot be read: {said}") from error
+        near = near_match(name, sorted(entry.name for entry in data_dir.iterdir() if entry.is_dir()))
         raise DataError(
-            f"tfds:{name} is not prepared under {data_dir} (--data_dir), and nothing is downloaded unasked; "
-            f"`python input_pipeline.py --data_dir={data_dir}` prepares mnist"
+            f"tfds:{name} is not prepared under --data_dir{near}, and nothing is downloaded unasked; "
+            f"`python input_pipeline.py {shlex.quote(f'--data_dir={data_dir}')}` prepares mnist"
         ) from error
-    splits = builder.info.splits
-    if missing := {"train", "test"} - set(splits):
-        raise DataError(f"tfds:{name} has no split {', '.join(sorted(missing))}; it has {', '.join(splits)}")
-    if missing := {"image", "label"} - set(builder.info.features or ()):  # pyright: ignore
-        raise DataError(f"tfds:{name} has no feature {', '.join(sorted(missing))}, so it is no image classification")
-    try:
-        train_images, train_labels = _read_tfds_split(builder, "train")
-        return Dataset(train_images, train_labels, *_read_tfds_split(builder, "test"))
-    except DataError:
-        raise
-    except Exception as error:  # array_record, protobuf and pillow each have their own errors for a damaged file.
-        raise DataError(f"tfds:{name} under {builder.data_dir} cannot be read: {_one_line(error)}") from error
 
 
-def _read_tfds_split(builder, part: str, chunk: int = 5_000) -> tuple[np.ndarray, np.ndarray]:
+def _read_tfds_split(builder: "DatasetBuilder", part: str, chunk: int = 5_000) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of one split; in chunks, since iterating a data source one by one is ten times slower."""
-    if str(builder.info.file_format.value) != "array_record":
+    stored = str(builder.info.file_format.value) if builder.info.file_format else "no known format"
+    if stored != "array_record":
         if importlib.util.find_spec("tensorflow") is None:
             raise DataError(
-                f"tfds:{builder.name} is stored as {builder.info.file_format.value}, which TensorFlow alone can read: "
-                f"install tensorflow, or prepare it with file_format='array_record'"
+                f"stored as {stored}, which TensorFlow alone can read: install tensorflow, or prepare it with "
+                f"file_format='array_record'"
             )
         import tensorflow_datasets as tfds
 
-        batches = list(tfds.as_numpy(builder.as_dataset(split=part, batch_size=chunk)))
+        batches = list(tfds.as_numpy(builder.as_dataset(split=part, batch_size=chunk)))  # pyright: ignore
         return (
             np.concatenate([batch["image"] for batch in batches]),
             np.concatenate([batch["label"] for batch in batches]),
         )
-    source = builder.as_data_source(split=part)
-    images, labels = [], []
+    source = builder.as_data_source(split=part)  # pyright: ignore
+    images, labels, sizes = [], [], set()
     for start in range(0, len(source), chunk):
-        rows: Sequence[dict] = source.__getitems__(list(range(start, min(start + chunk, len(source)))))
+        rows: Sequence[dict[str, np.ndarray]] = source.__getitems__(list(range(start, min(start + chunk, len(source)))))
+        sizes |= {np.shape(row["image"]) for row in rows}
+        if len(sizes) > 1:
+            some = " and ".join(" x ".join(map(str, size)) for size in sorted(sizes)[:2])
+            raise DataError(f"{part} images are of several sizes, as {some}; accepted: one size for all")
         images.append(np.stack([row["image"] for row in rows]))
         labels.append(np.array([row["label"] for row in rows]))
     return np.concatenate(images), np.concatenate(labels)
@@ -263,45 +371,19 @@ def prepare_tfds_mnist(data_dir: Path) -> Path:
     return Path(builder.data_dir)
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def fail(message: object) -> NoReturn:
-    """Ends a program with one line and exit status 2."""
-    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
-    sys.exit(2)
-
-
-def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses a command line of flags alone, ending with one line where it is wrong."""
-    from absl import flags
-
-    try:
-        rest = flags.FLAGS(arguments)
-    except flags.Error as error:
-        if "Traceback" not in str(error):
-            fail(error)
-        # ml_collections puts the traceback of a config file into its message: raise what that file raised.
-        cause: BaseException = error
-        while "Traceback" in str(cause) and cause.__context__:
-            cause = cause.__context__
-        raise cause from None
-    if len(rest) > 1:
-        fail(f"unexpected argument {rest[1]!r}; accepted: flags alone, as --help lists them")
-    return rest
-
-
 def main(_: list[str]) -> None:
     from absl import flags, logging
 
     logging.set_verbosity(logging.ERROR)
-    data_dir = Path(flags.FLAGS.data_dir).expanduser()
     try:
+        data_dir = place(flags.FLAGS.data_dir)
         folder = prepare_tfds_mnist(data_dir)
-    except (DataError, OSError) as error:
-        fail(error)
-    print(f"MNIST is prepared in {folder}; train on it by --config.dataset=tfds:mnist --data_dir={os.fspath(data_dir)}")
+    except PlaceError as error:
+        fail(f"--data_dir={error}")
+    except Exception as error:  # TFDS raises many kinds for a folder that it cannot use.
+        fail(f"MNIST cannot be prepared under --data_dir={flags.FLAGS.data_dir}: {one_line(error, 150)}")
+    command = f"--config.dataset=tfds:mnist {shlex.quote(f'--data_dir={data_dir}')}"
+    print(one_line(f"MNIST is prepared in {folder}; train on it by {command}"))
 
 
 if __name__ == "__main__":

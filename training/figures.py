@@ -44,51 +44,84 @@ def draw_learning_curves(rows: list[dict[str, Any]], baseline: float):
     return figure
 
 
-def draw_digits(images_NxD: np.ndarray, labels_N: np.ndarray, rows: int = 4, columns: int = 10):
-    """The first training images with their labels."""
-    figure, (axis,) = new_figure(columns * 0.8, rows * 0.8 + 0.4)
-    pictures = as_pictures(images_NxD[: rows * columns])
-    axis.imshow(montage(pictures, columns), cmap="gray_r", vmin=0, vmax=255)
+def draw_digits(
+    images_NxD: np.ndarray, labels_N: np.ndarray, rows: int = 4, columns: int = 10, shape: tuple[int, ...] = ()
+):
+    """The first training images with their labels; bytes from 0 to 255, floats from the least to the greatest shown.
+    Of four channels the first three are the colours; of another number, the first is shown."""
+    pictures = as_pictures(images_NxD[: rows * columns], shape)
+    if pictures.ndim == 4 and pictures.shape[3] != 3:
+        pictures = pictures[..., :3] if pictures.shape[3] == 4 else pictures[..., 0]
+    low, high = (0, 255) if pictures.dtype == np.uint8 else (float(pictures.min()), float(pictures.max()))
     height, width = pictures.shape[1] + 1, pictures.shape[2] + 1
+    tile = _tile(height, width, 0.8)
+    figure, (axis,) = new_figure(columns * tile[1], rows * tile[0] + 0.4)
+    tiles = montage(pictures, columns)
+    if tiles.ndim == 3:
+        # Colours are drawn from 0 to 1, and white between the images.
+        tiles = np.nan_to_num((tiles - low) / ((high - low) or 1.0), nan=1.0)
+    axis.imshow(tiles, cmap="gray_r", vmin=low, vmax=high)
+    # On white paper a label can be read as it is.
+    behind = {"facecolor": "white", "linewidth": 0, "pad": 0.6} if tiles.ndim == 3 else None
     for i, label in enumerate(labels_N[: rows * columns]):
         corner = (i % columns * width, i // columns * height)
-        axis.text(*corner, str(label), color="tab:blue", fontsize=9, ha="left", va="top")
+        axis.text(*corner, str(label), color="tab:blue", fontsize=9, ha="left", va="top", bbox=behind)
     axis.set_title("First training images, each with its label")
     axis.set_axis_off()
     return figure
 
 
-def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64):
-    """The weights into each unit of the first hidden layer as a picture, one scale for all."""
+def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64, shape: tuple[int, ...] = ()):
+    """The weights into each unit of the first hidden layer as a picture, one scale for all. Where images have colours,
+    a unit's channels stand one below the other: signs and sizes can be read, which mixed colours would hide."""
     units = kernel_DxH.shape[1]
     shown = min(most, units)
     columns = min(shown, 16)
-    figure, (axis,) = new_figure(columns * 0.6 + 2.0, -(-shown // columns) * 0.6 + 0.6)
+    pictures = as_pictures(kernel_DxH.T[:shown], shape)
+    channels = 1
+    if pictures.ndim == 4:
+        channels = pictures.shape[-1]
+        below = [(0, 0), (0, 1), (0, 0)]
+        parts = [np.pad(part, below, constant_values=np.nan) for part in np.moveaxis(pictures, -1, 0)]
+        # Wider gaps between the units than between a unit's channels.
+        pictures = np.pad(np.concatenate(parts, axis=1), [(0, 0), (0, 2), (0, 3)], constant_values=np.nan)
+    tile = _tile(pictures.shape[1] + 1, pictures.shape[2] + 1, 0.6)
+    figure, (axis,) = new_figure(columns * tile[1] + 2.0, -(-shown // columns) * tile[0] + 0.6)
     limit = float(np.abs(kernel_DxH).max()) or 1.0
-    pictures = montage(as_pictures(kernel_DxH.T[:shown]), columns)
-    picture = axis.imshow(pictures, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    picture = axis.imshow(montage(pictures, columns), cmap="RdBu_r", vmin=-limit, vmax=limit)
     which = f"all {units}" if shown == units else f"the first {shown} of {units}"
-    axis.set_title(f"Weights into {which} units of the first hidden layer")
+    order = {1: "", 3: "\nof each: red, green, blue, from the top"}.get(channels, f"\nof each: its {channels} channels")
+    axis.set_title(f"Weights into {which} units of the first hidden layer{order}")
     axis.set_axis_off()
     figure.colorbar(picture, ax=axis, label="weight", shrink=0.8)
     return figure
 
 
-def as_pictures(pixels_NxD: np.ndarray) -> np.ndarray:
-    """Rows of pixels as square pictures, or as one line each where they are no square number."""
-    side = math.isqrt(pixels_NxD.shape[1])
-    height = side if side * side == pixels_NxD.shape[1] else 1
-    return pixels_NxD.reshape(len(pixels_NxD), height, -1)
+def _tile(height: int, width: int, inches: float) -> tuple[float, float]:
+    """Height and width in inches of a picture whose area is that of a square so wide, within a factor of four."""
+    root = math.sqrt(min(max(height / width, 1 / 16), 16))
+    return inches * root, inches / root
+
+
+def as_pictures(pixels_NxD: np.ndarray, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """Rows of pixels as pictures of that height, width and channels; where that is not given, as the rectangles next to
+    a square that they fill."""
+    count = pixels_NxD.shape[1]
+    if math.prod(shape) != count or len(shape) not in (2, 3):
+        height = next(height for height in range(math.isqrt(count), 0, -1) if count % height == 0)
+        shape = (height, count // height)
+    return pixels_NxD.reshape(len(pixels_NxD), *shape)
 
 
 def montage(pictures_NxHxW: np.ndarray, columns: int) -> np.ndarray:
-    """Pictures side by side in rows of that many, NaN between them: drawing one image is far faster than many."""
-    count, height, width = pictures_NxHxW.shape
+    """Pictures, also with channels, side by side in rows of that many, NaN between them: drawing one image is far
+    faster than many."""
+    count, height, width, *channels = pictures_NxHxW.shape
     rows = -(-count // columns)
-    tiles = np.full((rows * columns, height + 1, width + 1), np.nan)
+    tiles = np.full((rows * columns, height + 1, width + 1, *channels), np.nan)
     tiles[:count, :height, :width] = pictures_NxHxW
-    tiles = tiles.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
-    return tiles.reshape(rows * (height + 1), columns * (width + 1))
+    tiles = tiles.reshape(rows, columns, height + 1, width + 1, *channels).swapaxes(1, 2)
+    return tiles.reshape(rows * (height + 1), columns * (width + 1), *channels)
 
 
 def draw_confusion(confusion_CxC: np.ndarray):

@@ -30,8 +30,10 @@ def place(given: str | Path) -> Path:
     # An empty HOME would make `~/mine` of the root folder.
     if os.path.isabs(os.path.expanduser(first)) and (first != "~" or os.environ.get("HOME") != ""):
         return Path(os.path.expanduser(text))
-    whose = f"user {first[1:]!r}" if first != "~" else "this user"
-    raise PlaceError(f"{text}: {whose} has no home folder here; accepted: a path without ~, or ./{text} as it stands")
+    whose, instead = f"user {first[1:]!r}", f", or ./{text} as it stands"
+    if first == "~":
+        whose, instead = "this user", " (HOME is not set to one)"
+    raise PlaceError(f"{text}: {whose} has no home folder; accepted: a path without ~{instead}")
 
 
 class RunError(Exception):

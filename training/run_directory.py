@@ -197,10 +197,11 @@ class RunDirectory:
 
     def draw_figures(self, dataset, params: dict, confusion_CxC: np.ndarray, baseline: float) -> None:
         """Draws the figures of the finished run; `baseline` is the cost of a uniform guess."""
+        kernel, shape = params["hidden_0"]["kernel"], dataset.shape
         draw = {
             "learning_curves.png": lambda: figures.draw_learning_curves(self.rows, baseline),
-            "sample_digits.png": lambda: figures.draw_digits(dataset.images, dataset.labels),
-            "first_layer_weights.png": lambda: figures.draw_first_layer(params["hidden_0"]["kernel"]),
+            "sample_digits.png": lambda: figures.draw_digits(dataset.images, dataset.labels, shape=shape),
+            "first_layer_weights.png": lambda: figures.draw_first_layer(kernel, shape=shape),
             "confusion_matrix.png": lambda: figures.draw_confusion(confusion_CxC),
             "activations.png": lambda: figures.draw_activations(self.histograms),
             "saturation.png": lambda: figures.draw_saturation(self.rows),

@@ -107,7 +107,7 @@ def test_importing_nets_needs_nothing_of_ours_and_starts_nothing():
     """No module of the project but nets, no absl flag, no TensorFlow, no backend."""
     code = (
         "import sys, nets; from absl import flags\n"
-        "ours = {'train', 'input_pipeline', 'run_directory', 'experiments', 'configs'}\n"
+        "ours = {'train', 'training', 'input_pipeline', 'run_directory', 'experiments', 'configs'}\n"
         "bad = (ours | {'tensorflow'}) & set(sys.modules)\n"
         "assert not bad, bad\n"
         "assert 'config' not in flags.FLAGS\n"

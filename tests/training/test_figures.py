@@ -65,3 +65,54 @@ def test_montage_puts_pictures_side_by_side():
     tiles = figures.montage(np.arange(3.0).reshape(3, 1, 1), columns=2)
     nan = np.nan
     np.testing.assert_array_equal(tiles, [[0, nan, 1, nan], [nan] * 4, [2, nan, nan, nan], [nan] * 4])
+
+
+def test_montage_of_colours():
+    """The channels stay last."""
+    tiles = figures.montage(np.arange(6.0).reshape(2, 1, 1, 3), columns=2)
+    assert tiles.shape == (2, 4, 3)
+    np.testing.assert_array_equal(tiles[0, [0, 2]], [[0, 1, 2], [3, 4, 5]])
+    assert np.isnan(tiles[1]).all() and np.isnan(tiles[0, [1, 3]]).all()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "shape", "height_and_width"),
+    [(784, (), (28, 28)), (600, (20, 30), (20, 30)), (600, (), (24, 25)), (7, (), (1, 7)), (12, (2, 2, 3), (2, 2, 3))],
+)
+def test_pictures_have_their_shape(pixels, shape, height_and_width):
+    """As given, else as near to a square as the number of pixels allows."""
+    assert figures.as_pictures(np.zeros((2, pixels)), shape).shape == (2, *height_and_width)
+
+
+def shown(figure):
+    """What the first axes of a figure show, NaN where nothing is."""
+    return np.ma.filled(figure.axes[0].images[0].get_array().astype(float), np.nan)
+
+
+def test_digits_that_are_not_square_or_have_colours():
+    """Each pixel in its place: bytes in grey as they are, colours from 0 to 1, floats by their own range."""
+    grey = np.arange(12, dtype=np.uint8).reshape(2, 6)
+    picture = figures.draw_digits(grey, np.array([3, 4]), 1, 2, shape=(2, 3))
+    np.testing.assert_array_equal(shown(picture)[:2, 4:7], [[6, 7, 8], [9, 10, 11]])
+    assert picture.axes[0].images[0].get_clim() == (0, 255)
+    assert [text.get_text() for text in picture.axes[0].texts] == ["3", "4"]
+    colours = np.full((2, 12), 255, np.uint8)
+    colours[1, :3] = 0, 51, 102
+    picture = shown(figures.draw_digits(colours, np.array([3, 4]), 1, 2, shape=(2, 2, 3)))
+    np.testing.assert_allclose(picture[0, 3], [0, 0.2, 0.4])
+    np.testing.assert_allclose(picture[2], 1)
+    assert figures.draw_digits(grey / 4 - 1, np.array([3, 4]), 1, 2, (2, 3)).axes[0].images[0].get_clim() == (-1, 1.75)
+
+
+def test_first_layer_shows_each_channel(tmp_path):
+    """One below the other, on the scale of all weights; of images that are not square, in their shape."""
+    kernel_DxH = np.arange(24.0).reshape(12, 2)
+    figure = figures.draw_first_layer(kernel_DxH, shape=(2, 2, 3))
+    figure.savefig(tmp_path / "figure.png")
+    picture, unit_HxWxC = shown(figure), kernel_DxH[:, 1].reshape(2, 2, 3)
+    for channel in range(3):
+        np.testing.assert_array_equal(picture[3 * channel : 3 * channel + 2, 6:8], unit_HxWxC[..., channel])
+    assert np.isnan(picture[[2, 5, 8]]).all()
+    assert "red, green, blue" in figure.axes[0].get_title()
+    picture = shown(figures.draw_first_layer(kernel_DxH, shape=(2, 6)))
+    np.testing.assert_array_equal(picture[:2, :6], kernel_DxH[:, 0].reshape(2, 6))
