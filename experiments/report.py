@@ -2,8 +2,9 @@
 
     python -m experiments.report --workdir=DIR
 
-reads DIR/results.parquet and writes DIR/report.html and DIR/figures/*.png. The page has filters, learning curves, a
-heat map of any two swept fields, parallel coordinates, saturation and speed by layer, and a table of configurations.
+reads DIR/results.parquet and writes DIR/report.html and, as PNG and PDF, DIR/figures/*. The page has filters, learning
+curves, a heat map of any two swept fields, parallel coordinates, saturation and speed by layer, and a table of
+configurations.
 """
 
 from pathlib import Path

@@ -40,6 +40,14 @@ LEADING = pa.schema(
     ]
 )
 CONFIDENCE = 0.95
+# Between what a measure can lie, whatever Student's interval says: shares between 0 and 1, costs and norms above 0.
+BOUNDS = {
+    **dict.fromkeys(("accuracy", "val_accuracy", "saturation", "phi", "zero_fraction", "dead_units"), (0.0, 1.0)),
+    **dict.fromkeys(("dormant_units", "slope_mass", "wrong_side"), (0.0, 1.0)),
+    **dict.fromkeys(("loss", "val_loss", "activation_std", "speed", "gradient_norm"), (0.0, math.inf)),
+    **dict.fromkeys(("update_ratio", "displacement"), (0.0, math.inf)),
+}
+UNBOUNDED = (-math.inf, math.inf)
 
 
 class DamagedError(Exception):
@@ -167,8 +175,19 @@ def student_quantile(degrees: int, confidence: float) -> float:
     return float(stdtrit(degrees, 0.5 + confidence / 2))
 
 
-def interval(values_Sx: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
-    """Mean, sample standard deviation, count and Student's t interval of the mean over the first axis, NaN left out."""
+def bounds_of(metric: str) -> tuple[float, float]:
+    """Between what the values of a metric, `measure` or `measure/layer`, can lie."""
+    return BOUNDS.get(metric.partition("/")[0], UNBOUNDED)
+
+
+def interval(
+    values_Sx: np.ndarray, confidence: float = CONFIDENCE, bounds: tuple[float, float] = UNBOUNDED
+) -> Interval:
+    """Mean, sample standard deviation, count and Student's t interval of the mean over the first axis, NaN left out.
+
+    Of the interval only what lies within the bounds is given: the mean that it is to hold cannot lie elsewhere, so that
+    it holds it as often as the whole interval does.
+    """
     n = np.sum(np.isfinite(values_Sx), axis=0)
     values_Sx = np.where(np.isfinite(values_Sx), values_Sx, np.nan)
     quantile = np.vectorize(lambda n: student_quantile(max(n - 1, 1), confidence), otypes=[float])(n)
@@ -176,7 +195,7 @@ def interval(values_Sx: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
         mean = np.nansum(values_Sx, axis=0) / n
         std = np.sqrt(np.nansum((values_Sx - mean) ** 2, axis=0) / np.where(n > 1, n - 1, np.nan))
         half = quantile * std / np.sqrt(n)
-    return Interval(mean, std, n, mean - half, mean + half)
+    return Interval(mean, std, n, np.clip(mean - half, *bounds), np.clip(mean + half, *bounds))
 
 
 def interval_in_words(values_S: np.ndarray, form: str = ".3g", log: bool = False) -> str:
@@ -197,7 +216,8 @@ def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
         row: dict[str, Any] = dict(zip(fields, values, strict=True))
         row |= {"seeds": len(of_seeds), "diverged": len(of_seeds) - len(ended)}
         for name in metric_names(table):
-            found = interval(np.array([math.nan if r[name] is None else r[name] for r in ended], float))
+            values_S = np.array([math.nan if r[name] is None else r[name] for r in ended], float)
+            found = interval(values_S, bounds=bounds_of(name))
             for part in Interval._fields:
                 value = getattr(found, part)
                 row[f"{name}_{part}"] = int(value) if part == "n" else float(value) if np.isfinite(value) else None

@@ -14,26 +14,11 @@ FOLDER = Path(__file__).parent
 
 
 def write(workdir: Path, table: pa.Table) -> list[Path]:
-    """Writes report.html and figures/*.png of the table; the paths of what was written."""
+    """Writes report.html and figures/ of the table; the paths of what was written."""
     sweep = sweep_data.sweep_of(table)
     page = workdir / "report.html"
     run_directory.write_atomically(page, page_text(sweep_data.page_data(table, sweep, workdir.resolve().name)))
-    folder = workdir / "figures"
-    folder.mkdir(exist_ok=True)
-    draw = {
-        "learning_curves.png": pictures.draw_learning_curves,
-        "heat_map.png": pictures.draw_heat_map,
-        "saturation.png": pictures.draw_saturation,
-    }
-    written = [page]
-    for name, function in draw.items():
-        figure = function(table, sweep)
-        # A picture of a sweep that was here before would be taken for this one's.
-        (folder / name).unlink(missing_ok=True)
-        if figure:
-            run_directory.save_figure(figure, folder / name)
-            written.append(folder / name)
-    return written
+    return [page, *pictures.write_pictures(table, sweep, workdir / "figures")]
 
 
 def page_text(data: dict[str, Any]) -> str:

@@ -9,6 +9,9 @@ function plot(id, traces, layout, height) {
   const axes = traces.length ? {} : { xaxis: { visible: false }, yaxis: { visible: false } };
   const all = { height, margin: { l: 60, r: 16, t: 34, b: 52 }, font: { size: 12, color: "#222" }, hovermode: "closest",
                 hoverlabel: { align: "left", bgcolor: "#fff" }, ...layout, ...axes, annotations: empty };
+  // When the window changes, plotly.js forgets the layout's height and takes that of the element, which has none of its
+  // own: the plot in it is taken out of the flow.
+  element(id).style.height = `${height}px`;
   Plotly.react(element(id), traces, all, { responsive: true, displaylogo: false });
 }
 

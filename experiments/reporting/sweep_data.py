@@ -118,10 +118,10 @@ def values_of(table: pa.Table, sweep: Sweep, name: str) -> np.ndarray:
     return values_TxE
 
 
-def over_seeds(sweep: Sweep, values_Tx: np.ndarray) -> results.Interval:
-    """Mean, interval and so on of each configuration over its seeds."""
+def over_seeds(sweep: Sweep, values_Tx: np.ndarray, name: str) -> results.Interval:
+    """Mean, interval and so on of a metric of each configuration over its seeds."""
     nothing = np.full((1, *values_Tx.shape[1:]), np.nan)
-    return results.interval(np.concatenate([values_Tx, nothing])[sweep.index_SxC])
+    return results.interval(np.concatenate([values_Tx, nothing])[sweep.index_SxC], bounds=results.bounds_of(name))
 
 
 def finals_of(sweep: Sweep, values_TxE: np.ndarray) -> np.ndarray:
@@ -133,6 +133,14 @@ def bests_of(sweep: Sweep, values_TxE: np.ndarray, name: str) -> np.ndarray:
     """The best value of each trial that ended over its epochs, else NaN."""
     best = (np.fmin if name in LOWEST_IS_BEST else np.fmax).reduce(values_TxE, axis=1)
     return np.where(sweep.diverged_T, np.nan, best)
+
+
+def ranking(sweep: Sweep, means_C: np.ndarray, name: str) -> list[int]:
+    """The configurations that have a mean of the metric, the best first; those with seeds that diverged come after all
+    others, since their means are of the seeds that were lucky."""
+    signed_C = means_C if name in LOWEST_IS_BEST else -means_C
+    lucky_C = counts_of(sweep)[1] > 0
+    return [int(c) for c in np.lexsort((signed_C, lucky_C)) if np.isfinite(means_C[c])]
 
 
 def counts_of(sweep: Sweep) -> tuple[np.ndarray, np.ndarray]:
@@ -152,10 +160,10 @@ def is_number(sweep: Sweep, name: str) -> bool:
     return not isinstance(sweep.values[name][0], (str, bool))
 
 
-def groups_of(values: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
+def groups_of(values: Sequence[Any], most: int = MOST_VALUES) -> tuple[np.ndarray, list[str]]:
     """The group of each value and what the groups are called: one a value, or for many numbers ranges of them."""
     codes = np.arange(len(values))
-    if len(values) <= MOST_VALUES or isinstance(values[0], (str, bool)):
+    if len(values) <= most or isinstance(values[0], (str, bool)):
         return codes, [label(value) for value in values]
     groups = codes * GROUPS // len(values)
     ends = [np.flatnonzero(groups == group)[[0, -1]] for group in range(GROUPS)]
@@ -272,11 +280,11 @@ def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str]) -> dict[str
     finals, bests, curves = {}, {}, {}
     for name in metrics:
         values_TxE = values_of(table, sweep, name)
-        finals[name] = interval_data(over_seeds(sweep, finals_of(sweep, values_TxE)))
+        finals[name] = interval_data(over_seeds(sweep, finals_of(sweep, values_TxE), name))
         if name in train.METRICS:
-            bests[name] = interval_data(over_seeds(sweep, bests_of(sweep, values_TxE, name)))
+            bests[name] = interval_data(over_seeds(sweep, bests_of(sweep, values_TxE, name), name))
         parts = ("mean", "low", "high") if name in banded else ("mean",)
-        curves[name] = curve_data(over_seeds(sweep, values_TxE), parts, sweep.epochs_E, most, grids)
+        curves[name] = curve_data(over_seeds(sweep, values_TxE, name), parts, sweep.epochs_E, most, grids)
     return {
         "finals": finals,
         "bests": bests,
@@ -288,9 +296,13 @@ def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str]) -> dict[str
 
 
 def interval_data(found: results.Interval) -> dict[str, list]:
-    """Mean, half-width of the interval and count by configuration."""
-    half = (found.high - found.low) / 2
-    return {"mean": as_lists(found.mean, 5), "half": as_lists(half, 3), "n": found.n.tolist()}
+    """Mean, bounds of the interval and count by configuration."""
+    return {
+        "mean": as_lists(found.mean, 5),
+        "low": as_lists(found.low),
+        "high": as_lists(found.high),
+        "n": found.n.tolist(),
+    }
 
 
 def curve_data(

@@ -99,12 +99,8 @@ def test_the_heat_map_follows_its_fields(page, sweep):
 @pytest.mark.parametrize("width", [1280, 900])
 def test_the_page_fits_its_window(page, width):
     """No part is wider than the window."""
-    page.send("POST", "/window/rect", {"width": width, "height": 1000})
-    deadline = time.monotonic() + 10
-    # The plots follow the window's width a little later.
-    while not (fits := page.run("document.documentElement.scrollWidth <= innerWidth")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert fits and page.run("innerWidth") == width
+    resize(page, width, 1000)
+    assert page.run("document.documentElement.scrollWidth <= innerWidth")
 
 
 @needs_browser
@@ -120,3 +116,69 @@ def test_small_sweeps_are_shown(browser, tmp_path, swept, diverged):
     assert browser.run("document.getElementById('heat').data.length") == 0
     assert "needs WebGL" in browser.run("document.getElementById('parallel-note').textContent")
     assert browser.errors() == []
+
+
+ORDERS = {
+    "a filter, then the window": ["filter", 1000],
+    "the window, then a filter": [1000, "filter"],
+    "again and again": ["filter", 1000, 700, "none", 1280, "reset", 900, "filter", "heat", 1280],
+}
+HEIGHTS = "[...document.querySelectorAll('.plot')].map((plot) => [plot.id, plot.clientHeight, {}])".format(
+    "plot.querySelector('.main-svg').getBoundingClientRect().height"
+)
+
+
+def resize(page, width, height):
+    """Resizes the window and waits until the plots, which follow it a little later, have its width."""
+    page.send("POST", "/window/rect", {"width": width, "height": height})
+    plots = "[...document.querySelectorAll('.plot')]"
+    wait_until(
+        page, f"innerWidth === {width} && {plots}.every((p) => Math.abs(p._fullLayout.width - p.clientWidth) < 1)"
+    )
+
+
+def wait_until(page, condition):
+    """Waits for a JavaScript condition, for ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while not (fulfilled := page.run(condition)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert fulfilled, condition
+
+
+@needs_browser
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_plots_keep_their_heights(page, order):
+    """After clicks and resized windows in any order, each plot is as high as it was drawn."""
+    resize(page, 1280, 1000)
+    actions = {
+        "filter": lambda: page.click("#fields input[data-field='0'][data-group='0']"),
+        "none": lambda: page.click("#none"),
+        "reset": lambda: page.click("#reset"),
+        "heat": lambda: page.choose("heat-x", "batch_norm"),
+    }
+    drawn = [["curves", 460], ["heat", 300], ["parallel", 420], ["saturation", 280], ["speed", 280]]
+    for action in order:
+        if isinstance(action, str):
+            actions[action]()
+        else:
+            resize(page, action, 1200 - action // 2)
+        assert page.run(HEIGHTS) == [[name, height, height] for name, height in drawn], action
+    assert page.errors() == []
+
+
+@needs_browser
+def test_the_heat_map_is_as_high_as_its_rows(browser, tmp_path):
+    """46 pixels a row and 110 more, before and after the window was resized."""
+    table = table_of({"activation": ["relu", "tanh"], "learning_rate": [float(i) for i in range(1, 13)]})
+    text = report_page.page_text(sweep_data.page_data(table, sweep_data.sweep_of(table), "high"))
+    (tmp_path / "report.html").write_text(text, encoding="utf-8")
+    browser.open(tmp_path / "report.html")
+    browser.choose("heat-y", "learning_rate")
+    browser.choose("heat-x", "activation")
+    for width, rows in ((1280, 12), (900, 11), (1100, 10)):
+        resize(browser, width, 1000)
+        if rows < 12:
+            browser.click(f"#fields input[data-field='1'][data-group='{rows}']")
+        assert dict(map(tuple, (row[:2] for row in browser.run(HEIGHTS))))["heat"] == 46 * rows + 110
+    resize(browser, 1000, 900)
+    assert browser.run(HEIGHTS)[1] == ["heat", 570, 570]
