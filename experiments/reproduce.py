@@ -101,7 +101,7 @@ STUDIES: dict[str, ModuleType] = {
         bad_start,
     )
 }
-TEMPLATE = Path(__file__).with_name("reproduction_template.html")
+TEMPLATE = Path(__file__).parent / "reporting" / "reproduction.html"
 
 
 class Record(NamedTuple):
@@ -274,6 +274,7 @@ def page(workdir: Path, records: list[Record]) -> str:
     missing = [f"failed: {', '.join(found['failed'])}"] if found["failed"] else []
     missing += [f"not run: {', '.join(found['not_run'])}"] if found["not_run"] else []
     return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        style=TEMPLATE.with_suffix(".css").read_text(encoding="utf-8"),
         reproduced=found["reproduced"],
         figures=found["figures"],
         about=escape(about),

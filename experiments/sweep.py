@@ -19,9 +19,9 @@ from typing import Any
 import jax
 from absl import app, flags, logging
 
-from experiments import report
 from experiments.engine import lanes, space
 from experiments.engine.sweeping import USER_ERRORS, run
+from experiments.reporting import page
 from training.command_line import default_workdir, define_config_flags, given_config, parse_flags
 from training.config import FIELDS, ConfigError
 from training.console import fail
@@ -37,16 +37,22 @@ def load_sweep(file: str) -> space.Sweep | None:
 
 
 def conclusion(rows: list[dict[str, Any]], most: int = 5) -> str:
-    """The configurations of a summary with the best final val_accuracy, as a table."""
+    """The configurations of a summary with the best final val_accuracy, as a table; those with seeds that diverged
+    come last, since their means are of the seeds that were lucky."""
     fields = [name for name in rows[0] if name in FIELDS]
-    rows = sorted((row for row in rows if row["val_accuracy_n"]), key=lambda row: -row["val_accuracy_mean"])[:most]
+    ended = [row for row in rows if row["val_accuracy_n"]]
+    ended.sort(key=lambda row: (row["diverged"] > 0, -row["val_accuracy_mean"]))
     lines = ["Best final val_accuracy (mean over seeds, 95 % interval of the mean):"]
-    for row in rows:
+    for row in ended[:most]:
         called = "".join(f"  {name}={row[name]}" for name in fields)
-        low, high = row["val_accuracy_low"], row["val_accuracy_high"]
-        spread = f" ({low:.4f} to {high:.4f}, {row['val_accuracy_n']} seeds)" if low is not None else " (1 seed)"
-        lines.append(f"  {row['val_accuracy_mean']:.4f}{spread}{called}")
-    return "\n".join(lines if rows else ["Every trial has diverged."])
+        low, high, n = row["val_accuracy_low"], row["val_accuracy_high"], row["val_accuracy_n"]
+        parts = [f"{low:.4f} to {high:.4f}"] if low is not None else []
+        parts.append("1 seed" if n == 1 else f"{n} seeds")
+        parts += [f"{row['diverged']} of {row['seeds']} seeds diverged"] if row["diverged"] else []
+        lines.append(f"  {row['val_accuracy_mean']:.4f} ({', '.join(parts)}){called}")
+    if any(row["diverged"] for row in ended) and not all(row["diverged"] for row in ended):
+        lines[0] = lines[0].replace("):", "; configurations with diverged seeds last):")
+    return "\n".join(lines if ended else ["Every trial has diverged."])
 
 
 def define_flags() -> None:
@@ -111,7 +117,7 @@ def main(_: list[str]) -> None:
             gpus_per_task=values.gpus_per_task or 0.0,
             most_lanes=values.lanes,
             dry_run=values.dry_run,
-            report=report.write,
+            report=page.write,
         )
     except USER_ERRORS as error:
         fail(error)

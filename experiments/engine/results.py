@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from experiments.engine.statistics import Interval, interval
+from experiments.engine.statistics import Interval, bounds_of, interval
 from training.config import FIELDS, Config
 from training.files import write_atomically
 from training.records import METRICS
@@ -147,7 +147,8 @@ def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
         row: dict[str, Any] = dict(zip(fields, values, strict=True))
         row |= {"seeds": len(of_seeds), "diverged": len(of_seeds) - len(ended)}
         for name in metric_names(table):
-            found = interval(np.array([math.nan if r[name] is None else r[name] for r in ended], float))
+            values_S = np.array([math.nan if r[name] is None else r[name] for r in ended], float)
+            found = interval(values_S, bounds=bounds_of(name))
             for part in Interval._fields:
                 value = getattr(found, part)
                 row[f"{name}_{part}"] = int(value) if part == "n" else float(value) if np.isfinite(value) else None

@@ -1,11 +1,20 @@
 """What several seeds say of a number."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 CONFIDENCE = 0.95
+# Between what a measure can lie, whatever Student's interval says: shares between 0 and 1, costs and norms above 0.
+BOUNDS = {
+    **dict.fromkeys(("accuracy", "val_accuracy", "saturation", "phi", "zero_fraction", "dead_units"), (0.0, 1.0)),
+    **dict.fromkeys(("dormant_units", "slope_mass", "wrong_side"), (0.0, 1.0)),
+    **dict.fromkeys(("loss", "val_loss", "activation_std", "speed", "gradient_norm"), (0.0, math.inf)),
+    **dict.fromkeys(("update_ratio", "displacement"), (0.0, math.inf)),
+}
+UNBOUNDED = (-math.inf, math.inf)
 
 
 class Interval(NamedTuple):
@@ -26,8 +35,19 @@ def student_quantile(degrees: int, confidence: float) -> float:
     return float(stdtrit(degrees, 0.5 + confidence / 2))
 
 
-def interval(values_Sx: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
-    """Mean, sample standard deviation, count and Student's t interval of the mean over the first axis, NaN left out."""
+def bounds_of(metric: str) -> tuple[float, float]:
+    """Between what the values of a metric, `measure` or `measure/layer`, can lie."""
+    return BOUNDS.get(metric.partition("/")[0], UNBOUNDED)
+
+
+def interval(
+    values_Sx: np.ndarray, confidence: float = CONFIDENCE, bounds: tuple[float, float] = UNBOUNDED
+) -> Interval:
+    """Mean, sample standard deviation, count and Student's t interval of the mean over the first axis, NaN left out.
+
+    Of the interval only what lies within the bounds is given: the mean that it is to hold cannot lie elsewhere, so that
+    it holds it as often as the whole interval does.
+    """
     n = np.sum(np.isfinite(values_Sx), axis=0)
     values_Sx = np.where(np.isfinite(values_Sx), values_Sx, np.nan)
     quantile = np.vectorize(lambda n: student_quantile(max(n - 1, 1), confidence), otypes=[float])(n)
@@ -35,7 +55,7 @@ def interval(values_Sx: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
         mean = np.nansum(values_Sx, axis=0) / n
         std = np.sqrt(np.nansum((values_Sx - mean) ** 2, axis=0) / np.where(n > 1, n - 1, np.nan))
         half = quantile * std / np.sqrt(n)
-    return Interval(mean, std, n, mean - half, mean + half)
+    return Interval(mean, std, n, np.clip(mean - half, *bounds), np.clip(mean + half, *bounds))
 
 
 def interval_in_words(values_S: np.ndarray, form: str = ".3g", log: bool = False) -> str:

@@ -1,0 +1,1 @@
+"""What a sweep and the studies leave to look at: pictures and pages."""

@@ -1,0 +1,419 @@
+"""The pictures of a sweep: learning curves, a heat map of two fields, saturation by layer.
+
+T trials, S seeds, C configurations, F swept fields but for the seed, E epochs. A title says the best in one short line,
+the details stand below in small; no panel has more lines than can be told apart. They are read at 880 pixels' width.
+"""
+
+import io
+import logging
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.engine import results, statistics
+from experiments.reporting.sweep_data import (
+    MOST_TICKS,
+    SATURATION,
+    Sweep,
+    configuration_name,
+    counts_of,
+    diverged_epochs,
+    evenly,
+    finals_of,
+    groups_of,
+    has_numbers,
+    is_number,
+    label,
+    over_seeds,
+    ranking,
+    scale_of,
+    unit_of,
+    values_of,
+)
+from training import figures
+from training.files import write_atomically
+
+CROSS = "\N{MULTIPLICATION SIGN}"
+MOST_LINES, MOST_PANELS, MOST_LAYERS, MOST_CELLS = 6, 6, 4, 12
+# Names are shown as they are, whatever mathematics their signs might be; papers take no fonts of type 3.
+STYLE: dict[Any, Any] = {"text.parse_math": False, "pdf.fonttype": 42, "font.size": 10}
+
+
+def write_pictures(table: pa.Table, sweep: Sweep, folder: Path) -> list[Path]:
+    """Draws what there is to draw, as PNG and as PDF for papers; the paths of what was written."""
+    from matplotlib import rc_context
+
+    folder.mkdir(exist_ok=True)
+    draw: dict[str, Callable[[pa.Table, Sweep], Figure | None]] = {
+        "learning_curves": draw_learning_curves,
+        "heat_map": draw_heat_map,
+        "saturation": draw_saturation,
+    }
+    written = []
+    # Some labels are made when the picture is saved.
+    with rc_context(STYLE), warnings.catch_warnings():
+        # A sign that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", message="Glyph")
+        logging.getLogger("fontTools").setLevel(logging.WARNING)
+        for name, function in draw.items():
+            figure = function(table, sweep)
+            for path in (folder / f"{name}.png", folder / f"{name}.pdf"):
+                # A picture of a sweep that was here before would be taken for this one's.
+                path.unlink(missing_ok=True)
+                if figure:
+                    save(figure, path)
+                    written.append(path)
+    return written
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a picture, whole or not at all; the same picture is the same file at any time."""
+    buffer, dated = io.BytesIO(), {"CreationDate": None} if path.suffix == ".pdf" else {}
+    figure.savefig(buffer, format=path.suffix[1:], dpi=150, metadata=dated)
+    write_atomically(path, buffer.getvalue())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Words.
+
+
+def short(text: str, most: int = 24) -> str:
+    """A text of at most that many signs; of a longer one the beginning and the end."""
+    # A label that begins with `_` is none to matplotlib.
+    text = f" {text}" if text.startswith("_") else text
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"
+
+
+def field_label(name: str) -> str:
+    """An axis title."""
+    return f"{name} ({unit_of(name)})" if unit_of(name) else name
+
+
+class Best(NamedTuple):
+    """What is best, `val_accuracy 0.9512`, where, and of how many seeds."""
+
+    what: str
+    where: str
+    seeds: str
+
+
+def best_of(table: pa.Table, sweep: Sweep) -> Best | None:
+    """The best mean val_accuracy at the end, None where no trial ended."""
+    found = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, "val_accuracy")), "val_accuracy")
+    ranked = ranking(sweep, found.mean, "val_accuracy")
+    if not ranked:
+        return None
+    seeds, diverged = (int(counts[ranked[0]]) for counts in counts_of(sweep))
+    over = f"mean of {seeds - diverged} seeds" if seeds - diverged > 1 else "one seed"
+    over += f"; {diverged} of {seeds} seeds diverged" if diverged else ""
+    where = configuration_name(sweep, ranked[0]) if sweep.fields else ""
+    return Best(f"val_accuracy {found.mean[ranked[0]]:.4f}", where, over)
+
+
+def set_words(figure: Figure, title: str, where: str, details: Iterable[str]) -> None:
+    """The title in one line, and below the figure the details; there also where it is, if it is long."""
+    fits, width = int(10 * figure.get_figwidth()), int(15 * figure.get_figwidth())
+    details = list(details)
+    if where and len(title) + len(where) > fits:
+        details.insert(0, f"That is at {where}.")
+    elif where:
+        title += f" at {where}"
+    figure.suptitle(title, fontsize=12)
+    figure.supxlabel(textwrap.fill(" ".join(details), width), fontsize=8.5, color="0.3")
+
+
+def best_title(table: pa.Table, sweep: Sweep) -> tuple[str, str, list[str]]:
+    """The title of a picture of val_accuracy, where its best is, and of how many seeds."""
+    best = best_of(table, sweep)
+    if best is None:
+        lost = f"{sweep.diverged_T.sum()} of {len(sweep.diverged_T)} diverged"
+        return f"No trial ended with a val_accuracy: {lost}", "", []
+    return f"Best: {best.what}", best.where, [f"The best is the {best.seeds}." if "mean" in best.seeds else ""]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Colours.
+
+
+def shade(sweep: Sweep, name: str, code: int) -> Any:
+    """The colour of a field's value: from dark to light for numbers, as different as can be for others."""
+    from matplotlib import colormaps
+
+    if not is_number(sweep, name):
+        return f"C{code % 10}"
+    return colormaps["viridis"](0.9 * code / max(len(sweep.values[name]) - 1, 1))
+
+
+def codes_of(sweep: Sweep, name: str) -> np.ndarray:
+    """The place of each configuration's value among those of a field; zeros for no field."""
+    return sweep.codes_CxF[:, sweep.fields.index(name)] if name else np.zeros(len(sweep.codes_CxF), int)
+
+
+def colour_of(sweep: Sweep, name: str, code: int) -> Any:
+    """The colour of a field's value, the first colour for no field."""
+    return shade(sweep, name, code) if name else "C0"
+
+
+def add_colours(figure: Figure, axes: Iterable[Axes], sweep: Sweep, name: str, codes: Sequence[int]) -> None:
+    """Which colour stands for which value, beside the panels: a legend, or a scale for more numbers than lines."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap
+    from matplotlib.lines import Line2D
+
+    values = sweep.values[name]
+    if len(codes) > MOST_LINES and is_number(sweep, name):
+        all_colours = ListedColormap([shade(sweep, name, code) for code in range(len(values))])
+        scale = figure.colorbar(ScalarMappable(cmap=all_colours), ax=list(axes), label=field_label(name))
+        ticks = evenly(np.arange(len(values)), MOST_LINES)
+        scale.set_ticks(((ticks + 0.5) / len(values)).tolist(), labels=[label_of(values[code]) for code in ticks])
+        return
+    lines = [Line2D([], [], color=shade(sweep, name, code), label=short(label(values[code]))) for code in codes]
+    figure.legend(handles=lines, title=short(name), loc="outside right center", fontsize=9)
+
+
+def label_of(value: Any) -> str:
+    """A value of a field beside an axis, of a number few digits."""
+    return f"{value:.3g}" if isinstance(value, float) else short(label(value), 16)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Learning curves.
+
+
+def draw_learning_curves(table: pa.Table, sweep: Sweep) -> Figure:
+    """Validation accuracy over the epochs: a panel a choice of the categories, a line a configuration."""
+    values_TxE = values_of(table, sweep, "val_accuracy")
+    curves = over_seeds(sweep, values_TxE, "val_accuracy")
+    ranked = ranking(sweep, over_seeds(sweep, finals_of(sweep, values_TxE), "val_accuracy").mean, "val_accuracy")
+    panels = panels_of(sweep)
+    paneled = [name for name, _ in next(iter(panels))]
+    rest = [name for name in sweep.fields if name not in paneled]
+    coloured = max(rest, key=lambda name: (is_number(sweep, name), len(sweep.values[name])), default="")
+    drawn = {chosen: lines_of(sweep, members, coloured, ranked) for chosen, members in panels.items()}
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    figure, axes = figures.new_figure({1: 7.5, 2: 9.0, 3: 10.5}[columns], 2.7 * rows + 1.3, columns, rows)
+    ends, codes_C = diverged_epochs(sweep), codes_of(sweep, coloured)
+    for i, (axis, (chosen, members)) in enumerate(zip(axes, drawn.items(), strict=False)):
+        axis.sharey(axes[0])
+        for c in members:
+            draw_curve(axis, sweep.epochs_E, curves, c, colour_of(sweep, coloured, int(codes_C[c])), ends[c])
+        axis.set_title(", ".join(short(f"{name}={text}", 40) for name, text in chosen), fontsize=10)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+        if i % columns:
+            axis.tick_params(labelleft=False)
+        else:
+            axis.set_ylabel("val_accuracy\n(fraction correct)")
+        if i + columns >= len(panels):
+            axis.set_xlabel("epoch")
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    members = [c for chosen in drawn.values() for c in chosen]
+    if coloured:
+        add_colours(figure, axes, sweep, coloured, sorted({int(codes_C[c]) for c in members}))
+    title, where, details = best_title(table, sweep)
+    details += curve_details(sweep, len(members), coloured, rest, any(ends[c] for c in members))
+    set_words(figure, title, where, details)
+    return figure
+
+
+def curve_details(sweep: Sweep, lines: int, coloured: str, rest: list[str], crosses: bool) -> list[str]:
+    """What the lines are and which are shown."""
+    seeds = len(sweep.index_SxC)
+    bands = f"Lines: means over seeds; bands: {100 * statistics.CONFIDENCE:g} % intervals of these means."
+    details = [bands] if seeds > 1 else ["Lines: one seed each."]
+    if crosses:
+        details.append(f"{CROSS}: a seed diverged and is left out from there on.")
+    if lines < len(sweep.codes_CxF):
+        others = [name for name in rest if name != coloured]
+        of_each = f"of each {coloured} the best over {', '.join(others)}" if others else ""
+        more = {True: "evenly chosen, with the best", False: "the best"}[is_number(sweep, coloured)]
+        most = f"at most {MOST_LINES} a panel, {more}" if len(sweep.values[coloured]) > MOST_LINES else ""
+        which = "; ".join(filter(None, (of_each, most)))
+        details.append(f"Shown are {lines} of {len(sweep.codes_CxF)} configurations: {which}.")
+    return details
+
+
+def draw_curve(
+    axis: Axes, epochs_E: np.ndarray, curves: statistics.Interval, c: int, colour: Any, ends: list[int]
+) -> None:
+    """The line of a configuration with its band, and a cross where seeds diverged."""
+    known = np.isfinite(curves.mean[c])
+    epochs, means = epochs_E[known], curves.mean[c, known]
+    style: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(epochs) <= 30 else {}
+    axis.plot(epochs, means, color=colour, linewidth=1.5, **style)
+    axis.fill_between(epochs_E, curves.low[c], curves.high[c], alpha=0.15, linewidth=0, color=colour)
+    crosses = [end for end in ends if len(epochs) and epochs[0] <= end]
+    if crosses:
+        at = np.searchsorted(epochs, crosses, side="right") - 1
+        axis.scatter(crosses, means[at], marker="x", s=30, color="tab:red", zorder=3)
+
+
+def panels_of(sweep: Sweep) -> dict[tuple[tuple[str, str], ...], list[int]]:
+    """The configurations by their values of as many categories as give few panels."""
+    chosen, count = [], 1
+    for i, name in enumerate(sweep.fields):
+        if not is_number(sweep, name) and count * len(sweep.values[name]) <= MOST_PANELS:
+            chosen.append(i)
+            count *= len(sweep.values[name])
+    found: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for c, codes in enumerate(sweep.codes_CxF):
+        key = tuple((sweep.fields[i], label(sweep.values[sweep.fields[i]][codes[i]])) for i in chosen)
+        found.setdefault(key, []).append(c)
+    return found
+
+
+def lines_of(sweep: Sweep, members: list[int], coloured: str, ranked: list[int]) -> list[int]:
+    """The configurations of a panel that are drawn: of each value of the coloured field the best; of more numbers than
+    lines some evenly chosen with the best among them, of more words the best."""
+    places = {c: place for place, c in enumerate(ranked)}
+    codes_C = codes_of(sweep, coloured)
+    of_value: dict[int, int] = {}
+    for c in sorted(members, key=lambda c: places.get(c, len(places))):
+        of_value.setdefault(int(codes_C[c]), c)
+    best_first = list(of_value.values())
+    if len(best_first) <= MOST_LINES or not is_number(sweep, coloured):
+        return sorted(best_first[:MOST_LINES], key=lambda c: codes_C[c])
+    by_value = sorted(best_first, key=lambda c: codes_C[c])
+    shown = evenly(np.arange(len(by_value)), MOST_LINES)
+    best = by_value.index(best_first[0])
+    shown[np.argmin(np.abs(shown - best))] = best
+    return [by_value[i] for i in shown]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The heat map.
+
+
+def draw_heat_map(table: pa.Table, sweep: Sweep) -> Figure | None:
+    """Final validation accuracy by the two fields with the most values, means over all else; None for fewer fields."""
+    if len(sweep.fields) < 2:
+        return None
+    x, y = sorted(sweep.fields, key=lambda name: -len(sweep.values[name]))[:2]
+    if is_number(sweep, y) and not is_number(sweep, x):
+        x, y = y, x
+    found = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, "val_accuracy")), "val_accuracy")
+    groups = {name: groups_of(sweep.values[name], MOST_CELLS) for name in (y, x)}
+    place = tuple(groups[name][0][codes_of(sweep, name)] for name in (y, x))
+    shape = (len(groups[y][1]), len(groups[x][1]))
+    total, n, diverged = np.zeros(shape), np.zeros(shape), np.zeros(shape, int)
+    np.add.at(total, place, np.nan_to_num(found.mean) * found.n)
+    np.add.at(n, place, found.n)
+    np.add.at(diverged, place, counts_of(sweep)[1])
+    if not n.any():
+        return None
+    means = np.divide(total, n, out=np.full(shape, np.nan), where=n > 0)
+    kept = [best_places(means, axis, is_number(sweep, name)) for axis, name in enumerate((y, x))]
+    means, diverged = means[np.ix_(*kept)], diverged[np.ix_(*kept)]
+    labels = {name: [short(groups[name][1][i], 20) for i in kept[axis]] for axis, name in enumerate((y, x))}
+    figure, (axis,) = figures.new_figure(max(7.0, min(0.75 * means.shape[1] + 2.5, 10.5)), 0.42 * len(means) + 2.3)
+    picture = axis.imshow(means, cmap="viridis", aspect="auto", origin="lower")
+    axis.set_facecolor("0.9")
+    write_cells(axis, picture, means, diverged)
+    turned = 30 if max(map(len, labels[x])) * len(labels[x]) > 70 else 0
+    axis.set_xticks(range(means.shape[1]), labels[x], rotation=turned, ha="right" if turned else "center")
+    axis.set_yticks(range(len(means)), labels[y])
+    axis.set(xlabel=field_label(x), ylabel=field_label(y))
+    figure.colorbar(picture, ax=axis, label="final val_accuracy\n(fraction correct)")
+    title, where, details = best_title(table, sweep)
+    details.append("Cells: means over the trials that ended.")
+    if diverged.any():
+        details.append(f"{CROSS}: so many trials diverged, {sweep.diverged_T.sum()} in all; grey: none ended.")
+    for axis_of, name in enumerate((y, x)):
+        if len(kept[axis_of]) < shape[axis_of]:
+            details.append(f"Of {shape[axis_of]} values of {name} the {MOST_CELLS} with the best cells are shown.")
+    set_words(figure, title, where, details)
+    return figure
+
+
+def best_places(means: np.ndarray, axis: int, all_of_them: bool) -> np.ndarray:
+    """The rows (0) or columns (1) with the best cells, no more than can be read, in their order."""
+    if all_of_them or means.shape[axis] <= MOST_CELLS:
+        return np.arange(means.shape[axis])
+    best = np.max(np.nan_to_num(means, nan=-1.0), axis=1 - axis)
+    return np.sort(np.argsort(-best, kind="stable")[:MOST_CELLS])
+
+
+def write_cells(axis: Axes, picture: Any, means: np.ndarray, diverged: np.ndarray) -> None:
+    """The numbers in the cells of a heat map, and a cross and the count where trials diverged."""
+    for (i, j), mean in np.ndenumerate(means):
+        words = [f"{mean:.3f}"] if np.isfinite(mean) else []
+        words += [f"{CROSS} {diverged[i, j]}"] if diverged[i, j] else []
+        dark = np.isfinite(mean) and picture.norm(mean) < 0.6
+        colour = "white" if dark else "black"
+        axis.text(j, i, "\n".join(words), ha="center", va="center", fontsize=8, linespacing=1.0, color=colour)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Saturation.
+
+
+def draw_saturation(table: pa.Table, sweep: Sweep) -> Figure | None:
+    """Final saturation by layer over the learning rate or another field; None where it was not measured."""
+    columns = [name for name in results.metric_names(table) if has_numbers(table, name)]
+    measure = next((m for m in SATURATION if any(name.startswith(f"{m}/") for name in columns)), None)
+    if measure is None or not sweep.fields:
+        return None
+    measured = [name for name in columns if name.startswith(f"{measure}/")]
+    layers = [measured[i] for i in evenly(np.arange(len(measured)), MOST_LAYERS)]
+    finals = {name: over_seeds(sweep, finals_of(sweep, values_of(table, sweep, name)), name).mean for name in layers}
+    known_C = np.isfinite(list(finals.values())).any(axis=0)
+    if not known_C.any():
+        return None
+    size = lambda name: (is_number(sweep, name), name == "learning_rate", len(sweep.values[name]))  # noqa: E731
+    x, *rest = sorted(sweep.fields, key=size, reverse=True)
+    coloured = min(rest, key=lambda name: (is_number(sweep, name), -len(sweep.values[name])), default="")
+    across = min(len(layers), 2)
+    down = -(-len(layers) // across)
+    figure, axes = figures.new_figure(8.0 if across == 1 else 10.0, 3.0 * down + 1.2, across, down)
+    codes = np.unique(codes_of(sweep, coloured)[known_C])
+    shown = [int(code) for code in evenly(codes, MOST_LINES)]
+    for i, (axis, (name, values_C)) in enumerate(zip(axes, finals.items(), strict=False)):
+        draw_by_field(axis, sweep, values_C, x, coloured, shown)
+        axis.set_title(name, fontsize=10)
+        axis.set_ylim(-0.03, 1.03)
+        if i + across >= len(layers):
+            axis.set_xlabel(field_label(x))
+        if i % across == 0:
+            axis.set_ylabel(textwrap.fill(unit_of(measure), 24))
+    for axis in axes[len(layers) :]:
+        axis.set_axis_off()
+    if coloured:
+        add_colours(figure, axes, sweep, coloured, shown)
+    name, values_C = max(finals.items(), key=lambda item: np.nan_to_num(item[1], nan=-1.0).max())
+    most = int(np.nanargmax(values_C))
+    details = ["At the end of training, of the seeds that ended. Points: means over seeds; lines: means of the points."]
+    if len(layers) < len(measured):
+        details.append(f"{len(layers)} of {len(measured)} layers, evenly chosen.")
+    if len(shown) < len(codes):
+        details.append(f"{len(shown)} of {len(codes)} values of {coloured}, evenly chosen.")
+    set_words(figure, f"Highest: {name} {values_C[most]:.3f}", configuration_name(sweep, most), details)
+    return figure
+
+
+def draw_by_field(axis: Axes, sweep: Sweep, values_C: np.ndarray, x: str, coloured: str, shown: Sequence[int]) -> None:
+    """A point a configuration over the field x, and a line through the means for each value of the other field."""
+    scale, (groups, _) = scale_of(sweep.values[x]), groups_of(sweep.values[x])
+    code_C = codes_of(sweep, x)
+    position_C, group_C = np.asarray(scale.positions)[code_C], groups[code_C]
+    shade_C = codes_of(sweep, coloured)
+    for code in shown:
+        colour = colour_of(sweep, coloured, code)
+        chosen = (shade_C == code) & np.isfinite(values_C)
+        members = [chosen & (group_C == group) for group in np.unique(group_C[chosen])]
+        axis.scatter(position_C[chosen], values_C[chosen], s=10, alpha=0.5, color=colour, linewidth=0)
+        axis.plot([position_C[m].mean() for m in members], [values_C[m].mean() for m in members], color=colour)
+    ticks = evenly(np.arange(len(scale.ticks)), MOST_TICKS)
+    axis.set_xticks([scale.ticks[i] for i in ticks], [short(scale.tick_labels[i], 14) for i in ticks])
+    if max(len(scale.tick_labels[i]) for i in ticks) * len(ticks) > 50:
+        axis.tick_params(axis="x", rotation=30)
+    axis.grid(alpha=0.3)

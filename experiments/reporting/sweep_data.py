@@ -1,0 +1,345 @@
+"""From the rows of a sweep to what its report shows: configurations, means over seeds, curves.
+
+T trials, S seeds, C configurations, F swept fields but for the seed, E epochs. A trial is one config, seed included; a
+configuration is a trial but for its seed. Two rules hold for every number: the row in which a trial diverged is left
+out, and what is said of the end, or of the best epoch, is said of the trials that ended; the diverged ones are counted.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from experiments.engine import results, statistics
+from training.config import FIELDS
+from training.records import METRICS
+from training.screen import natural_order
+
+MOST_EPOCHS = 100
+# Numbers on the page, all curves together: 15 to 20 MB.
+MOST_NUMBERS = 2_500_000
+# A field whose positive values span more than this is drawn on a logarithmic axis.
+LINEAR_SPAN = 20
+MOST_TICKS = 12
+# Numbers of more values than this, as a random search has, are filtered and mapped in so many groups.
+MOST_VALUES, GROUPS = 24, 12
+LOWEST_IS_BEST = ("loss", "val_loss")
+# Of these the first that was measured says how saturated a layer is.
+SATURATION = ("saturation", "zero_fraction", "slope_mass")
+UNITS = {
+    "loss": "cost",
+    "val_loss": "cost",
+    "accuracy": "fraction correct",
+    "val_accuracy": "fraction correct",
+    "saturation": "fraction of outputs near an asymptote",
+    "zero_fraction": "fraction of outputs that are zero",
+    "slope_mass": "mean |f'(z)| / largest",
+    "dead_units": "fraction of units",
+    "dormant_units": "fraction of units",
+    "wrong_side": "fraction of outputs",
+    "activation_mean": "output of a unit",
+    "activation_std": "output of a unit",
+    "activation_p98": "output of a unit",
+    "speed": "|mean dC/db|",
+    "gradient_norm": "|dC/dw|",
+    "update_ratio": "|update| / |weights|",
+    "displacement": "|change of the parameters|",
+    "noise/scale": "examples",
+    "batch_size": "examples",
+    "train_examples": "examples",
+    "dropout": "rate",
+    "hidden": "units",
+}
+
+
+class Sweep(NamedTuple):
+    """Which rows of the table belong to which trial, and which trials to which configuration."""
+
+    fields: list[str]
+    values: dict[str, list]  # of each field, in order
+    codes_CxF: np.ndarray  # the place of a configuration's value among its field's
+    index_SxC: np.ndarray  # the trials of each configuration; as many as there are trials: none
+    trial_R: np.ndarray
+    epoch_R: np.ndarray  # the place of a row's epoch among those of the table
+    epochs_E: np.ndarray
+    last_T: np.ndarray  # likewise, of the last row
+    diverged_T: np.ndarray
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# From rows to configurations.
+
+
+def sweep_of(table: pa.Table) -> Sweep:
+    """Finds the trials and configurations of a table."""
+    names = np.asarray(table["trial"].to_pylist())
+    _, first_T, trial_R = np.unique(names, return_index=True, return_inverse=True)
+    trials = len(first_T)
+    fields = [name for name in results.swept_fields(table) if name != "seed"]
+    values, codes = {}, np.zeros((trials, len(fields) + 1), int)
+    for i, name in enumerate(fields):
+        of_trials = table[name].take(first_T).to_pylist()
+        values[name] = sorted(set(of_trials), key=order)
+        place = {value: j for j, value in enumerate(values[name])}
+        codes[:, i] = [place[value] for value in of_trials]
+    # A last column of zeros stands for the one configuration of a sweep of nothing but seeds.
+    codes_CxF, configuration_T = np.unique(codes, axis=0, return_inverse=True)
+    epochs_E, epoch_R = np.unique(table["epoch"].to_numpy(), return_inverse=True)
+    last_T = np.zeros(trials, int)
+    np.maximum.at(last_T, trial_R, epoch_R)
+    diverged_T = np.zeros(trials, bool)
+    np.logical_or.at(diverged_T, trial_R, table["diverged"].to_numpy())
+    index_SxC = seeds_of(configuration_T.ravel(), len(codes_CxF))
+    return Sweep(fields, values, codes_CxF[:, :-1], index_SxC, trial_R, epoch_R, epochs_E, last_T, diverged_T)
+
+
+def order(value: Any) -> Any:
+    """A sorting key for the values of a field."""
+    return natural_order(value) if isinstance(value, str) else value
+
+
+def seeds_of(configuration_T: np.ndarray, configurations: int) -> np.ndarray:
+    """The trials of each configuration as a column, filled up with the number of trials, which stands for none."""
+    trials = len(configuration_T)
+    by_configuration = np.argsort(configuration_T, kind="stable")
+    counts = np.bincount(configuration_T, minlength=configurations)
+    starts = np.cumsum(counts) - counts
+    sorted_T = configuration_T[by_configuration]
+    index_SxC = np.full((counts.max(), configurations), trials)
+    index_SxC[np.arange(trials) - starts[sorted_T], sorted_T] = by_configuration
+    return index_SxC
+
+
+def values_of(table: pa.Table, sweep: Sweep, name: str) -> np.ndarray:
+    """A metric by trial and epoch, NaN where there is none and in the row in which a trial diverged."""
+    values_TxE = np.full((len(sweep.last_T), len(sweep.epochs_E)), np.nan)
+    values_R = table[name].to_numpy()
+    values_TxE[sweep.trial_R, sweep.epoch_R] = np.where(table["diverged"].to_numpy(), np.nan, values_R)
+    return values_TxE
+
+
+def over_seeds(sweep: Sweep, values_Tx: np.ndarray, name: str) -> statistics.Interval:
+    """Mean, interval and so on of a metric of each configuration over its seeds."""
+    nothing = np.full((1, *values_Tx.shape[1:]), np.nan)
+    return statistics.interval(np.concatenate([values_Tx, nothing])[sweep.index_SxC], bounds=statistics.bounds_of(name))
+
+
+def finals_of(sweep: Sweep, values_TxE: np.ndarray) -> np.ndarray:
+    """The last value of each trial: NaN where it diverged, since that row is left out."""
+    return values_TxE[np.arange(len(sweep.last_T)), sweep.last_T]
+
+
+def bests_of(sweep: Sweep, values_TxE: np.ndarray, name: str) -> np.ndarray:
+    """The best value of each trial that ended over its epochs, else NaN."""
+    best = (np.fmin if name in LOWEST_IS_BEST else np.fmax).reduce(values_TxE, axis=1)
+    return np.where(sweep.diverged_T, np.nan, best)
+
+
+def ranking(sweep: Sweep, means_C: np.ndarray, name: str) -> list[int]:
+    """The configurations that have a mean of the metric, the best first; those with seeds that diverged come after all
+    others, since their means are of the seeds that were lucky."""
+    signed_C = means_C if name in LOWEST_IS_BEST else -means_C
+    lucky_C = counts_of(sweep)[1] > 0
+    return [int(c) for c in np.lexsort((signed_C, lucky_C)) if np.isfinite(means_C[c])]
+
+
+def counts_of(sweep: Sweep) -> tuple[np.ndarray, np.ndarray]:
+    """How many trials each configuration has, and how many of them diverged."""
+    trials = len(sweep.diverged_T)
+    diverged = np.append(sweep.diverged_T, False)[sweep.index_SxC]
+    return np.sum(sweep.index_SxC < trials, axis=0), np.sum(diverged, axis=0)
+
+
+def label(value: Any) -> str:
+    """A field's value in few characters."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def is_number(sweep: Sweep, name: str) -> bool:
+    """Whether a field's values are numbers."""
+    return not isinstance(sweep.values[name][0], (str, bool))
+
+
+def groups_of(values: Sequence[Any], most: int = MOST_VALUES) -> tuple[np.ndarray, list[str]]:
+    """The group of each value and what the groups are called: one a value, or for many numbers ranges of them."""
+    codes = np.arange(len(values))
+    if len(values) <= most or isinstance(values[0], (str, bool)):
+        return codes, [label(value) for value in values]
+    groups = codes * GROUPS // len(values)
+    ends = [np.flatnonzero(groups == group)[[0, -1]] for group in range(GROUPS)]
+    return groups, [f"{values[first]:.3g} to {values[last]:.3g}" for first, last in ends]
+
+
+def configuration_name(sweep: Sweep, c: int) -> str:
+    """`activation=tanh, learning_rate=1`."""
+    parts = [f"{name}={label(sweep.values[name][code])}" for name, code in zip(sweep.fields, sweep.codes_CxF[c])]  # noqa: B905
+    return ", ".join(parts) or "the one configuration"
+
+
+class Scale(NamedTuple):
+    """Where the values of a field lie on an axis, and what is written there."""
+
+    kind: str  # text, or for numbers: linear, log, rank
+    positions: list[float]
+    ticks: list[float]
+    tick_labels: list[str]
+
+
+def scale_of(values: Sequence[Any]) -> Scale:
+    """Numbers lie where they are, or at their logarithms if they span much; where zero forbids that, and for all that
+    are no numbers, the values stand at equal distances."""
+    labels = [label(value) for value in values]
+    ranks = [float(i) for i in range(len(values))]
+    if isinstance(values[0], (str, bool)):
+        return Scale("text", ranks, ranks, labels)
+    numbers = [float(value) for value in values]
+    positive = [number for number in numbers if number > 0]
+    wide = bool(positive) and max(positive) > LINEAR_SPAN * min(positive)
+    if wide and len(positive) < len(numbers):
+        return Scale("rank", ranks, ranks, labels)
+    positions = [math.log10(number) for number in numbers] if wide else numbers
+    kind = "log" if wide else "linear"
+    if len(values) <= MOST_TICKS:
+        return Scale(kind, positions, positions, labels)
+    ticks = np.linspace(positions[0], positions[-1], 6)
+    powers = np.arange(math.ceil(positions[0]), math.floor(positions[-1]) + 1, dtype=float)
+    if wide and len(powers) > 1:
+        ticks = powers
+    return Scale(kind, positions, ticks.tolist(), [f"{10**tick if wide else tick:.3g}" for tick in ticks])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the page shows.
+
+
+def page_data(table: pa.Table, sweep: Sweep, name: str) -> dict[str, Any]:
+    """What the page shows; lists over configurations throughout, null for what is not finite."""
+    # A column without a number is nothing to choose.
+    metrics = [metric for metric in results.metric_names(table) if metric in METRICS or has_numbers(table, metric)]
+    seeds, diverged = counts_of(sweep)
+    constants = {field: table[field][0].as_py() for field in FIELDS if field not in [*sweep.fields, "seed"]}
+    if table["seed"].combine_chunks().unique().to_pylist() == [table["seed"][0].as_py()]:
+        constants["seed"] = table["seed"][0].as_py()
+    return {
+        "name": name,
+        "fields": [field_data(field, sweep.values[field]) for field in sweep.fields],
+        "codes": sweep.codes_CxF.T.tolist(),
+        "constants": [[field, label(value)] for field, value in constants.items()],
+        "all_seeds": sorted(table["seed"].combine_chunks().unique().to_pylist()),
+        "seeds": seeds.tolist(),
+        "diverged": diverged.tolist(),
+        "diverged_epochs": diverged_epochs(sweep),
+        "metrics": metrics,
+        "units": {metric: unit_of(metric) for metric in metrics},
+        "lowest_is_best": list(LOWEST_IS_BEST),
+        "saturation": list(SATURATION),
+        "confidence": statistics.CONFIDENCE,
+        **measured_data(table, sweep, metrics),
+    }
+
+
+def has_numbers(table: pa.Table, name: str) -> bool:
+    """Whether anything finite was measured."""
+    return bool(np.isfinite(table[name].to_numpy()).any())
+
+
+def unit_of(name: str) -> str:
+    """The unit of a metric or field; '' where it has none."""
+    return UNITS.get(name) or UNITS.get(name.split("/")[0], "")
+
+
+def field_data(name: str, values: list[Any]) -> dict[str, Any]:
+    """A swept field: its values as they are written, and where they lie on an axis."""
+    groups, group_labels = groups_of(values)
+    return {
+        "name": name,
+        "unit": unit_of(name),
+        "labels": [label(value) for value in values],
+        "groups": groups.tolist(),
+        "group_labels": group_labels,
+        **scale_of(values)._asdict(),
+    }
+
+
+def diverged_epochs(sweep: Sweep) -> list[list[int]]:
+    """The epochs at which trials of each configuration diverged."""
+    epoch_T = np.append(np.where(sweep.diverged_T, sweep.epochs_E[sweep.last_T], 0), 0)
+    return [sorted(column[column > 0].tolist()) for column in epoch_T[sweep.index_SxC].T]
+
+
+def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str]) -> dict[str, Any]:
+    """Finals, bests and curves of every metric. Probes' curves have bands if all fit onto the page."""
+    configurations, probes = len(sweep.codes_CxF), len(metrics) - len(METRICS)
+    fitting = MOST_NUMBERS // (3 * configurations * len(metrics))
+    banded = metrics if fitting >= MOST_EPOCHS else list(METRICS)
+    most = MOST_NUMBERS // (configurations * (3 * len(banded) + len(metrics) - len(banded)))
+    most = int(np.clip(most, 10, MOST_EPOCHS))
+    grids: dict[tuple[int, ...], int] = {}
+    finals, bests, curves = {}, {}, {}
+    for name in metrics:
+        values_TxE = values_of(table, sweep, name)
+        finals[name] = interval_data(over_seeds(sweep, finals_of(sweep, values_TxE), name))
+        if name in METRICS:
+            bests[name] = interval_data(over_seeds(sweep, bests_of(sweep, values_TxE, name), name))
+        parts = ("mean", "low", "high") if name in banded else ("mean",)
+        curves[name] = curve_data(over_seeds(sweep, values_TxE, name), parts, sweep.epochs_E, most, grids)
+    return {
+        "finals": finals,
+        "bests": bests,
+        "curves": curves,
+        "grids": [list(grid) for grid in grids],
+        "most_epochs": most if len(sweep.epochs_E) > most else None,
+        "probes_without_bands": bool(probes) and banded is not metrics,
+    }
+
+
+def interval_data(found: statistics.Interval) -> dict[str, list]:
+    """Mean, bounds of the interval and count by configuration."""
+    return {
+        "mean": as_lists(found.mean, 5),
+        "low": as_lists(found.low),
+        "high": as_lists(found.high),
+        "n": found.n.tolist(),
+    }
+
+
+def curve_data(
+    found: statistics.Interval, parts: Sequence[str], epochs_E: np.ndarray, most: int, grids: dict[tuple[int, ...], int]
+) -> dict[str, list]:
+    """A metric over the epochs, at no more than `most` of those at which a configuration has it, the last one included.
+
+    `grid` gives each configuration's epochs as a place in `grids`, which grows; null where there is nothing.
+    """
+    masks, kind_C = np.unique(np.isfinite(found.mean), axis=0, return_inverse=True)
+    curves: dict[str, list] = {name: [None] * len(found.mean) for name in ("grid", *parts)}
+    for kind, mask in enumerate(masks):
+        if not mask.any():
+            continue
+        at = evenly(np.flatnonzero(mask), most)
+        grid = grids.setdefault(tuple(epochs_E[at].tolist()), len(grids))
+        alike = np.flatnonzero(kind_C.ravel() == kind)
+        for name in parts:
+            for c, values in zip(alike, as_lists(getattr(found, name)[np.ix_(alike, at)]), strict=True):
+                curves[name][c] = values
+        for c in alike:
+            curves["grid"][c] = grid
+    return curves
+
+
+def evenly(items: np.ndarray, most: int) -> np.ndarray:
+    """No more than that many of the items, evenly chosen, the first and the last among them."""
+    return items[np.unique(np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int))]
+
+
+def as_lists(values: np.ndarray, digits: int = 4) -> list:
+    """Numbers with that many significant digits, None for what is not finite."""
+    finite = np.isfinite(values)
+    size = np.where(finite & (values != 0), np.abs(values), 1.0)
+    # Scaling by a power of ten from 10 on is exact, so that the result has no more digits than asked for.
+    places = digits - 1 - np.floor(np.log10(size))
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    rounded = (np.round(np.where(finite, values, 0.0) * up / down) / up * down).astype(object)
+    rounded[~finite] = None
+    return rounded.tolist()

@@ -1,0 +1,88 @@
+"""A page in Chromium, as the tests of the report drive it."""
+
+import contextlib
+import http.client
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMEDRIVER = shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="chromium or chromedriver is not installed")
+QUIET = ("no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync")
+BROWSER_FLAGS = ["headless", "no-sandbox", "disable-gpu", "enable-unsafe-swiftshader", "disable-dev-shm-usage", *QUIET]
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+
+
+class Browser:
+    """A page in Chromium, driven over WebDriver's HTTP interface."""
+
+    def __init__(self, port, profile):
+        self.port, self.session = port, ""
+        options = {"binary": CHROMIUM, "args": [*BROWSER_FLAGS, "window-size=1280,1000", f"user-data-dir={profile}"]}
+        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        self.session = "/" + self.send("POST", "", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+
+    def send(self, method, path, body=None):
+        """The value that the driver answers with."""
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            connection.request(method, f"/session{self.session}{path}", json.dumps(body or {}))
+            value = json.loads(connection.getresponse().read())["value"]
+        assert not (isinstance(value, dict) and "error" in value), value
+        return value
+
+    def open(self, page):
+        self.send("POST", "/url", {"url": page.resolve().as_uri()})
+
+    def run(self, script):
+        """What a JavaScript expression gives."""
+        return self.send("POST", "/execute/sync", {"script": f"return ({script})", "args": []})
+
+    def click(self, selector):
+        """A click in the middle of an element, as a hand does it: refused where another element is in front."""
+        found = self.send("POST", "/element", {"using": "css selector", "value": selector})
+        self.send("POST", f"/element/{found[ELEMENT]}/click")
+
+    def choose(self, select, text):
+        """Chooses the option of that text."""
+        path = f"//select[@id='{select}']/option[.='{text}']"
+        found = self.send("POST", "/element", {"using": "xpath", "value": path})
+        self.send("POST", f"/element/{found[ELEMENT]}/click")
+
+    def errors(self):
+        """What went wrong by the browser's console since the last call."""
+        return [
+            entry["message"]
+            for entry in self.send("POST", "/se/log", {"type": "browser"})
+            if entry["level"] == "SEVERE"
+        ]
+
+    def curves(self):
+        """How many curves are drawn: the pieces of the lines, without the bands."""
+        paths = "[...document.querySelectorAll('#curves .scatterlayer .js-line')]"
+        lines = f"{paths}.filter((path) => path.style.strokeWidth !== '0px')"
+        return self.run(f"{lines}.reduce((sum, path) => sum + path.getAttribute('d').split('M').length - 1, 0)")
+
+    def table(self):
+        """The texts of the table's cells, row by row."""
+        rows = "document.querySelectorAll('#table tbody tr')"
+        return self.run(f"[...{rows}].map((row) => [...row.cells].map((cell) => cell.textContent))")
+
+
+@contextlib.contextmanager
+def chromium(profile):
+    """The browser, which ends with the block."""
+    command = [CHROMEDRIVER, "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
+        try:
+            port = next(
+                int(found[1]) for line in driver.stdout if (found := re.search(r"successfully on port (\d+)", line))
+            )
+            browser = Browser(port, profile)
+            yield browser
+            browser.send("DELETE", "")
+        finally:
+            driver.terminate()

@@ -1,0 +1,58 @@
+"""The command: what it writes, and what it says where there is no sweep."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from sweep_tables import table_of
+
+from experiments import report
+from experiments.engine import results
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_command_writes_the_report(monkeypatch, tmp_path, capsys):
+    results.write_table(table_of({"learning_rate": [0.1, 1.0]}), tmp_path / "results.parquet")
+    monkeypatch.setattr(report.flags, "FLAGS", types.SimpleNamespace(workdir=str(tmp_path)))
+    report.main([])
+    assert capsys.readouterr().out.splitlines()[0] == str(tmp_path / "report.html")
+
+
+@pytest.mark.parametrize(
+    "damage", ["missing", "empty", "cut", "turned", "turned name", "another", "no rows", "no numbers", "no text"]
+)
+def test_no_sweep_ends_in_one_line(damage, monkeypatch, tmp_path, capsys):
+    """A results.parquet that is missing, damaged or another: exit status 2, what was given and what is accepted."""
+    path, table = tmp_path / "results.parquet", table_of({"learning_rate": [0.1, 1.0]})
+    content = results.as_bytes(table)
+    inside = content.index(b"glorot_uniform")
+    damaged = {
+        "empty": b"",
+        "cut": content[: len(content) // 2],
+        "turned": content[:inside] + b"G" + content[inside + 1 :],
+        "turned name": content.replace(b"val_accuracy", b"val_\xffccuracy"),
+        "another": results.as_bytes(table.select(["trial", "epoch"])),
+        "no text": results.as_bytes(table.set_column(0, "trial", table["epoch"])),
+        "no rows": results.as_bytes(table.slice(0, 0)),
+        "no numbers": results.as_bytes(table.append_column("speed/hidden_0x", table["trial"])),
+    }
+    if damage in damaged:
+        path.write_bytes(damaged[damage])
+    monkeypatch.setattr(report.flags, "FLAGS", types.SimpleNamespace(workdir=str(tmp_path)))
+    with pytest.raises(SystemExit) as ended:
+        report.main([])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.count("\n") == 1
+    assert error.startswith(f"error: {path}: ") and "; accepted: --workdir=DIR" in error
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_command_line():
+    """As it is typed, without a folder: one line and exit status 2."""
+    command = [sys.executable, "-m", "experiments.report"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("error: --workdir is not given; accepted: --workdir=DIR")
