@@ -158,12 +158,13 @@ def _moved(params: Tree, coordinate: jax.Array, direction: Tree) -> Tree:
 
 def _coordinates(given: ArrayLike | Sequence[float]) -> jax.Array:
     """The coordinates as a vector; ValueError unless they are numbers on one axis."""
+    numbers = [getattr(x, "dtype", type(x)) for x in jax.tree.leaves(given)]
     try:
-        coordinates = jnp.asarray(given)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"coordinates are a {type(given).__name__} of no numbers; accepted: one axis of numbers"
-        ) from None
+        coordinates = jnp.asarray(given) if all(jnp.issubdtype(x, jnp.number) for x in numbers) else None
+    except ValueError:  # Rows of several lengths.
+        coordinates = None
+    if coordinates is None or jnp.iscomplexobj(coordinates):
+        raise ValueError(f"coordinates are a {type(given).__name__} of something else; accepted: one axis of numbers")
     if jnp.ndim(coordinates) != 1:
         raise ValueError(f"coordinates have the shape {jnp.shape(coordinates)}; accepted: one axis")
     return coordinates

@@ -138,8 +138,8 @@ def test_what_is_out_of_range_is_refused(call, message):
 
 
 def moment(kappa, learning_rate, batch_size):
-    """E |1 - eta q|^kappa in confluent hypergeometric functions, with a = B / 2 and b = a / eta: below q = 1 / eta Kummer's
-    integral of (1 - eta q)^kappa, above it Tricomi's."""
+    """E |1 - eta q|^kappa in confluent hypergeometric functions, with a = B / 2 and b = a / eta: below q = 1 / eta
+    Kummer's integral of (1 - eta q)^kappa, above it Tricomi's."""
     a, b = batch_size / 2, batch_size / (2 * learning_rate)
     below = special.beta(a, kappa + 1) * special.hyp1f1(a, kappa + 1 + a, -b)
     above = math.exp(-b) * special.gamma(kappa + 1) * special.hyperu(kappa + 1, kappa + 1 + a, b)
@@ -159,7 +159,7 @@ def moment(kappa, learning_rate, batch_size):
     ],
 )
 def test_tail_exponent_in_closed_form(learning_rate, batch_size, kappa):
-    """Above a rate of 1 the exponent is small, so that the moment has a sharp cusp where an input lands on the minimum."""
+    """Above a rate of 1 the exponent is small, and the moment has a sharp cusp where an input leads to the minimum."""
     found = exit_time.tail_exponent(learning_rate, batch_size)
     assert moment(found, learning_rate, batch_size) == pytest.approx(1, abs=1e-9)
     if kappa:

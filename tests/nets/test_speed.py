@@ -213,9 +213,12 @@ def test_mismatched_trees_are_refused_by_name(function):
         ({}, "the tree holds no arrays"),
         ({"a": {"b": {}}}, "the tree holds no arrays"),
         ({"a": {"kernel": "text"}}, "leaf 'kernel' of layer 'a' is str; accepted: arrays of numbers"),
-        ({"a": {"mask": np.ones(2, bool)}}, "leaf 'mask' of layer 'a' is ndarray"),
+        ({"a": {"mask": np.ones(2, bool)}}, "leaf 'mask' of layer 'a' is bool"),
         ({"a/b": {"kernel": np.ones(2)}, "a": {"b": {"bias": np.ones(2)}}}, "two layers of the tree are called 'a/b'"),
-        ({"a": {"kernel": np.ones(2)}, "b": {"w": np.ones(2)}}, "no layer of the gradient has a leaf 'bias'; .* a, b"),
+        (
+            {"a": {"kernel": np.ones(2)}, "b": {"w": np.ones(2)}},
+            "no layer of the gradient has a leaf 'bias' or 'b'; .* a, b",
+        ),
     ],
 )
 def test_what_is_no_gradient_is_refused(tree, message):
@@ -325,7 +328,9 @@ def test_layers_of_nnx():
     }
     for measure in (speed.bias_gradient_norms, speed.gradient_norms, jax.jit(speed.bias_gradient_norms)):
         found = measure(state)
-        assert found == pytest.approx(measure(plain)) and found.keys() == {"first", "norm", "second"}
+        expected = measure(plain)
+        assert all(float(found[name]) == pytest.approx(float(expected[name])) for name in found)
+        assert found.keys() == {"first", "norm", "second"}
     assert float(speed.bias_gradient_norms(state)["second"]) == pytest.approx(2 * 2**0.5)
     weights = nnx.state(net, nnx.Param)
     moved = jax.tree.map(lambda x: 1.5 * x, weights)
@@ -364,7 +369,7 @@ def test_layers_of_modules_as_equinox_has_them():
     assert speed.bias_gradient_norms(before) == pytest.approx({"layers/0": 2**0.5})
     before.layers[0].bias = jnp.full(2, 100.0)  # Does not count.
     assert speed.update_ratios(before, after) == pytest.approx({"layers/0": 0.5, "layers/1": 0.5})
-    with pytest.raises(ValueError, match="leaf 'rate' is a bare float; accepted: arrays, as equinox.filter"):
+    with pytest.raises(ValueError, match=r"leaf 'rate' is a bare float; accepted: arrays, as equinox\.filter"):
         speed.gradient_norms(dataclasses.replace(before, rate=0.5))
 
 
