@@ -80,7 +80,7 @@ def count_examples(data: Tree, least: int = 1) -> int:
     """The number of examples N; ValueError where the data are no arrays with one leading axis, or N is too small."""
     leaves = jax.tree.leaves(data)
     accepted = "accepted: a pytree of arrays with one leading axis N"
-    if other := next((leaf for leaf in leaves if not hasattr(leaf, "shape")), None):
+    for other in (leaf for leaf in leaves if not hasattr(leaf, "shape")):
         hint = ", as numpy.asarray makes them of lists" if isinstance(other, int | float) else ""
         raise ValueError(f"data holds a bare {type(other).__name__}, {_short(repr(other))}; {accepted}{hint}")
     shapes = [jnp.shape(leaf) for leaf in leaves]
