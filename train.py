@@ -24,7 +24,7 @@ import nets
 from training import probes, run_directory
 from training.batches import Data, batches, make_data, on_data, permutation, scale
 from training.command_line import default_workdir, define_config_flags, parse_flags
-from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, compiled, epoch_options
+from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, CompilerError, check_sums, compiled, epoch_options
 from training.config import AnyConfig, Config, ConfigError, Hyperparameters, as_config, check_fits, hyperparameters
 from training.console import fail
 from training.metrics import batch_metrics, weighted_means
@@ -223,8 +223,10 @@ def train_and_evaluate(
         print(conclusion(rows))
         return rows
     with ThreadPoolExecutor() as pool:
-        drawing = pool.submit(initial_state, config)  # It compiles while the data set is read.
+        # They compile while the data set is read.
+        checking, drawing = pool.submit(check_sums), pool.submit(initial_state, config)
         dataset = load_dataset(config, data_dir)
+        checking.result()
     with run_directory.RunDirectory(workdir, config) as run:
         shapes = jax.eval_shape(make_train(config).init, hyperparameters(config), jax.random.key(0))
         print(summary(config, shapes.params, shapes.batch_stats))
@@ -346,6 +348,7 @@ def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_
     state, epoch = run_directory.restore(workdir, initial_state(config))
     if not epoch:
         raise run_directory.RunError(f"{workdir} holds no checkpoint that can be used; accepted: a run with one")
+    check_sums()
     metrics = make_train(config).evaluate(state, dataset.validation_images, dataset.validation_labels)
     confusion_CxC = confusion_matrix(config, state, dataset)
     print(f"Checkpoint of epoch {epoch} in {workdir} on {len(dataset.validation_labels):,} validation examples")
@@ -359,7 +362,7 @@ def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_
 # ---------------------------------------------------------------------------------------------------------------------
 # The command line.
 
-USER_ERRORS = (ConfigError, input_pipeline.DataError, run_directory.RunError, DivergedError, OSError)
+USER_ERRORS = (ConfigError, input_pipeline.DataError, run_directory.RunError, CompilerError, DivergedError, OSError)
 
 
 def define_flags() -> None:

@@ -7,22 +7,20 @@ with, gives sums to no such kernel.
 
 import functools
 import warnings
-from typing import Any
+from importlib.metadata import version
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 
 ROWS = 32_769
 
 
-def wrong_sums(options: dict[str, Any] | None = None) -> int:
-    """How many of 32,769 sums of squares come out wrong: whole numbers below 2^23, exact in float32.
-
-    `options` are compiler options, as of the programs that are to be trusted. 0 on a device that is no CPU, which has
-    other kernels.
-    """
+@functools.cache
+def wrong_sums() -> int:
+    """How many of 32,769 sums of squares come out wrong: whole numbers below 2^23, exact in float32. They are computed
+    once a process, in milliseconds beside a quarter of a second of compiling; 0 on a device that is no CPU, which has
+    other kernels."""
     if jax.default_backend() != "cpu":
         return 0
     rows_N = np.arange(ROWS, dtype=np.float32) % 2048 + 1
@@ -32,14 +30,14 @@ def wrong_sums(options: dict[str, Any] | None = None) -> int:
         return jax.vmap(lambda x_3: jnp.sum((m_3x3 @ x_3) ** 2))(x_Nx3)
 
     with jax.ensure_compile_time_eval():
-        found_N = jax.jit(squares, compiler_options=options)(x_Nx3, np.eye(3, dtype=np.float32))
+        found_N = jax.jit(squares)(x_Nx3, np.eye(3, dtype=np.float32))
     return int(np.sum(np.asarray(found_N) != rows_N**2))
 
 
-def says(wrong: int) -> str:
+def warning(wrong: int) -> str:
     """What there is to say of so many wrong sums, in one line."""
     return (
-        f"jaxlib {jaxlib.__version__} computes wrong sums on this machine ({wrong:,} of {ROWS:,} sums of squares); "
+        f"jaxlib {version('jaxlib')} computes wrong sums on this machine ({wrong:,} of {ROWS:,} sums of squares); "
         "accepted: jaxlib 0.10.1, or XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type= in the environment"
     )
 
@@ -48,4 +46,4 @@ def says(wrong: int) -> str:
 def warn_once() -> None:
     """A warning, once a process, where sums come out wrong: what measures is then not to be believed."""
     if wrong := wrong_sums():
-        warnings.warn(says(wrong), RuntimeWarning, stacklevel=3)
+        warnings.warn(warning(wrong), RuntimeWarning, stacklevel=3)

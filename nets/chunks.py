@@ -26,6 +26,8 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
+from nets import canary
+
 Tree: TypeAlias = Any  # A pytree of arrays, whose structure a type checker cannot know.
 Cost: TypeAlias = Callable[[Tree, Tree], jax.Array]
 Arguments = ParamSpec("Arguments")
@@ -93,6 +95,7 @@ def count_examples(data: Tree, least: int = 1) -> int:
 
 def check_cost(cost: Cost, params: Tree, data: Tree, chunk: int, least: int = 1) -> int:
     """The number of examples N; ValueError where the four do not fit each other or N is below the least."""
+    canary.warn_once()
     check_whole("chunk", chunk, 1)
     check_params(params)
     count = count_examples(data, least)

@@ -16,7 +16,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from nets import activations
+from nets import activations, canary
 from nets.activations import ACTIVATIONS, Activation
 
 PERCENTILE = 98
@@ -26,6 +26,7 @@ OUTSIDE = 1e-3
 
 def _layer(values: ArrayLike, name: str) -> jax.Array:
     """The values as a float array [B, H] in which whatever is not finite is NaN; ValueError naming it otherwise."""
+    canary.warn_once()
     try:
         array = jnp.asarray(values)
     except (TypeError, ValueError):
