@@ -7,6 +7,7 @@ curves, a heat map of any two swept fields, parallel coordinates, saturation and
 configurations.
 """
 
+import os
 from pathlib import Path
 
 from absl import app, flags
@@ -23,7 +24,9 @@ def main(_: list[str]) -> None:
     path = Path(flags.FLAGS.workdir) / "results.parquet"
     try:
         table = results.read_table(path)
-        print("\n".join(map(str, write(path.parent, table))))
+        for written in write(path.parent, table):
+            # The bytes of a name that is no text are printed as question marks.
+            print(os.fsencode(written).decode(errors="replace"))
     except results.DamagedError as error:
         fail(f"{path}: {error}; {accepted}")
     except OSError as error:

@@ -78,7 +78,9 @@ def read_table(path: Path) -> pa.Table:
     if not path.is_file():
         raise DamagedError("there is no such file")
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        # pyarrow opens no path whose bytes are no text.
+        with path.open("rb") as file:
+            table = pq.read_table(file, page_checksum_verification=True)
         # The names of the columns lie outside the checksums, and are decoded here at last.
         types = dict(zip(table.schema.names, table.schema.types, strict=True))
     except (pa.ArrowException, OSError, ValueError) as error:

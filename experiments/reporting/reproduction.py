@@ -47,8 +47,8 @@ def document(records: Sequence[Record]) -> str:
         "# Results",
         "This page is written by `python -m experiments.reproduce --docs` from `results.json` beside it. A claim is "
         "*reproduced* where the whole 95 % interval of what was measured lies in the band that was stated before the "
-        "run, *not reproduced* where it lies wholly outside, *undecided* in between; an exact number is a point. Kinds of "
-        "claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
+        "run, *not reproduced* where it lies wholly outside, *undecided* in between; an exact number is a point. Kinds "
+        "of claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
         "independent computation), and what is our own. *Exploratory* claims had something chosen after looking.",
         "\n".join(f"- {line}" for line in headline_of(records)),
     ]
