@@ -133,7 +133,11 @@ class Config:
         False, lambda _: True, "True or False", "batch normalization after each hidden activation"
     )
     dropout: float = _field(
-        0.0, lambda x: 0 <= x < 1, "a rate in [0, 1)", "share of the last hidden outputs that training drops"
+        0.0,
+        lambda x: 0 <= x < 1,
+        "a rate in [0, 1)",
+        "share of the last hidden outputs that training drops",
+        unit="rate",
     )
     cost: str = _choice("quadratic", nets.costs.COSTS, "quadratic: mean over outputs of (y - a)^2; cross_entropy: nats")
     optimizer: str = _choice("sgd", optimizers.OPTIMIZERS, "how a step descends")
