@@ -110,8 +110,6 @@ def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
             row = row + column_shifts[i][column]
             return jnp.where(row >= rows, row - rows, row), column
 
-        row: jax.Array
-        column: jax.Array
         row, column = jax.lax.fori_loop(0, rounds, one_round, (n // columns, n % columns))
         return row * columns + column
 

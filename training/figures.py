@@ -172,8 +172,9 @@ def draw_lines(axis: "Axes", rows: list[dict[str, Any]], measure: str, **style: 
     for i, (layer, (epochs, values)) in enumerate(layers.items()):
         # A logarithmic axis has no place for zero.
         shown = [value if value > 0 or not log else math.nan for value in values]
-        marker: dict[str, Any] = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
-        axis.plot(epochs, shown, color=f"C{i % 10}", **({"label": layer} | marker | style))
+        marker = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
+        line: dict[str, Any] = {"label": layer, "color": f"C{i % 10}"} | marker | style
+        axis.plot(epochs, shown, **line)
     axis.set(xlabel="epoch", ylabel=of_measure.unit)
     axis.grid(alpha=0.3)
     if log and any(value > 0 for _, values in layers.values() for value in values):
@@ -218,10 +219,10 @@ def draw_activations(histograms: list[dict[str, Any]]) -> "Figure":
 def common_histogram(counted: list[dict[str, Any]], bins: int = 50) -> tuple[np.ndarray, np.ndarray]:
     """Histograms, each of its own range, over one range: edges [K + 1], shares [E, K], even within a bin."""
     low, high = min(row["low"] for row in counted), max(row["high"] for row in counted)
-    edges: np.ndarray = np.linspace(low, high, bins + 1)
+    edges = np.linspace(low, high, bins + 1)
     shares_ExK = np.zeros((len(counted), bins))
     for share_K, row in zip(shares_ExK, counted, strict=True):
-        own_edges: np.ndarray = np.linspace(row["low"], row["high"], len(row["counts"]) + 1)
+        own_edges = np.linspace(row["low"], row["high"], len(row["counts"]) + 1)
         below = np.concatenate([[0.0], np.cumsum(row["counts"])])
         share_K[:] = np.diff(np.interp(edges, own_edges, below)) / max(below[-1], 1.0)
     return edges, shares_ExK

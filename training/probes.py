@@ -100,9 +100,7 @@ def probe_curvature(probed: Probed) -> dict[str, jax.Array]:
     """The Hessian of the cost: its largest eigenvalue and its trace."""
     lanczos_key, trace_key = jax.random.split(probed.key)
     arguments = probed.cost, probed.params, probed.batch
-    top: curvature.Eigenvalues = curvature.top_eigenvalues(*arguments, lanczos_key, k=1, steps=CURVATURE_STEPS)
-    trace: jax.Array
-    trace_error: jax.Array
+    top = curvature.top_eigenvalues(*arguments, lanczos_key, k=1, steps=CURVATURE_STEPS)
     trace, trace_error = curvature.hessian_trace(*arguments, trace_key, samples=TRACE_SAMPLES)
     return {
         "curvature/top_eigenvalue": top.values_K[0],
@@ -114,7 +112,7 @@ def probe_curvature(probed: Probed) -> dict[str, jax.Array]:
 
 def probe_noise(probed: Probed) -> dict[str, jax.Array]:
     """The noise of single examples' gradients against their mean."""
-    scale: noise.NoiseScale = noise.gradient_noise_scale(probed.cost, probed.params, probed.batch)
+    scale = noise.gradient_noise_scale(probed.cost, probed.params, probed.batch)
     return {
         "noise/scale": scale.noise_scale,
         "noise/covariance_trace": scale.covariance_trace,

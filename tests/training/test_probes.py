@@ -174,6 +174,7 @@ def test_a_new_group_is_an_entry_of_the_table(monkeypatch, synthetic_config, dat
     assert metrics["largest/output"] == state.params["output"]["kernel"].max()
     assert statistics.bounds_of("largest/output") == (-2.0, 3.0)
     assert sweep_data.unit_of("largest/output") == "weight"
+    assert [sweep_data.unit_of(name) for name in ("batch_size", "activation", "diverged")] == ["examples", "", ""]
     assert len(run_directory.figure_names(as_config(synthetic_config))) == 4
 
 
