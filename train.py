@@ -175,7 +175,7 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[dict[str, jax.Array], d
             gradient=gradient,
             key=key,
         )
-        metrics = {name: value for group in groups for name, value in probes.PROBES[group](probed).items()}
+        metrics = {name: value for group in groups for name, value in probes.PROBES[group].measure(probed).items()}
         return metrics, {layer: named[f"{layer}/a"] for layer in (*probes.hidden_layers(named), "output")}
 
     return jax.jit(probe)

@@ -33,14 +33,11 @@ from training.checkpoints import checkpoint_epochs, digest, restore
 from training.config import Config, as_config
 from training.figures import save_figure
 from training.files import RunError, lock, need_room, write_atomically
+from training.probes import PROBES
 from training.provenance import provenance, warn_of_other_versions
 from training.records import append_line, begin_lines, event_of, histogram, read_lines, read_rows
 
 FIGURES = ("learning_curves.png", "sample_digits.png", "first_layer_weights.png", "confusion_matrix.png")
-PROBE_FIGURES = {
-    "saturation": ("activations.png", "saturation.png"),
-    "speed": ("learning_speed.png", "update_ratios.png"),
-}
 
 
 def check_exists(workdir: str | Path) -> None:
@@ -75,7 +72,7 @@ def finished(workdir: str | Path, config: Config) -> list[dict[str, Any]]:
 
 def figure_names(config: Config) -> list[str]:
     """The figures of a run with that config."""
-    return [*FIGURES, *(name for group in config.probes for name in PROBE_FIGURES.get(group, ()))]
+    return [*FIGURES, *(name for group in config.probes for name in PROBES[group].figures)]
 
 
 def read_config(workdir: str | Path) -> Config:
