@@ -13,7 +13,7 @@ from experiments.engine import lanes, plan, results
 from experiments.engine.space import Trials
 from training.batches import make_data
 
-Datasets: TypeAlias = Mapping[tuple[str, int, str], input_pipeline.Dataset]
+Datasets: TypeAlias = Mapping[lanes.DataKey, input_pipeline.Dataset]
 Watch: TypeAlias = Callable[[str, int, train.TrainState], None]
 
 
@@ -43,7 +43,7 @@ class Runner:
         key = plan.program_key(pack, trials)
         if self._programs is None or self._programs[0] != key:
             self._programs = None  # Its memory is free before the next ones are compiled.
-            self._programs = key, lanes.compile_programs(trial, pack.shape, pack.has_momentum, self._data[1])
+            self._programs = key, lanes.compile_programs(trial, pack.shape, pack.optional, self._data[1])
         rows, left = [], len(pack.trials) * trial.epochs
         configs = [[trials[name] for name in row] for row in pack.rows]
         states = [[starts[name] for name in row] for row in pack.rows] if starts else None

@@ -15,8 +15,9 @@ from tqdm import tqdm
 import input_pipeline
 import train
 from experiments.engine import executors, lanes, plan, ray_executor, results
-from experiments.engine.space import Trials, swept
-from experiments.engine.sweep_directory import SweepDirectory, SweepError, finished_trials
+from experiments.engine.plan_file import SweepError
+from experiments.engine.space import Trials, as_cell, swept
+from experiments.engine.sweep_directory import SweepDirectory, finished_trials
 from training.config import NUMERIC, AnyConfig, Config, as_config, check_fits
 from training.console import count, duration
 
@@ -106,7 +107,7 @@ def made_for_of(machines: plan.Machines, most_lanes: int | None = None) -> dict[
 
 def load_datasets(trials: Trials, data_dir: str) -> executors.Datasets:
     """The data sets of all trials, each trial checked to fit its own."""
-    datasets: dict[tuple[str, int, str], input_pipeline.Dataset] = {}
+    datasets: dict[lanes.DataKey, input_pipeline.Dataset] = {}
     for trial in {lanes.structure(trial): trial for trial in trials.values()}.values():
         key = lanes.data_key(trial)
         if key not in datasets:
@@ -118,9 +119,7 @@ def load_datasets(trials: Trials, data_dir: str) -> executors.Datasets:
 def plan_lines(packs: list[plan.Pack], trials: Trials, machines: plan.Machines, examples: plan.Examples) -> list[str]:
     """The plan in words: trials, groups, packs, lanes, compilations, estimated time."""
     fields = swept(trials)
-    values = {
-        name: list(dict.fromkeys(results.as_cell(getattr(trial, name)) for trial in trials.values())) for name in fields
-    }
+    values = {name: list(dict.fromkeys(as_cell(getattr(trial, name)) for trial in trials.values())) for name in fields}
     lines = [f"{name}: {', '.join(map(str, values[name]))}" for name in fields]
     groups: dict[lanes.Structure, list[plan.Pack]] = {}
     for pack in packs:
@@ -128,7 +127,7 @@ def plan_lines(packs: list[plan.Pack], trials: Trials, machines: plan.Machines, 
     structural = [name for name in fields if name not in NUMERIC]
     for of_group in groups.values():
         trial = trials[of_group[0].trials[0]]
-        called = ", ".join(f"{name}={results.as_cell(getattr(trial, name))}" for name in structural) or "one structure"
+        called = ", ".join(f"{name}={as_cell(getattr(trial, name))}" for name in structural) or "one structure"
         names, shape = [name for pack in of_group for name in pack.trials], of_group[0].shape
         lines.append(
             f"{called}: {count(names, 'trial')} in {count(of_group, 'pack')} of up to {shape.rows * shape.lanes} lanes "
@@ -161,7 +160,7 @@ def with_progress(execute: Any, packs: list[plan.Pack], trials: Trials) -> Itera
     with tqdm(total=total, unit="epoch", leave=False, disable=not sys.stdout.isatty()) as bar:
         for number, (pack, table) in enumerate(execute(bar.update), start=1):
             trial = trials[pack.trials[0]]
-            called = "".join(f"  {name}={results.as_cell(getattr(trial, name))}" for name in fields)
+            called = "".join(f"  {name}={as_cell(getattr(trial, name))}" for name in fields)
             diverged = pc.sum(table["diverged"]).as_py()  # pyright: ignore
             best = pc.max(table["val_accuracy"]).as_py()  # pyright: ignore
             seconds = time.perf_counter() - start
