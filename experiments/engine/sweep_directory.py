@@ -1,6 +1,5 @@
 """The folder of a sweep: which packs there are, which are finished, and what is written of them."""
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, Self
@@ -13,15 +12,16 @@ from experiments.engine.plan_file import PlannedPack, Recorded, SweepError, read
 from experiments.engine.space import Trials, swept
 from experiments.engine.tensorboard import write_tensorboard
 from training.config import Config
-from training.files import lock, need_room
-from training.provenance import provenance, warn_of_other_versions
+from training.console import warn
+from training.files import lock, need_room, place
+from training.provenance import provenance, warn_of_other_conditions
 
 
 class SweepDirectory:
     """The folder of a sweep: which packs there are, which are finished. A context manager that keeps others out."""
 
     def __init__(self, workdir: str | Path, base: Config, trials: Trials):
-        self.workdir, self.base, self.trials = Path(workdir), base, trials
+        self.workdir, self.base, self.trials = place(workdir), base, trials
         self.recorded = self._check()
         self._lock: IO[str] | None = None
 
@@ -55,7 +55,7 @@ class SweepDirectory:
             self._lock.close()
             raise
         if self.recorded and self.recorded.starts:
-            warn_of_other_versions(self.recorded.starts[-1]["versions"], self.workdir)
+            warn_of_other_conditions(self.recorded.starts[-1], self.workdir)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,7 +74,7 @@ class SweepDirectory:
             try:
                 tables[pack.name] = results.read_pack(path, pack.epochs)
             except results.DamagedError as error:
-                print(f"warning: {path} is damaged ({error}); its trials are run again", file=sys.stderr)
+                warn(f"{path} is damaged ({error}); its trials are run again")
         if not self.recorded.is_digested:
             self.recorded = self._with_names_of_now(self.recorded, tables.values())
         return tables
