@@ -182,7 +182,7 @@ def test_tensorboard_has_a_run_a_trial(tmp_path):
         events = EventAccumulator(str(tmp_path / "tensorboard" / name)).Reload()
         plugin = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
         start = metadata.parse_session_start_info_plugin_data(plugin)
-        assert start.hparams["learning_rate"].number_value == trial["learning_rate"]
+        assert start.hparams["learning_rate"].number_value == trial.learning_rate
         end = events.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
         assert metadata.parse_session_end_info_plugin_data(end).status == (2 if i == 5 else 1)
         scalars = [(event.step, event.value) for event in events.Scalars("val_accuracy")]

@@ -15,12 +15,14 @@ from absl import flags, logging
 
 import input_pipeline
 from configs import shallow
-from experiments import report, sweep
+from experiments import sweep
 from experiments.engine import executors, lanes, results, space
 from experiments.engine.sweep_directory import SweepDirectory
+from experiments.reporting import page
 from training.command_line import parse_flags
+from training.config import as_config
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
 QUICK = (SHALLOW, "--config.dataset=synthetic", "--config.epochs=2", "--config.hidden=8", "--config.probes=")
 AXES = ("--axis", "learning_rate=0.1,1", "--seeds=2")
@@ -33,11 +35,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
 compile_programs, compiled = lanes.compile_programs, {}
 
 
-def compile_once(trial, shape, has_momentum, data):
+def compile_once(trial, shape, optional, data):
     """The programs, compiled when they are first asked for."""
-    key = lanes.structure(trial), shape, has_momentum, data.live_K is None
+    key = lanes.structure(trial), shape, optional, data.live_K is None
     if key not in compiled:
-        compiled[key] = compile_programs(trial, shape, has_momentum, data)
+        compiled[key] = compile_programs(trial, shape, optional, data)
     return compiled[key]
 
 
@@ -48,7 +50,7 @@ def call(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lanes, "compile_programs", compile_once)
     monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
-    monkeypatch.setattr(report, "write", lambda workdir, table: [])
+    monkeypatch.setattr(page, "write", lambda workdir, table: [])
     before, verbosity = set(flags.FLAGS), logging.get_verbosity()
 
     def run(*arguments):
@@ -229,7 +231,7 @@ def test_a_sweep_in_use_is_refused(call, capsys, tmp_path):
     base = shallow.get_config()
     base.update(dataset="synthetic", epochs=2, hidden=(8,), probes=())
     trials = space.make_trials(base, None, {"seed": [0, 1]})
-    with SweepDirectory("mine", base.to_dict(), trials):
+    with SweepDirectory("mine", as_config(base), trials):
         assert "in use by another process" in refused(call, capsys, *QUICK, "--seeds=2", "--workdir=mine")
 
 
@@ -308,7 +310,7 @@ def test_a_sweep_stopped_before_any_write_goes_on(call, count_packs, monkeypatch
 def test_a_ray_cluster_that_loses_a_node_gives_the_rows_of_one_machine(tmp_path):
     """A head and two nodes of one CPU each; one is killed when the first pack is done, while it works on another."""
     pytest.importorskip("ray", reason="Ray is not installed")
-    script = ROOT / "tests" / "ray_cluster.py"
+    script = ROOT / "tests" / "engine" / "ray_cluster.py"
     environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path / "ray")],
