@@ -92,8 +92,8 @@ def check_executor() -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)
-    given, base, values = given_config(sys.argv), flags.FLAGS.config, flags.FLAGS
-    workdir = values.workdir or default_workdir(sys.argv)
+    given, base, values = given_config(), flags.FLAGS.config, flags.FLAGS
+    workdir = values.workdir or default_workdir()
     try:
         check_executor()
         axes = axes_given()

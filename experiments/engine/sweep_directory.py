@@ -14,7 +14,7 @@ from experiments.engine.space import Trials, swept
 from experiments.engine.tensorboard import write_tensorboard
 from training.config import Config, as_config
 from training.files import lock, need_room, write_atomically
-from training.provenance import provenance, warn_of_other_versions
+from training.provenance import provenance, warn_of_other_conditions
 
 
 class SweepError(Exception):
@@ -54,7 +54,7 @@ class SweepDirectory:
         self.recorded = self._check()  # Another process may have been here until now.
         need_room(self.workdir, 0)
         if self.recorded.get("starts"):
-            warn_of_other_versions(self.recorded["starts"][-1]["versions"], self.workdir)
+            warn_of_other_conditions(self.recorded["starts"][-1], self.workdir)
         return self
 
     def __exit__(self, *_) -> None:
