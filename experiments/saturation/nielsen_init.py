@@ -1,6 +1,6 @@
 """How much do saturating initial weights cost a net that is then trained?
 
-    python -m experiments.saturation.nielsen_init [--budget=full] [--workdir=runs/nielsen_init]      50 seconds on 2 cores
+    python -m experiments.saturation.nielsen_init [--budget=full]      50 seconds on 2 cores
 
 Source: Nielsen, Neural Networks and Deep Learning, chapter 3: 784-30-10 sigmoid, cross-entropy, eta .1, lambda 5,
 mini-batches of 10, 50,000 training images, accuracy on the 10,000 held out of the training set. With N(0, 1) weights
@@ -25,7 +25,7 @@ from training import figures
 from training.config import Config, as_config
 
 # Nielsen's lambda is divided by the number of training examples.
-LAMBDA, TRAINING_IMAGES, HELD_OUT, ETA = 5.0, 50_000, 10_000, 0.1
+LAMBDA, TRAINING_IMAGES, ETA = 5.0, 50_000, 0.1
 INITS = {"N(0, 1)": "nielsen_large", "N(0, 1/n)": "nielsen_small"}
 PUBLISHED = {"N(0, 1)": (0.8643, 0.9637), "N(0, 1/n)": (0.9270, 0.9650)}
 SOURCE = "Nielsen, chapter 3"
@@ -36,6 +36,12 @@ class Size(NamedTuple):
 
     config: Config
     seeds: int
+
+
+def trained(config: Config, epochs: int, held_out: int) -> Config:
+    """That net, trained as in the book."""
+    config = config.replace(cost="cross_entropy", learning_rate=ETA, l2=LAMBDA / TRAINING_IMAGES, epochs=epochs)
+    return config.replace(train_examples=0, validation=str(held_out), probes=("saturation",))
 
 
 def curves(config: Config, seeds: int) -> dict[str, dict[str, np.ndarray]]:
@@ -99,31 +105,8 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     return draw(found), claims_of(found)
 
 
-QUICK = Size(
-    as_config(nielsen.get_config()).replace(
-        cost="cross_entropy",
-        learning_rate=ETA,
-        l2=LAMBDA / TRAINING_IMAGES,
-        epochs=30,
-        train_examples=0,
-        validation=str(HELD_OUT),
-        probes=("saturation",),
-    ),
-    seeds=4,
-)
-TINY = Size(
-    as_config(shallow.get_config()).replace(
-        dataset="synthetic",
-        batch_size=100,
-        cost="cross_entropy",
-        learning_rate=ETA,
-        l2=LAMBDA / TRAINING_IMAGES,
-        epochs=2,
-        validation="100",
-        probes=("saturation",),
-    ),
-    seeds=2,
-)
+QUICK = Size(trained(as_config(nielsen.get_config()), 30, 10_000), seeds=4)
+TINY = Size(trained(as_config(shallow.get_config()).replace(dataset="synthetic", batch_size=100), 2, 100), seeds=2)
 STUDY = Study(
     question="How much do saturating initial weights cost a net that is then trained?",
     run=run,
