@@ -179,7 +179,7 @@ def draw(digit: int, image_D: np.ndarray, true: int, hidden: Layer, output: Laye
         curve.axhline(border, color="tab:red", linestyle=":", linewidth=1)
     curve.set(xlabel="weighted input z = w.x + b", ylabel="output a = sigmoid(z)")
     curve.set_title(f"{flat.sum()} of {len(flat)} hidden units are saturated")
-    curve.legend(loc="center left")
+    curve.legend(loc=(0.02, 0.7))
     predicted = int(output.z.argmax())
     colours = ["tab:orange" if c == predicted else "tab:green" if c == true else "tab:blue" for c in range(10)]
     inputs.bar(range(10), output.z, color=colours)

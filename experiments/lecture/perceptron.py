@@ -164,9 +164,9 @@ def draw(learnt: Learnt) -> Any:
     w, b = np.asarray(learnt.unit.weights_D), float(learnt.unit.bias)
     line = np.linspace(-1, 1, 2)
     axes[1].plot(line, -(w[0] * line + b) / w[1], "k", label="learnt boundary")
-    axes[1].set(xlabel="x1", ylabel="x2", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
+    axes[1].set(xlabel="x1", ylabel="x2", xlim=(-1.1, 1.1), ylim=(-1.1, 1.4))
     axes[1].set_title(f"Separable points: {int(total_S[0])} mistakes, then none")
-    axes[1].legend()
+    axes[1].legend(loc="upper right")
     axes[2].loglog(bounds_S, np.maximum(total_S, 1), "o", alpha=0.5)
     span = [bounds_S.min(), bounds_S.max()]
     axes[2].plot(span, span, "k--", label="Novikoff's bound")

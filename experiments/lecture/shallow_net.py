@@ -94,8 +94,10 @@ def draw(log_ExL: np.ndarray, end: dict[str, np.ndarray], claims: list[Claim]) -
     last = len(end["val_loss"])
     for axis, name in ((cost, "val_loss"), (accuracy, "val_accuracy")):
         values_ExL = end[name]
-        axis.plot(np.arange(1, last + 1), values_ExL, color="tab:blue", alpha=0.5)
-        axis.plot([], [], color="tab:blue", label=f"{values_ExL.shape[1]} seeds")
+        low_E, high_E = values_ExL.min(axis=1), values_ExL.max(axis=1)
+        label = f"range of {values_ExL.shape[1]} seeds"
+        axis.fill_between(np.arange(1, last + 1), low_E, high_E, color="tab:blue", alpha=0.25, label=label)
+        axis.plot(np.arange(1, last + 1), values_ExL.mean(axis=1), color="tab:blue", label="their mean")
         axis.set(xlabel="epoch")
     accuracy_claim, loss_claim = line_of["end/val_accuracy"], line_of["end/val_loss"]
     cost.axhline(UNIFORM_GUESS, color="gray", linestyle="--", label="uniform guess, 0.09")
@@ -108,9 +110,10 @@ def draw(log_ExL: np.ndarray, end: dict[str, np.ndarray], claims: list[Claim]) -
         ylabel="validation accuracy",
         title=f"After {last} epochs {accuracy_claim.measured:.4f}, {accuracy_claim.verdict}",
     )
-    for axis in (first, cost, accuracy):
+    for axis, place in ((first, "upper right"), (cost, "best"), (accuracy, "best")):
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
-        axis.legend()
+        axis.legend(loc=place)
     return figure
 
 

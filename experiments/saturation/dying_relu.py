@@ -171,15 +171,15 @@ def born_claim(width: int, hidden: int, found: Nets) -> Claim:
 def draw_outputs(axis: Any, width: int, found: Nets, x_G: np.ndarray) -> None:
     """What some nets have learnt."""
     ended_L = found.ended
-    for group, colour, words in (
-        (~ended_L, "tab:blue", "not constant"),
-        (ended_L, "tab:red", "constant (at 0: born so)"),
+    for group, colour, shown, words in (
+        (~ended_L, "tab:blue", 3, "not constant"),
+        (ended_L, "tab:red", 2, "constant (at 0: born so)"),
     ):
-        axis.plot(x_G, found.after_LxG[group][:25].T, color=colour, alpha=0.4)
+        axis.plot(x_G, found.after_LxG[group][:shown].T, color=colour, alpha=0.7)
         axis.plot([], [], color=colour, label=f"{words}: {group.sum():,} nets")
     axis.plot(x_G, abs(x_G), "k--", label="target |x|")
     axis.set(xlabel="x", ylabel="output of the trained net", ylim=(-0.2, 2.6))
-    axis.set_title(f"Width {width}, ten layers: {ended_L.mean():.1%} collapse\n(25 nets of each kind)")
+    axis.set_title(f"Width {width}, ten layers: {ended_L.mean():.1%} collapse\n(the first nets of each kind)")
     axis.legend(loc="upper center")
 
 
@@ -200,7 +200,7 @@ def draw_shares(axis: Any, found: dict[int, Nets], hidden: int) -> None:
     axis.plot([], [], "b*", label="published (triangles: more, less than)")
     axis.set(xlabel="width", ylabel="nets, %", ylim=(0, 102), xticks=places, xticklabels=widths)
     axis.set_title(f"{born.sum() / ended.sum():.0%} of those that collapse\nare born constant")
-    axis.legend()
+    axis.legend(loc="upper right")
     axis.grid(alpha=0.3)
 
 

@@ -197,10 +197,11 @@ def course_claims(speed_SxExL: np.ndarray, probe_every: int = PROBE_EVERY) -> li
 
 
 def draw_start(axis: Any, speed_SxL: np.ndarray, published: tuple[float, ...]) -> None:
-    """Each seed's speeds before training as a line from layer to layer, with the book's draw."""
+    """The seeds' speeds before training from layer to layer, with the book's draw."""
     layer = np.arange(1, speed_SxL.shape[1] + 1)
-    axis.plot(layer, speed_SxL.T, color="tab:blue", alpha=0.2)
-    axis.plot(layer, np.median(speed_SxL, axis=0), color="navy", linewidth=2, label=f"median of {len(speed_SxL)} seeds")
+    low, median, high = np.percentile(speed_SxL, (5, 50, 95), axis=0)
+    axis.plot(layer, median, color="tab:blue", label=f"median of {len(speed_SxL)} seeds")
+    axis.fill_between(layer, low, high, color="tab:blue", alpha=0.25, linewidth=0, label="their 5-95 % range")
     axis.plot(layer, published, "ko", label="Nielsen, chapter 5")
     ratio = np.median(speed_SxL[:, -1] / speed_SxL[:, 0])
     axis.set(yscale="log", xlabel="hidden layer", ylabel="|delta|: norm of the mean dC/db", xticks=layer)

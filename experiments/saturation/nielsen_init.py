@@ -80,8 +80,10 @@ def draw(curves: dict[str, dict[str, np.ndarray]]) -> Any:
     for i, (name, metrics) in enumerate(curves.items()):
         epochs = np.arange(1, len(metrics["val_accuracy"]) + 1)
         for axis, metric in ((accuracy, "val_accuracy"), (saturation, "saturation/hidden_0")):
-            axis.plot(epochs, 100 * metrics[metric], color=f"C{i}", alpha=0.6)
-            axis.plot([], [], color=f"C{i}", label=f"{name} weights, {metrics[metric].shape[1]} seeds")
+            values_ExS = 100 * metrics[metric]
+            label = f"{name} weights, mean and range of {values_ExS.shape[1]} seeds"
+            axis.plot(epochs, values_ExS.mean(axis=1), color=f"C{i}", label=label)
+            axis.fill_between(epochs, values_ExS.min(axis=1), values_ExS.max(axis=1), color=f"C{i}", alpha=0.25)
         ends = [epochs[0], epochs[-1]]
         accuracy.plot(ends, 100 * np.array(PUBLISHED[name]), "*", color=f"C{i}", markersize=13, mec="k")
     accuracy.plot([], [], "k*", label="published")
@@ -94,6 +96,7 @@ def draw(curves: dict[str, dict[str, np.ndarray]]) -> Any:
     words = f"with large weights, {shares[1]:.0f} % with small"
     saturation.set_title(f"After an epoch {shares[0]:.0f} % of the hidden outputs are saturated\n{words}")
     for axis in (accuracy, saturation):
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")
     return figure

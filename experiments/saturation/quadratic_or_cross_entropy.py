@@ -219,7 +219,7 @@ def draw(setups: dict[str, Setup], curves: dict[str, dict[str, np.ndarray]], cla
     axes[2].set(ylim=(0, 100), title="Rates that fail: .001 creeps, 100 stands still")
     share = 100 * by_key(claims)["quadratic/eta_too_large/wrong_side"].measured
     axes[5].set_title(f"At eta 100, {share:.0f} % of the outputs stay on the wrong side")
-    for axis, place in zip(axes, ["lower right"] * 2 + ["upper right"] * 3 + ["center right"], strict=True):
+    for axis, place in zip(axes, ["lower right"] * 2 + ["upper right"] * 4, strict=True):
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend(loc=place)

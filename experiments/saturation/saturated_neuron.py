@@ -121,9 +121,8 @@ def draw(courses: list[np.ndarray], true: np.ndarray, animated: np.ndarray) -> A
     for place, (cost, w, b, rate), a_S in zip(order, PANELS, courses, strict=True):
         slow = int(np.argmax(a_S < (a_S[0] + a_S[-1]) / 2))
         axes[place].plot(a_S, color="tab:blue" if cost == "quadratic" else "tab:green")
-        axes[place].set_title(
-            f"{cost}, w={w:g} b={b:g}, rate {rate:g}:\n{a_S[0]:.2f} to {a_S[-1]:.2f}, half-way at {slow}"
-        )
+        start, course = f"w={w:g} b={b:g}, rate {rate:g}", f"{a_S[0]:.2f} to {a_S[-1]:.2f}, half-way at {slow}"
+        axes[place].set_title(f"{cost.replace('_', '-')}, {start}:\n{course}")
     axes[2].plot(animated, color="tab:red", label=f"dC/da, as animated: {animated[-1]:.2f}")
     axes[2].plot(true, color="tab:green", label=f"dC/dz, the gradient: {true[-1]:.2f}")
     axes[2].set_title(f"Erratum, cross-entropy at rate {ANIMATION_RATE:g}:\nthe animation learns by dC/da")
