@@ -12,11 +12,12 @@ error of 5 hidden layers of 1,000 units: sigmoid 2.21 %, tanh 1.76 %, normalized
 
 As in the paper, training is SGD in mini-batches of 10 on the softmax cross-entropy with zero biases and a tuned rate;
 here layers have 50 units. The outputs are those on 300 training images, every 500 steps on the first 5,000 images of
-MNIST (the paper: Shapeset-3x2). The test errors are those after EPOCHS of all 60,000 images, of the best of RATES.
+MNIST (the paper: Shapeset-3x2). The test errors are those after 5 or, in the full budget, 10 epochs of all 60,000
+images, in the full budget those of the better of two learning rates.
 Bands, set before the run: .05 about .80 and about .49 for the Jacobians, since the paper's .5 is rounded; a top layer
 below .1 in the mean, which then leaves, so that it ends at twice its lowest or more, in every seed of 4 layers and in
 none of 5; sigmoid worse than normalized tanh. The rates, the 15,000 steps and what counts as leaving were chosen in
-runs of 1 to 4 seeds before, so that the phenomenon shows; the best of RATES is the best on the test images.
+runs of 1 to 4 seeds before, so that the phenomenon shows; the better rate is that on the test images.
 
 That nets of 5 layers never leave is a matter of the rate and of time: at twice the rate, which the full budget tries as
 well, some do. At this width normalization gains nothing in the end that can be seen. A share of exactly 1 or 0 is more
@@ -50,7 +51,7 @@ SOURCE = "Glorot & Bengio 2010"
 
 
 class Net(NamedTuple):
-    """A net whose outputs are watched in training, and its learning rate."""
+    """A net that is trained, and its learning rate."""
 
     layers: int
     activation: str
@@ -74,12 +75,8 @@ CHOSEN = (
 )
 BEST_ON_TEST = "the rates were chosen after looking, and the best of each net is the best on the test images"
 
-TESTED = {
-    # Activation, initialization, published test error.
-    "sigmoid": ("sigmoid", "glorot_standard", 0.0221),
-    "tanh": ("tanh", "glorot_standard", 0.0176),
-    "normalized tanh": ("tanh", "glorot_uniform", 0.0164),
-}
+# Test errors of nets of LAYERS layers.
+ERRORS = {"sigmoid": 0.0221, "tanh": 0.0176, "normalized tanh": 0.0164}
 
 
 class Watch(NamedTuple):
@@ -96,7 +93,8 @@ class Watch(NamedTuple):
 
 class Size(NamedTuple):
     """The Jacobians' nets: units a layer, digits and seeds. The config that trained nets start from, with their units
-    and examples a step; those whose outputs are watched; the rates that are tried for test errors, epochs and seeds."""
+    and examples a step; those whose outputs are watched; those whose test errors are measured, of each name the best,
+    for how many epochs and seeds."""
 
     width: int
     digits: int
@@ -105,9 +103,18 @@ class Size(NamedTuple):
     units: int
     batch: int
     watch: Watch
-    rates: dict[str, tuple[float, ...]]
+    tested: dict[str, tuple[Net, ...]]
     epochs: int
     tested_seeds: int
+
+
+def tested(sigmoid: tuple[float, ...], tanh: tuple[float, ...]) -> dict[str, tuple[Net, ...]]:
+    """The nets of the paper's table, each at those rates."""
+    return {
+        "sigmoid": tuple(Net(LAYERS, "sigmoid", "glorot_standard", rate) for rate in sigmoid),
+        "tanh": tuple(Net(LAYERS, "tanh", "glorot_standard", rate) for rate in tanh),
+        "normalized tanh": tuple(Net(LAYERS, "tanh", "glorot_uniform", rate) for rate in tanh),
+    }
 
 
 QUICK = Size(
@@ -118,23 +125,25 @@ QUICK = Size(
     units=50,
     batch=10,
     watch=Watch(WATCHED, seeds=4, epochs=30, images=5_000, held_out="1000", probe_images=300),
-    rates={"sigmoid": (2.4,), "tanh": (0.03,), "normalized tanh": (0.03,)},
+    tested=tested((2.4,), (0.03,)),
     epochs=5,
     tested_seeds=2,
 )
 FULL = QUICK._replace(
     watch=QUICK.watch._replace(nets=WATCHED | TWICE_THE_RATE, seeds=8),
-    rates={"sigmoid": (1.6, 2.4), "tanh": (0.01, 0.03), "normalized tanh": (0.01, 0.03)},
+    tested=tested((1.6, 2.4), (0.01, 0.03)),
     epochs=10,
     tested_seeds=4,
 )
+# One net for all: fewer programs to compile.
 TINY = QUICK._replace(
     width=30,
     digits=1,
     seeds=1,
     config=as_config(shallow.get_config()).replace(dataset="synthetic"),
     units=4,
-    watch=Watch(WATCHED, seeds=2, epochs=1, images=100, held_out="50", probe_images=20),
+    watch=Watch(dict.fromkeys(WATCHED, WATCHED[FIVE]), seeds=2, epochs=1, images=100, held_out="50", probe_images=20),
+    tested=dict.fromkeys(ERRORS, (WATCHED[FIVE],)),
     epochs=1,
 )
 
@@ -185,11 +194,10 @@ def watched(name: str, config: Config, watch: Watch) -> dict[str, np.ndarray]:
 
 def errors_of(name: str, size: Size) -> np.ndarray:
     """The test errors of the seeds after the last epoch, at the rate with the smallest mean."""
-    activation, kernel_init, _ = TESTED[name]
     found: list[np.ndarray] = []
-    for rate in size.rates[name]:
-        config = config_of(size, Net(LAYERS, activation, kernel_init, rate)).replace(epochs=size.epochs)
-        curves = toolkit.curves(f"{LAYERS} {name} layers, learning rate {rate:g}", config, size.tested_seeds)
+    for net in size.tested[name]:
+        config, title = config_of(size, net).replace(epochs=size.epochs), f"{LAYERS} {name} layers"
+        curves = toolkit.curves(f"{title}, learning rate {net.rate:g}", config, size.tested_seeds)
         found.append(1 - curves["val_accuracy"][-1])
     return min(found, key=np.mean)
 
@@ -237,9 +245,9 @@ def course_claims(courses: dict[str, dict[str, np.ndarray]], steps: int) -> list
 def error_claim(errors: dict[str, np.ndarray]) -> Claim:
     """Sigmoid against normalized tanh, with all three errors as a note."""
     differences_S = errors["sigmoid"] - errors["normalized tanh"]
-    published = TESTED["sigmoid"][-1] - TESTED["normalized tanh"][-1]
+    published = ERRORS["sigmoid"] - ERRORS["normalized tanh"]
     title = "5 layers: test error of sigmoid minus that of normalized tanh"
-    each = ", ".join(f"{name} {error_S.mean():.2%} ({TESTED[name][-1]:.2%})" for name, error_S in errors.items())
+    each = ", ".join(f"{name} {error_S.mean():.2%} ({ERRORS[name]:.2%})" for name, error_S in errors.items())
     note = f"test errors, published ones of 1,000 units a layer in brackets: {each}"
     words: Any = {"published": published, "bounds": (-1.0, 1.0), "rival": "no difference", "note": note}
     words |= {"exploratory": BEST_ON_TEST}
@@ -255,7 +263,8 @@ def draw_jacobians(axis: Any, values: dict[str, np.ndarray]) -> None:
     axis.set(xlabel="singular value of a layer's Jacobian", ylabel="density")
     factors = ", ".join(f"{s_SxLxBxK.mean():.2f} ({name})" for name, s_SxLxBxK in values.items())
     axis.set_title(f"Before training a layer multiplies a gradient\nby {factors} on average")
-    axis.legend()
+    axis.set(ylim=(0, 1.5 * axis.get_ylim()[1]))
+    axis.legend(loc="upper right")
 
 
 def draw_course(axis: Any, name: str, statistics: dict[str, np.ndarray], steps_an_epoch: int) -> None:
@@ -282,10 +291,11 @@ def draw_errors(axis: Any, errors: dict[str, np.ndarray]) -> None:
     axis.bar(places, [100 * error_S.mean() for error_S in errors.values()], 0.6, color="tab:blue", alpha=0.6)
     for place, (name, error_S) in zip(places, errors.items(), strict=True):
         axis.plot(np.full(len(error_S), place), 100 * error_S, "o", color="tab:blue", label="seeds, 50 units a layer")
-        axis.plot(place, 100 * TESTED[name][-1], "k*", markersize=12, label="published, 1,000 units a layer")
+        axis.plot(place, 100 * ERRORS[name], "k*", markersize=12, label="published, 1,000 units a layer")
     axis.set(ylabel="MNIST test error, %", xticks=places, xticklabels=errors)
     handles, labels = axis.get_legend_handles_labels()
-    axis.legend(handles[:2], labels[:2])
+    axis.legend(handles[:2], labels[:2], loc="upper right")
+    axis.set(ylim=(0, 1.3 * axis.get_ylim()[1]))
     means = {name: error_S.mean() for name, error_S in errors.items()}
     axis.set_title(f"5 layers: {max(means, key=lambda name: means[name])} is the worst")
 
@@ -318,7 +328,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     x_BxD = input_pipeline.load("mnist").images[: size.digits].astype(np.float32) / 255
     values = {name: singular_values(kernel_init, size, x_BxD) for name, kernel_init in INITS.items()}
     courses = {name: watched(name, config_of(size, net), size.watch) for name, net in size.watch.nets.items()}
-    errors = {name: errors_of(name, size) for name in TESTED}
+    errors = {name: errors_of(name, size) for name in size.tested}
     steps = size.watch.images // size.batch
     claims = [*jacobian_claims(values), *course_claims(courses, size.watch.epochs * steps), error_claim(errors)]
     return draw(values, courses, errors, steps), claims

@@ -90,8 +90,8 @@ def test_best_rate_is_the_one_with_the_least_mean_error(monkeypatch):
         "curves",
         lambda _, config, seeds: {"val_accuracy": 1 - np.array([[0.9, 0.9], errors[config.learning_rate]])},
     )
-    size = deep_saturation.TINY._replace(rates={"sigmoid": tuple(errors)})
-    found = deep_saturation.errors_of("sigmoid", size)
+    tested = deep_saturation.tested(sigmoid=tuple(errors), tanh=())
+    found = deep_saturation.errors_of("sigmoid", deep_saturation.TINY._replace(tested=tested))
     assert found == pytest.approx([0.15, 0.2])
     claim = deep_saturation.error_claim({"sigmoid": found, "normalized tanh": np.array([0.2, 0.2])})
     assert claim.published == pytest.approx((0.0057,)) and claim.verdict == "undecided" and claim.exploratory
