@@ -274,13 +274,12 @@ def tail_claims(size: Size) -> list[Claim]:
     exact = slope(np.log(FARTHER), np.log(exact_steps(eta, FARTHER, size.cells)))
     name = f"exact slope, eta = {eta:g}, c from {FARTHER[0]:g} to {FARTHER[1]:g}, by kappa / 2"
     where = f"eta = {eta:g}, c to infinity"
-    rows = (
-        ("tail/slope", f"slope of first passage, {where}: kappa / 2", "number", theory, kappa / 2, 0.1),
-        ("tail/phi", f"phi of the density, {where}: (kappa + 1) / 2", "oracle", theory + 0.5, (kappa + 1) / 2, 0.15),
-    )
-    lines = [one_claim(key, title, kind, p, SOURCE, value, within) for key, title, kind, p, value, within in rows]
-    lines = [dataclasses.replace(line, note=note) for line in lines]
-    return [*lines, one_claim("tail/exact", name, "oracle", 1.0, "Kesten 1973", 2 * exact / kappa, 0.05)]
+    title = f"slope of first passage, {where}: kappa / 2"
+    of_slope = one_claim("tail/slope", title, "number", theory, SOURCE, kappa / 2, 0.1)
+    title = f"phi of the density, {where}: (kappa + 1) / 2"
+    of_phi = one_claim("tail/phi", title, "oracle", theory + 0.5, SOURCE, (kappa + 1) / 2, 0.15)
+    of_chain = one_claim("tail/exact", name, "oracle", 1.0, "Kesten 1973", 2 * exact / kappa, 0.05)
+    return [*(dataclasses.replace(line, note=note) for line in (of_slope, of_phi)), of_chain]
 
 
 def chain_claim(size: Size, measured: list[Measured], far_GxK: np.ndarray) -> Claim:
