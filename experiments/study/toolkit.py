@@ -4,12 +4,14 @@ R rates, S seeds, E epochs, B batch.
 """
 
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 import input_pipeline
 import nets
@@ -118,3 +120,35 @@ def initial_params(config: AnyConfig, seeds: Sequence[int], init: Callable[..., 
     config = as_config(config)
     draw = init or train.make_train(config).init
     return [draw(train.hyperparameters(config), train.run_keys(seed)[0]).params for seed in seeds]
+
+
+def shares_at_once(succeeded_CxN: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Exact binomial intervals (low, high) of the shares of several cells, that hold for all cells at once with 95 %
+    confidence, by Bonferroni's inequality."""
+    from scipy.stats import binomtest
+
+    succeeded_CxN = np.asarray(succeeded_CxN, bool)
+    cells, count = succeeded_CxN.shape
+    trials = [binomtest(int(successes), count) for successes in succeeded_CxN.sum(axis=1)]
+    within = [trial.proportion_ci(1 - 0.05 / cells, "exact") for trial in trials]
+    return np.array([interval.low for interval in within]), np.array([interval.high for interval in within])
+
+
+def farthest(
+    values_N: ArrayLike, errors_N: ArrayLike, middle: float = 1.0, degrees: float = math.inf
+) -> tuple[float, tuple[float, float]]:
+    """Of many estimates the one that is farthest from the middle, and a joint 95 % interval of how far the farthest of
+    what is estimated lies, on the same side.
+
+    The errors are standard errors, normal ones or Student's with so many degrees of freedom. All estimates count, by
+    Bonferroni's inequality, so that they may depend on each other: the farthest is at least as far as the near end of
+    any one's interval, and at most as far as the farthest end.
+    """
+    from scipy.stats import t
+
+    values_N, errors_N = np.asarray(values_N, float), np.asarray(errors_N, float)
+    half_N = float(t.ppf(1 - 0.025 / len(values_N), degrees)) * errors_N
+    away_N = np.abs(values_N - middle)
+    least, most = float(np.max(np.maximum(away_N - half_N, 0.0))), float(np.max(away_N + half_N))
+    value = float(values_N[np.argmax(away_N)])
+    return value, (middle + least, middle + most) if value >= middle else (middle - most, middle - least)
