@@ -1,4 +1,5 @@
-"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the best of many rates.
+"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the best of many rates,
+the interval of a median.
 
 R rates, S seeds, E epochs, B batch.
 """
@@ -10,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 import input_pipeline
 import nets
@@ -92,3 +94,22 @@ def initial_params(config: AnyConfig, seeds: Sequence[int], init: Callable[..., 
     config = as_config(config)
     draw = init or train.make_train(config).init
     return [draw(train.hyperparameters(config), train.run_keys(seed)[0]).params for seed in seeds]
+
+
+def median_interval(values: ArrayLike) -> tuple[float, float]:
+    """The 95 % interval of a median from order statistics, whatever the values are drawn from: without ends for fewer
+    than six values, which know none."""
+    from scipy.stats import binom
+
+    values_N = np.sort(np.ravel(np.asarray(values, float)))
+    # So many values may be left out on each side: as many heads of so many coins have a chance of 2.5 % at most.
+    outside = int(binom.ppf(0.025, len(values_N), 0.5))
+    outside -= int(binom.cdf(outside, len(values_N), 0.5) > 0.025)
+    if outside < 0:
+        return -np.inf, np.inf
+    return float(values_N[outside]), float(values_N[-1 - outside])
+
+
+def legend_below(axis: Any, columns: int = 2) -> None:
+    """The legend of an axis below it, off the data."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, fontsize=8, frameon=False)
