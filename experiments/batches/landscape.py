@@ -380,7 +380,7 @@ def draw(
     draw_around(axes[2], cost, size)
     width = of_key["width"]
     axes[2].set_title(
-        f"The small-batch minimum is {width.measured:.2f} times\nas wide as the large-batch one (wider: {width.verdict})"
+        f"Small batches' minimum is {width.measured:.2f} times as\nwide as the large-batch one (wider: {width.verdict})"
     )
     draw_lines(axes[3], lines, 0, 1.0)
     axes[3].set(ylabel="training cost, nats", title="The cost on the line between two solutions")

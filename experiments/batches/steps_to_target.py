@@ -171,7 +171,7 @@ def courses_of(size: Size, batch_size: int, dataset: input_pipeline.Dataset) -> 
     numbers = lanes.numbers_of([list(trials.values())], has_momentum=False)
     numbers_R = jax.tree.map(lambda leaf: leaf[0], numbers)
     of_rows = jax.device_put(np.arange(size.seeds, dtype=np.uint32), NamedSharding(mesh, PartitionSpec("rows")))
-    shared = jax.device_put((numbers_R, dataset[:2], dataset[2:]), NamedSharding(mesh, PartitionSpec()))
+    shared = jax.device_put((numbers_R, dataset[:2], dataset[2:4]), NamedSharding(mesh, PartitionSpec()))
     arguments = of_rows, *shared
     course = lanes.over_rows(make_course(config, size), mesh, same=3)
     return jax.device_get(compiled(course, *arguments, cpu_options=epoch_options(batch_size))(*arguments))
