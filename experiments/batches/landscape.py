@@ -29,6 +29,7 @@ go almost straight, as the notes say beside what a random walk would.
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +52,7 @@ from training.batches import scale
 from training.config import Config, as_config
 
 LI, FRANKLE, WALK = "Li et al. 2018", "Frankle et al. 2020 (recalled)", "Antognini & Sohl-Dickstein 2018, limit"
+WIDER = (math.nextafter(1.0, 2.0), 100.0)  # Equal is not wider.
 MARGIN = 0.25  # Of the path's extent, about its plane.
 CONNECTED, SHARES, WALK_SHARE, WALK_WITHIN = 2.0, (0.4, 0.9), 7.5 / np.pi**2, 0.02
 INTERMEDIATE = as_config(intermediate.get_config()).replace(probes=())
@@ -268,7 +270,7 @@ def width_claim(small_SxQxA: np.ndarray, large_SxQxA: np.ndarray, size: Size) ->
         f"{LI}, section 4",
         measured,
         (within[0], within[1]),
-        (1.0, 100.0),
+        WIDER,
         count=len(doubled[0]),
         values=doubled[0] / doubled[1],
         rival="equal widths: 1",
@@ -323,8 +325,10 @@ def draw_plane(figure: Any, axis: Any, name: str, plane: Plane) -> None:
     axis.set(xlabel=f"first direction ({first} of the variance)", ylabel=f"second direction ({second})")
     toolkit.legend_below(axis)
     bar = figure.colorbar(picture, ax=axis, label="training cost, nats")
-    ticks = [tick for tick in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0) if levels[0] <= tick <= levels[-1]]
-    bar.set_ticks(np.log10(ticks).tolist(), labels=[f"{tick:g}" for tick in ticks])
+    ticks = [tick for tick in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0) if levels[0] <= tick <= levels[-1]] or levels[
+        [0, -1]
+    ].tolist()
+    bar.set_ticks(np.log10(ticks).tolist(), labels=[f"{tick:.2g}" for tick in ticks])
     axis.set_title(f"{name} batches: {100 * plane.shares_2.sum():.0f} % of the path\nlies in its plane (seed 0)")
 
 

@@ -22,7 +22,7 @@ small-batch nets with every hidden neuron's incoming weights times .1, which the
 functions, and more than 10 times as sharp. Li et al. 2018: along random directions with the norms of the filters, which
 no such rescaling changes, the cost rises more about the large-batch nets, in at least 4 of 5 seeds.
 
-In the reduced nets both sharpnesses are about a tenth of the published ones. The Hessian's largest eigenvalue does not
+Both published sharpnesses are about a tenth of those of the reduced nets. The Hessian's largest eigenvalue does not
 say the same as they do, and the rescaled nets show that sharpness in this box says little by itself. The quick size's
 batches are 8 times apart in size, not 23, and its net is narrower. Shares of 5 seeds do not decide whether they are
 above .8: all of 17 seeds would.
