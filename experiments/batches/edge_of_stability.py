@@ -245,7 +245,12 @@ def claims_of(name: str, course: Course) -> list[Claim]:
         note="its interval is by order statistics and takes the runs as independent",
     )
     title = f"{name}, since the edge: share of runs whose cost rises in some steps"
-    note = f"it rises in {100 * np.mean(rises_L):.0f} % of the steps in the mean of the runs of all rates"
+    seen_L = rises_L[np.isfinite(rises_L)]
+    note = (
+        f"it rises in {100 * seen_L.mean():.0f} % of the steps in the mean of these runs"
+        if len(seen_L)
+        else "never reached"
+    )
     words: Words = {"rival": "0, as of descent below the edge", "exploratory": EXPLORATORY, "note": note}
     band = (RISING_RUNS, 1.0)
     rising = share_claim(f"{key}/rising", title, "direction", SOURCE, rises_L > 0, band, sample="runs", **words)
@@ -278,6 +283,7 @@ def draw_course(axes: Any, name: str, course: Course) -> None:
     axes[1].set_title(f"{name}: cost, first seed")
     for axis in axes:
         axis.set_xlabel("step of gradient descent")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.grid(alpha=0.3)
         toolkit.legend_below(axis)
@@ -287,12 +293,12 @@ def draw(courses: Mapping[str, Course], claims: Sequence[Claim]) -> Any:
     """A row a problem."""
     figure, axes = figures.new_figure(14, 9.5, 2, len(courses))
     hovering = [claim for claim in claims if claim.key.endswith("/hovers")]
-    low, high = (function([claim.measured for claim in hovering]) for function in (min, max))
-    inside = sum(claim.is_reproduced for claim in hovering)
-    figure.suptitle(
-        f"The sharpness hovers at {low:.2f} to {high:.2f} times 2 / rate: {inside} of {len(hovering)} rates reproduced",
-        fontsize=13,
+    measured = [claim.measured for claim in hovering if np.isfinite(claim.measured)]
+    where = (
+        f"hovers at {min(measured):.2f} to {max(measured):.2f} times 2 / rate" if measured else "stays below 2 / rate"
     )
+    inside = sum(claim.is_reproduced for claim in hovering)
+    figure.suptitle(f"The sharpness {where}: {inside} of {len(hovering)} rates reproduced", fontsize=13)
     for i, (name, course) in enumerate(courses.items()):
         draw_course(axes[2 * i : 2 * i + 2], name, course)
     return figure
