@@ -1,4 +1,5 @@
-"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the best of many rates.
+"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the best of many rates,
+the interval of a median.
 
 R rates, S seeds, E epochs, B batch.
 """
@@ -152,3 +153,22 @@ def farthest(
     least, most = float(np.max(np.maximum(away_N - half_N, 0.0))), float(np.max(away_N + half_N))
     value = float(values_N[np.argmax(away_N)])
     return value, (middle + least, middle + most) if value >= middle else (middle - most, middle - least)
+
+
+def median_interval(values: ArrayLike) -> tuple[float, float]:
+    """The 95 % interval of a median from order statistics, whatever the values are drawn from: without ends for fewer
+    than six values, which know none."""
+    from scipy.stats import binom
+
+    values_N = np.sort(np.ravel(np.asarray(values, float)))
+    # So many values may be left out on each side: as many heads of so many coins have a chance of 2.5 % at most.
+    outside = int(binom.ppf(0.025, len(values_N), 0.5))
+    outside -= int(binom.cdf(outside, len(values_N), 0.5) > 0.025)
+    if outside < 0:
+        return -np.inf, np.inf
+    return float(values_N[outside]), float(values_N[-1 - outside])
+
+
+def legend_below(axis: Any, columns: int = 2) -> None:
+    """The legend of an axis below it, off the data."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, fontsize=8, frameon=False)
