@@ -1,0 +1,1 @@
+"""What `experiments.benchmark` measures: an epoch, sweeps, and what comes of faults."""
