@@ -49,8 +49,8 @@ class Claim:
 
     `key` names it within its study, for pictures, documents and tests; `name` says in words what is measured. `low` and
     `high` bound the 95 % interval of `measured` (for a published draw, the range of the seeds). `rival` is what the
-    band has to exclude: another theory's value, the guess, no effect. `exploratory` says what of its setting, grid, rule
-    or band was chosen with a measurement in view; empty where nothing was.
+    band has to exclude: another theory's value, the guess, no effect. `exploratory` says what of its setting, grid,
+    rule or band was chosen with a measurement in view; empty where nothing was.
     """
 
     key: str

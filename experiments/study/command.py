@@ -12,6 +12,7 @@ from experiments.engine import lanes
 from experiments.engine.sweeping import USER_ERRORS
 from experiments.study.claims import by_key, headline, notes, scoreboard
 from experiments.study.study import Study
+from training.compiling import check_sums
 from training.console import fail, parse_flags
 from training.figures import save_figure
 from training.files import place, write_atomically
@@ -26,6 +27,7 @@ def run(study: Study[Any], size: str, workdir: str | Path) -> None:
     try:
         workdir = place(workdir)
         workdir.mkdir(parents=True, exist_ok=True)
+        check_sums()
         figure, claims = study.run(study.sizes[size], workdir)
         by_key(claims)  # Keys that are not unique are found here.
         save_figure(figure, workdir / "figure.png")

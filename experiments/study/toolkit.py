@@ -1,4 +1,5 @@
-"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the best of many rates.
+"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the best of many rates,
+the interval of a median.
 
 R rates, S seeds, E epochs, B batch.
 """
@@ -17,6 +18,7 @@ import input_pipeline
 import nets
 import train
 from experiments.engine import executors, space
+from experiments.engine.statistics import student_quantile
 from training.batches import scale
 from training.config import AnyConfig, Config, as_config
 from training.records import METRICS
@@ -89,6 +91,31 @@ def best_rates(accuracy_RxS: np.ndarray, broken: float = -1.0) -> np.ndarray:
     return np.argmax(others_RxS, axis=0)
 
 
+def slope_interval(x_N: np.ndarray, y_N: np.ndarray) -> tuple[float, float]:
+    """Student's 95 % interval of the slope of the line of least squares through independent points; NaN for fewer than
+    three, which have no scatter about a line."""
+    if len(x_N) < 3:
+        return float("nan"), float("nan")
+    slope, height = np.polyfit(x_N, y_N, 1)
+    degrees, residual_N = len(x_N) - 2, y_N - slope * x_N - height
+    error = float(np.sqrt(np.sum(residual_N**2) / degrees / np.sum((x_N - x_N.mean()) ** 2)))
+    half = student_quantile(degrees, 0.95) * error
+    return float(slope) - half, float(slope) + half
+
+
+def median_interval(values: ArrayLike) -> tuple[float, float]:
+    """The interval of the median between two of the sorted values, as many from either end, that holds it with a
+    probability of at least 95 %, whatever their distribution; NaN for fewer than six values, of which none does."""
+    from scipy.stats import binom
+
+    sorted_S = np.sort(np.ravel(np.asarray(values, float)))
+    # With k values left out at either end it misses the median where at most k of all lie on one side.
+    left_out = int(binom.ppf(0.025, len(sorted_S), 0.5)) - 1
+    if len(sorted_S) < 6 or np.isnan(sorted_S).any():
+        return float("nan"), float("nan")
+    return float(sorted_S[left_out]), float(sorted_S[-1 - left_out])
+
+
 def initial_params(config: AnyConfig, seeds: Sequence[int], init: Callable[..., Any] | None = None) -> list[Any]:
     """The weights that runs with those seeds start from."""
     config = as_config(config)
@@ -126,3 +153,8 @@ def farthest(
     least, most = float(np.max(np.maximum(away_N - half_N, 0.0))), float(np.max(away_N + half_N))
     value = float(values_N[np.argmax(away_N)])
     return value, (middle + least, middle + most) if value >= middle else (middle - most, middle - least)
+
+
+def legend_below(axis: Any, columns: int = 2) -> None:
+    """The legend of an axis below it, off the data."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, fontsize=8, frameon=False)

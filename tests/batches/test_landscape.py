@@ -1,11 +1,18 @@
 """The study of the landscape counts right."""
 
+import json
+
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
 import input_pipeline
 from experiments.batches import landscape
+from experiments.batches.landscape import STUDY
+from experiments.study import command
+from experiments.study.claims import Claim
+
+SIZE = STUDY.sizes["quick"]
 
 
 def test_flat_is_the_order_of_ravel():
@@ -16,24 +23,24 @@ def test_flat_is_the_order_of_ravel():
 
 def bowls(*doubled_at):
     """Costs from .04 on that double at those distances, a seed each, in one direction."""
-    places_A = np.linspace(0, landscape.FARTHEST, landscape.PLACES)
-    return 0.04 + 0.04 * (places_A[None, None] / np.array(doubled_at)[:, None, None]) ** 2
+    return 0.04 + 0.04 * (SIZE.along()[None, None] / np.array(doubled_at)[:, None, None]) ** 2
 
 
 def test_widths_are_means_over_directions():
     """Directions that double at .5 and at 1: .75, whatever the cost."""
     cost_SxQxA = np.swapaxes(bowls(0.5, 1.0), 0, 1)
     for factor in (1, 3):
-        found = landscape.widths(factor * cost_SxQxA, 2 * factor * cost_SxQxA[..., 0])
+        found = landscape.widths(SIZE.along(), factor * cost_SxQxA, 2 * factor * cost_SxQxA[..., 0])
         np.testing.assert_allclose(found, [0.75], rtol=1e-3)
 
 
 def test_width_claim_needs_the_whole_interval_above_one():
-    """Ratios around 1.5 are wider; ratios from .6 to 1.9 do not decide."""
-    sure = landscape.width_claim(bowls(1.4, 1.5, 1.6), bowls(1.0, 1.0, 1.0))
-    unsure = landscape.width_claim(bowls(0.6, 1.5, 1.9), bowls(1.0, 1.0, 1.0))
-    assert sure["reproduced"] and sure["measured"] == pytest.approx((1.4 * 1.5 * 1.6) ** (1 / 3), rel=1e-3)
-    assert not unsure["reproduced"] and unsure["measured"] > 1 and "do not decide" in unsure["note"]
+    """Ratios around 1.5 are wider; ratios from .6 to 1.9 do not decide, and around 1 / 1.5 they are narrower."""
+    sure = landscape.width_claim(bowls(1.4, 1.5, 1.6), bowls(1.0, 1.0, 1.0), SIZE)
+    unsure = landscape.width_claim(bowls(0.6, 1.5, 1.9), bowls(1.0, 1.0, 1.0), SIZE)
+    narrower = landscape.width_claim(bowls(1.0, 1.0, 1.0), bowls(1.4, 1.5, 1.6), SIZE)
+    assert sure.verdict == "reproduced" and sure.measured == pytest.approx((1.4 * 1.5 * 1.6) ** (1 / 3), rel=1e-3)
+    assert unsure.verdict == "undecided" and unsure.measured > 1 and narrower.verdict == "not reproduced"
 
 
 def test_a_width_that_is_no_width_is_left_out():
@@ -42,17 +49,17 @@ def test_a_width_that_is_no_width_is_left_out():
     assert landscape.ratio_of(one_S, other_S)[0] == pytest.approx(4)
 
 
-def test_a_way_is_looked_at_and_solved(monkeypatch):
+def test_a_way_is_looked_at_and_solved():
     """From the seeds' own draws on, a look every two epochs; solved at the first look whose cost is low enough."""
     dataset = input_pipeline.split(input_pipeline.load("mnist"), 64)
     dataset = dataset._replace(validation_images=dataset.images, validation_labels=dataset.labels)
-    trained = landscape.run("small", landscape.Way(32, 0.1, 4, 2), dataset, 2)
+    trained = landscape.train_way("small", landscape.Way(32, 0.1, 4, 2), dataset, SIZE._replace(seeds=2))
     assert trained.path_SxLxP.shape == (2, 3, 55_050) and trained.solved_S.tolist() == [2, 2]
     assert (np.diff(trained.cost_SxL, axis=1) < 0).all() and (
         trained.path_SxLxP[0, 0] != trained.path_SxLxP[1, 0]
     ).any()
-    monkeypatch.setattr(landscape, "TARGET", float(trained.cost_SxL[:, 1].max()))
-    assert landscape.solved(trained.cost_SxL).tolist() == [1, 1]
+    target = float(trained.cost_SxL[:, 1].max())
+    assert landscape.solved(trained.cost_SxL, target).tolist() == [1, 1]
 
 
 def test_straightness_of_a_path():
@@ -60,3 +67,21 @@ def test_straightness_of_a_path():
     path_SxLxP = np.array([[[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]], [[1.0, 1.0], [2.0, 2.0], [1.0, 1.0]]])
     trained = landscape.Trained(path_SxLxP, np.zeros((2, 3)), np.zeros(2, int))
     np.testing.assert_allclose(landscape.straightness(trained), [5 / 7, 0])
+
+
+def test_study_end_to_end(tmp_path):
+    """Six claims of three kinds; what has not learned is not wider, and two epochs' paths are a plane."""
+    command.run(STUDY, "tiny", tmp_path)
+    claims = {line["key"]: Claim.from_dict(line) for line in json.loads((tmp_path / "results.json").read_text())}
+    kinds = {key: claim.kind for key, claim in claims.items()}
+    assert kinds == dict.fromkeys(("width", "line/batches", "line/draws"), "direction") | {
+        "path/small": "number",
+        "path/large": "number",
+        "path/walk": "oracle",
+    }
+    assert not claims["width"].is_reproduced
+    # Three points lie in a plane, whatever they are.
+    of_paths = [claims[f"path/{way}"] for way in ("small", "large", "walk")]
+    assert [claim.measured for claim in of_paths] == pytest.approx([1] * 3)
+    assert [claim.verdict for claim in of_paths] == ["not reproduced"] * 3
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
