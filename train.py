@@ -16,20 +16,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from absl import app, flags, logging
-from tqdm import tqdm
+from absl import flags, logging
 
 import input_pipeline
 import nets
-from training import probes, run_directory
+from training import console, probes, run_directory
 from training.batches import Data, batches, make_data, on_data, permutation, scale
-from training.command_line import default_workdir, define_config_flags, parse_flags
+from training.command_line import default_workdir, define_config_flags, folder_of, parse_flags
 from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, compiled, epoch_options
-from training.config import AnyConfig, Config, ConfigError, Hyperparameters, as_config, check_fits, hyperparameters
-from training.console import fail
+from training.config import (
+    AnyConfig,
+    Config,
+    ConfigError,
+    Hyperparameters,
+    as_config,
+    check_fits,
+    check_size,
+    hyperparameters,
+)
+from training.console import fail, say
+from training.files import place
 from training.metrics import batch_metrics, weighted_means
 from training.optimizers import make_optimizer, scale_kernels
-from training.records import METRICS
+from training.records import METRICS, read_records
 from training.screen import as_number, conclusion, diverged_line, epoch_line, natural_order, summary, uniform_guess_cost
 
 EVALUATION_CHUNK = 2_000
@@ -127,7 +136,7 @@ def make_train(config: AnyConfig) -> Train:
         return state, {name: metrics[name] for name in ("loss", "accuracy")}
 
     def evaluate(state: TrainState, images_NxD: jax.Array, labels_N: jax.Array):
-        order_SxB, weights_SxB = batches(jnp.arange(len(images_NxD)), min(EVALUATION_CHUNK, len(images_NxD)))
+        order_SxB, weights_SxB = batches(jnp.arange(len(images_NxD), dtype=jnp.int32), min(EVALUATION_CHUNK, len(images_NxD)))
 
         def one_chunk(_, rows):
             order_B, weights_B = rows
@@ -153,7 +162,7 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[dict[str, jax.Array], d
 
     def probe(state: TrainState, hyperparameters: Hyperparameters, params_before, dataset, key: jax.Array):
         images_PxD, labels_P = dataset[0][:probe_examples], dataset[1][:probe_examples]
-        batch = scale(images_PxD), jax.nn.one_hot(labels_P, model.classes)
+        batch = scale(images_PxD), jax.nn.one_hot(labels_P, model.classes, dtype=jnp.float32)
 
         def cost_of(params, batch):
             logits_BxC, _ = model.apply(variables(state._replace(params=params)), batch[0])
@@ -217,22 +226,21 @@ def train_and_evaluate(
     later RunError where the disk fails, and DivergedError when an epoch's cost is not finite. Metrics so far are kept.
     """
     config = as_config(config)
+    check_size(config)
     run_directory.check(workdir, config)
     if rows := run_directory.finished(workdir, config):
-        print(f"{workdir} holds this run, finished after {len(rows)} epochs; nothing was changed.")
-        print(conclusion(rows))
+        say(f"{workdir} holds this run, finished after {len(rows)} epochs; nothing was changed.")
+        say(conclusion(rows))
         return rows
     with ThreadPoolExecutor() as pool:
         drawing = pool.submit(initial_state, config)  # It compiles while the data set is read.
         dataset = load_dataset(config, data_dir)
     with run_directory.RunDirectory(workdir, config) as run:
-        shapes = jax.eval_shape(make_train(config).init, hyperparameters(config), jax.random.key(0))
-        print(summary(config, shapes.params, shapes.batch_stats))
         state = fit(config, dataset, run, drawing.result())
         confusion_CxC = confusion_matrix(config, state, dataset)
         run.draw_figures(dataset, jax.device_get(state.params), confusion_CxC, uniform_guess_cost(config))
-        print(conclusion(run.rows))
-        print(f"Written to {workdir}: {', '.join(run.contents())}")
+        say(conclusion(run.rows))
+        say(f"Written to {run.workdir}: {', '.join(run.contents())}")
         return run.rows
 
 
@@ -296,12 +304,14 @@ def fit(
     with ThreadPoolExecutor() as pool:
         compiling = compile_programs(config, data, pool)
         state, done = run.restore(state)
+        say(summary(config, state.params, state.batch_stats))
         data = jax.device_put(data)
         programs = Programs(*(future.result() for future in compiling))
     if done:
-        print(f"Going on after epoch {done} of {config.epochs}.")
+        say(f"Going on after epoch {done} of {config.epochs}.")
     steps = -(-len(dataset.images) // config.batch_size)
-    with tqdm(total=config.epochs, initial=done, unit="epoch", leave=False, disable=not sys.stdout.isatty()) as bar:
+    # An epoch uses its state up: a signal waits until it is over, when there is a state to save.
+    with console.progress(config.epochs, "epoch", initial=done) as bar, console.held() as signals:
         for number in range(done + 1, config.epochs + 1):
             start = time.perf_counter()
             is_probed = config.is_probed(number)
@@ -314,14 +324,14 @@ def fit(
             row = {"epoch": number} | {name: as_number(metrics[name]) for name in METRICS}
             row["seconds"] = round(time.perf_counter() - start, 4)
             row |= {name: as_number(measured[name]) for name in sorted(measured, key=natural_order)}
-            bar.write(epoch_line(row, config.epochs, steps))
-            sys.stdout.flush()
+            bar.say(epoch_line(row, config.epochs, steps))
             bar.update()
             run.record(row, activations)
             if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
                 raise DivergedError(diverged_line(row, config))
-            if number % config.checkpoint_every == 0 or number == config.epochs:
+            if config.is_saved(number) or signals.asked:
                 run.save(number, state)
+            signals.deliver()
     return state
 
 
@@ -340,20 +350,24 @@ def confusion_matrix(config: Config, state: TrainState, dataset: input_pipeline.
 def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> None:
     """Prints loss, accuracy and accuracy by class of the run's last checkpoint on the validation set."""
     config = as_config(config)
+    check_size(config)
+    workdir = place(workdir)
     run_directory.check_exists(workdir)
     run_directory.check(workdir, config)
+    for damage in read_records(workdir).damages:
+        console.warn(f"{damage}; the checkpoint that is evaluated does not depend on it")
     dataset = load_dataset(config, data_dir)
     state, epoch = run_directory.restore(workdir, initial_state(config))
     if not epoch:
         raise run_directory.RunError(f"{workdir} holds no checkpoint that can be used; accepted: a run with one")
     metrics = make_train(config).evaluate(state, dataset.validation_images, dataset.validation_labels)
     confusion_CxC = confusion_matrix(config, state, dataset)
-    print(f"Checkpoint of epoch {epoch} in {workdir} on {len(dataset.validation_labels):,} validation examples")
-    print(f"val_loss: {float(metrics['loss']):.4f}  val_accuracy: {float(metrics['accuracy']):.4f}")
-    print(f"{'class':>5}  {'examples':>8}  {'correct':>7}  {'accuracy':>8}")
+    say(f"Checkpoint of epoch {epoch} in {workdir} on {len(dataset.validation_labels):,} validation examples")
+    say(f"val_loss: {float(metrics['loss']):.4f}  val_accuracy: {float(metrics['accuracy']):.4f}")
+    say(f"{'class':>5}  {'examples':>8}  {'correct':>7}  {'accuracy':>8}")
     for label, row in enumerate(confusion_CxC):
         accuracy = f"{row[label] / row.sum():.4f}" if row.sum() else "none"
-        print(f"{label:>5}  {row.sum():>8,}  {row[label]:>7,}  {accuracy:>8}")
+        say(f"{label:>5}  {row.sum():>8,}  {row[label]:>7,}  {accuracy:>8}")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -370,10 +384,10 @@ def define_flags() -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises.
-    workdir, config, data_dir = flags.FLAGS.workdir, flags.FLAGS.config, flags.FLAGS.data_dir
+    workdir, config, data_dir = folder_of("workdir"), flags.FLAGS.config, str(folder_of("data_dir"))
     if flags.FLAGS.evaluate_only and workdir is None:
         fail("--evaluate_only needs --workdir; accepted: the folder of a run")
-    workdir = workdir or default_workdir(sys.argv)
+    workdir = workdir or default_workdir()
     try:
         if flags.FLAGS.evaluate_only:
             run_directory.check_exists(workdir)
@@ -386,12 +400,12 @@ def main(_: list[str]) -> None:
         if "memory" not in str(error).lower():
             raise
         fail(f"the network does not fit in memory: {str(error).splitlines()[0]}")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         goes_on = "" if flags.FLAGS.evaluate_only else f"; the same command with --workdir={workdir} goes on from there"
-        print(f"\ninterrupted{goes_on}")
-        sys.exit(130)
+        say(f"interrupted{goes_on}")
+        sys.exit(console.exit_status(error))
 
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main, flags_parser=parse_flags)
+    console.run(main, parse_flags)

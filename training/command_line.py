@@ -1,8 +1,11 @@
 """The flags of every command that takes a config, and how they are read: whatever is wrong with them, or with the
-config file that they name, ends in one line."""
+config file that they name, ends in one line. Flags may stand in files too, as absl's `--flagfile` has it."""
 
+import textwrap
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -10,10 +13,13 @@ from ml_collections import ConfigDict, config_flags
 import input_pipeline
 from nets.tables import near_match
 from training import console
-from training.config import FIELDS
+from training.config import FIELDS, field_table
 from training.console import fail
+from training.files import PlaceError, place
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+WIDTH = 100
+HELP = {"help": False, "helpshort": False, "?": False, "helpfull": True, "helpxml": True}
 
 
 def define_config_flags() -> None:
@@ -23,8 +29,60 @@ def define_config_flags() -> None:
     flags.DEFINE_string("data_dir", input_pipeline.DEFAULT_DATA_DIR, "Where TensorFlow Datasets keeps prepared data.")
 
 
-def given_config(arguments: list[str]) -> str:
-    """What --config was given on the command line, '' where it was not."""
+def given_config() -> str:
+    """What --config was given, FILE.py or FILE.py:VARIANT; '' where it was not. Flags are parsed before."""
+    return config_flags.get_config_filename(flags.FLAGS["config"]) if flags.FLAGS["config"].present else ""
+
+
+def default_workdir() -> str:
+    """`runs/<config>-<time>`, with the variant of a config in its name, and microseconds: runs may start together."""
+    file, _, variant = given_config().partition(":")
+    # A variant may hold anything, also a slash.
+    name = "-".join(filter(None, (Path(file).stem, variant.replace("/", "-").replace("\0", ""))))
+    return str(Path("runs") / f"{name[:150]}-{datetime.now():%Y%m%d-%H%M%S-%f}")
+
+
+def folder_of(name: str = "workdir") -> Path | None:
+    """The folder that a flag names, `~` expanded, None where it is not given; ends in one line where it is no folder of
+    this machine. Of every command, also of those without a config."""
+    given = flags.FLAGS[name].value
+    try:
+        return None if given is None else place(given)
+    except PlaceError as error:
+        fail(f"--{name}={error}")
+
+
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses the command line; whatever is wrong with it, or with the config file that it names, ends in one line.
+    `--help` and `--helpfull` print the command's flags and the config's fields."""
+    try:
+        expanded = [*arguments[:1], *flags.FLAGS.read_flags_from_files(arguments[1:], force_gnu=False)]
+    except (flags.Error, OSError, UnicodeError) as error:
+        fail(f"--flagfile cannot be read: {error}")
+    _print_help(expanded)
+    for argument in expanded[1:]:
+        flag, dot, name = argument.partition("=")[0].partition(".")
+        if flag in ("--config", "-config") and dot and name not in FIELDS:
+            fail(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
+    files = [f"configs/{path.name}" for path in sorted(CONFIGS.glob("[!_]*.py"))]
+    given = _config_among(expanded)
+    file = given.partition(":")[0]
+    if given and not _is_file(file):
+        fail(f"no config file {file!r}{near_match(file, files)}; accepted: {', '.join(files)}, or a file of your own")
+    rest = _parsed(arguments, given)
+    config = _loaded(given)
+    if given and not isinstance(config, ConfigDict):
+        fail(f"the config {given} cannot be used: its get_config() gives {config!r}; accepted: a ConfigDict")
+    if config is None and not getattr(flags.FLAGS, "evaluate_only", False):
+        fail(f"--config is missing; accepted: {', '.join(files)}, or a file of your own")
+    if len(rest) > 1:
+        fail(f"unexpected argument {rest[1]!r}; accepted: flags alone, as --help lists them")
+    return rest
+
+
+def _config_among(arguments: list[str]) -> str:
+    """What --config is given among arguments that are not parsed yet: a file that is not there should be named before
+    absl complains of the fields that it lacks."""
     given = ""
     for i, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
@@ -33,31 +91,88 @@ def given_config(arguments: list[str]) -> str:
     return given
 
 
-def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses the command line; whatever is wrong with it, or with the config file that it names, ends in one line."""
-    for argument in arguments:
-        flag, dot, name = argument.partition("=")[0].partition(".")
-        if flag in ("--config", "-config") and dot and name not in FIELDS:
-            fail(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
-    given = given_config(arguments)
-    files = [f"configs/{path.name}" for path in sorted(CONFIGS.glob("[!_]*.py"))]
-    file = given.partition(":")[0]
-    if given and not Path(file).is_file():
-        fail(f"no config file {file!r}{near_match(file, files)}; accepted: {', '.join(files)}, or a file of your own")
+def _is_file(path: str) -> bool:
     try:
-        rest = console.parse_flags(arguments)
-        config = flags.FLAGS.config
-    except Exception as error:  # A config file may raise anything.
-        fail(f"the config {given} cannot be loaded: {type(error).__name__}: {error}")
-    if given and not isinstance(config, ConfigDict):
-        fail(f"the config {given} cannot be used: its get_config() gives {config!r}; accepted: a ConfigDict")
-    if config is None and not getattr(flags.FLAGS, "evaluate_only", False):
-        fail(f"--config is missing; accepted: {', '.join(files)}, or a file of your own")
-    return rest
+        return Path(path).is_file()
+    except (OSError, ValueError):  # Too long a name, or a zero byte.
+        return False
 
 
-def default_workdir(arguments: list[str]) -> str:
-    """`runs/<config>-<time>`, with the variant of a config in its name, and microseconds: runs may start together."""
-    file, _, variant = given_config(arguments).partition(":")
-    name = "-".join(filter(None, (Path(file).stem, variant)))
-    return str(Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}")
+def _parsed(arguments: list[str], given: str) -> list[str]:
+    """The arguments that are no flags. Parsing runs the config file, which may raise anything, or end the program."""
+    try:
+        return flags.FLAGS(arguments)
+    except KeyboardInterrupt:
+        raise
+    except flags.Error as error:
+        cause = console.cause_of(error)
+        if isinstance(cause, flags.Error):
+            fail(cause)
+        _fail_to_load(given, cause)
+    except BaseException as error:
+        if not given:
+            raise
+        _fail_to_load(given, error)
+
+
+def _loaded(given: str) -> object:
+    try:
+        return flags.FLAGS.config
+    except Exception as error:  # ml_collections keeps what the file raised until now.
+        _fail_to_load(given, error)
+
+
+def _fail_to_load(given: str, error: BaseException) -> NoReturn:
+    said = f"it ends the program, {error!r}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+    fail(f"the config {given} cannot be loaded: {said}")
+
+
+def _print_help(arguments: Iterable[str]) -> None:
+    """Prints what `--help` or `--helpfull` asks for and ends the program, where it is among the arguments."""
+    asked = [argument.lstrip("-") for argument in arguments if argument.startswith("-")]
+    asked = [HELP[name] for name in asked if name in HELP]
+    if asked:
+        console.say(help_text(everything=any(asked)))
+        raise SystemExit(0)
+
+
+def help_text(*, everything: bool = False) -> str:
+    """The docstring of the command, its flags and the config's fields, in lines of at most 100 letters; with
+    `everything` also the flags of the packages that it uses."""
+    import __main__
+
+    own = [flag for module, found in flags.FLAGS.flags_by_module_dict().items() if _is_ours(module) for flag in found]
+    # A field's flag is there once it is given.
+    own = [flag for flag in dict.fromkeys(own) if not flag.name.startswith("config.")]
+    parts = [(__main__.__doc__ or "").strip().partition("\n\n")[0], "Flags:"]
+    parts += [_flag_lines(flag) for flag in own]
+    parts += ["Fields of the config, as --config.FIELD=VALUE:", *(_field_lines(row) for row in field_table())]
+    if everything:
+        named = {flag.name for flag in own}
+        others = {flag.name: flag for found in flags.FLAGS.flags_by_module_dict().values() for flag in found}
+        parts += ["Flags of the packages:"]
+        parts += [_flag_lines(flag) for name, flag in sorted(others.items()) if name not in named and "." not in name]
+    else:
+        parts += ["--helpfull also lists the flags of the packages."]
+    return "\n".join(parts)
+
+
+def _is_ours(module: str) -> bool:
+    return not module.startswith(("absl", "ml_collections", "tensorflow", "etils", "jax", "orbax", "flax", "chex"))
+
+
+def _flag_lines(flag: flags.Flag) -> str:
+    default = "" if flag.default in (None, False, []) else f" [{flag.default_as_str}]"
+    return _wrapped(f"  --{flag.name}", f"{flag.help or ''}{default}")
+
+
+def _field_lines(row: tuple[str, str, str, str, str, str]) -> str:
+    name, kind, default, unit, accepted, words = row
+    measured = f"{kind}, {unit}" if unit else kind
+    return _wrapped(f"  {name}", f"{words} ({measured}) [{default}]; accepted: {accepted}")
+
+
+def _wrapped(name: str, words: str, indent: int = 22) -> str:
+    start = f"{name:<{indent}}" if len(name) < indent else f"{name}  "
+    lines = textwrap.wrap(start + " ".join(words.split()), WIDTH, subsequent_indent=" " * indent)
+    return "\n".join(lines)

@@ -10,7 +10,9 @@ import builtins
 import collections
 import dataclasses
 import hashlib
+import itertools
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
@@ -22,12 +24,14 @@ from ml_collections import ConfigDict
 import input_pipeline
 import nets
 from nets.tables import near_match
-from training import optimizers, probes
+from training import console, optimizers, probes
 
 T = TypeVar("T")
 # Numbers are used as float32, in which larger ones are infinite and smaller ones zero.
 FLOAT32_LEAST, FLOAT32_MOST = 1.2e-38, 3.4e38
 MOST_WHOLE = 2**31
+# Every layer is compiled by itself, in every program: more take hours before the first step.
+MOST_LAYERS = 256
 
 
 class ConfigError(ValueError):
@@ -229,6 +233,10 @@ class Config:
         """Whether the network is measured after that epoch: every probe_every epochs and at the end."""
         return bool(self.probes) and (epoch % self.probe_every == 0 or epoch == self.epochs)
 
+    def is_saved(self, epoch: int) -> bool:
+        """Whether there is a checkpoint of that epoch: every checkpoint_every epochs and at the end."""
+        return epoch % self.checkpoint_every == 0 or epoch == self.epochs
+
     def identity(self) -> dict[str, Any]:
         """What is trained, by field: what is only recorded is left out, and later fields that change nothing."""
         return {
@@ -346,11 +354,20 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
             fits = all(type(part) is field.item for part in value)
         if not fits:
             kind = f"tuple of {field.item.__name__}" if field.type is tuple else field.type.__name__
-            raise ConfigError(f"config.{name}={value!r} is no {kind}; accepted: {field.accepted}")
+            raise ConfigError(f"config.{name}={shown(value)} is no {kind}; accepted: {field.accepted}")
         if not field.spec.test(value):
             raise ConfigError(
-                f"config.{name}={value!r} is not accepted{_near(field, value)}; accepted: {field.accepted}"
+                f"config.{name}={shown(value)} is not accepted{_near(field, value)}; accepted: {field.accepted}"
             )
+
+
+def shown(value: object, longest: int = 120) -> str:
+    """The value as an error shows it: without its middle where it is long, and where Python does not print it, as a
+    number of 5,000 digits, by its type."""
+    try:
+        return console.one_line(repr(value), longest)
+    except ValueError:
+        return f"a {type(value).__name__} too long to print"
 
 
 def _near(field: Field, value: Any) -> str:
@@ -363,6 +380,8 @@ def _near(field: Field, value: Any) -> str:
 
 def _check_together(config: Config) -> None:
     """ConfigError for values that make no sense with one another."""
+    if len(config.hidden) > MOST_LAYERS:
+        raise ConfigError(f"config.hidden has {len(config.hidden):,} layers; accepted: at most {MOST_LAYERS}")
     if config.optimizer == "adam" and config.momentum:
         raise ConfigError(f"config.momentum={config.momentum} is for sgd; adam has its own; accepted with adam: 0.0")
     try:
@@ -371,8 +390,24 @@ def _check_together(config: Config) -> None:
         raise ConfigError(str(error)) from error
 
 
+def check_size(config: Config) -> None:
+    """Raises ConfigError for a network or a batch that this machine's memory cannot hold, before anything is made:
+    parameters, their gradient, their change and a velocity, and the outputs of a batch forth and back."""
+    sizes = (config.inputs, *config.hidden, config.classes)
+    parameters = sum((before + 1) * after for before, after in itertools.pairwise(sizes))
+    needed = 4 * (4 * parameters + 2 * config.batch_size * sum(sizes))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory:
+        raise ConfigError(
+            f"config.hidden={shown(config.hidden)} and config.batch_size={config.batch_size} need at least "
+            f"{needed / 1e9:,.0f} GB; accepted: what fits into the {memory / 1e9:,.0f} GB of this machine"
+        )
+
+
 def check_fits(config: Config, dataset: input_pipeline.Dataset) -> None:
-    """Raises ConfigError where the data set does not fit the config's input size, classes or batch size."""
+    """Raises ConfigError where the data set does not fit the config's input size, classes or batch size, or where the
+    machine does not fit the network."""
+    check_size(config)
     examples, inputs = dataset.images.shape
     if inputs != config.inputs:
         raise ConfigError(f"config.inputs={config.inputs}, but images of {config.dataset} have {inputs} pixels")

@@ -1,12 +1,25 @@
-"""What commands say: errors of one line that end them, and command lines of flags alone."""
+"""What commands say and how they end: lines that any output takes, progress, errors of one line, signals."""
 
 import contextlib
+import errno
+import signal
 import sys
-from collections.abc import Sized
-from typing import NoReturn
+import threading
+from collections.abc import Callable, Iterator, Sized
+from types import FrameType, TracebackType
+from typing import NoReturn, Self, TextIO, TypeVar
 
+from tqdm import tqdm
+
+T = TypeVar("T")
 # A refusal that is longer is not read; its middle, mostly a long value that was given, is left out.
 LONGEST_LINE = 300
+# What a scheduler and a closed terminal send; Ctrl-C sends SIGINT, for which Python has a handler already.
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Lines.
 
 
 def one_line(message: object, longest: int | None = None) -> str:
@@ -19,31 +32,39 @@ def one_line(message: object, longest: int | None = None) -> str:
     return f"{line[: longest - end - 5]} ... {line[-end:]}"
 
 
+def say(text: object) -> None:
+    """Prints the lines of a text at once, on whatever standard output is: none, closed, or one that lacks a letter."""
+    _write("\n".join(map(_printable, str(text).split("\n"))), sys.stdout)
+
+
+def warn(text: object) -> None:
+    """Prints `warning: ` and the text as one line on standard error, if there is one."""
+    _write(one_line(f"warning: {one_line(text)}", LONGEST_LINE), sys.stderr)
+
+
 def fail(message: object) -> NoReturn:
     """Ends a program with one line and exit status 2."""
-    with contextlib.suppress(OSError, ValueError):  # Whatever standard error is, also closed.
-        if sys.stderr is not None:
-            print(one_line(f"error: {one_line(message)}", LONGEST_LINE), file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):
+        _write(one_line(f"error: {one_line(message)}", LONGEST_LINE), sys.stderr)
     sys.exit(2)
 
 
-def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses a command line of flags alone, ending with one line where it is wrong."""
-    from absl import flags
+def _printable(line: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
+
+def _write(text: str, stream: TextIO | None) -> None:
+    if stream is None:
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        rest = flags.FLAGS(arguments)
-    except flags.Error as error:
-        if "Traceback" not in str(error):
-            fail(error)
-        # ml_collections puts the traceback of a config file into its message: raise what that file raised.
-        cause: BaseException = error
-        while "Traceback" in str(cause) and cause.__context__:
-            cause = cause.__context__
-        raise cause from None
-    if len(rest) > 1:
-        fail(f"unexpected argument {rest[1]!r}; accepted: flags alone, as --help lists them")
-    return rest
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except ValueError:  # It is closed.
+        return
+    except OSError as error:
+        # A reader that has gone ends the program, as everywhere; a terminal that was closed does not.
+        if error.errno == errno.EPIPE:
+            raise
 
 
 def count(things: Sized, word: str) -> str:
@@ -56,3 +77,172 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+class Progress:
+    """A bar of what is done, on a terminal alone, with lines said above it; a context manager that clears it."""
+
+    def __init__(self, bar: "tqdm[NoReturn] | None"):
+        self._bar = bar
+
+    def say(self, text: object) -> None:
+        """Prints the lines of a text above the bar."""
+        if self._bar is None:
+            say(text)
+        else:
+            with self._bar.external_write_mode():
+                say(text)
+
+    def update(self, done: float = 1) -> None:
+        """Moves the bar on by so many units."""
+        if self._bar is not None:
+            self._bar.update(done)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def progress(total: float, unit: str, desc: str | None = None, initial: float = 0) -> Progress:
+    """A bar of that many units, of which `initial` are done; silent where standard output is no terminal."""
+    try:
+        shown = sys.stdout is not None and sys.stdout.isatty() and sys.stderr is not None
+    except ValueError:  # It is closed.
+        shown = False
+    if not shown:
+        return Progress(None)
+    return Progress(tqdm(total=total, unit=unit, desc=desc, initial=initial, leave=False))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Endings.
+
+
+class Ended(KeyboardInterrupt):
+    """A signal that ends the program as Ctrl-C does."""
+
+    def __init__(self, number: int):
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def exit_status(error: KeyboardInterrupt) -> int:
+    """The exit status of a program that a signal has ended: 143 for SIGTERM, 129 for SIGHUP, 130 for Ctrl-C."""
+    return 128 + (error.number if isinstance(error, Ended) else signal.SIGINT)
+
+
+@contextlib.contextmanager
+def endings() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise `Ended` in the main thread, as Ctrl-C raises KeyboardInterrupt.
+
+    What was ignored from the start, as SIGHUP is under `nohup`, stays ignored; handlers of others are left alone.
+    """
+    ours: list[int] = []
+    ended: list[int] = []
+
+    def end(number: int, _: FrameType | None) -> None:
+        ended.append(number)
+        # Once: what follows the first signal is the saving of what is finished.
+        if len(ended) == 1:
+            raise Ended(number)
+
+    if threading.current_thread() is threading.main_thread():
+        ours = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+class Held:
+    """Signals that wait for the end of a block; `asked` says whether there is one. See `held`."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
+        self._waiting: list[int] = []
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal is waiting that will end the program."""
+        return bool(self._waiting)
+
+    def deliver(self) -> None:
+        """Hands what has waited to its handler, which raises."""
+        while self._waiting:
+            number = self._waiting.pop(0)
+            self._handlers[number](number, None)
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, *_ENDING):
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._wait)
+        return self
+
+    def _wait(self, number: int, frame: FrameType | None) -> None:
+        # Who presses Ctrl-C twice does not want to wait.
+        if self._waiting and number == signal.SIGINT:
+            self._waiting.clear()
+            self._handlers[number](number, frame)
+        else:
+            self._waiting.append(number)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        if error is None:
+            self.deliver()
+
+
+def held() -> Held:
+    """A context in which Ctrl-C, SIGTERM and SIGHUP wait for its end, or for `deliver()`; a second Ctrl-C does not.
+
+    For what should not be torn: a step that uses its arguments up, or a library that leaves its threads in disorder.
+    """
+    return Held()
+
+
+def run(main: Callable[[list[str]], object], parse: Callable[[list[str]], list[str]]) -> NoReturn:
+    """Runs a command whose flags are defined: `app.run` that ends in one line and with its status on every signal."""
+    from absl import app
+
+    try:
+        with endings():
+            app.run(main, flags_parser=parse)
+    except KeyboardInterrupt as error:
+        with contextlib.suppress(OSError):
+            say("interrupted")
+        sys.exit(exit_status(error))
+    sys.exit(0)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Command lines.
+
+
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses a command line of flags alone, ending with one line where it is wrong."""
+    from absl import flags
+
+    try:
+        rest = flags.FLAGS(arguments)
+    except flags.Error as error:
+        fail(cause_of(error))
+    if len(rest) > 1:
+        fail(f"unexpected argument {rest[1]!r}; accepted: flags alone, as --help lists them")
+    return rest
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """What a config file raised, where ml_collections has put its traceback into the message of another error."""
+    while "Traceback" in str(error) and error.__context__:
+        error = error.__context__
+    return error

@@ -1,6 +1,8 @@
-"""What a run was made by and on: versions of packages, the device, the revision of this code."""
+"""What a run was made by and on: versions of packages, the device, what else its bits depend on, the revision of this
+code."""
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +11,7 @@ from typing import Any
 
 import jax
 
+from training import console
 from training.config import Config
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "ml_collections", "tensorflow-datasets")
@@ -16,11 +19,11 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "ml_c
 
 def provenance(config: Config) -> dict[str, Any]:
     """The resolved config with what it was run by and on."""
-    device = jax.devices()[0]
     return {
         "config": config.to_dict(),
         "versions": versions(),
-        "device": f"{len(jax.devices())} x {device.platform} ({device.device_kind})",
+        "device": device(),
+        "environment": environment(),
         "git_revision": git_revision(),
     }
 
@@ -30,25 +33,47 @@ def versions() -> dict[str, str]:
     return {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
-def warn_of_other_versions(begun: Mapping[str, str], workdir: Path) -> None:
-    """Says where the folder was begun under other packages, since the bits may then differ."""
-    differing = [f"{name} {begun[name]}, now {now}" for name, now in versions().items() if begun.get(name, now) != now]
+def device() -> str:
+    """The devices that JAX sees, as `1 x cpu (cpu)`."""
+    first = jax.devices()[0]
+    return f"{len(jax.devices())} x {first.platform} ({first.device_kind})"
+
+
+def environment() -> dict[str, str]:
+    """What the last bits of a run's numbers depend on besides: sums are split among the cores that there are."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cores": str(cores),
+        "jax_enable_x64": str(jax.config.jax_enable_x64),
+        "jax_default_prng_impl": str(jax.config.jax_default_prng_impl),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "").strip(),
+    }
+
+
+def warn_of_other_conditions(begun: Mapping[str, Any], workdir: Path) -> None:
+    """Says where the folder was begun under other conditions than these, since the last bits may then differ."""
+    here = versions() | environment() | {"device": device()}
+    there = {**_texts(begun.get("versions")), **_texts(begun.get("environment")), "device": begun.get("device")}
+    differing = [
+        f"{name} {there[name] or 'not set'}, now {now or 'not set'}"
+        for name, now in here.items()
+        if there.get(name) not in (None, now)
+    ]
     if differing:
-        print(f"warning: {workdir} was begun with {'; '.join(differing)}", file=sys.stderr)
+        console.warn(f"{workdir} was begun with {'; '.join(differing)}: the last bits may differ")
+
+
+def _texts(recorded: object) -> dict[str, str]:
+    """The texts by name in what was recorded, which an earlier version may have left out."""
+    if not isinstance(recorded, Mapping):
+        return {}
+    return {str(name): value for name, value in recorded.items() if isinstance(value, str)}
 
 
 def git_revision() -> str | None:
     """The commit that is checked out, with '-dirty' where files differ from it; None outside a git checkout."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent.parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-        "--exclude=*",
-    ]
+    root = str(Path(__file__).parent.parent)
+    command = ["git", "-C", root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip() or None
     except (OSError, subprocess.SubprocessError):

@@ -1,60 +1,76 @@
 """What a run records of its epochs: lines of JSON, TensorBoard events, histograms of the layers' outputs."""
 
-import io
-import json
+import itertools
 import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from training.files import RunError, write_atomically
+from training.files import read_lines
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 HISTOGRAM_BINS = 50
 
 
-def read_rows(workdir: str | Path) -> list[dict[str, Any]]:
-    """The epochs 1, 2, ... recorded in metrics.jsonl, up to the first line that is torn or out of order."""
-    rows = read_lines(Path(workdir) / "metrics.jsonl")
-    for i, row in enumerate(rows):
-        if row.get("epoch") != i + 1 or not row.keys() >= {*METRICS, "seconds"}:
-            return rows[:i]
-    return rows
+class Records(NamedTuple):
+    """The sound rows of metrics.jsonl, of the epochs 1, 2, ..., and those of histograms.jsonl; what is damaged in
+    either, a line each; and whether there were digests to tell by."""
+
+    rows: list[dict[str, Any]]
+    histograms: list[dict[str, Any]]
+    damages: list[str]
+    digested: bool
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects in a file of one JSON object a line, up to the first line that is torn."""
-    rows: list[dict[str, Any]] = []
-    for line in path.read_bytes().splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(row, dict):
-            break
-        rows.append(row)
-    return rows
+def read_records(workdir: str | Path) -> Records:
+    """What a run has recorded, up to the first line that is torn, damaged or out of order."""
+    path = Path(workdir) / "metrics.jsonl"
+    metrics, histograms = read_lines(path), read_lines(Path(workdir) / "histograms.jsonl")
+    damages = [lines.damage for lines in (metrics, histograms) if lines.damage]
+    rows = list(itertools.takewhile(_is_row, metrics.rows))
+    in_order = next((i for i, row in enumerate(rows) if row["epoch"] != i + 1), len(rows))
+    if in_order < len(metrics.rows):
+        damages.insert(0, f"line {in_order + 1} of {path} is not the row of epoch {in_order + 1}")
+    counted = list(itertools.takewhile(_is_histograms, histograms.rows))
+    if len(counted) < len(histograms.rows):
+        damages.append(f"line {len(counted) + 1} of {Path(workdir) / 'histograms.jsonl'} holds no histograms")
+    return Records(rows[:in_order], counted, damages, not rows or (metrics.digested and histograms.digested))
 
 
-def begin_lines(path: Path, rows: list[dict[str, Any]]) -> io.FileIO:
-    """The file with a line for each row, open for more. Unbuffered: a line is in the file when write() returns, and
-    nothing is left to be written on closing."""
-    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
-    return path.open("ab", buffering=0)
+def is_probed(row: Mapping[str, Any]) -> bool:
+    """Whether the network was measured in the epoch of that row."""
+    return not row.keys() <= {"epoch", *METRICS, "seconds"}
 
 
-def append_line(file: io.FileIO | None, row: dict[str, Any]) -> None:
-    """Writes one more row; RunError where the disk refuses it."""
-    assert file, "restore() comes first"
-    line = (json.dumps(row) + "\n").encode()
-    try:
-        if file.write(line) < len(line):
-            raise OSError("no space left on the device")
-    except OSError as error:
-        raise RunError(f"{file.name} cannot be written: {error}") from error
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_row(row: Mapping[str, Any]) -> bool:
+    """Whether it is a row of metrics.jsonl: numbers, null for what was not finite."""
+    measured = [value for name, value in row.items() if name not in ("epoch", "seconds")]
+    return (
+        type(row.get("epoch")) is int
+        and row.keys() >= {*METRICS, "seconds"}
+        and _is_number(row["seconds"])
+        and all(value is None or _is_number(value) for value in measured)
+    )
+
+
+def _is_histograms(row: Mapping[str, Any]) -> bool:
+    """Whether it is a row of histograms.jsonl."""
+
+    def is_histogram(counted: Any) -> bool:
+        if not isinstance(counted, dict) or not counted.keys() >= {"low", "high", "counts"}:
+            return False
+        counts = counted["counts"]
+        whole = isinstance(counts, list) and len(counts) > 0 and all(type(count) is int for count in counts)
+        return whole and _is_number(counted["low"]) and _is_number(counted["high"]) and counted["low"] < counted["high"]
+
+    return type(row.get("epoch")) is int and all(is_histogram(row[layer]) for layer in row if layer != "epoch")
 
 
 def histogram(a_PxH: np.ndarray) -> dict[str, Any]:

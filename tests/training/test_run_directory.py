@@ -1,198 +1,36 @@
-"""What a run leaves on disk, and that a run stopped at any instant ends as if it had never been stopped.
+"""What a run leaves on disk, and the folders that it does not take."""
 
-Metrics are compared exactly and states bit for bit: a resumed run that is only close to the unbroken one is wrong.
-"""
-
-import gc
 import importlib.metadata
 import json
-import os
-import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
-from run_directory import RunDirectory, RunError
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from small_run import (
+    EPOCHS,
+    KEYS,
+    PROBE_KEYS,
+    ROOT,
+    assert_ends_as,
+    lose_newer_checkpoints,
+    make_config,
+    metrics,
+    snapshot,
+    strict_rows,
+)
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 
 import train
-from configs import deep, shallow
 from training import run_directory
-from training.checkpoints import restore
-from training.files import write_atomically
-from training.provenance import PACKAGES, git_revision
+from training.files import PlaceError, RunError
+from training.provenance import PACKAGES, environment, git_revision
 from training.records import histogram
-
-ROOT = Path(__file__).parent.parent
-KEYS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
-# What the default probes add for one bounded hidden layer.
-SATURATION = ["activation_mean", "activation_p98", "activation_std", "phi", "saturation", "slope_mass"]
-SPEED = ["displacement", "gradient_norm", "speed", "update_ratio"]
-PROBE_KEYS = sorted(
-    [f"{measure}/hidden_0" for measure in SATURATION + SPEED]
-    + [f"{measure}/output" for measure in [*SPEED, "wrong_side"]]
-)
-EPOCHS = 6
-
-# Orbax leaves coroutines and callbacks behind where an array of a damaged checkpoint cannot be read.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:coroutine '.*read.*' was never awaited:RuntimeWarning"),
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. (None|<coroutine):pytest.PytestUnraisableExceptionWarning"
-    ),
-]
-
-
-def make_config(variant="momentum", **changes):
-    """A small net on the synthetic data, with a checkpoint every second epoch."""
-    config = {"momentum": shallow, "deep": deep}[variant].get_config()
-    config.dataset = "synthetic"
-    config.hidden = (8,)
-    config.learning_rate = 0.01 if variant == "deep" else 1.0
-    config.batch_size = 100
-    config.epochs = EPOCHS
-    config.checkpoint_every = 2
-    if variant == "momentum":
-        config.momentum, config.l2 = 0.9, 1e-3
-    config.update(changes)
-    return config
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """Compiles every program of these tests once, also those of other processes; returns their environment."""
-    folder = str(tmp_path_factory.mktemp("compilation_cache"))
-    settings = {
-        "jax_compilation_cache_dir": folder,
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    compilation_cache.reset_cache()
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield os.environ | {name.upper(): str(value) for name, value in settings.items()}
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    """Runs end without their figures, which take longer than all the rest."""
-    monkeypatch.setattr(RunDirectory, "draw_figures", lambda *arguments: None)
-
-
-@pytest.fixture(scope="module")
-def finished(cache, tmp_path_factory):
-    """A run that has ended, with its figures; not to be changed."""
-    workdir = tmp_path_factory.mktemp("finished") / "run"
-    train.train_and_evaluate(make_config(), workdir)
-    return workdir
-
-
-@pytest.fixture(scope="module")
-def unbroken(finished, tmp_path_factory):
-    """The folder of the unbroken run of a variant; not to be changed."""
-    folders = {"momentum": finished}
-
-    def folder(variant):
-        if variant not in folders:
-            folders[variant] = tmp_path_factory.mktemp(variant)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(RunDirectory, "draw_figures", lambda *arguments: None)
-                train.train_and_evaluate(make_config(variant), folders[variant])
-        return folders[variant]
-
-    return folder
-
-
-@pytest.fixture
-def copy(finished, tmp_path):
-    """A copy of the finished run that the test may spoil; without figures, so that it has something left to do."""
-    yield shutil.copytree(finished, tmp_path / "copy", ignore=shutil.ignore_patterns("figures"))
-    gc.collect()  # What Orbax leaves behind is complained of here rather than in a later test.
-
-
-def strict_rows(workdir):
-    """The rows of metrics.jsonl, read as strict JSON."""
-
-    def refuse(constant):
-        raise AssertionError(f"{constant} is no JSON")
-
-    text = (workdir / "metrics.jsonl").read_text()
-    assert text == "" or text.endswith("\n")
-    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
-
-
-def metrics(rows):
-    """Rows without the time that they took."""
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
-
-
-def assert_ends_as(workdir, expected, config):
-    """Metrics, kept checkpoints and the final state are those of the expected run, bit for bit."""
-    assert metrics(strict_rows(workdir)) == metrics(strict_rows(expected))
-    assert (workdir / "histograms.jsonl").read_bytes() == (expected / "histograms.jsonl").read_bytes()
-    assert checkpoints(workdir) == checkpoints(expected)
-    found, epoch = last_state(workdir, config)
-    wanted, wanted_epoch = last_state(expected, config)
-    assert epoch == wanted_epoch == config.epochs
-    leaves = zip(jax.tree.leaves_with_path(found), jax.tree.leaves_with_path(wanted), strict=True)
-    for (path, leaf), (other_path, other) in leaves:
-        assert path == other_path and leaf.dtype == other.dtype
-        assert np.asarray(leaf).tobytes() == np.asarray(other).tobytes(), path
-
-
-def last_state(workdir, config):
-    """The state of the last checkpoint, as numpy arrays, and its epoch."""
-    init, key = train.make_train(config).init, jax.random.key(0)
-    return restore(workdir, jax.eval_shape(init, train.hyperparameters(config), key))
-
-
-def checkpoints(workdir):
-    """The epochs of which there is a checkpoint, leaving out what was set aside."""
-    return sorted(int(entry.name) for entry in (workdir / "checkpoints").iterdir() if entry.name.isdecimal())
-
-
-def snapshot(folder):
-    """Every path under a folder with its time of change and its content."""
-    paths = [folder, *sorted(folder.rglob("*"))]
-    return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None) for path in paths}
-
-
-class InterruptedRun(BaseException):
-    """Stands for the end of the process: nothing in the code catches it."""
-
-
-def interrupt(patch, method, epoch, when):
-    """Makes a method of RunDirectory end the run, before or after it has dealt with that epoch."""
-    original = getattr(RunDirectory, method)
-
-    def interrupted(self, first, *rest):
-        reached = (first["epoch"] if method == "record" else first) == epoch
-        if reached and when == "before":
-            raise InterruptedRun
-        original(self, first, *rest)
-        if reached and when == "after":
-            raise InterruptedRun
-
-    patch.setattr(RunDirectory, method, interrupted)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# What is written.
+from training.run_directory import RunDirectory
 
 
 def test_config_json_says_what_was_run_by_and_on(finished):
@@ -349,153 +187,6 @@ def test_same_seed_same_run(tmp_path, finished, no_figures):
     assert other[0]["loss"] != strict_rows(finished)[0]["loss"]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Stopped and started again.
-
-
-@pytest.mark.parametrize(
-    ("variant", "stops"),
-    [
-        ("momentum", [("record", 1, "after"), ("save", 2, "after"), ("record", 4, "before"), ("save", 6, "before")]),
-        ("deep", [("save", 4, "before"), ("record", 5, "after")]),
-    ],
-)
-def test_stopped_run_ends_as_the_unbroken_one(tmp_path, unbroken, no_figures, variant, stops):
-    """A run that is stopped again and again, around recording and around saving, ends as if it never was."""
-    config = make_config(variant)
-    for stop in stops:
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedRun):
-            interrupt(patch, *stop)
-            train.train_and_evaluate(config, tmp_path)
-    train.train_and_evaluate(config, tmp_path)
-    assert_ends_as(tmp_path, unbroken(variant), config)
-
-
-def lose_newer_checkpoints(workdir):
-    """As if the run had been stopped before it saved epoch 4."""
-    for epoch in (4, 6):
-        shutil.rmtree(workdir / "checkpoints" / str(epoch))
-
-
-def lose_checkpoints(workdir):
-    """As if no checkpoint had ever been saved."""
-    shutil.rmtree(workdir / "checkpoints")
-
-
-def tear_last_row(workdir):
-    """As if the machine had stopped in the middle of a line."""
-    path = workdir / "metrics.jsonl"
-    path.write_bytes(path.read_bytes()[:-40])
-
-
-def tear_last_row_into_valid_json(workdir):
-    """As if the machine had stopped in the middle of a line of which the beginning reads as a number."""
-    path = workdir / "metrics.jsonl"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]) + "6")
-
-
-def lose_last_rows(workdir):
-    """As if the last rows had not reached the disk, though the checkpoint of epoch 6 had."""
-    path = workdir / "metrics.jsonl"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
-
-
-def lose_a_row(workdir):
-    """As if a row in the middle had been deleted by hand."""
-    path = workdir / "metrics.jsonl"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[:3] + lines[4:]))
-
-
-def lose_all_rows(workdir):
-    """As if there had never been a metrics.jsonl."""
-    (workdir / "metrics.jsonl").unlink()
-
-
-def lose_histograms(copy):
-    """No file of histograms."""
-    (copy / "histograms.jsonl").unlink()
-
-
-def tear_histograms(copy):
-    """The file of histograms ends in the middle of the fourth line, as the fourth epoch's row does not."""
-    lines = (copy / "histograms.jsonl").read_bytes().splitlines(keepends=True)
-    (copy / "histograms.jsonl").write_bytes(b"".join(lines[:3]) + lines[3][:40])
-
-
-def leave_rubbish(workdir):
-    """As if the machine had stopped while it wrote a checkpoint."""
-    shutil.rmtree(workdir / "checkpoints" / "6")
-    shutil.copytree(workdir / "checkpoints" / "4", workdir / "checkpoints" / "6.orbax-checkpoint-tmp")
-
-
-@pytest.mark.parametrize(
-    ("damage", "first"),
-    [
-        (lose_newer_checkpoints, 3),
-        (lose_checkpoints, 1),
-        (tear_last_row, 5),
-        (tear_last_row_into_valid_json, 5),
-        (lose_last_rows, 3),
-        (lose_a_row, 3),
-        (lose_all_rows, 1),
-        (leave_rubbish, 5),
-        (lose_histograms, 1),
-        (tear_histograms, 3),
-    ],
-)
-def test_run_goes_on_from_what_is_sound(copy, finished, no_figures, capsys, damage, first):
-    """With files lost or torn, a run goes on after the last checkpoint that its rows reach, and ends the same."""
-    damage(copy)
-    train.train_and_evaluate(make_config(), copy)
-    output = capsys.readouterr()
-    assert [int(n) for n in re.findall(r"^Epoch (\d+)/", output.out, re.MULTILINE)] == list(range(first, EPOCHS + 1))
-    assert output.err == ""
-    assert_ends_as(copy, finished, make_config())
-
-
-def test_tensorboard_forgets_what_was_dropped(copy, no_figures):
-    """After a resumption TensorBoard shows each epoch once, with the value of metrics.jsonl."""
-    lose_newer_checkpoints(copy)
-    train.train_and_evaluate(make_config(), copy)
-    assert len(list(copy.glob("events.out.*"))) == 2
-    events = EventAccumulator(str(copy)).Reload()
-    for name in KEYS[1:]:
-        found = [(scalar.step, scalar.value) for scalar in events.Scalars(name)]
-        assert found == [(row["epoch"], float(np.float32(row[name]))) for row in strict_rows(copy)], name
-
-
-def command(workdir, config):
-    """The command line of a run of configs/shallow.py with what the config changes in it."""
-    original = shallow.get_config()
-    changes = {name: value for name, value in config.items() if value != original[name]}
-    flags = [f"--config.{name}={value}" for name, value in changes.items()]
-    return [sys.executable, "train.py", "--config=configs/shallow.py", *flags, f"--workdir={workdir}"]
-
-
-def test_killed_process(tmp_path, cache, no_figures, compiled_as_in_a_run):
-    """A process killed by SIGKILL at random instants, and started again each time, ends as the unbroken run."""
-    seed = random.SystemRandom().randrange(10**6)
-    dice, config = random.Random(seed), make_config(epochs=40)
-    train.train_and_evaluate(config, tmp_path / "unbroken")
-    workdir, instants = tmp_path / "killed", []
-    for _ in range(2):
-        epochs, delay = dice.randint(4, 10), dice.uniform(0, 0.1)
-        with subprocess.Popen(command(workdir, config), cwd=ROOT, env=cache, stdout=subprocess.PIPE, text=True) as run:
-            lines = (line for line in run.stdout if line.startswith("Epoch "))
-            seen = [int(re.match(r"Epoch (\d+)/40 ", next(lines))[1]) for _ in range(epochs)]
-            with pytest.raises(RunError, match="in use by another process"):
-                RunDirectory(workdir, config)
-            time.sleep(delay)
-            run.send_signal(signal.SIGKILL)
-        instants.append((seen[0], seen[-1], round(delay, 3)))
-        assert run.returncode == -signal.SIGKILL, f"seed {seed}: {instants}"
-    assert instants[0][0] == 1 and instants[1][0] > 1, f"seed {seed}: {instants}"
-    train.train_and_evaluate(config, workdir)
-    assert metrics(strict_rows(workdir)) == metrics(strict_rows(tmp_path / "unbroken")), f"seed {seed}: {instants}"
-    assert_ends_as(workdir, tmp_path / "unbroken", config)
-
-
 def test_finished_run_is_left_alone(finished, capsys):
     """Asked to run again, a finished run says so, returns its rows and changes no file."""
     before = snapshot(finished)
@@ -529,10 +220,6 @@ def test_missing_figure_is_drawn_again(finished, tmp_path):
     for name in run_directory.figure_names(make_config()):
         assert (copy / "figures" / name).read_bytes() == (finished / "figures" / name).read_bytes(), name
     assert (copy / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Folders that cannot be used.
 
 
 def assert_refused(workdir, config, *said):
@@ -570,13 +257,6 @@ def test_file_as_folder_is_refused(tmp_path):
     assert_refused(path, make_config(), "is a file")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "7"])
-def test_damaged_config_json_is_named(tmp_path, content):
-    """A config.json that is no longer one is an error that names it."""
-    (tmp_path / "config.json").write_text(content)
-    assert_refused(tmp_path, make_config(), "config.json is damaged")
-
-
 def test_second_handle_is_refused(copy, no_figures):
     """While one run holds the folder a second one is refused; once it is closed, it is free."""
     lose_newer_checkpoints(copy)
@@ -592,223 +272,31 @@ def test_second_handle_is_refused(copy, no_figures):
         assert run.restore(train.initial_state(make_config()))[1] == 2
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Damaged checkpoints, full disks, diverging costs.
+def test_folder_elsewhere_is_refused(tmp_path, monkeypatch):
+    """An address is no folder, and one whose name is no UTF-8 is none that Orbax and TensorBoard can write."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlaceError, match="gs://bucket/run is not on this machine"):
+        train.train_and_evaluate(make_config(), "gs://bucket/run")
+    with pytest.raises(RunError, match="no UTF-8"):
+        train.train_and_evaluate(make_config(), tmp_path / "a\udcff")
+    assert not list(tmp_path.iterdir())
 
 
-def checkpoint_files(workdir, epoch):
-    """The files of a checkpoint, the largest one first."""
-    paths = [path for path in (workdir / "checkpoints" / str(epoch)).rglob("*") if path.is_file()]
-    return sorted(paths, key=lambda path: -path.stat().st_size)
+def test_config_is_checked_again_under_the_lock(tmp_path, monkeypatch, no_figures):
+    """Of two processes that begin with one new folder, the later one sees the config of the earlier one."""
+    check, seen = run_directory.check, []
 
+    def overtaken(workdir, config):
+        check(workdir, config)
+        seen.append(config.seed)
+        if seen == [1]:
+            monkeypatch.setattr(run_directory, "check", check)
+            train.train_and_evaluate(make_config(epochs=1, probes=()), workdir)
 
-def flip_bytes(workdir, epoch):
-    """A few bytes in the middle of the weights are not what was written."""
-    path = checkpoint_files(workdir, epoch)[0]
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 16] = bytes(byte ^ 255 for byte in content[middle : middle + 16])
-    path.write_bytes(content)
-
-
-def truncate(workdir, epoch):
-    """The second half of the weights is missing."""
-    path = checkpoint_files(workdir, epoch)[0]
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def delete_weights(workdir, epoch):
-    """The file of the weights is missing."""
-    checkpoint_files(workdir, epoch)[0].unlink()
-
-
-def delete_digest(workdir, epoch):
-    """The digest is missing."""
-    shutil.rmtree(workdir / "checkpoints" / str(epoch) / "digest")
-
-
-def falsify_digest(workdir, epoch):
-    """The weights read well but are not those that were saved."""
-    path = workdir / "checkpoints" / str(epoch) / "digest" / "metadata"
-    path.write_text(json.dumps({"sha256": "0" * 64}))
-
-
-def empty(workdir, epoch):
-    """Nothing of the checkpoint is there but its folder."""
-    shutil.rmtree(workdir / "checkpoints" / str(epoch))
-    (workdir / "checkpoints" / str(epoch)).mkdir()
-
-
-DAMAGES = (flip_bytes, truncate, delete_weights, delete_digest, falsify_digest, empty)
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_checkpoint_is_passed_over(copy, finished, no_figures, capsys, damage):
-    """The warning names the damaged checkpoint, the one before is used, and the run ends the same."""
-    damage(copy, 6)
-    train.train_and_evaluate(make_config(), copy)
-    output = capsys.readouterr()
-    assert output.out.count("Epoch ") == 2 and "Epoch 5/6" in output.out
-    warnings = [line for line in output.err.splitlines() if line.startswith("warning: ")]
-    assert len(warnings) == 1
-    assert re.fullmatch(r"warning: the checkpoint of epoch 6 is damaged \(.+\); .*\bepoch 4\b.*", warnings[0])
-    assert_ends_as(copy, finished, make_config())
-
-
-def test_all_checkpoints_damaged_starts_from_the_beginning(copy, finished, no_figures, capsys):
-    """Where no checkpoint is sound the run starts over, says so, and ends the same."""
-    for epoch in (2, 4, 6):
-        truncate(copy, epoch)
-    train.train_and_evaluate(make_config(), copy)
-    output = capsys.readouterr()
-    assert output.out.count("Epoch ") == EPOCHS
-    found = re.findall(r"^warning: the checkpoint of epoch (\d) is damaged \(.*\);(?:.* epoch (\d))?", output.err, re.M)
-    assert found == [("6", "4"), ("4", "2"), ("2", "")]
-    assert_ends_as(copy, finished, make_config())
-
-
-def test_other_versions_are_said(copy, capsys):
-    """A run that was begun under another version of a package says so when it goes on."""
-    path = copy / "config.json"
-    recorded = json.loads(path.read_text())
-    path.write_text(json.dumps(recorded | {"versions": recorded["versions"] | {"jax": "0.0.1"}}))
-    with RunDirectory(copy, make_config()):
-        pass
-    (warning,) = capsys.readouterr().err.splitlines()
-    assert warning == f"warning: {copy} was begun with jax 0.0.1, now {importlib.metadata.version('jax')}"
-
-
-def test_checkpoint_of_another_shape_is_no_checkpoint(copy, capsys):
-    """A state of another network is not restored from the folder."""
-    other = train.initial_state(make_config(hidden=(9,)))
-    state, epoch = restore(copy, other)
-    assert epoch == 0 and state is other
-    assert capsys.readouterr().err.count("warning: ") == 3
-
-
-def test_checkpoint_that_cannot_be_written(tmp_path, finished, no_figures, monkeypatch):
-    """A full disk ends the run in one line that names the epoch; with room again, it goes on and ends the same."""
-    with monkeypatch.context() as patch, pytest.raises(RunError) as caught:
-
-        def full(*arguments, **named):
-            raise OSError("No space left\non device")
-
-        patch.setattr(ocp.CheckpointManager, "save", full)
-        train.train_and_evaluate(make_config(), tmp_path)
-    message = str(caught.value)
-    assert "checkpoint of epoch 2 cannot be written" in message and "No space left on device" in message
-    assert "\n" not in message
-    train.train_and_evaluate(make_config(), tmp_path)
-    assert_ends_as(tmp_path, finished, make_config())
-
-
-def test_metrics_that_cannot_be_written(copy, finished):
-    """A full disk ends the run in one line that names metrics.jsonl, also where it takes the row in part."""
-    lose_newer_checkpoints(copy)
-    row = strict_rows(finished)[2]
-    with RunDirectory(copy, make_config()) as run:
-        run.restore(train.initial_state(make_config()))
-        for file in (HalfFullFile(), open("/dev/full", "wb", buffering=0)):  # noqa: SIM115
-            run._metrics.close()
-            run._metrics = file
-            with pytest.raises(RunError, match=r"cannot be written: .*[Nn]o space left") as caught:
-                run.record(row)
-            assert "\n" not in str(caught.value)
-
-
-class HalfFullFile:
-    """A file that has room for ten more bytes."""
-
-    name = "metrics.jsonl"
-
-    def write(self, line):
-        return min(len(line), 10)
-
-    def close(self):
-        pass
-
-
-def test_no_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
-    """Where the disk is as good as full, nothing is begun."""
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**20 - 1))
-    with pytest.raises(RunError, match=r"no room in .*: 1,048,575 bytes are free; accepted: at least 1,048,576"):
-        train.train_and_evaluate(make_config(), tmp_path / "run")
-    assert not list((tmp_path / "run").iterdir())
-
-
-def diverging(**changes):
-    """Plain gradient descent on a linear net, so steep that its weights grow without bound."""
-    linear = {"activation": "identity", "output": "identity", "batch_size": 512, "momentum": 0.0}
-    return make_config(epochs=30, **linear, **changes)
-
-
-def test_diverging_cost_ends_the_run(tmp_path, no_figures):
-    """A cost beyond float32 raises in one line with its epoch; the rows are kept, as strict JSON, and so on again."""
-    config = diverging(learning_rate=1e6, init_scale=10.0)
-    with pytest.raises(train.DivergedError) as caught:
-        train.train_and_evaluate(config, tmp_path)
-    rows = strict_rows(tmp_path)
-    last = rows[-1]
-    assert 0 < len(rows) < 30 and [list(row)[: len(KEYS)] for row in rows] == [KEYS] * len(rows)
-    assert None in (last["loss"], last["val_loss"])
-    assert all(row["loss"] is not None and row["val_loss"] is not None for row in rows[:-1])
-    message = str(caught.value)
-    assert f"epoch {last['epoch']};" in message and "learning rate than 1e+06" in message and "\n" not in message
-    with pytest.raises(train.DivergedError, match=re.escape(message)):
-        train.train_and_evaluate(config, tmp_path)
-    assert metrics(strict_rows(tmp_path)) == metrics(rows)
-
-
-def test_divergence_is_never_saved(tmp_path, no_figures):
-    """A cost that grows over a few epochs leaves only the checkpoints from before it is lost, and so on again."""
-    config = diverging(learning_rate=2.5, checkpoint_every=1)
-    found = []
-    for _ in range(2):
-        with pytest.raises(train.DivergedError):
-            train.train_and_evaluate(config, tmp_path)
-        found.append(metrics(strict_rows(tmp_path)))
-        assert checkpoints(tmp_path)[-1] == len(found[-1]) - 1 > 1
-    assert found[0] == found[1]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Writing a file.
-
-
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch, failing):
-    """When the disk fails, the old content stays and no temporary file is left."""
-    path = tmp_path / "metrics.jsonl"
-    write_atomically(path, "old")
-
-    def fail(*arguments):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(run_directory.os, failing, fail)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, "new")
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
-
-
-def test_write_replaces_text_and_bytes(tmp_path):
-    """Text and bytes are written whole over what was there, and nothing else is left."""
-    path = tmp_path / "file"
-    for content, expected in (("a longer text, \u00e9", "a longer text, \u00e9".encode()), (b"\0\xff", b"\0\xff")):
-        write_atomically(path, content)
-        assert path.read_bytes() == expected and list(tmp_path.iterdir()) == [path]
-
-
-def test_readers_see_the_old_or_the_new(tmp_path, monkeypatch):
-    """Until the new content is complete, the file holds the old one."""
-    path = tmp_path / "file"
-    write_atomically(path, "old")
-    replace, seen = os.replace, []
-
-    def look(source, target):
-        seen.append((Path(source).read_text(), path.read_text()))
-        replace(source, target)
-
-    monkeypatch.setattr(run_directory.os, "replace", look)
-    write_atomically(path, "new")
-    assert seen == [("new", "old")] and path.read_text() == "new"
+    monkeypatch.setattr(run_directory, "check", overtaken)
+    with pytest.raises(RunError, match="seed 0 there, 1 here"):
+        RunDirectory(tmp_path / "run", train.as_config(make_config(epochs=1, probes=(), seed=1)))
+    monkeypatch.undo()
+    assert run_directory.read_config(tmp_path / "run").seed == 0
+    with RunDirectory(tmp_path / "run", train.as_config(make_config(epochs=1, probes=()))):
+        pass  # The one that was refused has let the lock go.
