@@ -107,5 +107,5 @@ def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
         n = jnp.where(moves, mix(n), n)
         return n, n >= count
 
-    everywhere = jnp.ones(count, bool)
-    return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), walk, (jnp.arange(count, dtype=jnp.int32), everywhere))[0]
+    start = jnp.arange(count, dtype=jnp.int32), jnp.ones(count, bool)
+    return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), walk, start)[0]
