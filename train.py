@@ -136,7 +136,8 @@ def make_train(config: AnyConfig) -> Train:
         return state, {name: metrics[name] for name in ("loss", "accuracy")}
 
     def evaluate(state: TrainState, images_NxD: jax.Array, labels_N: jax.Array):
-        order_SxB, weights_SxB = batches(jnp.arange(len(images_NxD), dtype=jnp.int32), min(EVALUATION_CHUNK, len(images_NxD)))
+        order_N = jnp.arange(len(images_NxD), dtype=jnp.int32)
+        order_SxB, weights_SxB = batches(order_N, min(EVALUATION_CHUNK, len(images_NxD)))
 
         def one_chunk(_, rows):
             order_B, weights_B = rows

@@ -274,7 +274,7 @@ def test_a_signal_ends_a_sweep_in_one_line(tmp_path, executor, number, status):
     """After its first pack: what is finished is kept, the line says how to go on, the status is the signal's."""
     if executor == "ray":
         pytest.importorskip("ray", reason="Ray is not installed")
-    command = [sys.executable, "-m", "experiments.sweep", *QUICK, "--config.epochs=5000", "--axis"]
+    command = [sys.executable, "-m", "experiments.sweep", *QUICK, "--config.epochs=400", "--axis"]
     command += ["learning_rate=0.1,1", "--seeds=4", "--lanes=1", f"--executor={executor}", f"--workdir={tmp_path}/mine"]
     environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
     with subprocess.Popen(
@@ -283,7 +283,7 @@ def test_a_signal_ends_a_sweep_in_one_line(tmp_path, executor, number, status):
         while not list(tmp_path.glob("mine/packs/*.parquet")) and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == status, out + err
     assert out.splitlines()[-1].startswith("interrupted; the same command with --workdir=")
     assert "Traceback" not in out + err
