@@ -5,6 +5,7 @@ Most mistakes are made in this process, as `main(parse_flags(arguments))`; some 
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,9 @@ from absl import flags, logging
 import input_pipeline
 import train
 from configs import shallow
-from training import run_directory
-from training.command_line import default_workdir, parse_flags
-from training.config import ConfigError, as_config
+from training import console, run_directory
+from training.command_line import parse_flags
+from training.config import ConfigError, as_config, field_table
 
 ROOT = Path(__file__).parent.parent
 SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
@@ -133,12 +134,12 @@ BAD_FIELDS = {
     "validation=none": ("config.validation='none'", "accepted: 'test' or a positive number"),
     "validation=0": ("config.validation='0'", "accepted: 'test' or a positive number"),
     "probes=saturatoin": (
-        "config.probes has 'saturatoin'",
+        "config.probes=('saturatoin',)",
         "did you mean 'saturation'?",
         "saturation, speed, curvature",
     ),
-    "probes=speed,nois": ("config.probes has 'nois'", "did you mean 'noise'?"),
-    "probes=(1,)": ("config.probes has '1'",),
+    "probes=speed,nois": ("config.probes=('speed', 'nois')", "did you mean 'noise'?"),
+    "probes=(1,)": ("config.probes=(1,)",),
     "probe_every=0": ("config.probe_every=0", "accepted: a whole number from 1"),
     "probe_examples=1": ("config.probe_examples=1", "accepted: a whole number from 2"),
     # What the data set refuses.
@@ -218,13 +219,18 @@ def test_bad_command_line(call, capsys, arguments, said):
         ("raise RuntimeError('one line\\nand another')", "RuntimeError: one line and another"),
         ("raise ValueError('an unknown\\nthing')", "an unknown thing"),
         ("return 1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(0)", "it ends the program, SystemExit(0)"),
+        ("import sys; sys.exit('over')", "SystemExit('over')"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise BaseException('any\\nthing')", "BaseException: any thing"),
+        ("raise MemoryError", "MemoryError"),
+        ("return get_config()", "RecursionError"),
         ("import a_module_that_is_not_there", "a_module_that_is_not_there"),
         ("return undefined", "undefined"),
         ("return (", "mine.py"),
         ("return shallow.get_config(", "mine.py"),
         ("return None", "mine.py"),
         ("return {'hidden': (64,)}", "gives {'hidden': (64,)}; accepted: a ConfigDict"),
-        ("config = shallow.get_config(); del config['momentum']; return config", "'momentum' is missing"),
         (
             "config = shallow.get_config(); del config['epochs']; config.epochs = True; return config",
             "epochs=True is no",
@@ -237,6 +243,12 @@ def test_bad_command_line(call, capsys, arguments, said):
 def test_bad_config_file(call, capsys, tmp_path, body, said):
     """A config file that fails, returns no config, or one with other fields, is said in one line."""
     assert said in refused(call, capsys, write_config(tmp_path, body))
+
+
+def test_ctrl_c_in_a_config_file_is_no_mistake(call, tmp_path):
+    """Loading a config may take long, and is interrupted as all else."""
+    with pytest.raises(KeyboardInterrupt):
+        call(write_config(tmp_path, "raise KeyboardInterrupt"))
 
 
 def test_config_file_without_get_config(call, capsys, tmp_path):
@@ -290,36 +302,127 @@ def test_unexpected_errors_are_not_hidden(call, monkeypatch):
         call(SHALLOW)
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt(), 130), (console.Ended(signal.SIGTERM), 143), (console.Ended(signal.SIGHUP), 129)],
+)
 @pytest.mark.parametrize("given", [None, "runs/mine"])
-def test_interruption_names_the_folder(call, capsys, monkeypatch, given):
-    """Ctrl-C ends with status 130 and with the folder to go on in, also where it was not given."""
+def test_interruption_names_the_folder(call, capsys, monkeypatch, given, error, status):
+    """A signal ends with its status and with the folder to go on in, also where it was not given."""
     used = []
 
     def interrupt(config, workdir, data_dir):
         used.append(workdir)
-        raise KeyboardInterrupt
+        raise error
 
     monkeypatch.setattr(train, "train_and_evaluate", interrupt)
     with pytest.raises(SystemExit) as caught:
         call(SHALLOW, *([f"--workdir={given}"] if given else []))
-    assert caught.value.code == 130
-    assert f"--workdir={used[0]} " in capsys.readouterr().out
-    assert given in (None, used[0])
+    assert caught.value.code == status
+    said = f"interrupted; the same command with --workdir={used[0]} goes on from there\n"
+    assert capsys.readouterr().out == said
+    assert given in (None, str(used[0]))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "name"),
+    ("arguments", "name", "expected"),
     [
-        (["--config=configs/shallow.py"], "shallow"),
-        (["--config=configs/shallow.py:quick", "--config.epochs=3"], "shallow-quick"),
-        (["--config", "/elsewhere/mine.py", "--config.epochs=3"], "mine"),
-        (["--config", "configs/deep.py", "--config.epochs", "3"], "deep"),
-        (["--config=configs/deep.py", "--config.epochs", "3"], "deep"),
+        ([SHALLOW], "shallow", 200),
+        ([f"{SHALLOW}:quick", "--config.epochs=3"], "shallow-quick", 3),
+        ([*SHALLOW.split("="), "--config.epochs", "3"], "shallow", 3),
+        (["--flagfile=FLAGS"], "shallow-quick", 2),
+        (["--flagfile", "FLAGS", "--config.epochs=1"], "shallow-quick", 1),
     ],
 )
-def test_default_folder_is_named_after_the_config(arguments, name):
+def test_default_folder_is_named_after_the_config(call, monkeypatch, tmp_path, arguments, name, expected):
     """runs/CONFIG-VARIANT-TIME, however the flags are written."""
-    assert re.fullmatch(rf"runs/{name}-\d{{8}}-\d{{6}}-\d{{6}}", default_workdir(["train.py", *arguments]))
+    (tmp_path / "flags.txt").write_text(f"# a comment\n{SHALLOW}:quick\n{SYNTHETIC}\n--config.epochs=2\n")
+    used = []
+    monkeypatch.setattr(train, "train_and_evaluate", lambda config, workdir, _: used.append((config.epochs, workdir)))
+    call(*(argument.replace("FLAGS", str(tmp_path / "flags.txt")) for argument in arguments))
+    ((epochs, workdir),) = used
+    assert re.fullmatch(rf"runs/{name}-\d{{8}}-\d{{6}}-\d{{6}}", str(workdir))
+    assert epochs == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("--config.epoch=1", "unknown config field 'epoch' (did you mean 'epochs'?); accepted: dataset, "),
+        ("--config.activation=tahn", "did you mean 'tanh'?"),
+        ("--config=configs/shalow.py", "no config file 'configs/shalow.py' (did you mean 'configs/shallow.py'?)"),
+        ("--flagfile=/nowhere/flags", "/nowhere/flags"),
+    ],
+)
+def test_mistakes_in_a_flagfile(call, capsys, tmp_path, lines, said):
+    """They are named as those on the command line are."""
+    (tmp_path / "flags.txt").write_text(f"{SHALLOW}\n{SYNTHETIC}\n{lines}\n")
+    assert said in refused(call, capsys, f"--flagfile={tmp_path / 'flags.txt'}")
+
+
+def test_places_of_a_run(call, capsys, monkeypatch, tmp_path):
+    """`~` is the home folder, for the run and for the data; an address is refused."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    used = []
+    monkeypatch.setattr(train, "train_and_evaluate", lambda config, *places: used.append(places))
+    call(SHALLOW, "--workdir=~/mine", "--data_dir=~/data")
+    assert used == [(tmp_path / "home" / "mine", str(tmp_path / "home" / "data"))]
+    assert "--workdir=gs://bucket/run is not on this machine" in refused(
+        call, capsys, SHALLOW, "--workdir=gs://bucket/run"
+    )
+    assert "--data_dir=~nobody-of-that-name" in refused(call, capsys, SHALLOW, "--data_dir=~nobody-of-that-name")
+
+
+@pytest.mark.parametrize("flag", ["--help", "-help", "--helpshort", "--helpfull"])
+def test_help(call, capsys, flag):
+    """The command's flags and every field of a config with type, default, unit and accepted values; status 0."""
+    with pytest.raises(SystemExit) as caught:
+        call(flag)
+    output = capsys.readouterr()
+    assert caught.value.code == 0 and output.err == ""
+    lines = output.out.splitlines()
+    assert max(map(len, lines)) <= 100
+    for name in ("config", "workdir", "data_dir", "evaluate_only"):
+        assert any(line.startswith(f"  --{name} ") for line in lines)
+    said = " ".join(output.out.split())
+    for name, kind, default, unit, accepted, words in field_table():
+        kind = f"{kind}, {unit}" if unit else kind
+        assert f" {name} {words} ({kind}) [{default}]; accepted: {accepted}" in said
+    assert ("--verbosity" in output.out) == (flag == "--helpfull")
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (f"hidden=({2**31},)", "accepted: one or more positive whole numbers"),
+        (f"hidden=({2**31 - 1},)", "need at least "),
+        (f"hidden=({2**20},{2**20})", "accepted: what fits into the "),
+        (f"hidden=({'1,' * 5_000})", "config.hidden has 5,000 layers; accepted: at most 256"),
+        (f"batch_size={2**31 - 1}", "need at least "),
+        (f"epochs={'9' * 5_000}", "config.epochs="),
+        (f"hidden=({'9' * 5_000},)", "config.hidden="),
+        (f"seed=-{'9' * 4_000}", "a whole number in [0, 2^32)"),
+        (f"learning_rate={'9' * 5_000}", "config.learning_rate=inf"),
+        (f"train_examples={2**31 - 1}", "512"),
+        (f"activation={'x' * 5_000}", "accepted: sigmoid, tanh"),
+        ("activation=\udcff\x1b[31m", r"\x1b[31m"),
+        (f"dataset=idx:/{'x' * 5_000}", "idx:"),
+        ("dataset=idx:/nowhere/\udcff\x07", r"\udcff\x07"),
+    ],
+)
+def test_sizes_and_names_that_cannot_be(call, capsys, monkeypatch, field, said):
+    """Refused in one line of at most 300 characters, before anything is made."""
+    monkeypatch.setattr(train, "initial_state", lambda config: pytest.fail("a network was made"))
+    message = refused(call, capsys, SHALLOW, SYNTHETIC, f"--config.{field}")
+    assert said in message and len(message) <= 300 - len("error: ")
+
+
+def test_number_too_long_to_print():
+    """From Python code there is no limit to the digits of a number; there is one to what Python prints."""
+    config = shallow.get_config()
+    config.epochs = 10**5_000
+    with pytest.raises(ConfigError, match=r"config\.epochs=a int too long to print is not accepted"):
+        as_config(config)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -357,6 +460,15 @@ def test_mistake_as_typed(answers, mistake):
     assert TYPED[mistake][1] in one_line(process.stderr)
     assert process.stdout == ""
     assert list(folder.iterdir()) == []
+
+
+def test_without_standard_output(tmp_path):
+    """A daemon has none: the run is as any other."""
+    arguments = [sys.executable, str(ROOT / "train.py"), SHALLOW, SYNTHETIC, "--config.epochs=1", "--workdir=run"]
+    command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, timeout=120, check=False)
+    assert ended.returncode == 0 and len(recorded(tmp_path / "run")) == 1
+    assert (tmp_path / "run" / "figures" / "learning_curves.png").exists()
 
 
 @pytest.fixture(scope="module")
