@@ -7,23 +7,28 @@ curves, a heat map of any two swept fields, parallel coordinates, saturation and
 configurations.
 """
 
-from pathlib import Path
+import os
 
-from absl import app, flags
+from absl import flags
 
 from experiments.engine import results
 from experiments.reporting.page import write
-from training.console import fail, parse_flags
+from training import console
+from training.command_line import folder_of
+from training.console import fail, say
 
 
 def main(_: list[str]) -> None:
     accepted = "accepted: --workdir=DIR with the results.parquet that a sweep wrote"
-    if not flags.FLAGS.workdir:
+    folder = folder_of("workdir")
+    if folder is None:
         fail(f"--workdir is not given; {accepted}")
-    path = Path(flags.FLAGS.workdir) / "results.parquet"
+    path = folder / "results.parquet"
     try:
         table = results.read_table(path)
-        print("\n".join(map(str, write(path.parent, table))))
+        for written in write(folder, table):
+            # The bytes of a name that is no text are printed as question marks.
+            say(os.fsencode(written).decode(errors="replace"))
     except results.DamagedError as error:
         fail(f"{path}: {error}; {accepted}")
     except OSError as error:
@@ -32,4 +37,4 @@ def main(_: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "The folder of a finished sweep.")
-    app.run(main, flags_parser=parse_flags)
+    console.run(main, console.parse_flags)

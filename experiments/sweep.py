@@ -9,22 +9,26 @@ A config file may say its own sweep: `sweep(add)` calls `add(field=value, ...)` 
 the command line multiply that, and replace what it says of their own fields. Trials that differ in numbers alone
 (learning rate, momentum, L2, initial scale, seed) are lanes of one compiled program; the same seed means the same
 initial draw and the same batches in all of them. A sweep that was killed goes on by the same command with its
---workdir; given more seeds or more values, it runs what is new. What it leaves on disk: `experiments/results.py`.
+--workdir; given more seeds or more values, it runs what is new. What it leaves on disk:
+`experiments/engine/results.py`.
 """
 
 import importlib.util
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-from absl import app, flags, logging
+from absl import flags, logging
+from ml_collections import ConfigDict
 
-from experiments.engine import lanes, space
+from experiments.engine import lanes, plan, space
 from experiments.engine.sweeping import USER_ERRORS, run
 from experiments.reporting import page
-from training.command_line import default_workdir, define_config_flags, given_config, parse_flags
-from training.config import FIELDS, ConfigError
-from training.console import fail
+from training import console
+from training.command_line import default_workdir, define_config_flags, folder_of, given_config, parse_flags
+from training.config import FIELDS, Config, ConfigError
+from training.console import fail, say
 
 
 def load_sweep(file: str) -> space.Sweep | None:
@@ -34,6 +38,24 @@ def load_sweep(file: str) -> space.Sweep | None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, "sweep", None)
+
+
+def trials_of(given: str, base: ConfigDict, axes: Mapping[str, Sequence[Any]]) -> dict[str, Config]:
+    """The trials of the config that was given, of its `sweep(add)` and of the axes; ends in one line where they cannot
+    be made."""
+    try:
+        sweep = load_sweep(given.partition(":")[0])
+        trials = space.make_trials(base, sweep, axes)
+    except (ConfigError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # A config file may raise anything, and end the program.
+        said = (
+            f"it ends the program, {error!r}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+        )
+        fail(f"the sweep of {given} cannot be made: {said}")
+    if not (sweep or axes):
+        say("One trial, since the config has no sweep(add): --axis NAME=v1,v2 and --seeds=N make it more.")
+    return trials
 
 
 def conclusion(rows: list[dict[str, Any]], most: int = 5) -> str:
@@ -61,21 +83,23 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("axis", [], "NAME=v1,v2: a config field and the values to try; may be repeated.")
     flags.DEFINE_integer("seeds", None, "Seeds 0, 1, ... of every configuration.", lower_bound=1)
     flags.DEFINE_bool("dry_run", False, "Print the plan and run nothing.")
-    flags.DEFINE_integer("lanes", None, "Most lanes of a pack. [as many as suit the devices]", lower_bound=1)
+    flags.DEFINE_integer("lanes", None, "Most lanes of a pack. [as many as suit the devices]", 1, plan.MOST_LANES)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "Who runs the packs.")
     flags.DEFINE_string("address", None, "HOST:PORT of a Ray cluster, or auto. [one of this machine alone]")
     flags.DEFINE_integer("cpus_per_task", None, "CPUs of a pack's task on Ray. [1]", lower_bound=1)
     flags.DEFINE_float("gpus_per_task", None, "GPUs of a pack's task on Ray. [0]", lower_bound=0.0)
 
 
-def axes_given() -> dict[str, tuple]:
-    """The axes and the seeds of the command line."""
-    axes: dict[str, tuple] = {}
+def axes_given() -> dict[str, tuple[Any, ...]]:
+    """The axes and the seeds of the command line; what they have more than once is said."""
+    axes: dict[str, tuple[Any, ...]] = {}
     for text in flags.FLAGS.axis:
         name, values = space.parse_axis(text)
         if name in axes:
             raise ConfigError(f"--axis {name} is given twice; accepted: one list of all its values")
         axes[name] = values
+        if note := space.repeated(name, values):
+            say(note)
     if flags.FLAGS.seeds:
         if "seed" in axes:
             raise ConfigError("--seeds and --axis seed are both given; accepted: one of them")
@@ -93,24 +117,14 @@ def check_executor() -> None:
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)
     given, base, values = given_config(), flags.FLAGS.config, flags.FLAGS
-    workdir = values.workdir or default_workdir()
+    workdir = folder_of("workdir") or default_workdir()
     try:
         check_executor()
-        axes = axes_given()
-        try:
-            sweep = load_sweep(given.partition(":")[0])
-            trials = space.make_trials(base, sweep, axes)
-        except ConfigError:
-            raise
-        except Exception as error:  # A config file may raise anything.
-            fail(f"the sweep of {given} cannot be made: {type(error).__name__}: {error}")
-        if not (sweep or axes):
-            print("One trial, since the config has no sweep(add): --axis NAME=v1,v2 and --seeds=N make it more.")
         summary = run(
             base,
-            trials,
+            trials_of(given, base, axes_given()),
             workdir,
-            values.data_dir,
+            str(folder_of("data_dir")),
             executor=values.executor,
             address=values.address,
             cpus_per_task=values.cpus_per_task or 1,
@@ -125,16 +139,16 @@ def main(_: list[str]) -> None:
         if "memory" not in str(error).lower():
             raise
         fail(f"a pack of {workdir} does not fit in memory: {str(error).splitlines()[0]}; accepted: fewer --lanes")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         goes_on = "" if values.dry_run else f"; the same command with --workdir={workdir} goes on from there"
-        print(f"\ninterrupted{goes_on}")
-        sys.exit(130)
+        say(f"interrupted{goes_on}")
+        sys.exit(console.exit_status(error))
     if summary:
-        print(conclusion(summary))
-        print(f"Written to {workdir}: results.parquet, summary.csv, report.html, tensorboard/, figures/")
+        say(conclusion(summary))
+        say(f"Written to {workdir}: results.parquet, summary.csv, report.html, tensorboard/, figures/")
 
 
 if __name__ == "__main__":
     lanes.use_all_cores()  # Before a config file can start JAX.
     define_flags()
-    app.run(main, flags_parser=parse_flags)
+    console.run(main, parse_flags)

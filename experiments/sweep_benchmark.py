@@ -53,14 +53,14 @@ def lanes_epoch(mnist: input_pipeline.Dataset, rates: int, seeds: int) -> Callab
     trials = space.make_trials(base, None, axes)
     packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(mnist.images))
     data = lanes.replicate(make_data(base, mnist), lanes.make_mesh(packs[0].shape.rows))
-    programs = lanes.compile_programs(next(iter(trials.values())), packs[0].shape, packs[0].has_momentum, data)
+    programs = lanes.compile_programs(next(iter(trials.values())), packs[0].shape, packs[0].optional, data)
     place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
     running = []
     for pack in packs:
         rows = [[trials[name] for name in row] for row in pack.rows]
         trained, _, alive_WxR = lanes.padded(rows, programs.shape, programs.sharding.mesh.size)
-        seeds_W = place(np.array([row[0]["seed"] for row in trained], np.uint32))
-        numbers = place(lanes.numbers_of(trained, programs.has_momentum))
+        seeds_W = place(np.array([row[0].seed for row in trained], np.uint32))
+        numbers = place(lanes.numbers_of(trained, programs.optional))
         running.append([programs.init(numbers, seeds_W), numbers, seeds_W, place(alive_WxR)])
 
     def epoch() -> None:

@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,9 @@ class Spec(NamedTuple):
 
     *Numeric* is an argument of the compiled program, so that its values are lanes; *recorded* is what is written down
     and not what is trained; *later* was added after the first version; an *optional* number is left out of the program
-    where it is zero in all runs that the program takes.
+    where it is zero in all runs that the program takes. *Of data* says which data set it is; *not compiled* is read
+    between calls of the compiled programs, which do not depend on it. `on_axis` says how a value is written as one word
+    of a sweep's axis, where that differs.
     """
 
     test: Callable[[Any], bool]
@@ -54,6 +56,9 @@ class Spec(NamedTuple):
     recorded: bool
     later: bool
     optional: bool
+    of_data: bool
+    not_compiled: bool
+    on_axis: str
 
 
 class Field(NamedTuple):
@@ -70,6 +75,11 @@ class Field(NamedTuple):
         """The accepted values in words."""
         return self.spec.accepted
 
+    @property
+    def accepted_on_axis(self) -> str:
+        """The accepted values as words of a sweep's axis."""
+        return self.spec.on_axis or self.spec.accepted
+
 
 def _field(
     default: T,
@@ -82,16 +92,26 @@ def _field(
     recorded: bool = False,
     later: bool = False,
     optional: bool = False,
+    of_data: bool = False,
+    not_compiled: bool = False,
+    on_axis: str = "",
 ) -> T:
-    spec = Spec(test, accepted, words, unit, numeric, recorded, later, optional)
+    spec = Spec(test, accepted, words, unit, numeric, recorded, later, optional, of_data, not_compiled, on_axis)
     return dataclasses.field(default=default, metadata={"spec": spec})
 
 
-def _choice(default: str, table: Mapping[str, Any], words: str, **kinds: bool) -> str:
+class _Kinds(TypedDict, total=False):
+    recorded: bool
+    later: bool
+    of_data: bool
+    not_compiled: bool
+
+
+def _choice(default: str, table: Mapping[str, Any], words: str, **kinds: Unpack[_Kinds]) -> str:
     return _field(default, lambda name: name in table, ", ".join(table), words, unit="", **kinds)
 
 
-def _whole(default: int, least: int, words: str, *, unit: str = "", **kinds: bool) -> int:
+def _whole(default: int, least: int, words: str, *, unit: str = "", **kinds: Unpack[_Kinds]) -> int:
     accepted = f"a whole number from {least}, below 2^31"
     return _field(default, lambda n: least <= n < MOST_WHOLE, accepted, words, unit=unit, **kinds)
 
@@ -108,23 +128,27 @@ def _are_sizes(sizes: tuple[int, ...]) -> bool:
 class Config:
     """A run, in the words that one would say it in. The defaults are the lecture's shallow net."""
 
-    dataset: str = _field("mnist", _is_dataset, input_pipeline.ACCEPTED, "the data set")
-    train_examples: int = _whole(0, 0, "how many of the training set, from its start; 0: all", unit="examples")
+    dataset: str = _field("mnist", _is_dataset, input_pipeline.ACCEPTED, "the data set", of_data=True)
+    train_examples: int = _whole(
+        0, 0, "how many of the training set, from its start; 0: all", unit="examples", of_data=True
+    )
     validation: str = _field(
         "test",
         lambda v: v == "test" or (v.isdecimal() and int(v) > 0),
         "'test' or a positive number",
         "what is validated on: the test set, or so many examples held out from the end of the training set",
         unit="examples",
+        of_data=True,
     )
     inputs: int = _whole(784, 1, "numbers of an example", unit="pixels")
     classes: int = _whole(10, 2, "output neurons")
     hidden: tuple[int, ...] = _field(
         (64,),
         _are_sizes,
-        "one or more positive whole numbers, such as 64 or 64,64",
-        "units of each hidden layer; as an axis of a sweep layers are joined by -, as 64-64",
+        "positive whole numbers below 2^31, one a layer, such as 64 or 64,64",
+        "units of each hidden layer",
         unit="neurons",
+        on_axis="positive whole numbers below 2^31, layers joined by -, as 64-64",
     )
     activation: str = _choice("sigmoid", nets.activations.ACTIVATIONS, "what a hidden neuron computes")
     output: str = _choice("softmax", nets.costs.OUTPUTS, "what the output neurons compute")
@@ -137,7 +161,11 @@ class Config:
         False, lambda _: True, "True or False", "batch normalization after each hidden activation"
     )
     dropout: float = _field(
-        0.0, lambda x: 0 <= x < 1, "a rate in [0, 1)", "share of the last hidden outputs that training drops"
+        0.0,
+        lambda x: 0 <= x < 1,
+        "a rate in [0, 1)",
+        "share of the last hidden outputs that training drops",
+        unit="rate",
     )
     cost: str = _choice("quadratic", nets.costs.COSTS, "quadratic: mean over outputs of (y - a)^2; cross_entropy: nats")
     optimizer: str = _choice("sgd", optimizers.OPTIMIZERS, "how a step descends")
@@ -165,7 +193,7 @@ class Config:
         numeric=True,
     )
     batch_size: int = _whole(128, 1, "examples a step; as many as there are: plain gradient descent", unit="examples")
-    epochs: int = _whole(200, 1, "passes over the training set", unit="epochs")
+    epochs: int = _whole(200, 1, "passes over the training set", unit="epochs", not_compiled=True)
     seed: int = _field(
         0,
         lambda n: 0 <= n < 2**32,
@@ -174,9 +202,11 @@ class Config:
         numeric=True,
     )
     checkpoint_every: int = _whole(
-        20, 1, "between checkpoints; there is always one at the end", unit="epochs", recorded=True
+        20, 1, "between checkpoints; there is always one at the end", unit="epochs", recorded=True, not_compiled=True
     )
-    checkpoints_kept: int = _whole(3, 1, "how many checkpoints are kept, the last ones", recorded=True)
+    checkpoints_kept: int = _whole(
+        3, 1, "how many checkpoints are kept, the last ones", recorded=True, not_compiled=True
+    )
     probes: tuple[str, ...] = _field(
         ("saturation", "speed"),
         lambda names: all(name in probes.PROBES for name in names),
@@ -184,7 +214,9 @@ class Config:
         "which measures of the network are taken",
         recorded=True,
     )
-    probe_every: int = _whole(1, 1, "between measures; there is always one at the end", unit="epochs", recorded=True)
+    probe_every: int = _whole(
+        1, 1, "between measures; there is always one at the end", unit="epochs", recorded=True, not_compiled=True
+    )
     probe_examples: int = _whole(
         1_000, 2, "on how many training images it is measured, from the first one", unit="examples", recorded=True
     )
@@ -217,10 +249,13 @@ class Config:
             if not field.spec.recorded and not (field.spec.later and getattr(self, name) == field.default)
         }
 
-    def name(self) -> str:
-        """Twelve hexadecimal digits that stand for the identity; what is recorded counts as it is by default."""
+    def name(self, recorded_as_in: "Config | None" = None) -> str:
+        """Twelve hexadecimal digits that stand for the identity. What is recorded counts as it is by default; in names
+        that the first version made, as it was: in the config that is given."""
         recorded = {
-            name: field.default for name, field in FIELDS.items() if field.spec.recorded and not field.spec.later
+            name: getattr(recorded_as_in, name) if recorded_as_in else field.default
+            for name, field in FIELDS.items()
+            if field.spec.recorded and not field.spec.later
         }
         return hashlib.sha256(json.dumps(self.identity() | recorded, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -236,6 +271,7 @@ AnyConfig: TypeAlias = Config | ConfigDict  # What a config file returns, or wha
 FIELDS: dict[str, Field] = {field.name: _of_dataclass(field) for field in dataclasses.fields(Config)}
 # Arguments of the compiled program, one number a lane; all other fields shape it or the data set.
 NUMERIC = tuple(name for name, field in FIELDS.items() if field.spec.numeric)
+OPTIONAL = tuple(name for name in NUMERIC if FIELDS[name].spec.optional)
 # What a sweep may vary: an axis of what is only recorded would give the same numbers again.
 AXES = tuple(name for name, field in FIELDS.items() if not field.spec.recorded)
 
@@ -346,12 +382,21 @@ def _near(field: Field, value: Any) -> str:
     return near_match(wrong[0], choices) if wrong else ""
 
 
+def _check_optimizer(config: Config) -> None:
+    """ConfigError for a number that the optimizer does not take, where it is not at its default."""
+    taken = optimizers.OPTIMIZERS[config.optimizer].takes
+    for name in dict.fromkeys(name for optimizer in optimizers.OPTIMIZERS.values() for name in optimizer.takes):
+        value, default = getattr(config, name), FIELDS[name].default
+        if name not in taken and value != default:
+            takers = ", ".join(other for other, optimizer in optimizers.OPTIMIZERS.items() if name in optimizer.takes)
+            raise ConfigError(f"config.{name}={value} is for {takers}; accepted with {config.optimizer}: {default}")
+
+
 def _check_together(config: Config) -> None:
     """ConfigError for values that make no sense with one another."""
+    _check_optimizer(config)
     if len(config.hidden) > MOST_LAYERS:
         raise ConfigError(f"config.hidden has {len(config.hidden):,} layers; accepted: at most {MOST_LAYERS}")
-    if config.optimizer == "adam" and config.momentum:
-        raise ConfigError(f"config.momentum={config.momentum} is for sgd; adam has its own; accepted with adam: 0.0")
     try:
         nets.costs.get(config.cost, config.output)
     except ValueError as error:

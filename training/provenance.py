@@ -44,8 +44,8 @@ def environment() -> dict[str, str]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cores": str(cores),
-        "jax_enable_x64": str(jax.config.jax_enable_x64),
-        "jax_default_prng_impl": str(jax.config.jax_default_prng_impl),
+        "jax_enable_x64": str(jax.config.read("jax_enable_x64")),
+        "jax_default_prng_impl": str(jax.config.read("jax_default_prng_impl")),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", "").strip(),
     }
 

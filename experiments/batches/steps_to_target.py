@@ -151,7 +151,7 @@ def run(size: int, seeds: int, dataset: input_pipeline.Dataset) -> Courses:
     config = config_of(size)
     mesh = lanes.make_mesh(seeds)
     trials = space.make_trials(config, None, {"learning_rate": [2.0**power for power in grid(size)]})
-    numbers = lanes.numbers_of([list(trials.values())], has_momentum=False)
+    numbers = lanes.numbers_of([list(trials.values())], optional=())
     numbers_R = jax.tree.map(lambda leaf: leaf[0], numbers)
     of_rows = jax.device_put(np.arange(seeds, dtype=np.uint32), NamedSharding(mesh, PartitionSpec("rows")))
     shared = jax.device_put((numbers_R, dataset[:2], dataset[2:]), NamedSharding(mesh, PartitionSpec()))

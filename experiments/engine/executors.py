@@ -5,15 +5,15 @@ from typing import Any, TypeAlias
 
 import jax
 import pyarrow as pa
-from tqdm import tqdm
 
 import input_pipeline
 import train
 from experiments.engine import lanes, plan, results
 from experiments.engine.space import Trials
 from training.batches import make_data
+from training.console import progress
 
-Datasets: TypeAlias = Mapping[tuple[str, int, str], input_pipeline.Dataset]
+Datasets: TypeAlias = Mapping[lanes.DataKey, input_pipeline.Dataset]
 Watch: TypeAlias = Callable[[str, int, train.TrainState], None]
 
 
@@ -43,7 +43,7 @@ class Runner:
         key = plan.program_key(pack, trials)
         if self._programs is None or self._programs[0] != key:
             self._programs = None  # Its memory is free before the next ones are compiled.
-            self._programs = key, lanes.compile_programs(trial, pack.shape, pack.has_momentum, self._data[1])
+            self._programs = key, lanes.compile_programs(trial, pack.shape, pack.optional, self._data[1])
         rows, left = [], len(pack.trials) * trial.epochs
         configs = [[trials[name] for name in row] for row in pack.rows]
         states = [[starts[name] for name in row] for row in pack.rows] if starts else None
@@ -98,5 +98,5 @@ def train_states(
 def _train(trials: Trials, dataset: input_pipeline.Dataset, label: str, *states: Any) -> pa.Table:
     packs, runner = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images)), Runner()
     total = sum(trial.epochs for trial in trials.values())
-    with tqdm(total=total, desc=label, unit="epoch", leave=False, disable=None) as bar:
+    with progress(total, "epoch", desc=label) as bar:
         return results.join([runner.run(pack, trials, dataset, bar.update, *states) for pack in packs])

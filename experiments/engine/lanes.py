@@ -23,11 +23,12 @@ import train
 from training import compiling
 from training.batches import Data, on_data
 from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, epoch_options
-from training.config import NUMERIC, Config, Hyperparameters
+from training.config import FIELDS, NUMERIC, OPTIONAL, Config, Hyperparameters
 from training.records import METRICS
 from training.screen import as_number, natural_order
 
 Structure: TypeAlias = tuple[tuple[str, Any], ...]  # The fields that shape a program or its data set.
+DataKey: TypeAlias = tuple[str | int, ...]  # The values of the fields that say which data set it is.
 # Of a CPU: with a device a core, a product that spreads over all cores would only take them from its neighbours.
 ONE_CORE = {"xla_cpu_multi_thread_eigen": False}
 
@@ -50,9 +51,9 @@ def structure(trial: Config) -> Structure:
     return tuple((name, value) for name, value in sorted(trial.to_dict().items()) if name not in NUMERIC)
 
 
-def data_key(trial: Config) -> tuple[str, int, str]:
+def data_key(trial: Config) -> DataKey:
     """What the trial's data set depends on."""
-    return trial.dataset, trial.train_examples, trial.validation
+    return tuple(getattr(trial, name) for name, field in FIELDS.items() if field.spec.of_data)
 
 
 class Shape(NamedTuple):
@@ -77,7 +78,7 @@ class Programs(NamedTuple):
     evaluate: Callable
     probe: Any
     sharding: NamedSharding
-    has_momentum: bool
+    optional: tuple[str, ...]
     shape: Shape
 
 
@@ -112,8 +113,9 @@ def over_rows(function: Callable, mesh: Mesh, same: int) -> Callable:
     return on_all
 
 
-def compile_programs(trial: Config, shape: Shape, has_momentum: bool, data: Data) -> Programs:
-    """The programs for packs of trials with the structure of this one, compiled side by side."""
+def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], data: Data) -> Programs:
+    """The programs for packs of trials with the structure of this one, compiled side by side; of the numbers that may
+    be left out they take those that are named."""
     functions, mesh = row_functions(trial), make_mesh(shape.rows)
     split, everywhere = NamedSharding(mesh, PartitionSpec("rows")), NamedSharding(mesh, PartitionSpec())
     # The rows are spread evenly: what does not fill the devices is padding.
@@ -123,9 +125,7 @@ def compile_programs(trial: Config, shape: Shape, has_momentum: bool, data: Data
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), tree)
 
     lane: Any = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=split)
-    numbers = Hyperparameters(
-        **dict.fromkeys(Hyperparameters._fields, lane) | ({} if has_momentum else {"momentum": None})
-    )
+    numbers = Hyperparameters(*(lane if is_taken(name, optional) else None for name in Hyperparameters._fields))
     seeds = jax.ShapeDtypeStruct(shape[:1], jnp.uint32, sharding=split)
     alive = jax.ShapeDtypeStruct(shape, bool, sharding=split)
     number = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
@@ -152,7 +152,7 @@ def compile_programs(trial: Config, shape: Shape, has_momentum: bool, data: Data
             else pool.submit(lambda: None),
         ]
     init, epoch, evaluate, probe = (future.result() for future in programs)
-    return Programs(init, epoch, evaluate, probe, split, has_momentum, shape)
+    return Programs(init, epoch, evaluate, probe, split, optional, shape)
 
 
 def row_functions(config: Config) -> dict[str, Callable]:
@@ -172,7 +172,7 @@ def row_functions(config: Config) -> dict[str, Callable]:
             return jax.tree.map(keep, states_R, after_R), metrics_R
 
         def stand_still(states_R):
-            return states_R, dict.fromkeys(("loss", "accuracy"), jnp.full(alive_R.shape, jnp.nan))
+            return states_R, dict.fromkeys(("loss", "accuracy"), jnp.full(alive_R.shape, jnp.nan, jnp.float32))
 
         return jax.lax.cond(jnp.any(alive_R), train_on, stand_still, states_R)
 
@@ -210,7 +210,7 @@ def run_pack(
     config = rows[0][0]
     place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
     trials, slots, alive_WxR = padded(rows, programs.shape, programs.sharding.mesh.size)
-    numbers = place(numbers_of(trials, programs.has_momentum))
+    numbers = place(numbers_of(trials, programs.optional))
     seeds = place(np.array([row[0].seed for row in trials], np.uint32))
     if starts:
         lined_up = [state for row in padded(starts, programs.shape, programs.sharding.mesh.size)[0] for state in row]
@@ -248,13 +248,20 @@ def as_row(number: int, metrics: Mapping, probed: Mapping, lane: tuple[int, int]
     return {"epoch": number, "diverged": bool(diverged)} | finite
 
 
-def numbers_of(trials: Sequence[Sequence[Config]], has_momentum: bool) -> Hyperparameters:
-    """The numeric fields of rows of trials, [W, R]."""
-    numbers: Any = {
-        name: np.array([[getattr(trial, name) for trial in row] for row in trials], np.float32)
-        for name in Hyperparameters._fields
-    }
-    return Hyperparameters(**(numbers if has_momentum else numbers | {"momentum": None}))
+def is_taken(name: str, optional: Sequence[str]) -> bool:
+    """Whether a program takes the number: those that may be left out only where they are named."""
+    return name not in OPTIONAL or name in optional
+
+
+def numbers_of(trials: Sequence[Sequence[Config]], optional: Sequence[str]) -> Hyperparameters:
+    """The numeric fields of rows of trials, [W, R]; None for those that are left out."""
+
+    def number_of(name: str) -> np.ndarray | None:
+        if not is_taken(name, optional):
+            return None
+        return np.array([[getattr(trial, name) for trial in row] for row in trials], np.float32)
+
+    return Hyperparameters(*map(number_of, Hyperparameters._fields))
 
 
 def padded(

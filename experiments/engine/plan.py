@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,10 @@ import train
 from experiments.engine import lanes
 from experiments.engine.space import Trials
 from training.compiling import compiled, epoch_options
-from training.config import Config
+from training.config import FIELDS, OPTIONAL, Config, Hyperparameters
 
-Examples = Callable[[Config], int]  # How many a trial's training set has.
+Examples: TypeAlias = Callable[[Config], int]  # How many a trial's training set has.
+ProgramKey: TypeAlias = tuple[lanes.Structure, lanes.Shape, tuple[str, ...], bool]
 # Of a CPU core's cache: beyond this many lanes their weights push each other out (measured on the shallow net).
 MOST_LANES_A_ROW = {"cpu": 8}
 MOST_LANES_A_ROW_ELSEWHERE = 64
@@ -29,16 +30,19 @@ ROW_COST = 0.3
 LEAST_WORK = {"cpu": 5e9}
 LEAST_WORK_ELSEWHERE = 1e12
 MEMORY_SHARE = 0.25
+# What --lanes and a recorded plan may ask for: far above what any device takes, far below what a mistyped one makes.
+MOST_LANES = 2**16
 # An epoch with gathering, validation and probes beside its steps alone; a compilation (shallow net, 2 cores).
 EPOCH_OVER_STEPS, COMPILATION_SECONDS = 1.25, 4.0
 
 
 class Pack(NamedTuple):
-    """Trials that run together: the names of the trials of each row, and the shape of the program that takes them."""
+    """Trials that run together: the names of the trials of each row, the shape of the program that takes them, and the
+    numbers that it takes although they may be left out."""
 
     rows: tuple[tuple[str, ...], ...]
     shape: lanes.Shape
-    has_momentum: bool
+    optional: tuple[str, ...]
 
     @property
     def trials(self) -> tuple[str, ...]:
@@ -87,17 +91,17 @@ def make_packs(trials: Trials, machines: Machines, examples: Examples, most_lane
 
 def by_program(packs: Sequence[Pack], trials: Trials) -> list[Pack]:
     """The packs in order, but with those of one program side by side, so that it is compiled once."""
-    by_key: dict[tuple, list[Pack]] = {}
+    by_key: dict[ProgramKey, list[Pack]] = {}
     for pack in packs:
         by_key.setdefault(program_key(pack, trials), []).append(pack)
     return list(itertools.chain(*by_key.values()))
 
 
-def program_key(pack: Pack, trials: Trials) -> tuple:
+def program_key(pack: Pack, trials: Trials) -> ProgramKey:
     """What the compiled programs of a pack depend on."""
-    at_run_time = ("epochs", "probe_every", "checkpoint_every", "checkpoints_kept")
-    of_structure = tuple(item for item in lanes.structure(trials[pack.rows[0][0]]) if item[0] not in at_run_time)
-    return of_structure, pack.shape, pack.has_momentum, largest_l2(pack, trials) > 0
+    structure = lanes.structure(trials[pack.rows[0][0]])
+    compiled_in = tuple((name, value) for name, value in structure if not FIELDS[name].spec.not_compiled)
+    return compiled_in, pack.shape, pack.optional, largest_l2(pack, trials) > 0
 
 
 def largest_l2(pack: Pack, trials: Trials) -> float:
@@ -113,10 +117,8 @@ def packs_of_group(group: Trials, machines: Machines, examples: Examples, most_l
     trial = next(iter(group.values()))
     shape = pack_shape(trial, [len(names) for names in by_seed.values()], machines, examples(trial), most_lanes)
     rows = [row for names in by_seed.values() for row in even_parts(names, shape.lanes)]
-    has_momentum = any(trial.momentum > 0 for trial in group.values())
-    return [
-        Pack(tuple(rows[start : start + shape.rows]), shape, has_momentum) for start in range(0, len(rows), shape.rows)
-    ]
+    optional = tuple(name for name in OPTIONAL if any(getattr(trial, name) for trial in group.values()))
+    return [Pack(tuple(rows[start : start + shape.rows]), shape, optional) for start in range(0, len(rows), shape.rows)]
 
 
 def pack_shape(
@@ -183,12 +185,13 @@ def compilations(packs: Sequence[Pack], trials: Trials) -> int:
 def step_seconds(trial: Config, width: int, steps: int = 30) -> float:
     """Seconds that a step of that many lanes takes on one device, measured here."""
     functions, batch_size = train.make_train(trial), trial.batch_size
-    numbers = jax.tree.map(jnp.asarray, lanes.numbers_of([[trial] * width], trial.momentum > 0))
-    numbers = jax.tree.map(lambda leaf: leaf[0], numbers)
+    optional = tuple(name for name in OPTIONAL if getattr(trial, name))
+    numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf)[0], lanes.numbers_of([[trial] * width], optional))
     states = jax.vmap(functions.init, in_axes=(0, None))(numbers, jax.random.key(0))
-    batch = jnp.zeros((batch_size, trial.inputs), jnp.uint8), jnp.zeros(batch_size, int), jnp.ones(batch_size)
+    images_BxD, labels_B = jnp.zeros((batch_size, trial.inputs), jnp.uint8), jnp.zeros(batch_size, jnp.int32)
+    batch = images_BxD, labels_B, jnp.ones(batch_size, jnp.float32)
 
-    def run(states, numbers, batch):
+    def run(states: train.TrainState, numbers: Hyperparameters, batch: tuple[jax.Array, ...]) -> train.TrainState:
         step = jax.vmap(functions.step, in_axes=(0, 0, None))
         return jax.lax.scan(lambda states, _: step(states, numbers, batch), states, length=steps)[0]
 
@@ -201,10 +204,12 @@ def step_seconds(trial: Config, width: int, steps: int = 30) -> float:
 
 def estimated_seconds(packs: Sequence[Pack], trials: Trials, machines: Machines, examples: Examples) -> float:
     """About how long the packs take on those machines, from the speed of a step on a device of this one."""
-    total, measured = COMPILATION_SECONDS * compilations(packs, trials), {}
+    total = COMPILATION_SECONDS * compilations(packs, trials)
+    measured: dict[tuple[Any, ...], float] = {}
     at_a_time = machines.slots / machines.devices  # Packs that run side by side.
     for pack in packs:
         trial, width = trials[pack.rows[0][0]], pack.shape.lanes
+        # What the time of a step depends on most: measuring each activation would take longer than it tells.
         key = trial.inputs, trial.hidden, trial.classes, trial.batch_size, trial.batch_norm, width
         if key not in measured:
             measured[key] = step_seconds(trial, width)

@@ -3,9 +3,13 @@
 import contextlib
 import logging
 import os
+import secrets
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -21,8 +25,14 @@ CONNECT_SECONDS = 5.0
 LEAST_GPU_MEMORY = 8e9
 # A task is tried again when its node or its process dies, as often as that.
 RETRIES = 10
-# What a worker does not need of this checkout: its data set comes through the object store.
-NOT_SHIPPED = [".git", ".venv", "data", "runs", "tests", "notebooks", "**/__pycache__"]
+ACCEPTED = "accepted: HOST:PORT of a running `ray start --head`, auto, or no --address for this machine alone"
+# What a worker needs of this checkout; its data set and its trials come through the object store.
+SHIPPED = ("configs", "experiments", "input_pipeline.py", "nets", "train.py", "training")
+# In the order of a .gitignore, whose last line that fits decides: `/.` is the checkout itself.
+NOT_SHIPPED = ["/*", "!/.", *(f"!/{name}" for name in SHIPPED), "**/__pycache__"]
+# Ray of its own accord listens on all addresses of a machine; told that clusters of several are not wanted, on the
+# loopback alone. It says so of Windows and macOS, but heeds it everywhere.
+ON_THE_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 class ExecutorError(Exception):
@@ -44,39 +54,84 @@ def silent_stderr() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[Any]:
-    """The ray module, for a while connected to the cluster at HOST:PORT, 'auto' for the one that this machine belongs
-    to, or None for one of this machine alone; ExecutorError where that fails."""
+def of_this_machine_alone() -> Iterator[None]:
+    """A cluster that is started within the block is reached from this machine alone, and with a token that is known to
+    its own processes. Where the environment says RAY_AUTH_MODE itself, that is left as it is."""
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    variables = ON_THE_LOOPBACK | ({} if "RAY_AUTH_MODE" in os.environ else token)
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def signal_handlers_kept() -> Iterator[None]:
+    """Whatever handlers of signals a library sets in the block are taken back: Ray's would end the program at once."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in numbers} if in_main_thread else {}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def import_ray() -> ModuleType:
+    """The ray module; ExecutorError where it is not installed."""
     try:
         import ray  # pyright: ignore
     except ImportError as error:
         raise ExecutorError("--executor=ray needs Ray; accepted: `pip install ray`, or --executor=local") from error
-    accepted = "accepted: HOST:PORT of a running `ray start --head`, auto, or no --address for this machine alone"
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if address and address != "auto":
-        if not (host and port.isdecimal()):
-            raise ExecutorError(f"--address={address} is no address; {accepted}")
-        # Ray itself goes on trying for minutes.
+    return ray
+
+
+def check_address(address: str) -> None:
+    """ExecutorError where nothing answers at HOST:PORT: Ray itself goes on trying for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        raise ExecutorError(f"--address={address} is no address; {ACCEPTED}")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError, ValueError) as error:
+        raise ExecutorError(f"no Ray cluster answers at --address={address} ({error}); {ACCEPTED}") from error
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """The ray module, for a while connected to the cluster at HOST:PORT, 'auto' for the one that this machine belongs
+    to, or None for one of this machine alone; ExecutorError where that fails."""
+    with contextlib.nullcontext() if address else of_this_machine_alone():
+        ray = import_ray()  # It reads the environment.
+        if address and address != "auto":
+            check_address(address)
         try:
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-        except (OSError, OverflowError) as error:
-            raise ExecutorError(f"no Ray cluster answers at --address={address} ({error}); {accepted}") from error
-    environment = {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}
-    try:
-        with silent_stderr():
-            ray.init(
-                address=address or "local", runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR
-            )
-    except Exception as error:  # Ray raises many kinds.
-        reason = " ".join(str(error).split())[:200]
-        raise ExecutorError(
-            f"the Ray cluster at --address={address} cannot be used: {reason}; {accepted}; a cluster that was started "
-            f"with a token is reached with RAY_AUTH_MODE=token in the environment"
-        ) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+            with silent_stderr(), signal_handlers_kept():
+                ray.init(
+                    address=address or "local",
+                    runtime_env={"working_dir": str(ROOT), "excludes": NOT_SHIPPED},
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except Exception as error:  # Ray raises many kinds.
+            reason = " ".join(str(error).split())[:200]
+            raise ExecutorError(
+                f"the Ray cluster at --address={address} cannot be used: {reason}; {ACCEPTED}; a cluster that was "
+                f"started with a token is reached with RAY_AUTH_MODE=token in the environment"
+            ) from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
 
 
 def cluster_slots(ray: Any, cpus: int, gpus: float) -> int:

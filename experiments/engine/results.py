@@ -11,6 +11,7 @@ cost ceases to be finite end there: that row is marked `diverged`, and what is n
 """
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from experiments.engine.space import as_cell, of_cells
 from experiments.engine.statistics import Interval, bounds_of, interval
-from training.config import FIELDS, Config
+from training.config import FIELDS, Config, ConfigError
 from training.files import write_atomically
 from training.records import METRICS
 from training.screen import natural_order
@@ -38,17 +40,13 @@ LEADING = pa.schema(
         ("diverged", pa.bool_()),
     ]
 )
+# Where the digest of a file stands in its metadata, and what stands there while it is made.
+DIGEST_KEY, MARK = b"digest", b"plateau-sha256:"
+BLANK = MARK + b"0" * 64
 
 
 class DamagedError(Exception):
     """A pack file that does not hold what it should, in one line."""
-
-
-def as_cell(value: Any) -> Any:
-    """A config field's value as it stands in a column: hidden layers as '64-64', probes as 'saturation,speed'."""
-    if not isinstance(value, tuple):
-        return value
-    return ("-" if all(isinstance(part, int) for part in value) else ",").join(map(str, value))
 
 
 def pack_table(trials: Mapping[str, Config], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -62,50 +60,121 @@ def pack_table(trials: Mapping[str, Config], rows: Sequence[Mapping[str, Any]]) 
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """A Parquet file with checksums, whole or not at all."""
+    """A Parquet file with checksums and a digest, whole or not at all."""
     write_atomically(path, as_bytes(table))
 
 
 def as_bytes(table: pa.Table) -> bytes:
-    """A table as a Parquet file."""
+    """A table as a Parquet file. The checksums of its pages cover the numbers, a digest among its metadata the whole
+    file, made while zeros stand in its own place."""
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, write_page_checksum=True)
-    return buffer.getvalue()
+    pq.write_table(table.replace_schema_metadata({DIGEST_KEY: BLANK}), buffer, write_page_checksum=True)
+    content = buffer.getvalue()
+    # The metadata lie at the end of the file.
+    before, after = content.rsplit(BLANK, 1)
+    return before + MARK + hashlib.sha256(content).hexdigest().encode() + after
+
+
+def check_digest(content: bytes) -> bool:
+    """Whether the file has a digest, as those of the first version have not; DamagedError where it is another one."""
+    before, mark, after = content.rpartition(MARK)
+    if not mark:
+        return False
+    size = len(BLANK) - len(MARK)
+    if hashlib.sha256(before + BLANK + after[size:]).hexdigest().encode() != after[:size]:
+        raise DamagedError("it is not what was written")
+    return True
 
 
 def read_table(path: Path) -> pa.Table:
-    """The rows in a Parquet file of a pack or a sweep; DamagedError where they cannot be read or are no such rows."""
+    """The rows in a Parquet file of a pack or a sweep; DamagedError where they cannot be read or are no such rows.
+
+    Files of the first version are read as they would be written now: fields that were added since then have their
+    defaults, and trials the names that their configs have now.
+    """
     if not path.is_file():
         raise DamagedError("there is no such file")
+    content = path.read_bytes()
+    has_digest = check_digest(content)
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
         # The names of the columns lie outside the checksums, and are decoded here at last.
         types = dict(zip(table.schema.names, table.schema.types, strict=True))
+        metadata = table.schema.metadata or {}
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedError(" ".join(str(error).split())[:120]) from error
-    for field in LEADING:
-        if types.get(field.name) != field.type:
-            raise DamagedError(f"it lacks the column {field.name!r} of type {field.type}")
-    if odd := [name for name in metric_names(table) if types[name] != pa.float64()]:
+    if DIGEST_KEY in metadata and not has_digest:
+        raise DamagedError("its digest is missing")
+    if len(types) < table.num_columns:
+        raise DamagedError("it has two columns of one name")
+    return checked(table.replace_schema_metadata(None), types)
+
+
+def checked(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """The table with all columns in their order and the names that trials have now; DamagedError where it holds
+    something else."""
+    for column in LEADING:
+        field = FIELDS.get(column.name)
+        if field and field.spec.later and column.name not in types:
+            default = pa.repeat(pa.scalar(as_cell(field.default), column.type), table.num_rows)
+            table = table.append_column(column.name, default)
+        elif types.get(column.name) != column.type:
+            raise DamagedError(f"it lacks the column {column.name!r} of type {column.type}")
+    probed = [name for name in table.column_names if name not in LEADING.names]
+    if odd := [name for name in probed if types[name] != pa.float64()]:
         raise DamagedError(f"its column {odd[0]!r} holds no numbers")
     if not table.num_rows:
         raise DamagedError("it has no rows")
-    return table
+    return with_names_of_now(table.select([*LEADING.names, *probed]))
+
+
+def with_names_of_now(table: pa.Table) -> pa.Table:
+    """The table with the trials named by their configs, as they stand in its columns."""
+    configs = configs_of(table)
+    names = {name: config.name() for name, config in configs.items()}
+    if len(set(names.values())) < len(names):
+        raise DamagedError("a config has two names")
+    if all(name == now for name, now in names.items()):
+        return table
+    renamed = pa.array([names[name] for name in table["trial"].to_pylist()], pa.string())
+    return table.set_column(0, LEADING.field("trial"), renamed)
+
+
+def configs_of(table: pa.Table) -> dict[str, Config]:
+    """The config of each trial, as it stands in the columns; DamagedError where it is none."""
+    trials = np.asarray(table["trial"].to_pylist(), dtype=object)
+    if None in trials:
+        raise DamagedError("a row has no trial")
+    names, first = np.unique(trials.astype(str), return_index=True)
+    cells = table.select(list(FIELDS)).take(pa.array(first)).to_pylist()
+    try:
+        return {str(name): of_cells(row) for name, row in zip(names, cells, strict=True)}
+    except ConfigError as error:
+        raise DamagedError(str(error)) from error
+
+
+def first_names(table: pa.Table) -> dict[str, str]:
+    """What the first version, in which what is recorded was part of a name, called the trials: {then: now}."""
+    return {config.name(config): name for name, config in configs_of(table).items()}
 
 
 def read_pack(path: Path, epochs: Mapping[str, int]) -> pa.Table:
-    """The rows of a finished pack of trials of so many epochs each; DamagedError where they are not all there."""
+    """The rows of a finished pack of trials of so many epochs each, which may be called as in the first version;
+    DamagedError where they are not all there."""
     table = read_table(path)
     counted = table.group_by("trial").aggregate([("epoch", "max"), ("epoch", "count"), ("diverged", "any")]).to_pylist()
-    found = {row["trial"]: row for row in counted}
+    there = {row["trial"]: row for row in counted}
+    if there.keys() != epochs.keys():
+        names = first_names(table)
+        epochs = {names.get(name, name): count for name, count in epochs.items()}
     for name, count in epochs.items():
-        row = found.get(name)
+        row = there.get(name)
         if row is None or row["epoch_max"] != row["epoch_count"]:
             raise DamagedError(f"rows of trial {name} are missing")
         if row["epoch_count"] != count and not row["diverged_any"]:
             raise DamagedError(f"trial {name} has {row['epoch_count']} of {count} epochs")
-    if len(found) != len(epochs):
-        raise DamagedError(f"it holds {len(found)} trials, not {len(epochs)}")
+    if len(there) != len(epochs):
+        raise DamagedError(f"it holds {len(there)} trials, not {len(epochs)}")
     return table
 
 

@@ -27,6 +27,15 @@ def parse_axis(text: str) -> tuple[str, tuple]:
     return name, tuple(parse_value(name, word) for word in words)
 
 
+def repeated(name: str, values: Sequence[Any]) -> str | None:
+    """What is to be said of an axis that has a value more than once, None where it has none."""
+    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    if not twice:
+        return None
+    hint = f"; accepted for more than one part: {FIELDS[name].accepted_on_axis}" if FIELDS[name].type is tuple else ""
+    return f"--axis {name} has {as_cell(twice[0])} more than once, which is run once{hint}"
+
+
 def parse_value(name: str, word: str) -> Any:
     """A word of the command line as the type of that field."""
     field = FIELDS[name]
@@ -35,7 +44,8 @@ def parse_value(name: str, word: str) -> Any:
             return {"true": True, "false": False}[word.lower()]
         return tuple(map(field.item, word.split("-"))) if field.type is tuple else field.type(word)
     except (ValueError, KeyError) as error:
-        raise ConfigError(f"--axis {name}: {word!r} is no {field.type.__name__}; accepted: {field.accepted}") from error
+        kind = f"tuple of {field.item.__name__}" if field.type is tuple else field.type.__name__
+        raise ConfigError(f"--axis {name}: {word!r} is no {kind}; accepted: {field.accepted_on_axis}") from error
 
 
 def make_trials(base: AnyConfig, sweep: Sweep | None, axes: Mapping[str, Sequence[Any]]) -> dict[str, Config]:
@@ -53,9 +63,36 @@ def make_trials(base: AnyConfig, sweep: Sweep | None, axes: Mapping[str, Sequenc
             near = near_match(unknown[0], AXES)
             raise ConfigError(f"sweep(add) sets {unknown[0]!r}{near}; accepted: {', '.join(AXES)}")
         for values in itertools.product(*axes.values()):
-            config = shared.replace(**fields, **dict(zip(axes, values, strict=True)))
+            config = shared.replace(**{**fields, **dict(zip(axes, values, strict=True))})
             trials.setdefault(config.name(), config)
     return trials
+
+
+def as_cell(value: Any) -> Any:
+    """A config field's value as it stands in a column: hidden layers as '64-64', probes as 'saturation,speed'."""
+    if not isinstance(value, tuple):
+        return value
+    parts: tuple[Any, ...] = value
+    return ("-" if all(isinstance(part, int) for part in parts) else ",").join(map(str, parts))
+
+
+def of_cells(cells: Mapping[str, Any]) -> Config:
+    """The config whose fields stand in columns; fields that were added since then are as by default. ConfigError for
+    what no config accepts."""
+
+    def value_of(name: str, cell: Any) -> Any:
+        field = FIELDS[name]
+        if field.type is not tuple or not isinstance(cell, str):
+            return cell
+        # An empty tuple of words is '', and one of numbers would be no config.
+        return tuple(cell.split(",")) if field.item is str else tuple(map(int, cell.split("-")))
+
+    try:
+        return as_config({name: value_of(name, cell) for name, cell in cells.items()})
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"hidden layers {cells.get('hidden')!r} are no numbers joined by -") from error
 
 
 def swept(trials: Trials) -> list[str]:

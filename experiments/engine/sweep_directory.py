@@ -1,79 +1,91 @@
 """The folder of a sweep: which packs there are, which are finished, and what is written of them."""
 
-import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from experiments.engine import lanes, plan, results
+from experiments.engine import plan, plan_file, results
+from experiments.engine.plan_file import PlannedPack, Recorded, SweepError, read_plan
 from experiments.engine.space import Trials, swept
 from experiments.engine.tensorboard import write_tensorboard
-from training.config import Config, as_config
-from training.files import lock, need_room, write_atomically
+from training.config import Config
+from training.console import warn
+from training.files import lock, need_room, place
 from training.provenance import provenance, warn_of_other_conditions
-
-
-class SweepError(Exception):
-    """A sweep that cannot be run as asked, in one line."""
 
 
 class SweepDirectory:
     """The folder of a sweep: which packs there are, which are finished. A context manager that keeps others out."""
 
     def __init__(self, workdir: str | Path, base: Config, trials: Trials):
-        self.workdir, self.base, self.trials = Path(workdir), base, trials
+        self.workdir, self.base, self.trials = place(workdir), base, trials
         self.recorded = self._check()
-        self._lock = None
+        self._lock: IO[str] | None = None
 
-    def _check(self) -> dict[str, Any]:
-        """plan.json of an earlier start, {} where there is none; SweepError where the folder is not this sweep's."""
+    def _check(self) -> Recorded | None:
+        """plan.json of an earlier start, None where there is none; SweepError where the folder is not this sweep's."""
         if not (self.workdir / "plan.json").exists():
             if self.workdir.exists() and not self.workdir.is_dir():
                 raise SweepError(f"{self.workdir} is a file; accepted: a new folder, or the folder of a sweep")
             if self.workdir.is_dir() and any(not entry.name.startswith(".") for entry in self.workdir.iterdir()):
                 raise SweepError(f"{self.workdir} is neither empty nor a sweep (no plan.json); accepted: a new folder")
-            return {}
+            return None
         recorded = read_plan(self.workdir)
-        free = set(recorded["swept"]) & set(swept(self.trials))
-        there, here = as_config(recorded["base"]).identity(), self.base.identity()
+        free = set(recorded.swept) & set(swept(self.trials))
+        there, here = recorded.base.identity(), self.base.identity()
         differing = [name for name in sorted(there | here) if name not in free and there.get(name) != here.get(name)]
         if differing:
-            fields = ", ".join(f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in differing)
+            values = [(name, getattr(recorded.base, name), getattr(self.base, name)) for name in differing]
+            fields = ", ".join(f"{name} {there!r} there, {here!r} here" for name, there, here in values)
             raise SweepError(
                 f"{self.workdir} holds a sweep of another base config ({fields}); accepted: the same or a new folder"
             )
         return recorded
 
-    def __enter__(self) -> "SweepDirectory":
+    def __enter__(self) -> Self:
         self.workdir.mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.workdir)
-        self.recorded = self._check()  # Another process may have been here until now.
-        need_room(self.workdir, 0)
-        if self.recorded.get("starts"):
-            warn_of_other_conditions(self.recorded["starts"][-1], self.workdir)
+        try:
+            self.recorded = self._check()  # Another process may have been here until now.
+            need_room(self.workdir, 0)
+        except BaseException:
+            self._lock.close()
+            raise
+        if self.recorded and self.recorded.starts:
+            warn_of_other_conditions(self.recorded.starts[-1], self.workdir)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._lock:
             self._lock.close()
 
     def finished(self) -> dict[str, pa.Table]:
         """The tables of the finished packs, by name; a damaged one is said, and counts as not finished."""
-        tables = {}
-        for pack in self.recorded.get("packs", []):
-            path = self.workdir / "packs" / f"{pack['name']}.parquet"
+        if not self.recorded:
+            return {}
+        tables: dict[str, pa.Table] = {}
+        for pack in self.recorded.packs:
+            path = self.workdir / "packs" / f"{pack.name}.parquet"
             if not path.exists():
                 continue
             try:
-                epochs = {name: epochs for row in pack["rows"] for name, epochs in row}
-                tables[pack["name"]] = results.read_pack(path, epochs)
+                tables[pack.name] = results.read_pack(path, pack.epochs)
             except results.DamagedError as error:
-                print(f"warning: {path} is damaged ({error}); its trials are run again", file=sys.stderr)
+                warn(f"{path} is damaged ({error}); its trials are run again")
+        if not self.recorded.is_digested:
+            self.recorded = self._with_names_of_now(self.recorded, tables.values())
         return tables
+
+    def _with_names_of_now(self, recorded: Recorded, tables: Iterable[pa.Table]) -> Recorded:
+        """A plan of the first version with the names that trials have now, as far as their configs are known: those of
+        finished packs and those that are wanted."""
+        names = {trial.name(recorded.base): name for name, trial in self.trials.items()}
+        for table in tables:
+            names |= results.first_names(table)
+        return recorded._replace(packs=tuple(pack.renamed(names) for pack in recorded.packs))
 
     def missing_packs(
         self,
@@ -84,40 +96,29 @@ class SweepDirectory:
         """The packs to run: those of an earlier start for the same machines and --lanes that are not finished and still
         wanted as they are, then new ones. So a sweep that goes on has the packs, and the bits, of one never stopped."""
         done = finished_trials(tables)
-        kept = []
-        for pack in self.recorded.get("packs", []):
-            names = [name for row in pack["rows"] for name, _ in row]
-            wanted = done.isdisjoint(names) and all(name in self.trials for name in names)
-            if pack["name"] not in tables and wanted and self.recorded.get("made_for") == made_for:
-                rows = tuple(tuple(name for name, _ in row) for row in pack["rows"])
-                kept.append(plan.Pack(rows, lanes.Shape(*pack["shape"]), pack["has_momentum"]))
-                done.update(names)
+        kept: list[plan.Pack] = []
+        if self.recorded and self.recorded.made_for == made_for:
+            for pack in self.recorded.packs:
+                wanted = done.isdisjoint(pack.epochs) and pack.epochs.keys() <= self.trials.keys()
+                if pack.name not in tables and wanted:
+                    kept.append(pack.to_run())
+                    done.update(pack.epochs)
         new = {name: trial for name, trial in self.trials.items() if name not in done}
         return plan.by_program(kept + make_packs(new), self.trials)
 
     def write_plan(self, tables: Mapping[str, pa.Table], made_for: Mapping[str, Any], missing: list[plan.Pack]) -> None:
         """plan.json: the base config, the swept fields, the finished packs and those to come, and every start of the
         sweep that was by other packages, on another device or from another revision than the one before."""
-        finished = [pack for pack in self.recorded.get("packs", []) if pack["name"] in tables]
-        to_come = [
-            {
-                "name": pack.name,
-                "shape": list(pack.shape),
-                "has_momentum": pack.has_momentum,
-                "rows": [[[name, self.trials[name].epochs] for name in row] for row in pack.rows],
-            }
-            for pack in missing
-        ]
-        start = provenance(self.base)
-        base, starts = start.pop("config"), self.recorded.get("starts", [])
-        content = {
-            "base": base,
-            "swept": sorted({*self.recorded.get("swept", []), *swept(self.trials)}),
-            "made_for": made_for,
-            "starts": [*starts, start] if not starts or (missing and starts[-1] != start) else starts,
-            "packs": finished + to_come,
-        }
-        write_atomically(self.workdir / "plan.json", json.dumps(content) + "\n")
+        before = self.recorded or Recorded(self.base, (), made_for, (), ())
+        finished = [pack for pack in before.packs if pack.name in tables]
+        start, starts = provenance(self.base), before.starts
+        del start["config"]
+        if not starts or (missing and starts[-1] != start):
+            starts = (*starts, start)
+        fields = tuple(sorted({*before.swept, *swept(self.trials)}))
+        packs = (*finished, *(planned(pack, self.trials) for pack in missing))
+        self.recorded = Recorded(self.base, fields, made_for, starts, packs)
+        plan_file.write_plan(self.recorded, self.workdir / "plan.json")
         (self.workdir / "packs").mkdir(exist_ok=True)
 
     def write_pack(self, pack: plan.Pack, table: pa.Table) -> None:
@@ -133,21 +134,10 @@ class SweepDirectory:
         return summary
 
 
-def read_plan(workdir: Path) -> dict[str, Any]:
-    """plan.json; SweepError where it is damaged."""
-    path = workdir / "plan.json"
-    try:
-        recorded = json.loads(path.read_bytes())
-        whole = isinstance(recorded["base"], dict) and isinstance(recorded["swept"], list)
-        whole = whole and all(isinstance(start["versions"], dict) for start in recorded["starts"])
-        for pack in recorded["packs"]:
-            whole = whole and {"name", "has_momentum"} <= pack.keys() and len(lanes.Shape(*pack["shape"])) == 2
-            whole = whole and all(type(epochs) is int for row in pack["rows"] for _, epochs in row)
-        if not whole:
-            raise ValueError("it is no plan")
-        return recorded
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SweepError(f"{path} is damaged ({error!r}); accepted: a plan.json written by this command") from error
+def planned(pack: plan.Pack, trials: Trials) -> PlannedPack:
+    """A pack to run as it stands in plan.json."""
+    rows = tuple(tuple((name, trials[name].epochs) for name in row) for row in pack.rows)
+    return PlannedPack(pack.name, rows, pack.shape, pack.optional)
 
 
 def finished_trials(tables: Mapping[str, pa.Table]) -> set[str]:

@@ -1,7 +1,6 @@
 """Running a sweep: what is missing in its folder, pack by pack."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -10,15 +9,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 import input_pipeline
 import train
 from experiments.engine import executors, lanes, plan, ray_executor, results
-from experiments.engine.space import Trials, swept
-from experiments.engine.sweep_directory import SweepDirectory, SweepError, finished_trials
+from experiments.engine.plan_file import SweepError
+from experiments.engine.space import Trials, as_cell, swept
+from experiments.engine.sweep_directory import SweepDirectory, finished_trials
+from training.compiling import check_sums
 from training.config import NUMERIC, AnyConfig, Config, as_config, check_fits
-from training.console import count, duration
+from training.console import count, duration, progress, say
 
 USER_ERRORS = (*train.USER_ERRORS, SweepError, ray_executor.ExecutorError, results.DamagedError)
 # (packs, trials, datasets, advance) -> each pack with its rows as it ends: `executors.run_locally` and its like.
@@ -56,7 +56,7 @@ def run(
         make_packs = partial(plan.make_packs, machines=machines, examples=examples, most_lanes=most_lanes)
         if dry_run:
             packs = directory.missing_packs(directory.finished(), made_for, make_packs)
-            print("\n".join(plan_lines(packs, trials, machines, examples)))
+            say("\n".join(plan_lines(packs, trials, machines, examples)))
             return None
         stack.enter_context(directory)
         table = results.join(run_missing(directory, datasets, execute, made_for, make_packs).values())
@@ -89,6 +89,7 @@ def run_missing(
 ) -> dict[str, pa.Table]:
     """Runs the packs that are missing in the folder, which is entered, each written as it ends; returns the tables of
     all finished packs, by name."""
+    check_sums()
     trials, tables = directory.trials, directory.finished()
     missing = directory.missing_packs(tables, made_for, make_packs)
     directory.write_plan(tables, made_for, missing)
@@ -106,7 +107,7 @@ def made_for_of(machines: plan.Machines, most_lanes: int | None = None) -> dict[
 
 def load_datasets(trials: Trials, data_dir: str) -> executors.Datasets:
     """The data sets of all trials, each trial checked to fit its own."""
-    datasets: dict[tuple[str, int, str], input_pipeline.Dataset] = {}
+    datasets: dict[lanes.DataKey, input_pipeline.Dataset] = {}
     for trial in {lanes.structure(trial): trial for trial in trials.values()}.values():
         key = lanes.data_key(trial)
         if key not in datasets:
@@ -118,9 +119,7 @@ def load_datasets(trials: Trials, data_dir: str) -> executors.Datasets:
 def plan_lines(packs: list[plan.Pack], trials: Trials, machines: plan.Machines, examples: plan.Examples) -> list[str]:
     """The plan in words: trials, groups, packs, lanes, compilations, estimated time."""
     fields = swept(trials)
-    values = {
-        name: list(dict.fromkeys(results.as_cell(getattr(trial, name)) for trial in trials.values())) for name in fields
-    }
+    values = {name: list(dict.fromkeys(as_cell(getattr(trial, name)) for trial in trials.values())) for name in fields}
     lines = [f"{name}: {', '.join(map(str, values[name]))}" for name in fields]
     groups: dict[lanes.Structure, list[plan.Pack]] = {}
     for pack in packs:
@@ -128,7 +127,7 @@ def plan_lines(packs: list[plan.Pack], trials: Trials, machines: plan.Machines, 
     structural = [name for name in fields if name not in NUMERIC]
     for of_group in groups.values():
         trial = trials[of_group[0].trials[0]]
-        called = ", ".join(f"{name}={results.as_cell(getattr(trial, name))}" for name in structural) or "one structure"
+        called = ", ".join(f"{name}={as_cell(getattr(trial, name))}" for name in structural) or "one structure"
         names, shape = [name for pack in of_group for name in pack.trials], of_group[0].shape
         lines.append(
             f"{called}: {count(names, 'trial')} in {count(of_group, 'pack')} of up to {shape.rows * shape.lanes} lanes "
@@ -150,7 +149,7 @@ def say_what_is_done(trials: Trials, tables: Mapping[str, pa.Table], missing: li
     to_run = sum(len(pack.trials) for pack in missing)
     line = f"{workdir}: {count(trials, 'trial')}, {len(trials) - to_run} finished; {count(missing, 'pack')} to run"
     others = finished_trials(tables) - set(trials)
-    print(line + (f"; {count(others, 'other finished trial')} kept in the results" if others else ""), flush=True)
+    say(line + (f"; {count(others, 'other finished trial')} kept in the results" if others else ""))
 
 
 def with_progress(execute: Any, packs: list[plan.Pack], trials: Trials) -> Iterator[tuple[plan.Pack, pa.Table]]:
@@ -158,16 +157,15 @@ def with_progress(execute: Any, packs: list[plan.Pack], trials: Trials) -> Itera
     total = sum(trials[name].epochs for pack in packs for name in pack.trials)
     fields = [name for name in swept(trials) if name not in NUMERIC]
     start = time.perf_counter()
-    with tqdm(total=total, unit="epoch", leave=False, disable=not sys.stdout.isatty()) as bar:
+    with progress(total, "epoch") as bar:
         for number, (pack, table) in enumerate(execute(bar.update), start=1):
             trial = trials[pack.trials[0]]
-            called = "".join(f"  {name}={results.as_cell(getattr(trial, name))}" for name in fields)
+            called = "".join(f"  {name}={as_cell(getattr(trial, name))}" for name in fields)
             diverged = pc.sum(table["diverged"]).as_py()  # pyright: ignore
             best = pc.max(table["val_accuracy"]).as_py()  # pyright: ignore
             seconds = time.perf_counter() - start
-            bar.write(
+            bar.say(
                 f"Pack {number}/{len(packs)}{called}  {count(pack.trials, 'trial')}  {seconds:.0f}s  "
                 f"best val_accuracy: {best:.4f}" + (f"  diverged: {diverged}" if diverged else "")
             )
-            sys.stdout.flush()
             yield pack, table

@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 import input_pipeline
 import train
@@ -40,10 +39,10 @@ def rows_of(trials):
 
 def alone(trial):
     """METRICS of each epoch of the trial trained by itself."""
-    functions, numbers = train.make_train(ConfigDict(trial)), train.hyperparameters(ConfigDict(trial))
-    init_key, shuffle_key = train.run_keys(trial["seed"])
+    functions, numbers = train.make_train(trial), train.hyperparameters(trial)
+    init_key, shuffle_key = train.run_keys(trial.seed)
     state, rows = functions.init(numbers, init_key), []
-    for number in range(1, trial["epochs"] + 1):
+    for number in range(1, trial.epochs + 1):
         state, metrics = functions.epoch(state, numbers, SYNTHETIC, jax.random.fold_in(shuffle_key, number))
         found = functions.evaluate(state, SYNTHETIC.validation_images, SYNTHETIC.validation_labels)
         rows.append({**metrics, **{f"val_{name}": value for name, value in found.items()}})
@@ -90,7 +89,7 @@ def test_probes_of_a_lane_are_those_of_the_run_alone():
     trials = space.make_trials(base, None, {})
     found = rows_of(trials)
     for name, trial in trials.items():
-        config = ConfigDict(trial)
+        config = trial
         functions, numbers = train.make_train(config), train.hyperparameters(config)
         init_key, shuffle_key = train.run_keys(0)
         state, before = functions.init(numbers, init_key), None
@@ -111,7 +110,7 @@ def test_diverged_lanes_end_and_harm_no_other():
     for name, trial in trials.items():
         epochs = [number for trial_name, number in found if trial_name == name]
         expected = [bool(np.isfinite(row["loss"]) and np.isfinite(row["val_loss"])) for row in alone(trial)]
-        if trial["learning_rate"] == 1e30:
+        if trial.learning_rate == 1e30:
             end = expected.index(False) + 1
             assert epochs == list(range(1, end + 1))
             assert found[name, end]["diverged"] and found[name, end]["val_loss"] is None
@@ -154,7 +153,7 @@ def test_the_same_seed_means_the_same_start_and_the_same_batches():
     trials = space.make_trials(small(epochs=1), None, {"learning_rate": [1e-30, 2e-30], "seed": [0, 1]})
     losses = {}
     for (name, _), row in rows_of(trials).items():
-        losses.setdefault(trials[name]["seed"], []).append(row["val_loss"])
+        losses.setdefault(trials[name].seed, []).append(row["val_loss"])
     assert losses[0][0] == losses[0][1] and losses[1][0] == losses[1][1]
     assert losses[0][0] != losses[1][0]
 
@@ -177,8 +176,8 @@ def test_states_of_lanes_go_on():
     _, states = executors.train_states(trials, SYNTHETIC, watch=lambda name, epoch, state: seen.append((name, epoch)))
     assert sorted(seen) == sorted((name, epoch) for name in trials for epoch in (1, 2))
     name, trial = list(trials.items())[3]
-    functions, numbers = train.make_train(ConfigDict(trial)), train.hyperparameters(ConfigDict(trial))
-    init_key, shuffle_key = train.run_keys(trial["seed"])
+    functions, numbers = train.make_train(trial), train.hyperparameters(trial)
+    init_key, shuffle_key = train.run_keys(trial.seed)
     state = functions.init(numbers, init_key)
     for number in (1, 2):
         state, _ = functions.epoch(state, numbers, SYNTHETIC, jax.random.fold_in(shuffle_key, number))

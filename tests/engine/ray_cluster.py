@@ -1,21 +1,19 @@
 """A sweep on a Ray cluster of a head and two nodes on this machine, one of which is killed on the way.
 
-python tests/ray_cluster.py WORKDIR
+python tests/engine/ray_cluster.py WORKDIR
 """
 
 import sys
 import time
 from pathlib import Path
 
-from experiments.engine import ray_executor, space
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 import ray
 from ray.cluster_utils import Cluster
 
 from configs import shallow
-from experiments import report, sweep
+from experiments.engine import ray_executor, space, sweeping
 
 
 def main() -> None:
@@ -37,11 +35,10 @@ def main() -> None:
             yield found
 
     ray_executor.run_on_ray = losing_a_node
-    report.write = lambda workdir, table: []
     base = shallow.get_config()
     base.update(dataset="synthetic", epochs=40, hidden=(8,), probes=())
     trials = space.make_trials(base, None, {"learning_rate": [0.01, 0.02], "seed": [0, 1, 2, 3]})
-    sweep.run(base, trials, sys.argv[1], executor="ray", address=cluster.address, most_lanes=2)
+    sweeping.run(base, trials, sys.argv[1], executor="ray", address=cluster.address, most_lanes=2)
     cluster.shutdown()
 
 

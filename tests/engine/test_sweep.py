@@ -15,12 +15,14 @@ from absl import flags, logging
 
 import input_pipeline
 from configs import shallow
-from experiments import report, sweep
+from experiments import sweep
 from experiments.engine import executors, lanes, results, space
 from experiments.engine.sweep_directory import SweepDirectory
+from experiments.reporting import page
 from training.command_line import parse_flags
+from training.config import as_config
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
 QUICK = (SHALLOW, "--config.dataset=synthetic", "--config.epochs=2", "--config.hidden=8", "--config.probes=")
 AXES = ("--axis", "learning_rate=0.1,1", "--seeds=2")
@@ -33,11 +35,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarni
 compile_programs, compiled = lanes.compile_programs, {}
 
 
-def compile_once(trial, shape, has_momentum, data):
+def compile_once(trial, shape, optional, data):
     """The programs, compiled when they are first asked for."""
-    key = lanes.structure(trial), shape, has_momentum, data.live_K is None
+    key = lanes.structure(trial), shape, optional, data.live_K is None
     if key not in compiled:
-        compiled[key] = compile_programs(trial, shape, has_momentum, data)
+        compiled[key] = compile_programs(trial, shape, optional, data)
     return compiled[key]
 
 
@@ -48,7 +50,7 @@ def call(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lanes, "compile_programs", compile_once)
     monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
-    monkeypatch.setattr(report, "write", lambda workdir, table: [])
+    monkeypatch.setattr(page, "write", lambda workdir, table: [])
     before, verbosity = set(flags.FLAGS), logging.get_verbosity()
 
     def run(*arguments):
@@ -229,7 +231,7 @@ def test_a_sweep_in_use_is_refused(call, capsys, tmp_path):
     base = shallow.get_config()
     base.update(dataset="synthetic", epochs=2, hidden=(8,), probes=())
     trials = space.make_trials(base, None, {"seed": [0, 1]})
-    with SweepDirectory("mine", base.to_dict(), trials):
+    with SweepDirectory("mine", as_config(base), trials):
         assert "in use by another process" in refused(call, capsys, *QUICK, "--seeds=2", "--workdir=mine")
 
 
@@ -308,7 +310,7 @@ def test_a_sweep_stopped_before_any_write_goes_on(call, count_packs, monkeypatch
 def test_a_ray_cluster_that_loses_a_node_gives_the_rows_of_one_machine(tmp_path):
     """A head and two nodes of one CPU each; one is killed when the first pack is done, while it works on another."""
     pytest.importorskip("ray", reason="Ray is not installed")
-    script = ROOT / "tests" / "ray_cluster.py"
+    script = ROOT / "tests" / "engine" / "ray_cluster.py"
     environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path / "ray")],
@@ -332,3 +334,19 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_rows_of_one_machine(tmp_path)
             # One image of 512 may lie on the border between two classes.
             near = 0.003 if "accuracy" in name else 1e-4
             assert row[name] == (pytest.approx(value, abs=near) if isinstance(value, float) else value), name
+
+
+def test_conclusion_ranks_diverged_settings_last():
+    """A rate that breaks 3 of its 6 seeds is not first by the other 3, and its diverged seeds are said beside it."""
+    part = {"val_accuracy_std": 0.01, "val_accuracy_low": 0.8, "val_accuracy_high": 0.99, "seeds": 6}
+    rows = [
+        {"learning_rate": 0.36, "diverged": 0, "val_accuracy_mean": 0.91, "val_accuracy_n": 6, **part},
+        {"learning_rate": 0.4, "diverged": 3, "val_accuracy_mean": 0.95, "val_accuracy_n": 3, **part},
+        {"learning_rate": 0.45, "diverged": 6, "val_accuracy_mean": None, "val_accuracy_n": 0, **part},
+        {"learning_rate": 0.33, "diverged": 0, "val_accuracy_mean": 0.92, "val_accuracy_n": 6, **part},
+    ]
+    title, *lines = sweep.conclusion(rows).splitlines()
+    assert title.endswith("; configurations with diverged seeds last):")
+    assert [line.partition("=")[2] for line in lines] == ["0.33", "0.36", "0.4"]
+    assert lines[2] == "  0.9500 (0.8000 to 0.9900, 3 seeds, 3 of 6 seeds diverged)  learning_rate=0.4"
+    assert "diverged" not in lines[0] and sweep.conclusion(rows[2:3]) == "Every trial has diverged."
