@@ -89,7 +89,7 @@ def test_help(call, capsys, flag):
 @pytest.mark.parametrize(
     ("field", "said"),
     [
-        (f"hidden=({2**31},)", "accepted: one or more positive whole numbers"),
+        (f"hidden=({2**31},)", "accepted: positive whole numbers"),
         (f"hidden=({2**31 - 1},)", "need at least "),
         (f"hidden=({2**20},{2**20})", "accepted: what fits into the "),
         (f"hidden=({'1,' * 5_000})", "config.hidden has 5,000 layers; accepted: at most 256"),
