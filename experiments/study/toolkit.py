@@ -1,20 +1,24 @@
-"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the best of many rates.
+"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the best of many rates,
+the interval of a median.
 
 R rates, S seeds, E epochs, B batch.
 """
 
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 import input_pipeline
 import nets
 import train
 from experiments.engine import executors, space
+from experiments.engine.statistics import student_quantile
 from training.batches import scale
 from training.config import AnyConfig, Config, as_config
 from training.records import METRICS
@@ -87,8 +91,84 @@ def best_rates(accuracy_RxS: np.ndarray, broken: float = -1.0) -> np.ndarray:
     return np.argmax(others_RxS, axis=0)
 
 
+def slope_interval(x_N: np.ndarray, y_N: np.ndarray) -> tuple[float, float]:
+    """Student's 95 % interval of the slope of the line of least squares through independent points; NaN for fewer than
+    three, which have no scatter about a line."""
+    if len(x_N) < 3:
+        return float("nan"), float("nan")
+    slope, height = np.polyfit(x_N, y_N, 1)
+    degrees, residual_N = len(x_N) - 2, y_N - slope * x_N - height
+    error = float(np.sqrt(np.sum(residual_N**2) / degrees / np.sum((x_N - x_N.mean()) ** 2)))
+    half = student_quantile(degrees, 0.95) * error
+    return float(slope) - half, float(slope) + half
+
+
+def median_interval(values_S: np.ndarray) -> tuple[float, float]:
+    """The interval of the median between two of the sorted values, as many from either end, that holds it with a
+    probability of at least 95 %, whatever their distribution; NaN for fewer than six values, of which none does."""
+    from scipy.stats import binom
+
+    sorted_S = np.sort(values_S)
+    # With k values left out at either end it misses the median where at most k of all lie on one side.
+    left_out = int(binom.ppf(0.025, len(sorted_S), 0.5)) - 1
+    if len(sorted_S) < 6 or np.isnan(sorted_S).any():
+        return float("nan"), float("nan")
+    return float(sorted_S[left_out]), float(sorted_S[-1 - left_out])
+
+
 def initial_params(config: AnyConfig, seeds: Sequence[int], init: Callable[..., Any] | None = None) -> list[Any]:
     """The weights that runs with those seeds start from."""
     config = as_config(config)
     draw = init or train.make_train(config).init
     return [draw(train.hyperparameters(config), train.run_keys(seed)[0]).params for seed in seeds]
+
+
+def shares_at_once(succeeded_CxN: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Exact binomial intervals (low, high) of the shares of several cells, that hold for all cells at once with 95 %
+    confidence, by Bonferroni's inequality."""
+    from scipy.stats import binomtest
+
+    succeeded_CxN = np.asarray(succeeded_CxN, bool)
+    cells, count = succeeded_CxN.shape
+    trials = [binomtest(int(successes), count) for successes in succeeded_CxN.sum(axis=1)]
+    within = [trial.proportion_ci(1 - 0.05 / cells, "exact") for trial in trials]
+    return np.array([interval.low for interval in within]), np.array([interval.high for interval in within])
+
+
+def farthest(
+    values_N: ArrayLike, errors_N: ArrayLike, middle: float = 1.0, degrees: float = math.inf
+) -> tuple[float, tuple[float, float]]:
+    """Of many estimates the one that is farthest from the middle, and a joint 95 % interval of how far the farthest of
+    what is estimated lies, on the same side.
+
+    The errors are standard errors, normal ones or Student's with so many degrees of freedom. All estimates count, by
+    Bonferroni's inequality, so that they may depend on each other: the farthest is at least as far as the near end of
+    any one's interval, and at most as far as the farthest end.
+    """
+    from scipy.stats import t
+
+    values_N, errors_N = np.asarray(values_N, float), np.asarray(errors_N, float)
+    half_N = float(t.ppf(1 - 0.025 / len(values_N), degrees)) * errors_N
+    away_N = np.abs(values_N - middle)
+    least, most = float(np.max(np.maximum(away_N - half_N, 0.0))), float(np.max(away_N + half_N))
+    value = float(values_N[np.argmax(away_N)])
+    return value, (middle + least, middle + most) if value >= middle else (middle - most, middle - least)
+
+
+def median_interval(values: ArrayLike) -> tuple[float, float]:
+    """The 95 % interval of a median from order statistics, whatever the values are drawn from: without ends for fewer
+    than six values, which know none."""
+    from scipy.stats import binom
+
+    values_N = np.sort(np.ravel(np.asarray(values, float)))
+    # So many values may be left out on each side: as many heads of so many coins have a chance of 2.5 % at most.
+    outside = int(binom.ppf(0.025, len(values_N), 0.5))
+    outside -= int(binom.cdf(outside, len(values_N), 0.5) > 0.025)
+    if outside < 0:
+        return -np.inf, np.inf
+    return float(values_N[outside]), float(values_N[-1 - outside])
+
+
+def legend_below(axis: Any, columns: int = 2) -> None:
+    """The legend of an axis below it, off the data."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, fontsize=8, frameon=False)
