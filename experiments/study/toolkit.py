@@ -103,12 +103,12 @@ def slope_interval(x_N: np.ndarray, y_N: np.ndarray) -> tuple[float, float]:
     return float(slope) - half, float(slope) + half
 
 
-def median_interval(values_S: np.ndarray) -> tuple[float, float]:
+def median_interval(values: ArrayLike) -> tuple[float, float]:
     """The interval of the median between two of the sorted values, as many from either end, that holds it with a
     probability of at least 95 %, whatever their distribution; NaN for fewer than six values, of which none does."""
     from scipy.stats import binom
 
-    sorted_S = np.sort(values_S)
+    sorted_S = np.sort(np.ravel(np.asarray(values, float)))
     # With k values left out at either end it misses the median where at most k of all lie on one side.
     left_out = int(binom.ppf(0.025, len(sorted_S), 0.5)) - 1
     if len(sorted_S) < 6 or np.isnan(sorted_S).any():
@@ -153,20 +153,6 @@ def farthest(
     least, most = float(np.max(np.maximum(away_N - half_N, 0.0))), float(np.max(away_N + half_N))
     value = float(values_N[np.argmax(away_N)])
     return value, (middle + least, middle + most) if value >= middle else (middle - most, middle - least)
-
-
-def median_interval(values: ArrayLike) -> tuple[float, float]:
-    """The 95 % interval of a median from order statistics, whatever the values are drawn from: without ends for fewer
-    than six values, which know none."""
-    from scipy.stats import binom
-
-    values_N = np.sort(np.ravel(np.asarray(values, float)))
-    # So many values may be left out on each side: as many heads of so many coins have a chance of 2.5 % at most.
-    outside = int(binom.ppf(0.025, len(values_N), 0.5))
-    outside -= int(binom.cdf(outside, len(values_N), 0.5) > 0.025)
-    if outside < 0:
-        return -np.inf, np.inf
-    return float(values_N[outside]), float(values_N[-1 - outside])
 
 
 def legend_below(axis: Any, columns: int = 2) -> None:
