@@ -2,6 +2,7 @@
 
     python -m experiments.benchmark [--rounds=15] [--workdir=runs/benchmark]     5 minutes on 2 cores
     python -m experiments.benchmark --sweep --rounds=5                           sweeps: experiments/sweep_benchmark.py
+    python -m experiments.benchmark --faults [--mutations=500] [--kills=200]     experiments/benchmarks/faults.py
 
 Times are medians over rounds in which every opponent runs one epoch to warm up and then three that count, whose mean
 is taken; a ratio is the median of the rounds' own ratios, so that a machine whose speed drifts does not decide. The
@@ -335,6 +336,13 @@ def main(_: list[str]) -> None:
     warnings.filterwarnings("ignore")  # scikit-learn says each epoch that it has not converged.
     workdir = Path(flags.FLAGS.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
+    if flags.FLAGS.faults:
+        from experiments.benchmarks import faults
+
+        found, recorded = faults.figures(flags.FLAGS.mutations, flags.FLAGS.kills, ray=flags.FLAGS.ray)
+        print(found)
+        write_atomically(workdir / "faults.json", json.dumps(recorded, indent=2) + "\n")
+        return
     figures = single_run_figures
     if flags.FLAGS.sweep:
         from experiments import sweep_benchmark
@@ -355,5 +363,9 @@ def main(_: list[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_integer("rounds", 15, "Rounds in which every opponent runs its epochs.", lower_bound=1)
     flags.DEFINE_bool("sweep", False, "Measure sweeps, not single runs.")
+    flags.DEFINE_bool("faults", False, "Count what changed files and signals do: experiments/benchmarks/faults.py.")
+    flags.DEFINE_integer("mutations", 500, "Of --faults: changed files, of a run and of a sweep each.", lower_bound=0)
+    flags.DEFINE_integer("kills", 200, "Of --faults: commands ended by signals, in all.", lower_bound=0)
+    flags.DEFINE_bool("ray", False, "Of --faults: also kill a sweep on Ray.")
     flags.DEFINE_string("workdir", "runs/benchmark", "Where the figures go as JSON.")
     app.run(main, flags_parser=parse_flags)
