@@ -23,7 +23,7 @@ import nets
 from training import console, probes, run_directory
 from training.batches import Data, batches, make_data, on_data, permutation, scale
 from training.command_line import default_workdir, define_config_flags, folder_of, parse_flags
-from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, compiled, epoch_options
+from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, CompilerError, check_sums, compiled, epoch_options
 from training.config import (
     AnyConfig,
     Config,
@@ -185,7 +185,7 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[dict[str, jax.Array], d
             gradient=gradient,
             key=key,
         )
-        metrics = {name: value for group in groups for name, value in probes.PROBES[group](probed).items()}
+        metrics = {name: value for group in groups for name, value in probes.PROBES[group].measure(probed).items()}
         return metrics, {layer: named[f"{layer}/a"] for layer in (*probes.hidden_layers(named), "output")}
 
     return jax.jit(probe)
@@ -234,8 +234,10 @@ def train_and_evaluate(
         say(conclusion(rows))
         return rows
     with ThreadPoolExecutor() as pool:
-        drawing = pool.submit(initial_state, config)  # It compiles while the data set is read.
+        # They compile while the data set is read.
+        checking, drawing = pool.submit(check_sums), pool.submit(initial_state, config)
         dataset = load_dataset(config, data_dir)
+        checking.result()
     with run_directory.RunDirectory(workdir, config) as run:
         state = fit(config, dataset, run, drawing.result())
         confusion_CxC = confusion_matrix(config, state, dataset)
@@ -361,6 +363,7 @@ def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_
     state, epoch = run_directory.restore(workdir, initial_state(config))
     if not epoch:
         raise run_directory.RunError(f"{workdir} holds no checkpoint that can be used; accepted: a run with one")
+    check_sums()
     metrics = make_train(config).evaluate(state, dataset.validation_images, dataset.validation_labels)
     confusion_CxC = confusion_matrix(config, state, dataset)
     say(f"Checkpoint of epoch {epoch} in {workdir} on {len(dataset.validation_labels):,} validation examples")
@@ -374,7 +377,7 @@ def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_
 # ---------------------------------------------------------------------------------------------------------------------
 # The command line.
 
-USER_ERRORS = (ConfigError, input_pipeline.DataError, run_directory.RunError, DivergedError, OSError)
+USER_ERRORS = (ConfigError, input_pipeline.DataError, run_directory.RunError, CompilerError, DivergedError, OSError)
 
 
 def define_flags() -> None:

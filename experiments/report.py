@@ -7,6 +7,8 @@ curves, a heat map of any two swept fields, parallel coordinates, saturation and
 configurations.
 """
 
+import os
+
 from absl import flags
 
 from experiments.engine import results
@@ -27,7 +29,9 @@ def main(_: list[str]) -> None:
     path = folder / "results.parquet"
     try:
         table = results.read_table(path)
-        say("\n".join(map(str, write(folder, table))))
+        for written in write(folder, table):
+            # The bytes of a name that is no text are printed as question marks.
+            say(os.fsencode(written).decode(errors="replace"))
     except results.DamagedError as error:
         fail(f"{path}: {error}; {accepted}")
     except OSError as error:

@@ -1,6 +1,6 @@
 """Small dense networks as pure functions of arrays: no files, no flags, no global state.
 
-    import jax, nets
+    import jax, jax.numpy as jnp, nets, optax
 
     net = nets.MLP(hidden=(64, 64), classes=10, activation="tanh", output="softmax")
     variables = net.init(jax.random.key(0), images_BxD)
@@ -25,11 +25,13 @@ Any model can be measured, in Flax or plain JAX; here one of two layers that has
     print(nets.curvature.top_eigenvalues(cost, params, (x_NxD, labels_N), jax.random.key(0), k=1).values_K)
 
 `activations` has the neurons' functions with their ranges and asymptotes, `costs` the per-example costs, `mlp` the
-network and its initializers, `perceptron` Rosenblatt's unit and learning rule; `saturation`, `speed` and `curvature`
-are the instruments: how far neurons are saturated, how fast each layer learns, how the cost is curved and how noisy
-its gradient is. `escape` sends walkers of SGD out of a minimum and certifies minima, `relu_cells` those at the kinks
-of a ReLU net; `landscape` has the plane of a path, barriers on lines and the widths of basins; `student_teacher` is a
-net whose cost over all Gaussian inputs is known exactly.
+network and its initializers, `perceptron` Rosenblatt's unit and learning rule; `saturation`, `speed`, `curvature`,
+`sharpness` and `noise` are the instruments: how far neurons are saturated, how fast each layer learns, how the cost is
+curved, how far it rises nearby and how noisy its gradient is. `chunks` has the mean of a cost over a data set and its
+derivatives. `escape` sends walkers of SGD out of a minimum and certifies minima; `landscape` has the plane of a path,
+the cost on lines and planes, barriers and the widths of basins. `theory` has what is known exactly, and its modules are
+attributes of `nets` as well: `exit_time`, `born_dead`, `relu_cells` (minima at the kinks of a ReLU net) and
+`student_teacher` (a net whose cost over all Gaussian inputs is known).
 """
 
 from nets import (

@@ -20,8 +20,7 @@ lengths, a cost of another shape than [B], trees that do not match, whole number
 not finite raise nothing: what depends on them comes out as nan.
 """
 
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +30,7 @@ from jax.typing import ArrayLike
 from nets.chunks import (
     CHUNK,
     Cost,
+    Tree,
     check_cost,
     check_whole,
     dot,
@@ -39,6 +39,7 @@ from nets.chunks import (
     hessian_product,
     hessian_vector_product,
     mean_cost,
+    measure,
 )
 from nets.lanczos import Lanczos, block_lanczos, lanczos
 from nets.landscape import cost_on_line, cost_on_plane, filter_normalised_direction
@@ -84,16 +85,16 @@ class Eigenvalues(NamedTuple):
     """
 
     values_K: jax.Array
-    vectors: Any
+    vectors: Tree
     residuals_K: jax.Array
     steps: jax.Array
 
 
-@partial(jax.jit, static_argnames=("cost", "k", "steps", "chunk"))
+@measure("k", "steps")
 def top_eigenvalues(
     cost: Cost,
-    params: Any,
-    data: Any,
+    params: Tree,
+    data: Tree,
     key: jax.Array,
     k: int = 5,
     steps: int = 30,
@@ -139,11 +140,11 @@ def _together(samples: int) -> int:
     return max(size for size in range(1, VECTORS + 1) if samples % size == 0)
 
 
-@partial(jax.jit, static_argnames=("cost", "steps", "samples", "width", "points", "chunk"))
+@measure("steps", "samples", "width", "points")
 def spectral_density(
     cost: Cost,
-    params: Any,
-    data: Any,
+    params: Tree,
+    data: Tree,
     key: jax.Array,
     steps: int = 64,
     samples: int = 4,
@@ -188,9 +189,9 @@ def _broadened(nodes_QxS: jax.Array, weights_QxS: jax.Array, width: float, point
     return grid_G, dot(density_GxT, weights_T)
 
 
-@partial(jax.jit, static_argnames=("cost", "samples", "chunk"))
+@measure("samples")
 def hessian_trace(
-    cost: Cost, params: Any, data: Any, key: jax.Array, samples: int = 32, chunk: int = CHUNK
+    cost: Cost, params: Tree, data: Tree, key: jax.Array, samples: int = 32, chunk: int = CHUNK
 ) -> tuple[jax.Array, jax.Array]:
     """The trace of the Hessian of the mean cost, in the cost's unit per parameter^2, and its standard error.
 

@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from nets.chunks import Cost, check_cost, check_whole
+from nets.chunks import Cost, Tree, check_cost, check_whole
 
 # Examples that a walker draws at a time, at least: fewer draws of more are faster until they leave the cache.
 DRAWN = 64
@@ -53,7 +53,7 @@ class FirstPassage(NamedTuple):
 
     steps_W: jax.Array
     censored_W: jax.Array
-    params_W: Any
+    params_W: Tree
 
 
 def _draw(key: jax.Array, shape: tuple[int, int], count: int) -> jax.Array:
@@ -63,7 +63,7 @@ def _draw(key: jax.Array, shape: tuple[int, int], count: int) -> jax.Array:
     """
     width = next((width for width in (8, 16) if 2**width % count == 0), 32)
     size, per_word = math.prod(shape), 32 // width
-    words = jax.random.bits(key, (-(-size // per_word),))
+    words = jax.random.bits(key, (-(-size // per_word),), jnp.uint32)
     pieces = jax.lax.bitcast_convert_type(words, jnp.dtype(f"uint{width}")).reshape(-1)
     return (pieces[:size].astype(jnp.uint32) % count).reshape(shape)
 
@@ -71,13 +71,13 @@ def _draw(key: jax.Array, shape: tuple[int, int], count: int) -> jax.Array:
 @partial(jax.jit, static_argnames=("cost", "batch_size", "escaped"))
 def first_passage(
     cost: Cost,
-    params_W: Any,
-    data: Any,
+    params_W: Tree,
+    data: Tree,
     key: jax.Array,
     learning_rate: ArrayLike,
     batch_size: int,
     steps: ArrayLike,
-    escaped: Callable[[Any], ArrayLike],
+    escaped: Callable[[Tree], ArrayLike],
 ) -> FirstPassage:
     """SGD from every start until `escaped(params)` first holds, for at most that many steps.
 
@@ -97,7 +97,7 @@ def first_passage(
     length = -(-DRAWN // batch_size)
     slope = jax.grad(lambda params, batch: jnp.mean(cost(params, batch)))
 
-    def walk(params: Any, key: jax.Array) -> FirstPassage:
+    def walk(params: Tree, key: jax.Array) -> FirstPassage:
         def step(carry, index_B: jax.Array):
             params, done, taken = carry
             gradient = slope(params, jax.tree.map(lambda x: x.at[index_B].get(mode="promise_in_bounds"), data))
@@ -124,7 +124,7 @@ def first_passage(
     return jax.vmap(walk)(starts, keys_W)
 
 
-def _walkers(params_W: Any) -> int:
+def _walkers(params_W: Tree) -> int:
     """The length of the leading axis; ValueError where there is none that all leaves share."""
     shapes = [leaf.shape for leaf in jax.tree.leaves(params_W)]
     if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1 or shapes[0][0] == 0:
@@ -132,7 +132,7 @@ def _walkers(params_W: Any) -> int:
     return shapes[0][0]
 
 
-def _truth(escaped: Callable[[Any], ArrayLike], params: Any) -> jax.Array:
+def _truth(escaped: Callable[[Tree], ArrayLike], params: Tree) -> jax.Array:
     """Whether the walker has escaped; ValueError unless it is one truth value."""
     value = jnp.asarray(escaped(params))
     if value.shape != () or value.dtype != bool:
@@ -234,10 +234,10 @@ def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) ->
 # Certificates, in float64.
 
 
-def _doubled(tree: Any) -> Any:
+def _doubled(tree: Tree) -> Tree:
     """The tree with its floats as float64; under enable_x64."""
 
-    def double(x: Any) -> jax.Array:
+    def double(x: Tree) -> jax.Array:
         x = jnp.asarray(x)
         return x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
@@ -245,7 +245,7 @@ def _doubled(tree: Any) -> Any:
 
 
 @partial(jax.jit, static_argnames="cost")
-def _derivatives(cost: Cost, params: Any, data: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _derivatives(cost: Cost, params: Tree, data: Tree) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The mean cost, its gradient [P] and its Hessian [P, P]."""
     flat_P, unravel = ravel_pytree(params)
 
@@ -256,14 +256,14 @@ def _derivatives(cost: Cost, params: Any, data: Any) -> tuple[jax.Array, jax.Arr
     return value, gradient_P, jax.hessian(mean)(flat_P)
 
 
-def _check_dense(cost: Cost, params: Any, data: Any) -> None:
+def _check_dense(cost: Cost, params: Tree, data: Tree) -> None:
     """ValueError for what does not fit, and for more than MOST_PARAMETERS; under enable_x64."""
     check_cost(cost, params, data, max(1, *(len(x) for x in jax.tree.leaves(data) if jnp.ndim(x))))
     if (size := sum(x.size for x in jax.tree.leaves(params))) > MOST_PARAMETERS:
         raise ValueError(f"params are {size} numbers; accepted: at most {MOST_PARAMETERS}, as the Hessian is dense")
 
 
-def polish(cost: Cost, params: Any, data: Any, steps: int = 50) -> Any:
+def polish(cost: Cost, params: Tree, data: Tree, steps: int = 50) -> Tree:
     """The critical point to which Newton's method leads from the params: a tree like params, in float64 NumPy arrays.
 
     For a start that is already near a minimum: from elsewhere it may lead to a saddle point or a maximum, or away, and
@@ -302,7 +302,7 @@ class Certificate(NamedTuple):
     holds: bool
 
 
-def is_minimum(cost: Cost, params: Any, data: Any, tolerance: float = 1e-6) -> Certificate:
+def is_minimum(cost: Cost, params: Tree, data: Tree, tolerance: float = 1e-6) -> Certificate:
     """Whether the params are a strict local minimum of the mean cost over the data, to the tolerance in the params.
 
     By the sufficient conditions of second order, at a critical point that may be a Newton step away; `polish` takes it.
@@ -333,8 +333,8 @@ def is_minimum(cost: Cost, params: Any, data: Any, tolerance: float = 1e-6) -> C
 
 @partial(jax.jit, static_argnames=("cost", "samples"))
 def _lowest(
-    cost: Cost, params: Any, data: Any, key: jax.Array, radius: ArrayLike, samples: int
-) -> tuple[jax.Array, Any]:
+    cost: Cost, params: Tree, data: Tree, key: jax.Array, radius: ArrayLike, samples: int
+) -> tuple[jax.Array, Tree]:
     """The lowest of the samples' costs less that of the params, and where it is."""
     flat_P, unravel = ravel_pytree(params)
 
@@ -360,10 +360,10 @@ class Ball(NamedTuple):
     """
 
     rise: float
-    params: Any
+    params: Tree
 
 
-def lowest_in_ball(cost: Cost, params: Any, data: Any, key: jax.Array, radius: float, samples: int = 10_000) -> Ball:
+def lowest_in_ball(cost: Cost, params: Tree, data: Tree, key: jax.Array, radius: float, samples: int = 10_000) -> Ball:
     """A test for minima that are not strict, or where the cost has kinks: the lowest cost at random points of a ball.
 
     The directions are uniform; the distances are uniform on a logarithmic scale from radius / 1000 to the radius, as

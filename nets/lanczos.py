@@ -4,14 +4,14 @@ P parameters, K eigenvalues, S steps, R rows of a basis. `nets.curvature` runs t
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from nets.chunks import check_params, check_whole, dot, flatten
+from nets.chunks import Tree, check_params, check_whole, dot, flatten
 
 
 class Lanczos(NamedTuple):
@@ -28,7 +28,7 @@ class Lanczos(NamedTuple):
     basis_SxP: jax.Array
 
 
-def lanczos(matvec: Callable[[Any], Any], like: Any, key: jax.Array, steps: int) -> Lanczos:
+def lanczos(matvec: Callable[[Tree], Tree], like: Tree, key: jax.Array, steps: int) -> Lanczos:
     """Lanczos iterations of a symmetric operator on trees like `like`, with full reorthogonalisation, done twice.
 
     The start is N(0, 1) in each direction, normalised. Where the Krylov space is exhausted, the basis goes on with

@@ -1,6 +1,6 @@
 """What is seen of a cost around and between minima: the plane of a path, barriers on lines, widths of basins.
 
-S points of a path, P parameters, A places on a line, x any leading axes.
+S points of a path, P parameters, A places on a line, A and B coordinates of a plane, x any leading axes.
 
     path_SxP = jnp.stack([ravel_pytree(params)[0] for params in of_every_epoch])
     plane = nets.landscape.path_plane(path_SxP)
@@ -11,14 +11,14 @@ S points of a path, P parameters, A places on a line, x any leading axes.
 The functions are pure and work under jit and vmap. Numbers that are not finite raise nothing.
 """
 
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from nets.chunks import CHUNK, Cost, check_cost, check_like, check_params, mean_cost
+from nets.chunks import CHUNK, Cost, Tree, check_cost, check_like, check_params, mean_cost, measure
 
 
 class PathPlane(NamedTuple):
@@ -103,70 +103,121 @@ def width(coordinates_A: ArrayLike, costs_xA: ArrayLike, level_x: ArrayLike) -> 
     return jnp.where(jnp.any(reached_xA, axis=-1), place_x, jnp.inf)
 
 
-def filter_normalised_direction(key: jax.Array, params: Any) -> Any:
+Layout: TypeAlias = Literal["in_out", "out_in"]
+
+
+def filter_normalised_direction(key: jax.Array, params: Tree, layout: Layout | None = None) -> Tree:
     """A random direction, a tree like params, whose filters have the norms of the params' filters (Li et al. 2018).
 
-    N(0, 1), rescaled filter by filter. A filter is what belongs to one output unit: for a Flax kernel [in, out] a
-    column, and of any leaf with two axes or more everything at one index of the last. Biases, and other leaves of one
-    axis or none, get 0.
+    N(0, 1), rescaled filter by filter. A filter is what belongs to one output unit: of a leaf with two axes or more
+    everything at one index of the last axis for the layout "in_out", as Flax, Haiku and Keras have it ([in, out]; [h,
+    w, in, out]), and of the first for "out_in", as Equinox and PyTorch do ([out, in]; [out, in, h, w]). Biases, and
+    other leaves of one axis or none, get 0. `None` is "in_out", but a ValueError where a leaf is called `weight`, the
+    name that goes with the other layout. The layout is fixed at trace time.
     """
     check_params(params)
+    if layout not in (None, "in_out", "out_in"):
+        raise ValueError(f"layout is {layout!r}; accepted: in_out, out_in")
     leaves, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, params))
+    if layout is None:
+        _check_names(params)
+    unit = 0 if layout == "out_in" else -1
+
+    def norms(leaf: jax.Array) -> jax.Array:
+        """The norm of each filter, with an axis for each of the leaf's."""
+        rows = jnp.moveaxis(leaf, unit, -1).reshape(-1, leaf.shape[unit])
+        shape = [1] * leaf.ndim
+        shape[unit] = -1
+        return jnp.linalg.norm(rows, axis=0).reshape(shape)
 
     def one(key: jax.Array, leaf: jax.Array) -> jax.Array:
-        if leaf.ndim < 2:
+        if leaf.ndim < 2 or not leaf.size:
             return jnp.zeros_like(leaf)
         random = jax.random.normal(key, leaf.shape, leaf.dtype)
-        norms = partial(jnp.linalg.norm, axis=0, keepdims=True)
-        filters = norms(leaf.reshape(-1, leaf.shape[-1])) / norms(random.reshape(-1, leaf.shape[-1]))
-        return random * filters.reshape((1,) * (leaf.ndim - 1) + (-1,))
+        return random * (norms(leaf) / norms(random))
 
     keys = jax.random.split(key, len(leaves))
     return jax.tree.unflatten(structure, [one(key, leaf) for key, leaf in zip(keys, leaves, strict=True)])
 
 
-def _moved(params: Any, coordinate: jax.Array, direction: Any) -> Any:
+def _check_names(params: Tree) -> None:
+    """ValueError where a leaf's name says that its first axis may be that of the output units."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        name = jax.tree_util.keystr(path[-1:], simple=True)
+        if jnp.ndim(leaf) >= 2 and (name == "weight" or name.startswith("weight_")):
+            raise ValueError(
+                f"a leaf is called {name!r}, which PyTorch and Equinox lay out as [out, in]; "
+                "accepted with it: layout='out_in' or layout='in_out'"
+            )
+
+
+def _moved(params: Tree, coordinate: jax.Array, direction: Tree) -> Tree:
     """params + coordinate direction."""
     return jax.tree.map(lambda x, d: x + (coordinate * d).astype(x.dtype), params, direction)
 
 
-def _check_coordinates(coordinates: jax.Array) -> None:
-    """ValueError unless they are a vector."""
+def _coordinates(given: ArrayLike | Sequence[float]) -> jax.Array:
+    """The coordinates as a vector; ValueError unless they are numbers on one axis."""
+    numbers = [getattr(x, "dtype", type(x)) for x in jax.tree.leaves(given)]
+    try:
+        coordinates = jnp.asarray(given) if all(jnp.issubdtype(x, jnp.number) for x in numbers) else None
+    except ValueError:  # Rows of several lengths.
+        coordinates = None
+    if coordinates is None or jnp.iscomplexobj(coordinates):
+        raise ValueError(f"coordinates are a {type(given).__name__} of something else; accepted: one axis of numbers")
     if jnp.ndim(coordinates) != 1:
         raise ValueError(f"coordinates have the shape {jnp.shape(coordinates)}; accepted: one axis")
+    return coordinates
 
 
-@partial(jax.jit, static_argnames=("cost", "chunk"))
 def cost_on_line(
-    cost: Cost, params: Any, direction: Any, coordinates_A: jax.Array, data: Any, chunk: int = CHUNK
-) -> jax.Array:
-    """The mean cost at params + a direction for each coordinate a: [A], in the cost's unit."""
-    check_cost(cost, params, data, chunk)
-    check_like("direction", direction, params)
-    _check_coordinates(coordinates_A)
-    params = jax.tree.map(jnp.asarray, params)
-    return jax.lax.map(lambda a: mean_cost(cost, _moved(params, a, direction), data, chunk), jnp.asarray(coordinates_A))
-
-
-@partial(jax.jit, static_argnames=("cost", "chunk"))
-def cost_on_plane(
     cost: Cost,
-    params: Any,
-    directions: tuple[Any, Any],
-    coordinates_A: jax.Array,
-    coordinates_B: jax.Array,
-    data: Any,
+    params: Tree,
+    direction: Tree,
+    coordinates_A: ArrayLike | Sequence[float],
+    data: Tree,
     chunk: int = CHUNK,
 ) -> jax.Array:
-    """The mean cost at params + a directions[0] + b directions[1]: [A, B], in the cost's unit."""
-    _check_coordinates(coordinates_A)
-    check_params(params)
+    """The mean cost at params + a direction for each coordinate a: [A], in the cost's unit.
+
+    ValueError for a direction that is no tree like params, for coordinates of another number of axes than one, and as
+    `nets.curvature` says.
+    """
+    return _on_line(cost, params, direction, _coordinates(coordinates_A), data, chunk)
+
+
+@measure()
+def _on_line(cost: Cost, params: Tree, direction: Tree, a_A: jax.Array, data: Tree, chunk: int) -> jax.Array:
+    """The program of `cost_on_line`."""
+    check_cost(cost, params, data, chunk)
+    check_like("direction", direction, params)
+    params = jax.tree.map(jnp.asarray, params)
+    return jax.lax.map(lambda a: mean_cost(cost, _moved(params, a, direction), data, chunk), a_A)
+
+
+def cost_on_plane(
+    cost: Cost,
+    params: Tree,
+    directions: tuple[Tree, Tree],
+    coordinates_A: ArrayLike | Sequence[float],
+    coordinates_B: ArrayLike | Sequence[float],
+    data: Tree,
+    chunk: int = CHUNK,
+) -> jax.Array:
+    """The mean cost at params + a directions[0] + b directions[1]: [A, B], in the cost's unit.
+
+    Errors as for `cost_on_line`, and for another number of directions than two.
+    """
     if len(directions) != 2:
         raise ValueError(f"directions are {len(directions)}; accepted: two trees like params")
+    return _on_plane(cost, params, directions, _coordinates(coordinates_A), _coordinates(coordinates_B), data, chunk)
+
+
+@measure()
+def _on_plane(
+    cost: Cost, params: Tree, directions: tuple[Tree, Tree], a_A: jax.Array, b_B: jax.Array, data: Tree, chunk: int
+) -> jax.Array:
+    """The program of `cost_on_plane`."""
     check_like("direction", directions[0], params)
     params = jax.tree.map(jnp.asarray, params)
-    line = partial(cost_on_line, cost)
-    return jax.lax.map(
-        lambda a: line(_moved(params, a, directions[0]), directions[1], coordinates_B, data, chunk),
-        jnp.asarray(coordinates_A),
-    )
+    return jax.lax.map(lambda a: _on_line(cost, _moved(params, a, directions[0]), directions[1], b_B, data, chunk), a_A)

@@ -3,14 +3,13 @@
 N examples of the data set, B examples of a batch, P parameters. `cost`, `params` and `data` are those of `nets.chunks`.
 """
 
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from nets.chunks import Cost, check_cost, check_whole, sum_over_chunks, summed, value_and_gradient, widen
+from nets.chunks import Cost, Tree, check_cost, check_whole, measure, sum_over_chunks, summed, value_and_gradient, widen
 
 # Gradients of single examples take B x P numbers at a time.
 EXAMPLES_CHUNK = 100
@@ -43,18 +42,18 @@ def noise_scale(small_squared: ArrayLike, big_squared: ArrayLike, small: int, bi
     return NoiseScale(squared, trace, trace / squared)
 
 
-def _squared(tree: Any) -> jax.Array:
+def _squared(tree: Tree) -> jax.Array:
     """The sum of squares of all leaves."""
     return sum((jnp.sum(jnp.square(widen(leaf))) for leaf in jax.tree.leaves(tree)), start=jnp.float32(0))
 
 
-def _noise(cost: Cost, params: Any, data: Any, chunk: int) -> tuple[jax.Array, jax.Array]:
+def _noise(cost: Cost, params: Tree, data: Tree, chunk: int) -> tuple[jax.Array, jax.Array]:
     """|g|^2 of the mean gradient g, and tr Sigma from the examples' distances to it, which cancels no digits."""
     count = check_cost(cost, params, data, chunk, least=2)
     mean = value_and_gradient(cost, params, data, chunk)[1]
 
-    def distances(batch: Any, weights_B: jax.Array) -> jax.Array:
-        def one(example: Any) -> jax.Array:
+    def distances(batch: Tree, weights_B: jax.Array) -> jax.Array:
+        def one(example: Tree) -> jax.Array:
             single = jax.tree.map(lambda x: x[None], example)
             slope = jax.grad(summed(cost, single, jnp.ones(1)))(params)
             return _squared(jax.tree.map(jnp.subtract, slope, mean))
@@ -64,8 +63,8 @@ def _noise(cost: Cost, params: Any, data: Any, chunk: int) -> tuple[jax.Array, j
     return _squared(mean), sum_over_chunks(distances, data, chunk) / (count - 1)
 
 
-@partial(jax.jit, static_argnames=("cost", "chunk"))
-def gradient_covariance_trace(cost: Cost, params: Any, data: Any, chunk: int = EXAMPLES_CHUNK) -> jax.Array:
+@measure(singles=True)
+def gradient_covariance_trace(cost: Cost, params: Tree, data: Tree, chunk: int = EXAMPLES_CHUNK) -> jax.Array:
     """tr Sigma, the trace of the covariance of the examples' gradients, exactly, over all N >= 2 examples.
 
     Sum |g_i - g|^2 / (N - 1) = N / (N - 1) (mean |g_i|^2 - |g|^2), in the cost's unit per parameter, squared. Takes
@@ -74,8 +73,8 @@ def gradient_covariance_trace(cost: Cost, params: Any, data: Any, chunk: int = E
     return _noise(cost, params, data, chunk)[1]
 
 
-@partial(jax.jit, static_argnames=("cost", "chunk"))
-def gradient_noise_scale(cost: Cost, params: Any, data: Any, chunk: int = EXAMPLES_CHUNK) -> NoiseScale:
+@measure(singles=True)
+def gradient_noise_scale(cost: Cost, params: Tree, data: Tree, chunk: int = EXAMPLES_CHUNK) -> NoiseScale:
     """McCandlish et al.'s (2018) B_simple = tr(Sigma) / |G|^2, in examples, from every example's own gradient.
 
     The data are N >= 2 draws, so that their mean gradient g has |g|^2 = |G|^2 + tr(Sigma) / N in expectation; the

@@ -13,22 +13,50 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from nets import activations
+from nets import activations, canary
 from nets.activations import ACTIVATIONS, Activation
 
 PERCENTILE = 98
+# An output may be this share of the range beyond it, by rounding.
+OUTSIDE = 1e-3
 
 
 def _layer(values: ArrayLike, name: str) -> jax.Array:
     """The values as a float array [B, H] in which whatever is not finite is NaN; ValueError naming it otherwise."""
-    array = jnp.asarray(values)
+    canary.warn_once()
+    try:
+        array = jnp.asarray(values)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is a {type(values).__name__} of something else; accepted: real numbers") from None
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ValueError(f"{name} holds {array.dtype}; accepted: real numbers")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}; accepted: two axes, neither of them empty")
     # Half precision would lose counts above 2,048 and overflow in sums; float64 stays what it is.
     array = array.astype(jnp.promote_types(array.dtype, jnp.float32))
     return jnp.where(jnp.isfinite(array), array, jnp.nan)
+
+
+def _outputs(values: ArrayLike, activation: str | Activation, measure: str) -> tuple[jax.Array, float, float]:
+    """A layer's outputs as `_layer` has them, and the two ends of their range; ValueError where values, as far as there
+    are any, lie outside it: weighted inputs, or another layer's outputs."""
+    low, high = _ends(activation, measure)
+    a_BxH = _layer(values, "a_BxH")
+    if not isinstance(a_BxH, Tracer):
+        given = np.asarray(a_BxH)
+        given = given[~np.isnan(given)]
+        least, most = (float(given.min()), float(given.max())) if given.size else (low, high)
+        beyond = OUTSIDE * (high - low)
+        if least < low - beyond or most > high + beyond:
+            name = _resolve(activation)[1]
+            raise ValueError(
+                f"a_BxH goes from {least:.4g} to {most:.4g}, beyond the range ({low:g}, {high:g}) of {name}; "
+                "accepted: outputs of the activation, not its weighted inputs"
+            )
+    return a_BxH, low, high
 
 
 def _share(condition_BxH: jax.Array, a_BxH: jax.Array) -> jax.Array:
@@ -66,10 +94,9 @@ def _ends(activation: str | Activation, measure: str) -> tuple[float, float]:
 
 def _saturated(a_BxH: ArrayLike, activation: str | Activation, margin: float, measure: str) -> jax.Array:
     """1. where an output is saturated, 0. where not, NaN where it is not finite: [B, H]."""
-    low, high = _ends(activation, measure)
     if not 0 < margin <= 0.5:
         raise ValueError(f"margin is {margin!r}; accepted: a share of the range, above 0 and up to 0.5")
-    a_BxH = _layer(a_BxH, "a_BxH")
+    a_BxH, low, high = _outputs(a_BxH, activation, measure)
     width = float(margin) * (high - low)
     return _share((a_BxH < low + width) | (a_BxH > high - width), a_BxH)
 
@@ -79,7 +106,8 @@ def saturated_fraction(a_BxH: ArrayLike, activation: str | Activation, margin: f
 
     The inequalities are strict: a < .05 or a > .95 for the sigmoid (|z| > ln 19), |a| > .9 for tanh and softsign; the
     step's outputs are all saturated. NaN if an output is not finite. ValueError for an activation whose range does not
-    end in two asymptotes, for a margin outside (0, .5], and for arrays that are not [B, H].
+    end in two asymptotes, for a margin outside (0, .5], for arrays that are not [B, H], and, outside jit and vmap, for
+    values outside the range, which are no outputs.
     """
     return jnp.mean(_saturated(a_BxH, activation, margin, "saturated_fraction"))
 
@@ -98,12 +126,13 @@ def phi(a_BxH: ArrayLike, activation: str | Activation, bins: int = 10) -> jax.A
     The range [g_l, g_u] is cut into `bins` equal bins, closed below and open above but for the last, which holds g_u
     too; with f_b outputs of mean g_b in bin b and g'_b = 2 (g_b - g_l) / (g_u - g_l) - 1, phi = sum |g'_b| f_b / N.
     NaN if an output is not finite. ValueError for an activation whose range does not end in two asymptotes, for `bins`
-    that is not a whole number from 1, and for arrays that are not [B, H].
+    that is not a whole number from 1, for arrays that are not [B, H], and, outside jit and vmap, for values outside the
+    range, which are no outputs.
     """
-    low, high = _ends(activation, "phi")
     if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 1:
         raise ValueError(f"bins is {bins!r}; accepted: a whole number from 1")
-    place_BxH = (_layer(a_BxH, "a_BxH") - low) / (high - low)
+    a_BxH, low, high = _outputs(a_BxH, activation, "phi")
+    place_BxH = (a_BxH - low) / (high - low)
     scaled_BxH = 2 * place_BxH - 1
     # f_b |g'_b| is |sum of g' in the bin|, and g' keeps its sign in every bin but the middle one of an odd number: only
     # there outputs cancel, so no histogram is needed; an even number of bins has no such bin, and phi = mean |g'|.
@@ -148,8 +177,8 @@ def statistics(a_BxH: ArrayLike) -> dict[str, jax.Array]:
     """Mean, standard deviation and 98th percentile of a layer's outputs (Glorot & Bengio 2010, figures 2 and 3).
 
     [B, H] -> {"mean", "std", "percentile_98"}, scalars in the units of the output. The deviation is divided by N; the
-    percentile interpolates linearly, like numpy's. All three are NaN if an output is not finite. ValueError for arrays
-    that are not [B, H].
+    percentile interpolates linearly, like numpy's; a sum beyond the largest float is infinite. All three are NaN if an
+    output is not finite. ValueError for arrays that are not [B, H].
     """
     a_BxH = _layer(a_BxH, "a_BxH")
     return {"mean": jnp.mean(a_BxH), "std": jnp.std(a_BxH), f"percentile_{PERCENTILE}": _percentile(a_BxH, PERCENTILE)}

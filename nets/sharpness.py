@@ -4,36 +4,52 @@ N examples of the data set, P parameters, M pairs of memory. `cost`, `params` an
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from nets.chunks import CHUNK, Cost, check_cost, check_whole, dot, flatten, value_and_gradient
+from nets.chunks import CHUNK, Cost, Tree, check_cost, check_whole, dot, flatten, measure, value_and_gradient
 
 MEMORY = 10  # Pairs that L-BFGS remembers.
 HALVINGS = 20  # Steps that its line search tries.
 
 
-@partial(jax.jit, static_argnames=("cost", "steps", "chunk"))
+# What a cost that is never negative may come out as by rounding.
+ROUNDING = 1e-6
+
+
 def sharpness(
-    cost: Cost, params: Any, data: Any, epsilon: ArrayLike = 1e-3, steps: int = 10, chunk: int = CHUNK
-) -> tuple[jax.Array, Any]:
+    cost: Cost, params: Tree, data: Tree, epsilon: ArrayLike = 1e-3, steps: int = 10, chunk: int = CHUNK
+) -> tuple[jax.Array, Tree]:
     """Keskar et al.'s (2017) sharpness, in percent, and the perturbation y, a tree like params, that attains it.
 
     100 (max f(x + y) - f(x)) / (1 + f(x)) over the box |y_i| <= epsilon (|x_i| + 1), f being the mean cost. The maximum
     is the one that `steps` iterations of a box-constrained L-BFGS reach from y = 0, as in the paper: a lower bound, and
     never negative. Without curvature to go by, an iteration heads for the corner of the box that the gradient points
     at, where the linear function with that gradient has its maximum. Exactly 0 where the gradient vanishes, and nan for
-    a negative epsilon.
+    a negative epsilon. The 1 + f measures the rise against the cost only where the cost is not negative: ValueError for
+    a mean cost below 0 at x, and nan under jit and vmap; and ValueError as in `nets.curvature`.
     """
+    value, y, before = _sharpness(cost, params, data, epsilon, steps, chunk)
+    if not isinstance(before, Tracer) and before < -ROUNDING:
+        raise ValueError(f"the mean cost is {float(before):.4g}; accepted: 0 or more, as sharpness divides by 1 + cost")
+    return value, y
+
+
+@measure("steps")
+def _sharpness(
+    cost: Cost, params: Tree, data: Tree, epsilon: ArrayLike, steps: int, chunk: int
+) -> tuple[jax.Array, Tree, jax.Array]:
+    """The program of `sharpness`, with f(x) as its third."""
     check_cost(cost, params, data, chunk)
     check_whole("steps", steps, 1)
     flat_P, unravel = flatten(params)
-    radius_P = jnp.where(jnp.asarray(epsilon) >= 0, epsilon, jnp.nan) * (jnp.abs(flat_P) + 1)
+    epsilon = jnp.asarray(epsilon, flat_P.dtype)
+    radius_P = jnp.where(epsilon >= 0, epsilon, jnp.nan) * (jnp.abs(flat_P) + 1)
 
     def negative(y_P: jax.Array) -> tuple[jax.Array, jax.Array]:
         value, slope = value_and_gradient(cost, unravel(flat_P + y_P), data, chunk)
@@ -43,7 +59,8 @@ def sharpness(
     y_P, value = _minimise_in_box(negative, start, radius_P, steps)
     # The box enters so that one which is not a number shows.
     increase = (start[0] - value) + 0 * jnp.sum(radius_P)
-    return 100 * increase / (1 - start[0]), unravel(y_P)
+    before = -start[0]
+    return jnp.where(before < -ROUNDING, jnp.nan, 100 * increase / (1 - start[0])), unravel(y_P), before
 
 
 class _Descent(NamedTuple):
@@ -120,7 +137,8 @@ def _line_search(function: Callable, state: _Descent, direction_P: jax.Array, ra
     """
 
     def trial(tries: jax.Array) -> jax.Array:
-        return jnp.clip(state.y_P + 0.5**tries * direction_P, -radius_P, radius_P)
+        share = jnp.power(radius_P.dtype.type(0.5), tries)
+        return jnp.clip(state.y_P + share * direction_P, -radius_P, radius_P)
 
     def accepted(y_P: jax.Array, value: jax.Array) -> jax.Array:
         promised = 1e-4 * dot(state.gradient_P, y_P - state.y_P)

@@ -1,38 +1,76 @@
 """How fast each layer learns: gradients and updates by layer, and what a layer does to a signal's size.
 
 B batch, I inputs of a layer, O its outputs, S = min(I, O). A tree is the parameters of a network or their gradient:
-nested dicts as Flax makes them, or any pytree of arrays. A layer is the innermost container that holds arrays, and its
-name is the path to it joined by '/': `hidden_0`, `output`, `encoder/Dense_0`. Results are flat dicts by that name, in
+nested dicts as Flax Linen and Haiku make them, the state of a Flax NNX module, an Equinox module, or any pytree of
+arrays. A layer is the innermost container that holds arrays, and its name is the path to it joined by '/': `hidden_0`,
+`encoder/Dense_0`, `layers/1`. NNX's variables and Flax's boxes are the arrays in them; functions, names and switches,
+which are leaves of an Equinox module, are passed over. A bias is called `bias` or `b`, and a kernel `kernel`, `weight`
+or `w`. Results are flat dicts by that name, in
 the order in which JAX flattens the tree (dicts by sorted key). Every function works under `jit`, and under `vmap` over
 leading axes of lanes. NaN in a leaf makes its layer's result NaN and touches no other layer.
 """
 
-from collections.abc import Iterable
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
+from flax.core.meta import AxisMetadata
 from jax.typing import ArrayLike
 
 from nets.activations import Activation
+from nets.chunks import Tree
 from nets.saturation import slopes
 
-Tree: TypeAlias = Any  # A pytree of arrays, whose structure a type checker cannot know.
+# Names of leaves: of Flax, Equinox and Haiku.
+BIASES = ("bias", "b")
+KERNELS = ("kernel", "weight", "w")
+
+
+def _is_box(node: object) -> bool:
+    """Whether it is one array in a box, as NNX keeps its variables and Flax Linen its partitioned parameters."""
+    return isinstance(node, nnx.Variable | AxisMetadata)
+
+
+def _unboxed(node: Tree, name: str) -> Tree:
+    """The array in the box; ValueError where there are several."""
+    if not _is_box(node):
+        return node
+    arrays = jax.tree.leaves(node)
+    if len(arrays) != 1:
+        raise ValueError(f"leaf {name!r} is a {type(node).__name__} of {len(arrays)} arrays; accepted: one")
+    return arrays[0]
+
+
+def _is_setting(leaf: object, path: tuple[object, ...], name: str) -> bool:
+    """Whether a leaf is a module's function, name or switch; ValueError for its numbers, of which nobody can tell
+    whether they are parameters."""
+    if hasattr(leaf, "dtype") or not path or not isinstance(path[-1], jax.tree_util.GetAttrKey):
+        return False
+    if isinstance(leaf, int | float | complex) and not isinstance(leaf, bool):
+        kind = type(leaf).__name__
+        raise ValueError(f"leaf {name!r} is a bare {kind}; accepted: arrays, as equinox.filter(tree, is_array) leaves")
+    return isinstance(leaf, bool | str) or callable(leaf)
 
 
 def by_layer(tree: Tree) -> dict[str, dict[str, jax.Array]]:
     """The leaves of each layer: `{"hidden_0": {"bias": [O], "kernel": [I, O]}, ...}`.
 
     Arrays that no container holds, or only the outermost, are the layer '.'; a lone array is its leaf ''. ValueError
-    for a tree without arrays, for a leaf that is no array of numbers, and for two layers that would share a name.
+    for a tree without arrays, for a leaf that is no array of numbers, for a bare number in a module, of which nobody
+    can tell whether it is a parameter, and for two layers that would share a name.
     """
     layers: dict[str, dict[str, jax.Array]] = {}
     paths: dict[str, Any] = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    for path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_box):
         *layer, last = [jax.tree_util.keystr((key,), simple=True) for key in path] or [""]
         name = "/".join(layer) or "."
-        if not jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.number):
-            raise ValueError(f"leaf {last!r} of layer {name!r} is {type(leaf).__name__}; accepted: arrays of numbers")
+        if _is_setting(leaf := _unboxed(node, last), path, last):
+            continue
+        if not jnp.issubdtype(kind := getattr(leaf, "dtype", type(leaf)), jnp.number):
+            told = getattr(kind, "name", type(leaf).__name__)
+            raise ValueError(f"leaf {last!r} of layer {name!r} is {told}; accepted: arrays of numbers")
         if paths.setdefault(name, layer) != layer or last in layers.get(name, {}):
             raise ValueError(f"two layers of the tree are called {name!r}; accepted: one of each name")
         layers.setdefault(name, {})[last] = jnp.asarray(leaf)
@@ -58,17 +96,29 @@ def _promoted(array: jax.Array) -> jax.Array:
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
 
+def _named(leaves: Mapping[str, object], names: tuple[str, ...], layer: str) -> str | None:
+    """Which of the names a leaf of the layer has, if any; ValueError where two have one."""
+    found = [name for name in names if name in leaves]
+    if len(found) > 1:
+        raise ValueError(f"layer {layer!r} has the leaves {' and '.join(found)}; accepted: one of them")
+    return found[0] if found else None
+
+
 def bias_gradient_norms(gradient: Tree) -> dict[str, jax.Array]:
     """Speed of learning |delta^l| of each layer (Nielsen, Neural Networks and Deep Learning, ch. 5): {layer: scalar}.
 
     `gradient` is that of the mean cost over a probe set, so that dC/db^l is the mean of delta^l over it; the norm of it
-    is in units of cost per unit of bias. Only layers with a leaf called `bias` have one. A batch normalization with a
-    bias counts as a layer of its own, which a comparison by depth leaves out. ValueError where no layer has a bias.
+    is in units of cost per unit of bias. Only layers with a leaf called `bias` or `b` have one. A batch normalization
+    with a bias counts as a layer of its own, which a comparison by depth leaves out. ValueError where no layer has a
+    bias, or one has two.
     """
     layers = by_layer(gradient)
-    norms = {name: _norm([leaves["bias"]]) for name, leaves in layers.items() if "bias" in leaves}
+    biases = {name: _named(leaves, BIASES, name) for name, leaves in layers.items()}
+    norms = {name: _norm([layers[name][bias]]) for name, bias in biases.items() if bias}
     if not norms:
-        raise ValueError(f"no layer of the gradient has a leaf 'bias'; its layers: {', '.join(layers)}")
+        names = ", ".join(layers)
+        names = names if len(names) <= 150 else f"{names[:147]}..."
+        raise ValueError(f"no layer of the gradient has a leaf 'bias' or 'b'; its layers: {names}")
     return norms
 
 
@@ -95,13 +145,14 @@ def _paired(before: Tree, after: Tree) -> dict[str, dict[str, tuple[jax.Array, j
 def update_ratios(before: Tree, after: Tree) -> dict[str, jax.Array]:
     """Size of an update in units of the weights: per layer ||w after - w before|| / ||w before||, {layer: scalar}.
 
-    w is every leaf but `bias` in a layer that has a `kernel`, and every leaf in a layer that has none. Weights that
+    w is every leaf but the bias in a layer that has a kernel, and every leaf in a layer that has none. Weights that
     were all 0 give infinity if they moved and 0 if they did not; weights that become infinite give infinity, and NaN or
     weights that were infinite before give NaN. ValueError naming the leaf where the trees differ in leaves or shapes.
     """
     ratios = {}
     for name, leaves in _paired(before, after).items():
-        pairs = [pair for leaf, pair in leaves.items() if leaf != "bias" or "kernel" not in leaves]
+        bias = _named(leaves, BIASES, name) if _named(leaves, KERNELS, name) else None
+        pairs = [pair for leaf, pair in leaves.items() if leaf != bias]
         moved = _norm(_promoted(new) - _promoted(old) for old, new in pairs)
         ratios[name] = jnp.where(moved == 0, 0.0, moved / _norm(old for old, _ in pairs))
     return ratios

@@ -171,7 +171,7 @@ def plain_gradients(config):
 
 @pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.9), ("adam", 0.0)])
 def test_momentum_and_adam_agree_with_their_formulas(synthetic_config, optimizer, momentum):
-    """v = m v + g, w -= rate v (Sutskever et al. 2013); Adam as in Kingma & Ba (2015), algorithm 1."""
+    """v = m v + g, w -= rate v (Sutskever et al. 2013); Adam as in Kingma & Ba (2015), end of section 2."""
     data = input_pipeline.load("synthetic")
     batch = (data.images[:100], data.labels[:100], jnp.ones(100))
     config = synthetic_config
@@ -188,8 +188,8 @@ def test_momentum_and_adam_agree_with_their_formulas(synthetic_config, optimizer
             change = config.learning_rate * first
         else:
             first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
-            scale = np.sqrt(second / (1 - 0.999**t)) + 1e-7
-            change = config.learning_rate * first / (1 - 0.9**t) / scale
+            corrected_rate = config.learning_rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+            change = corrected_rate * first / (np.sqrt(second) + 1e-7)
         np.testing.assert_allclose(before - np.float64(state.params["output"]["kernel"]), change, rtol=1e-3, atol=1e-6)
 
 

@@ -5,7 +5,7 @@ B batch, D inputs, K inputs that are not always zero, N examples, S steps of an 
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,12 @@ import numpy as np
 
 import input_pipeline
 from training.config import AnyConfig, Hyperparameters, as_config
+from training.optimizers import Path
+
+State = TypeVar("State")
+Metrics: TypeAlias = dict[str, jax.Array]
+# `Train.epoch`: (state, hyperparameters, (images_NxD, labels_N), key) -> (state, metrics).
+Epoch: TypeAlias = Callable[[State, Hyperparameters, tuple[Any, Any], jax.Array], tuple[State, Metrics]]
 
 
 class Data(NamedTuple):
@@ -42,18 +48,23 @@ def make_data(config: AnyConfig, dataset: input_pipeline.Dataset) -> Data:
     return Data((images, dataset.labels), live_K, probed, validation)
 
 
-def on_data(epoch: Callable) -> Callable:
+def on_data(epoch: Epoch[State]) -> Callable[[State, Hyperparameters, Data, jax.Array], tuple[State, Metrics]]:
     """`Train.epoch` as a function of `Data`: only the weights of live inputs take part."""
 
-    def reads_inputs(path) -> bool:
+    def reads_inputs(path: Path) -> bool:
         return [getattr(key, "key", None) for key in path[-2:]] == ["hidden_0", "kernel"]
 
-    def run(state: Any, hyperparameters: Hyperparameters, data: Data, key: jax.Array):
+    def run(state: State, hyperparameters: Hyperparameters, data: Data, key: jax.Array) -> tuple[State, Metrics]:
         live_K = data.live_K
         if live_K is None:
             return epoch(state, hyperparameters, data.training, key)
-        take = lambda path, leaf: leaf[live_K] if reads_inputs(path) else leaf  # noqa: E731
-        put = lambda path, leaf, after: leaf.at[live_K].set(after) if reads_inputs(path) else after  # noqa: E731
+
+        def take(path: Path, leaf: jax.Array) -> jax.Array:
+            return leaf[live_K] if reads_inputs(path) else leaf
+
+        def put(path: Path, leaf: jax.Array, after: jax.Array) -> jax.Array:
+            return leaf.at[live_K].set(after) if reads_inputs(path) else after
+
         after, metrics = epoch(jax.tree.map_with_path(take, state), hyperparameters, data.training, key)
         return jax.tree.map_with_path(put, state, after), metrics
 
@@ -92,7 +103,7 @@ def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
     column_shifts = (bits[:, rows:] % rows).astype(jnp.int32)
 
     def mix(n: jax.Array) -> jax.Array:
-        def one_round(i, cell):
+        def one_round(i: jax.Array, cell: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             row, column = cell
             column = column + row_shifts[i][row]
             column = jnp.where(column >= columns, column - columns, column)

@@ -1,10 +1,12 @@
 """Checkpoints of a run, written and read by Orbax, each with a digest of what it holds."""
 
 import contextlib
+import gc
 import hashlib
 import io
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,25 +34,40 @@ def restore(workdir: str | Path, state: State, newest: int | None = None) -> tup
     epochs = [epoch for epoch in checkpoint_epochs(workdir) if newest is None or epoch <= newest]
     for i, epoch in enumerate(epochs):
         folder = Path(workdir) / "checkpoints" / str(epoch)
+        # Orbax leaves coroutines behind where it is interrupted, and where it cannot read what it should.
+        with console.held():
+            restored, reason = _tried(folder, state)
+        if restored is not None:
+            return restored, epoch
+        before = (
+            f"the one before it, of epoch {epochs[i + 1]}, is used" if epochs[i + 1 :] else "there is none before it"
+        )
+        console.warn(f"the checkpoint of epoch {epoch} is damaged ({reason}); {before}")
+    return state, 0
+
+
+def _tried(folder: Path, state: State) -> tuple[State | None, str]:
+    """The state in one checkpoint and '', or None and what is wrong with it; RunError where it is sound for itself and
+    of other arrays."""
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
-            with console.held():  # Interrupted, Orbax leaves coroutines behind.
-                return _read_checkpoint(folder, state), epoch
+            other = _other_arrays(folder, state)
+            restored = None if other else _read_checkpoint(folder, state)
+            reason = ""
         except (ImportError, MemoryError):
             raise
         except Exception as error:  # Orbax and tensorstore raise many kinds for a damaged file.
-            if other := _other_arrays(folder, state):
-                raise RunError(
-                    f"the checkpoint of epoch {epoch} in {workdir} is of other arrays than this run ({other}); "
-                    f"accepted: JAX set as it was then (config.json), or another folder"
-                ) from error
-            before = (
-                f"the one before it, of epoch {epochs[i + 1]}, is used"
-                if epochs[i + 1 :]
-                else "there is none before it"
-            )
+            other, restored = "", None
             reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-            console.warn(f"the checkpoint of epoch {epoch} is damaged ({reason}); {before}")
-    return state, 0
+        if reason:
+            gc.collect()  # What Orbax has left behind is complained of here, unseen.
+    if other:
+        raise RunError(
+            f"the checkpoint of epoch {folder.name} in {folder.parent.parent} is of other arrays than this run "
+            f"({other}); accepted: JAX set as it was then (config.json), or another folder"
+        )
+    return restored, reason
 
 
 def set_aside_later(workdir: str | Path, epoch: int) -> None:
@@ -127,18 +144,15 @@ def _read_tree(folder: Path, like: Any) -> Any:
 
 def _other_arrays(folder: Path, state: Any) -> str:
     """In words, the first array that differs in shape or type from the state's in a checkpoint that is sound for
-    itself; '' where none differs or the checkpoint is damaged."""
+    itself; '' where none differs. Raises whatever Orbax does where it is damaged."""
     import orbax.checkpoint as ocp
 
-    try:
-        stored = ocp.StandardCheckpointHandler().metadata((folder / "state").absolute()).tree  # pyright: ignore
-        there, here = _described(stored), _described(serialization.to_state_dict(state))
-        differing = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
-        if not differing:
-            return ""
-        _read_tree(folder, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), stored))
-    except Exception:  # Orbax and tensorstore raise many kinds for a damaged file.
+    stored = ocp.StandardCheckpointHandler().metadata((folder / "state").absolute()).tree  # pyright: ignore
+    there, here = _described(stored), _described(serialization.to_state_dict(state))
+    differing = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
+    if not differing:
         return ""
+    _read_tree(folder, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), stored))
     name = differing[0]
     return f"{name} {there.get(name, 'missing')} there, {here.get(name, 'missing')} here"
 

@@ -6,11 +6,25 @@ from typing import Any
 
 import jax
 
+from nets import canary
+
+
+class CompilerError(Exception):
+    """A compiler that computes wrong numbers, in one line."""
+
+
+def check_sums() -> None:
+    """CompilerError where this process's compiler adds up wrong; every command asks it once, before its own numbers."""
+    if wrong := canary.wrong_sums():
+        raise CompilerError(canary.warning(wrong))
+
+
 # XLA's options for its CPU backend, which other backends refuse. What runs every epoch is as fast with LLVM's first
 # optimizations alone, which compile sooner; the initial draw runs once, so that it is not optimized at all. An epoch is
 # faster without the YNN kernels, whose matrix products are slower than Eigen's at the shapes of a batch. Thousands of
-# examples at a time need them: on a busy machine Eigen's product of so many rows now and then takes the first 96 of
-# them from what was in the memory before (jaxlib 0.10.2).
+# examples at a time need them: on a busy machine Eigen's product of so many rows was seen to take the first 96 of them
+# from what was in the memory before (jaxlib 0.10.2). In jaxlib 0.10.1 products go to YNN and sums never do; in 0.10.2
+# sums do too, and come out wrong.
 FAST_TO_COMPILE = {"xla_backend_optimization_level": 0}
 LARGE_PRODUCTS = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
 FAST_TO_RUN = LARGE_PRODUCTS | {"xla_cpu_experimental_ynn_fusion_type": ""}

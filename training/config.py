@@ -161,7 +161,11 @@ class Config:
         False, lambda _: True, "True or False", "batch normalization after each hidden activation"
     )
     dropout: float = _field(
-        0.0, lambda x: 0 <= x < 1, "a rate in [0, 1)", "share of the last hidden outputs that training drops"
+        0.0,
+        lambda x: 0 <= x < 1,
+        "a rate in [0, 1)",
+        "share of the last hidden outputs that training drops",
+        unit="rate",
     )
     cost: str = _choice("quadratic", nets.costs.COSTS, "quadratic: mean over outputs of (y - a)^2; cross_entropy: nats")
     optimizer: str = _choice("sgd", optimizers.OPTIMIZERS, "how a step descends")
@@ -378,12 +382,21 @@ def _near(field: Field, value: Any) -> str:
     return near_match(wrong[0], choices) if wrong else ""
 
 
+def _check_optimizer(config: Config) -> None:
+    """ConfigError for a number that the optimizer does not take, where it is not at its default."""
+    taken = optimizers.OPTIMIZERS[config.optimizer].takes
+    for name in dict.fromkeys(name for optimizer in optimizers.OPTIMIZERS.values() for name in optimizer.takes):
+        value, default = getattr(config, name), FIELDS[name].default
+        if name not in taken and value != default:
+            takers = ", ".join(other for other, optimizer in optimizers.OPTIMIZERS.items() if name in optimizer.takes)
+            raise ConfigError(f"config.{name}={value} is for {takers}; accepted with {config.optimizer}: {default}")
+
+
 def _check_together(config: Config) -> None:
     """ConfigError for values that make no sense with one another."""
+    _check_optimizer(config)
     if len(config.hidden) > MOST_LAYERS:
         raise ConfigError(f"config.hidden has {len(config.hidden):,} layers; accepted: at most {MOST_LAYERS}")
-    if config.optimizer == "adam" and config.momentum:
-        raise ConfigError(f"config.momentum={config.momentum} is for sgd; adam has its own; accepted with adam: 0.0")
     try:
         nets.costs.get(config.cost, config.output)
     except ValueError as error:

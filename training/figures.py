@@ -6,17 +6,23 @@ E epochs, D inputs, H hidden units, C classes. A row is an epoch of metrics.json
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from training.files import write_atomically
+from training.metrics import Measure
+from training.probes import measure_of
+
+if TYPE_CHECKING:  # matplotlib is imported where the first figure is drawn: it takes a while.
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # More columns than this cannot be told apart in a picture, and are slow to draw.
 MOST_EPOCHS_SHOWN = 300
 
 
-def new_figure(width: float, height: float, columns: int = 1, rows: int = 1):
+def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> "tuple[Figure, np.ndarray[Any, Any]]":
     """A figure of that many inches and its axes, row by row."""
     from matplotlib.figure import Figure
 
@@ -24,7 +30,7 @@ def new_figure(width: float, height: float, columns: int = 1, rows: int = 1):
     return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
-def draw_learning_curves(rows: list[dict[str, Any]], baseline: float):
+def draw_learning_curves(rows: list[dict[str, Any]], baseline: float) -> "Figure":
     """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is."""
     figure, axes = new_figure(10, 4, 2)
     epochs = [row["epoch"] for row in rows]
@@ -46,7 +52,7 @@ def draw_learning_curves(rows: list[dict[str, Any]], baseline: float):
 
 def draw_digits(
     images_NxD: np.ndarray, labels_N: np.ndarray, rows: int = 4, columns: int = 10, shape: tuple[int, ...] = ()
-):
+) -> "Figure":
     """The first training images with their labels; bytes from 0 to 255, floats from the least to the greatest shown.
     Of four channels the first three are the colours; of another number, the first is shown."""
     pictures = as_pictures(images_NxD[: rows * columns], shape)
@@ -71,7 +77,7 @@ def draw_digits(
     return figure
 
 
-def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64, shape: tuple[int, ...] = ()):
+def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64, shape: tuple[int, ...] = ()) -> "Figure":
     """The weights into each unit of the first hidden layer as a picture, one scale for all. Where images have colours,
     a unit's channels stand one below the other: signs and sizes can be read, which mixed colours would hide."""
     units = kernel_DxH.shape[1]
@@ -124,7 +130,7 @@ def montage(pictures_NxHxW: np.ndarray, columns: int) -> np.ndarray:
     return tiles.reshape(rows * (height + 1), columns * (width + 1), *channels)
 
 
-def draw_confusion(confusion_CxC: np.ndarray):
+def draw_confusion(confusion_CxC: np.ndarray) -> "Figure":
     """Validation examples by true and predicted label; the colours show each true label's mistakes."""
     classes = len(confusion_CxC)
     figure, (axis,) = new_figure(max(6.0, 0.45 * classes + 1.5), max(5.0, 0.42 * classes + 1.0))
@@ -158,32 +164,35 @@ def probed_layers(rows: list[dict[str, Any]], measure: str) -> dict[str, tuple[l
     return found
 
 
-def draw_lines(axis, rows: list[dict[str, Any]], measure: str, *, log: bool = False, **style) -> bool:
-    """One line a layer of a measure over the epochs, in the layers' own colours; whether there was any."""
-    layers = probed_layers(rows, measure)
+def draw_lines(axis: "Axes", rows: list[dict[str, Any]], measure: str, **style: Any) -> bool:
+    """One line a layer of a measure over the epochs, in the layers' own colours, the axis as is said of the measure in
+    `training.probes`; whether there was any."""
+    layers, of_measure = probed_layers(rows, measure), measure_of(measure) or Measure()
+    log = of_measure.log
     for i, (layer, (epochs, values)) in enumerate(layers.items()):
         # A logarithmic axis has no place for zero.
         shown = [value if value > 0 or not log else math.nan for value in values]
         marker = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
-        axis.plot(epochs, shown, color=f"C{i % 10}", **({"label": layer} | marker | style))
-    axis.set_xlabel("epoch")
+        line: dict[str, Any] = {"label": layer, "color": f"C{i % 10}"} | marker | style
+        axis.plot(epochs, shown, **line)
+    axis.set(xlabel="epoch", ylabel=of_measure.unit)
     axis.grid(alpha=0.3)
     if log and any(value > 0 for _, values in layers.values() for value in values):
         axis.set_yscale("log")
     return bool(layers)
 
 
-def legend_outside(axis) -> None:
+def legend_outside(axis: "Axes") -> None:
     """The layers' colours beside the last axes, where there may be many."""
     count = len(axis.get_legend_handles_labels()[1])
     size = 10 if count <= 12 else 6
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size, ncols=max(1, math.ceil(count / 20)))
 
 
-def draw_activations(histograms: list[dict[str, Any]]):
+def draw_activations(histograms: list[dict[str, Any]]) -> "Figure":
     """How the outputs of each layer are spread, epoch by epoch: saturation gathers them at the asymptotes."""
     chosen = np.unique(np.linspace(0, len(histograms) - 1, min(len(histograms), MOST_EPOCHS_SHOWN)).round().astype(int))
-    shown = [histograms[i] for i in chosen]
+    shown = [histograms[int(i)] for i in chosen]
     layers = [name for name in shown[0] if name != "epoch"]
     columns = min(len(layers), 4)
     rows = -(-len(layers) // columns)
@@ -219,45 +228,45 @@ def common_histogram(counted: list[dict[str, Any]], bins: int = 50) -> tuple[np.
     return edges, shares_ExK
 
 
-def draw_saturation(rows: list[dict[str, Any]]):
+def draw_saturation(rows: list[dict[str, Any]]) -> "Figure":
     """How many outputs of each hidden layer are saturated, and where the layer's outputs lie."""
     figure, axes = new_figure(12, 4, 2)
     if draw_lines(axes[0], rows, "saturation"):
-        axes[0].set(ylabel="fraction of outputs", title="Outputs within 5 % of the range of an asymptote")
+        axes[0].set_title("Outputs within 5 % of the range of an asymptote")
     elif draw_lines(axes[0], rows, "zero_fraction"):
-        axes[0].set(ylabel="fraction of outputs", title="Outputs that are exactly zero")
+        axes[0].set_title("Outputs that are exactly zero")
     else:
         draw_lines(axes[0], rows, "slope_mass")
-        axes[0].set(ylabel="mean |f'(z)| / largest", title="Slope mass: how much of the slope is left")
+        axes[0].set_title("Slope mass: how much of the slope is left")
     axes[0].set_ylim(-0.02, 1.02)
     draw_lines(axes[1], rows, "activation_p98")
     draw_lines(axes[1], rows, "activation_mean", linestyle="--", label=None)
-    axes[1].set(ylabel="output a of a unit", title="98th percentile (solid) and mean (dashed) of the outputs")
+    axes[1].set_title("98th percentile (solid) and mean (dashed) of the outputs")
     legend_outside(axes[-1])
     return figure
 
 
-def draw_learning_speed(rows: list[dict[str, Any]]):
+def draw_learning_speed(rows: list[dict[str, Any]]) -> "Figure":
     """How fast each layer learns, by the gradient of its biases, and how far it goes in an epoch."""
     figure, axes = new_figure(12, 4, 2)
-    draw_lines(axes[0], rows, "speed", log=True)
-    axes[0].set(ylabel="|mean dC/db|", title="Learning speed by layer, on the probe examples")
-    draw_lines(axes[1], rows, "displacement", log=True)
-    axes[1].set(ylabel="|change of the parameters|", title="Displacement in an epoch")
+    draw_lines(axes[0], rows, "speed")
+    axes[0].set_title("Learning speed by layer, on the probe examples")
+    draw_lines(axes[1], rows, "displacement")
+    axes[1].set_title("Displacement in an epoch")
     legend_outside(axes[-1])
     return figure
 
 
-def draw_update_ratios(rows: list[dict[str, Any]]):
+def draw_update_ratios(rows: list[dict[str, Any]]) -> "Figure":
     """How large one step of the optimizer is beside the weights that it moves."""
     figure, (axis,) = new_figure(7, 4)
-    draw_lines(axis, rows, "update_ratio", log=True)
-    axis.set(ylabel="|update| / |weights|", title="Update-to-weight ratio of a step on the probe examples")
+    draw_lines(axis, rows, "update_ratio")
+    axis.set_title("Update-to-weight ratio of a step on the probe examples")
     legend_outside(axis)
     return figure
 
 
-def save_figure(figure, path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
     """Writes a PNG, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)

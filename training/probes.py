@@ -2,7 +2,8 @@
 
 P probe examples, D inputs, H units of a layer, C classes. A group is a pure function of a `Probed` and returns flat
 metrics named `measure/layer`. Networks are measured as in evaluation: without dropout, with the running statistics of
-batch normalization. The formulas are those of `nets.saturation`, `nets.speed` and `nets.curvature`.
+batch normalization. The formulas are those of `nets.saturation`, `nets.speed`, `nets.curvature` and `nets.noise`. A
+new measure is a line of its function and an entry of its group's measures, a new group an entry of `PROBES`.
 
     saturation  saturation, phi (10 bins): hidden layers of activations that are bounded on both sides
                 zero_fraction, dead_units: relu; dead_units as a share of the layer
@@ -25,7 +26,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nets import activations, curvature, saturation, speed
+from nets import activations, curvature, noise, saturation, speed
+from training import metrics
+from training.metrics import Measure
 
 DORMANT_TAU = 0.1
 CURVATURE_STEPS, TRACE_SAMPLES = 20, 10
@@ -59,26 +62,27 @@ def is_bounded(activation: activations.Activation) -> bool:
 
 def probe_saturation(probed: Probed) -> dict[str, jax.Array]:
     """Where the neurons of each hidden layer sit on their activation function."""
-    activation, metrics = activations.get(probed.activation), {}
+    activation = activations.get(probed.activation)
+    measured: dict[str, jax.Array] = {}
     for layer in hidden_layers(probed.named):
         z_PxH, a_PxH = probed.named[f"{layer}/z"], probed.named[f"{layer}/a"]
         if is_bounded(activation):
-            metrics[f"saturation/{layer}"] = saturation.saturated_fraction(a_PxH, activation)
-            metrics[f"phi/{layer}"] = saturation.phi(a_PxH, activation)
+            measured[f"saturation/{layer}"] = saturation.saturated_fraction(a_PxH, activation)
+            measured[f"phi/{layer}"] = saturation.phi(a_PxH, activation)
         else:
-            metrics[f"dormant_units/{layer}"] = jnp.mean(saturation.dormant_units(a_PxH, DORMANT_TAU))
+            measured[f"dormant_units/{layer}"] = jnp.mean(saturation.dormant_units(a_PxH, DORMANT_TAU))
         if probed.activation == "relu":
-            metrics[f"zero_fraction/{layer}"] = saturation.zero_fraction(a_PxH)
-            metrics[f"dead_units/{layer}"] = jnp.mean(saturation.dead_units(a_PxH))
+            measured[f"zero_fraction/{layer}"] = saturation.zero_fraction(a_PxH)
+            measured[f"dead_units/{layer}"] = jnp.mean(saturation.dead_units(a_PxH))
         if probed.activation != "step":
-            metrics[f"slope_mass/{layer}"] = saturation.slope_mass(z_PxH, activation)
+            measured[f"slope_mass/{layer}"] = saturation.slope_mass(z_PxH, activation)
         statistics = saturation.statistics(a_PxH)
-        metrics[f"activation_mean/{layer}"] = statistics["mean"]
-        metrics[f"activation_std/{layer}"] = statistics["std"]
-        metrics[f"activation_p98/{layer}"] = statistics["percentile_98"]
+        measured[f"activation_mean/{layer}"] = statistics["mean"]
+        measured[f"activation_std/{layer}"] = statistics["std"]
+        measured[f"activation_p98/{layer}"] = statistics["percentile_98"]
     if probed.outputs_PxC is not None:
-        metrics["wrong_side/output"] = saturation.wrong_side_fraction(probed.outputs_PxC, probed.targets_PxC)
-    return metrics
+        measured["wrong_side/output"] = saturation.wrong_side_fraction(probed.outputs_PxC, probed.targets_PxC)
+    return measured
 
 
 def probe_speed(probed: Probed) -> dict[str, jax.Array]:
@@ -108,17 +112,73 @@ def probe_curvature(probed: Probed) -> dict[str, jax.Array]:
 
 def probe_noise(probed: Probed) -> dict[str, jax.Array]:
     """The noise of single examples' gradients against their mean."""
-    noise = curvature.gradient_noise_scale(probed.cost, probed.params, probed.batch)
+    scale = noise.gradient_noise_scale(probed.cost, probed.params, probed.batch)
     return {
-        "noise/scale": noise.noise_scale,
-        "noise/covariance_trace": noise.covariance_trace,
-        "noise/gradient_squared": noise.gradient_squared,
+        "noise/scale": scale.noise_scale,
+        "noise/covariance_trace": scale.covariance_trace,
+        "noise/gradient_squared": scale.gradient_squared,
     }
 
 
-PROBES: dict[str, Callable[[Probed], dict[str, jax.Array]]] = {
-    "saturation": probe_saturation,
-    "speed": probe_speed,
-    "curvature": probe_curvature,
-    "noise": probe_noise,
+class Group(NamedTuple):
+    """Measures that are taken together: the function that takes them, what is said of each, by the name that its
+    metrics begin with, and the figures that a run draws of them."""
+
+    measure: Callable[[Probed], dict[str, jax.Array]]
+    measures: dict[str, Measure]
+    figures: tuple[str, ...] = ()
+
+
+PROBES = {
+    "saturation": Group(
+        probe_saturation,
+        {
+            "saturation": Measure("fraction of outputs near an asymptote", 0.0, 1.0),
+            "phi": Measure("", 0.0, 1.0),
+            "zero_fraction": Measure("fraction of outputs that are zero", 0.0, 1.0),
+            "dead_units": Measure("fraction of units", 0.0, 1.0),
+            "dormant_units": Measure("fraction of units", 0.0, 1.0),
+            "slope_mass": Measure("mean |f'(z)| / largest", 0.0, 1.0),
+            "activation_mean": Measure("output of a unit"),
+            "activation_std": Measure("output of a unit", 0.0),
+            "activation_p98": Measure("output of a unit"),
+            "wrong_side": Measure("fraction of outputs", 0.0, 1.0),
+        },
+        figures=("activations.png", "saturation.png"),
+    ),
+    "speed": Group(
+        probe_speed,
+        {
+            "speed": Measure("|mean dC/db|", 0.0, log=True),
+            "gradient_norm": Measure("|dC/dw|", 0.0, log=True),
+            "update_ratio": Measure("|update| / |weights|", 0.0, log=True),
+            "displacement": Measure("|change of the parameters|", 0.0, log=True),
+        },
+        figures=("learning_speed.png", "update_ratios.png"),
+    ),
+    "curvature": Group(
+        probe_curvature,
+        {
+            "curvature/top_eigenvalue": Measure(),
+            "curvature/top_residual": Measure(),
+            "curvature/trace": Measure(),
+            "curvature/trace_error": Measure(),
+        },
+    ),
+    "noise": Group(
+        probe_noise,
+        {
+            "noise/scale": Measure("examples"),
+            "noise/covariance_trace": Measure(),
+            "noise/gradient_squared": Measure(),
+        },
+    ),
 }
+
+
+def measure_of(name: str) -> Measure | None:
+    """What is said of a metric of a run, `measure` or `measure/layer`; None where nothing is."""
+    for measures in (metrics.MEASURES, *(group.measures for group in PROBES.values())):
+        if found := measures.get(name) or measures.get(name.partition("/")[0]):
+            return found
+    return None

@@ -42,10 +42,11 @@ def device() -> str:
 def environment() -> dict[str, str]:
     """What the last bits of a run's numbers depend on besides: sums are split among the cores that there are."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    settings: Any = jax.config
     return {
         "cores": str(cores),
-        "jax_enable_x64": str(jax.config.jax_enable_x64),
-        "jax_default_prng_impl": str(jax.config.jax_default_prng_impl),
+        "jax_enable_x64": str(settings.jax_enable_x64),
+        "jax_default_prng_impl": str(settings.jax_default_prng_impl),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", "").strip(),
     }
 

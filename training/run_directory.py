@@ -30,17 +30,12 @@ from training.checkpoints import Checkpoints, restore, set_aside_later
 from training.config import Config, as_config
 from training.figures import save_figure
 from training.files import LineFile, RunError, lock, need_room, place, write_atomically
+from training.probes import PROBES
 from training.provenance import provenance, warn_of_other_conditions
 from training.records import event_of, histogram, is_probed, read_records
 
 State = TypeVar("State")
 FIGURES = ("learning_curves.png", "sample_digits.png", "first_layer_weights.png", "confusion_matrix.png")
-# The figures of a group of probes, and a measure that its rows have.
-PROBE_FIGURES = {
-    "saturation": ("activations.png", "saturation.png"),
-    "speed": ("learning_speed.png", "update_ratios.png"),
-}
-PROBE_MEASURES = {"saturation": "activation_mean/", "speed": "speed/"}
 # What config.json held before it had a digest.
 FIRST_KEYS = {"config", "versions", "device", "git_revision"}
 
@@ -86,12 +81,9 @@ def finished(workdir: str | Path, config: Config) -> list[dict[str, Any]]:
 
 def figure_names(config: Config, rows: list[dict[str, Any]]) -> list[str]:
     """The figures of a run with that config and those rows: probes that were asked for too late have none."""
-    measured = [group for group, measure in PROBE_MEASURES.items() if _has_measure(rows, measure)]
-    return [*FIGURES, *(name for group in config.probes if group in measured for name in PROBE_FIGURES[group])]
-
-
-def _has_measure(rows: list[dict[str, Any]], measure: str) -> bool:
-    return any(name.startswith(measure) for row in rows for name in row)
+    measures = {name.partition("/")[0] for row in rows for name in row}
+    groups = [PROBES[group] for group in config.probes]
+    return [*FIGURES, *(name for group in groups if measures & set(group.measures) for name in group.figures)]
 
 
 def _without_histograms(rows: list[dict[str, Any]], histograms: list[dict[str, Any]]) -> list[int]:

@@ -1,6 +1,6 @@
 """Does gradient descent on all examples at once drive the largest curvature up to 2 / rate, and does it stay there?
 
-    python -m experiments.batches.edge_of_stability [--budget=full] [--workdir=runs/edge_of_stability]
+    python -m experiments.batches.edge_of_stability [--budget=full]
 
 2.5 minutes on 2 cores; 11 for full.
 
@@ -20,44 +20,78 @@ and in at least 90 % of the runs it rises in some of these steps.
 
 The rates were chosen afterwards, by short runs, as those whose 2 / rate is reached within these steps; on MNIST .5 and
 1 diverge at once. These runs also gave the word "risen": on MNIST the sharpness starts above 2 / rate and falls below.
-
-Measured: 10 of 10 (full, 2026-11-25, 2 cores; quick too). Chebyshev, 4 seeds, mean with its 95 % interval: 1.04 (1.02
-to 1.06), 1.00 (.985 to 1.010) and 1.00 (.996 to 1.010) at rates .2, .1 and .05, reached after 3,000 to 20,000 steps
-from a sharpness of 6, below all three lines: each smaller rate passes the lines of the larger ones. From then on the
-cost rises in 41 % of the steps, and ends at .35 times what it was (11 of 12 runs at .18 to .53, one during a jump at
-1.26). MNIST, 2 seeds: 1.015, 1.012 and 1.013 (each of the six runs 1.009 to 1.017) at rates .25, .2 and .15, reached
-after 320 to 660 steps. There the sharpness overshoots by up to a tenth, until the cost jumps and takes it down again.
-The cost rises in 26 % of the steps, and ends at .65 times what it was.
+So every claim is marked exploratory. There the sharpness also overshoots, until the cost jumps and takes it down again.
+A share of 90 % takes more than these 6 and 12 runs to decide.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 import nets
 import train
 from configs import shallow
-from experiments import studies
-from experiments.engine import executors, results, space, statistics
+from experiments.engine import executors, results, space
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim, Words, exact_claim, interval_claim, mean_claim, share_claim
+from experiments.study.study import Study
 from training import figures
-from training.batches import scale
+from training.config import Config, as_config
 
 SOURCE = "Cohen et al. 2021"
 BAND, FALL, RISING_RUNS = (0.95, 1.15), 0.8, 0.9
 EIGENVALUE_STEPS, TOLERANCE = 30, 1e-2
+POINTS, DEGREE = 20, 5
+EXPLORATORY = "the rates, and that the sharpness has to rise to 2 / rate from below, were chosen by short runs before"
 
-POINTS, UNITS, DEGREE = 20, 100, 5
-TOY_RATES, TOY_SEEDS = (0.2, 0.1, 0.05), 4
-LOOKS, STEPS_A_LOOK = 500, 80
 
-HIDDEN, RATES = (200, 200), (0.25, 0.2, 0.15)
-IMAGES, IMAGE_SEEDS, IMAGE_STEPS, LOOK_EVERY = {"quick": 1_000, "full": 5_000}, 2, 1_500, 20
-# Every run is validated after every step, and nothing here reads it: few images.
-VALIDATION = "100"
+class Toy(NamedTuple):
+    """The Chebyshev problem: hidden units, rates, seeds, how often it is looked at and the steps between looks."""
+
+    units: int
+    rates: tuple[float, ...]
+    seeds: int
+    looks: int
+    steps_a_look: int
+
+
+class Images(NamedTuple):
+    """The problem of images: descent on all of them, so that an epoch is a step; rates, seeds, steps between looks."""
+
+    config: Config
+    rates: tuple[float, ...]
+    seeds: int
+    look_every: int
+
+
+class Size(NamedTuple):
+    """Both problems."""
+
+    toy: Toy
+    images: Images
+
+
+def image_config(config: Config, count: int, hidden: tuple[int, ...], steps: int) -> Config:
+    """Gradient descent on so many images: an epoch is a step."""
+    config = config.replace(probes=(), hidden=hidden, activation="tanh", output="identity", cost="quadratic")
+    # Every run is validated after every step, and nothing here reads it: few images.
+    return config.replace(train_examples=count, validation="100", batch_size=count, epochs=steps)
+
+
+TOY = Toy(units=100, rates=(0.2, 0.1, 0.05), seeds=4, looks=500, steps_a_look=80)
+SHALLOW = as_config(shallow.get_config())
+SIZES = {
+    "tiny": Size(
+        Toy(units=3, rates=(0.2, 0.1, 0.05), seeds=1, looks=2, steps_a_look=1),
+        Images(image_config(SHALLOW.replace(dataset="synthetic"), 40, (3,), 2), (0.25, 0.2, 0.15), 1, 1),
+    ),
+    "quick": Size(TOY, Images(image_config(SHALLOW, 1_000, (200, 200), 1_500), (0.25, 0.2, 0.15), 2, 20)),
+    "full": Size(TOY, Images(image_config(SHALLOW, 5_000, (200, 200), 1_500), (0.25, 0.2, 0.15), 2, 20)),
+}
 
 
 class Course(NamedTuple):
@@ -86,16 +120,16 @@ def sharpness(cost: nets.curvature.Cost, params: Any, data: Any) -> jax.Array:
     return top.values_K[0]
 
 
-def toy() -> Course:
+def toy(size: Toy) -> Course:
     """The Chebyshev polynomial: rates and seeds as lanes of one program."""
     x_N = jnp.linspace(-1, 1, POINTS)
     data = x_N[:, None], jnp.cos(DEGREE * jnp.arccos(x_N))[:, None]
-    net = nets.MLP(hidden=(UNITS,), classes=1, activation="tanh", output="identity")
+    net = nets.MLP(hidden=(size.units,), classes=1, activation="tanh", output="identity")
 
     def cost(params: Any, batch: Any) -> jax.Array:
         return nets.costs.quadratic(net.apply({"params": params}, batch[0])[0], batch[1], "identity")
 
-    def run(key: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def course(key: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Sharpness at each look and cost before each step, [T, steps a look]."""
 
         def step(params: Any, _: None) -> tuple[Any, jax.Array]:
@@ -103,52 +137,37 @@ def toy() -> Course:
             return jax.tree.map(lambda w, g: w - rate * g, params, gradient), value
 
         def look(params: Any, _: None) -> tuple[Any, tuple[jax.Array, jax.Array]]:
-            after, cost_E = jax.lax.scan(step, params, length=STEPS_A_LOOK)
+            after, cost_E = jax.lax.scan(step, params, length=size.steps_a_look)
             return after, (sharpness(cost, params, data), cost_E)
 
-        return jax.lax.scan(look, net.init(key, data[0])["params"], length=LOOKS)[1]
+        return jax.lax.scan(look, net.init(key, data[0])["params"], length=size.looks)[1]
 
-    seeds_S = jax.random.split(jax.random.key(0), TOY_SEEDS)
-    both: Callable = jax.vmap(jax.vmap(run, in_axes=(0, None)), in_axes=(None, 0))
-    sharpness_RxSxT, cost_RxSxTxE = jax.device_get(jax.jit(both)(seeds_S, jnp.array(TOY_RATES)))
-    cost_RxSxE = cost_RxSxTxE.reshape(len(TOY_RATES), TOY_SEEDS, -1)
-    return Course(np.array(TOY_RATES), cost_RxSxE, STEPS_A_LOOK * np.arange(LOOKS), sharpness_RxSxT)
-
-
-def image_cost(params: Any, batch: Any) -> jax.Array:
-    """The squared error of the net of MNIST, an image each."""
-    net = nets.MLP(hidden=HIDDEN, activation="tanh", output="identity")
-    logits_BxC, _ = net.apply({"params": params}, scale(batch[0]))
-    return nets.costs.quadratic(logits_BxC, jax.nn.one_hot(batch[1], logits_BxC.shape[-1]), "identity")
+    seeds_S = jax.random.split(jax.random.key(0), size.seeds)
+    both: Callable[..., Any] = jax.vmap(jax.vmap(course, in_axes=(0, None)), in_axes=(None, 0))
+    sharpness_RxSxT, cost_RxSxTxE = jax.device_get(jax.jit(both)(seeds_S, jnp.array(size.rates)))
+    cost_RxSxE = cost_RxSxTxE.reshape(len(size.rates), size.seeds, -1)
+    return Course(np.array(size.rates), cost_RxSxE, size.steps_a_look * np.arange(size.looks), sharpness_RxSxT)
 
 
-def image_config(count: int) -> ConfigDict:
-    """Gradient descent on all images: an epoch is a step."""
-    config = shallow.get_config()
-    config.update(probes=(), hidden=HIDDEN, activation="tanh", output="identity", cost="quadratic")
-    config.update(train_examples=count, validation=VALIDATION, batch_size=count, epochs=IMAGE_STEPS)
-    return config
-
-
-def images(count: int) -> Course:
+def images(size: Images) -> Course:
     """MNIST: rates and seeds as the trials of one table, the sharpness taken as their steps go by."""
-    config = image_config(count)
-    trials = space.make_trials(config, None, {"learning_rate": RATES, "seed": range(IMAGE_SEEDS)})
+    config, cost = size.config, toolkit.cost_of(size.config)
+    trials = space.make_trials(config, None, {"learning_rate": size.rates, "seed": range(size.seeds)})
     places = {name: place for place, name in enumerate(trials)}
     dataset = train.load_dataset(config, "")
     # A run that diverges leaves the rest of its row empty.
-    sharpness_LxT = np.full((len(trials), IMAGE_STEPS // LOOK_EVERY), np.nan)
+    sharpness_LxT = np.full((len(trials), config.epochs // size.look_every), np.nan)
 
     def watch(name: str, epoch: int, state: train.TrainState) -> None:
-        look, steps_since = divmod(epoch, LOOK_EVERY)
+        look, steps_since = divmod(epoch, size.look_every)
         if not steps_since:
-            sharpness_LxT[places[name], look - 1] = sharpness(image_cost, state.params, dataset[:2])
+            sharpness_LxT[places[name], look - 1] = sharpness(cost, state.params, dataset[:2])
 
     table, _ = executors.train_states(trials, dataset, "MNIST", watch=watch)
     courses = results.by_epoch(table, "loss")
     cost_LxE = np.array([courses[name] for name in trials])
-    shape, looks_T = (len(RATES), IMAGE_SEEDS, -1), LOOK_EVERY * np.arange(1, 1 + sharpness_LxT.shape[1])
-    return Course(np.array(RATES), cost_LxE.reshape(shape), looks_T, sharpness_LxT.reshape(shape))
+    shape, looks_T = (len(size.rates), size.seeds, -1), size.look_every * np.arange(1, 1 + sharpness_LxT.shape[1])
+    return Course(np.array(size.rates), cost_LxE.reshape(shape), looks_T, sharpness_LxT.reshape(shape))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -184,36 +203,70 @@ def since_edge(course: Course) -> tuple[np.ndarray, np.ndarray]:
     return shares_L, rises_L
 
 
-def claims_of(name: str, course: Course) -> list[dict[str, Any]]:
+def hover_claim(name: str, rate: float, ratio_SxT: np.ndarray, looks_T: np.ndarray) -> Claim:
+    """Where the sharpness hovers at a rate, mean over the seeds; not reproduced where a seed never reaches the edge."""
+    key, title = f"{key_of(name)}/rate{rate:g}/hovers", f"{name}, rate {rate:g}: rate x sharpness / 2"
+    values_S = np.array([hovers_at(ratio_T) for ratio_T in ratio_SxT])
+    first = [reached(ratio_T) for ratio_T in ratio_SxT]
+    steps = [int(looks_T[look]) for look in first if look is not None]
+    when = " to ".join(f"{step:,}" for step in sorted({min(steps), max(steps)})) if steps else ""
+    note = f"reached after {when} steps" if steps else "never reached"
+    if 0 < len(steps) < len(values_S):
+        note += f", by {len(steps)} of {len(values_S)} seeds"
+    rival = "a sharpness that does not depend on the rate"
+    words: Words = {"rival": rival, "exploratory": EXPLORATORY, "note": note}
+    if len(steps) < len(values_S):
+        count = len(values_S)
+        return exact_claim(key, title, "direction", SOURCE, np.nan, BAND, count=count, sample="seeds", **words)
+    return mean_claim(key, title, "direction", SOURCE, values_S, BAND, **words)
+
+
+def claims_of(name: str, course: Course) -> list[Claim]:
     """Where the sharpness of each rate hovers, and what the cost does meanwhile."""
-    claims = []
+    key, claims = key_of(name), list[Claim]()
     for rate, ratio_SxT in zip(course.rates_R, ratios(course), strict=True):
-        values_S = np.array([hovers_at(ratio_T) for ratio_T in ratio_SxT])
-        line = studies.claim(
-            f"{name}, rate {rate:g}: rate x sharpness / 2", 1.0, SOURCE, values_S, values_S.mean(), BAND
-        )
-        first = [reached(ratio_T) for ratio_T in ratio_SxT]
-        steps = [int(course.looks_T[look]) for look in first if look is not None]
-        when = " to ".join(f"{step:,}" for step in sorted({min(steps), max(steps)})) if steps else ""
-        note = f"reached after {when} steps" if steps else "never reached"
-        note += f"; {statistics.interval_in_words(values_S, '.3f')}" if len(values_S) > 1 else ""
-        claims.append(line | {"note": f"{note}."})
+        claims.append(hover_claim(name, rate, ratio_SxT, course.looks_T))
     shares_L, rises_L = since_edge(course)
-    name_of_share = f"{name}, since the edge: cost at the end, share of that before"
-    fall = float(np.median(shares_L))
-    claims.append(studies.claim(name_of_share, None, SOURCE, shares_L, fall, (0.0, FALL)))
-    name_of_rises = f"{name}, since the edge: share of runs whose cost rises in some steps"
-    line = studies.claim(name_of_rises, 1.0, SOURCE, rises_L > 0, float(np.mean(rises_L > 0)), (RISING_RUNS, 1.0))
-    note = f"it rises in {100 * np.mean(rises_L):.0f} % of the steps in the mean of the runs of all rates."
-    claims.append(line | {"note": note})
-    return claims
+    title, band = f"{name}, since the edge: cost at the end, share of that before, median", (0.0, FALL)
+    within = (np.nan, np.nan) if np.isnan(shares_L).any() else toolkit.median_interval(shares_L)
+    fall = interval_claim(
+        f"{key}/fall",
+        title,
+        "direction",
+        SOURCE,
+        float(np.median(shares_L)),
+        (max(within[0], 0.0), within[1]),
+        band,
+        count=len(shares_L),
+        sample="runs",
+        values=shares_L,
+        rival="no fall: 1",
+        exploratory=EXPLORATORY,
+        note="its interval is by order statistics and takes the runs as independent",
+    )
+    title = f"{name}, since the edge: share of runs whose cost rises in some steps"
+    seen_L = rises_L[np.isfinite(rises_L)]
+    note = (
+        f"it rises in {100 * seen_L.mean():.0f} % of the steps in the mean of these runs"
+        if len(seen_L)
+        else "never reached"
+    )
+    words: Words = {"rival": "0, as of descent below the edge", "exploratory": EXPLORATORY, "note": note}
+    band = (RISING_RUNS, 1.0)
+    rising = share_claim(f"{key}/rising", title, "direction", SOURCE, rises_L > 0, band, sample="runs", **words)
+    return [*claims, fall, rising]
+
+
+def key_of(name: str) -> str:
+    """A problem's name without its size: `mnist`."""
+    return name.partition(",")[0].lower()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The figure.
 
 
-def draw_course(axes, name: str, course: Course) -> None:
+def draw_course(axes: Any, name: str, course: Course) -> None:
     """Against the step: sharpness with the lines of 2 / rate, a colour a rate and a line a seed; cost of one seed."""
     for r, rate in enumerate(course.rates_R):
         style = {"color": f"C{r}", "linewidth": 0.8}
@@ -224,38 +277,46 @@ def draw_course(axes, name: str, course: Course) -> None:
         axes[0].axhline(2 / rate, color=f"C{r}", linestyle="--")
         axes[1].plot(course.cost_RxSxE[r, 0], label=f"rate {rate:g}", **style)
     axes[0].plot([], [], "k--", label="2 / rate, published")
-    axes[0].set(ylabel="largest Hessian eigenvalue, cost / weight$^2$", ylim=(0, 2.8 / min(course.rates_R)))
+    axes[0].set(ylabel="largest Hessian eigenvalue, cost / weight$^2$", ylim=(0, 2.4 / min(course.rates_R)))
     axes[1].set(ylabel="training cost, squared error", yscale="log")
     axes[0].set_title(f"{name}: sharpness, a line a seed")
     axes[1].set_title(f"{name}: cost, first seed")
     for axis in axes:
         axis.set_xlabel("step of gradient descent")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=9)
+        toolkit.legend_below(axis)
 
 
-def draw(courses: dict[str, Course], claims: list[dict[str, Any]]):
+def draw(courses: Mapping[str, Course], claims: Sequence[Claim]) -> Any:
     """A row a problem."""
-    figure, axes = figures.new_figure(14, 9, 2, len(courses))
-    hovering = [claim["measured"] for claim in claims if "rate x sharpness" in claim["name"]]
-    figure.suptitle(
-        f"On the edge of stability: at every rate the sharpness hovers at {min(hovering):.2f} to {max(hovering):.2f} "
-        "times 2 / rate",
-        fontsize=13,
+    figure, axes = figures.new_figure(14, 9.5, 2, len(courses))
+    hovering = [claim for claim in claims if claim.key.endswith("/hovers")]
+    measured = [claim.measured for claim in hovering if np.isfinite(claim.measured)]
+    where = (
+        f"hovers at {min(measured):.2f} to {max(measured):.2f} times 2 / rate" if measured else "stays below 2 / rate"
     )
+    inside = sum(claim.is_reproduced for claim in hovering)
+    figure.suptitle(f"The sharpness {where}: {inside} of {len(hovering)} rates reproduced", fontsize=13)
     for i, (name, course) in enumerate(courses.items()):
         draw_course(axes[2 * i : 2 * i + 2], name, course)
     return figure
 
 
-def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    count = IMAGES[budget]
-    courses = {"Chebyshev": toy(), f"MNIST, {count:,} images": images(count)}
+    name = f"MNIST, {size.images.config.train_examples:,} images"
+    courses = {"Chebyshev": toy(size.toy), name: images(size.images)}
     claims = [claim for name, course in courses.items() for claim in claims_of(name, course)]
     return draw(courses, claims), claims
 
 
+STUDY = Study(
+    question="Does plain gradient descent drive the largest curvature up to 2 / rate, and does it stay there?",
+    run=run,
+    sizes=SIZES,
+)
+
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

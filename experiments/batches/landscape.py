@@ -23,45 +23,39 @@ and at least 2 between draws. Shares of both paths in .4 to .9 (Li et al., recal
 walk with as many points and weights has 7.5 / pi^2 = .76, +-.02, of its variance there (Antognini & Sohl-Dickstein
 2018): the published range is no sign of a low-dimensional path.
 
-Measured (full budget, 10 seeds, 2026-11-25, 2 cores): 4 of 6, with 95 % intervals of the means. The minimum of the
-small batches is 1.15 times as wide (1.09 to 1.21): the cost doubles at .340 and .296 of the weights' norms. The looks
-leave the small batches a lower cost (.038 against .047); up to the same cost of .1, which favours the lower one, the
-ratio is 1.31 (1.24 to 1.39). The quick budget's 4 seeds do not decide: 1.13 (.99 to 1.28). Between the two solutions of
-one draw there is no barrier: the error rises .4 points (.2 to .5), the training cost .0025 nats above the higher end.
-Between draws it rises 21 points (17 to 25), the cost .84 nats.
-
-Not reproduced: the paths have .963 (small) and .980 (large) of their variance in two directions, more than the .4 to .9
-of Li et al.'s far larger nets, with hardly any spread between seeds; a random walk has .760. These paths go almost
-straight: the distance from the draw to the end is .63 and .78 of their length, that of a random walk .13.
+The looks leave the small batches a lower cost than the large ones; the width up to one cost for both, which favours the
+lower one, is in the claim's note. More of these paths lies in two directions than of Li et al.'s far larger nets: they
+go almost straight, as the notes say beside what a random walk would.
 """
 
 import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from ml_collections import ConfigDict
 
 import input_pipeline
 import nets
 import train
 from configs import intermediate
-from experiments import studies
 from experiments.engine import executors, space, statistics
+from experiments.study import command, toolkit
+from experiments.study.claims import Band, Claim, by_key, interval_claim, mean_claim
+from experiments.study.study import Study
 from training import figures
 from training.batches import scale
+from training.config import Config, as_config
 
 LI, FRANKLE, WALK = "Li et al. 2018", "Frankle et al. 2020 (recalled)", "Antognini & Sohl-Dickstein 2018, limit"
-EXAMPLES, SEEDS = 2_000, {"quick": 4, "full": 10}
-TARGET = 0.05
-# Every run is validated after every epoch, and nothing here reads that: few images.
-SEEN = 100
-TEST = 2_000
-DIRECTIONS, FARTHEST, PLACES, BETWEEN = 5, 2.0, 41, 21
-GRID, MARGIN = 21, 0.25
+WIDER = (math.nextafter(1.0, 2.0), 100.0)  # Equal is not wider.
+MARGIN = 0.25  # Of the path's extent, about its plane.
 CONNECTED, SHARES, WALK_SHARE, WALK_WITHIN = 2.0, (0.4, 0.9), 7.5 / np.pi**2, 0.02
+INTERMEDIATE = as_config(intermediate.get_config()).replace(probes=())
 
 
 class Way(NamedTuple):
@@ -73,7 +67,34 @@ class Way(NamedTuple):
     look_every: int
 
 
-WAYS = {"small": Way(16, 0.1, 60, 1), "large": Way(1_000, 0.3, 600, 10)}
+class Size(NamedTuple):
+    """How much is trained and measured: the first so many training images, seeds, both ways, the cost that counts as
+    solved, test images; directions about a solution, how far and at how many places; places between two solutions and
+    on each side of a plane."""
+
+    examples: int
+    seeds: int
+    small: Way
+    large: Way
+    target: float
+    test: int
+    directions: int
+    farthest: float
+    places: int
+    between: int
+    grid: int
+
+    def along(self) -> np.ndarray:
+        """The places on the lines about a solution, [A]."""
+        return np.linspace(0, self.farthest, self.places)
+
+
+QUICK = Size(2_000, 4, Way(16, 0.1, 60, 1), Way(1_000, 0.3, 600, 10), 0.05, 2_000, 5, 2.0, 41, 21, 21)
+SIZES = {
+    "tiny": Size(64, 2, Way(32, 0.1, 2, 1), Way(64, 0.3, 2, 1), 0.05, 64, 1, 9.0, 5, 5, 3),
+    "quick": QUICK,
+    "full": QUICK._replace(seeds=10),
+}
 
 
 class Trained(NamedTuple):
@@ -93,17 +114,14 @@ class Trained(NamedTuple):
 # Training.
 
 
-def config_of(way: Way) -> ConfigDict:
+def config_of(way: Way) -> Config:
     """The intermediate net's config, trained so."""
-    config = intermediate.get_config()
-    config.update(batch_size=way.batch_size, learning_rate=way.rate, epochs=way.epochs)
-    config.probes = ()
-    return config
+    return INTERMEDIATE.replace(batch_size=way.batch_size, learning_rate=way.rate, epochs=way.epochs)
 
 
-def unraveller(config: Any) -> Any:
+def unraveller() -> Callable[[Any], Any]:
     """What makes a tree of the net's parameters of a vector [P]."""
-    state = train.make_train(config).init(train.hyperparameters(config), jax.random.key(0))
+    state = train.make_train(INTERMEDIATE).init(train.hyperparameters(INTERMEDIATE), jax.random.key(0))
     return ravel_pytree(state.params)[1]
 
 
@@ -114,26 +132,25 @@ def flat(params: Any) -> np.ndarray:
 
 def cost_of_net() -> nets.curvature.Cost:
     """The cost that is trained, an example's."""
-    return studies.cost_of(intermediate.get_config())
+    return toolkit.cost_of(INTERMEDIATE)
 
 
 @functools.cache
 def error_of_net() -> nets.curvature.Cost:
     """1 for a wrong answer, 0 for a right one."""
-    config = intermediate.get_config()
-    model = train.make_model(config)
+    model = train.make_model(INTERMEDIATE)
 
-    def error(params, batch):
+    def error(params: Any, batch: Any) -> jax.Array:
         logits_BxC, _ = model.apply({"params": params}, scale(batch[0]))
         return 1 - nets.costs.correct(logits_BxC, batch[1]).astype(jnp.float32)
 
     return error
 
 
-def run(name: str, way: Way, dataset: input_pipeline.Dataset, seeds: int) -> Trained:
+def train_way(name: str, way: Way, dataset: input_pipeline.Dataset, size: Size) -> Trained:
     """A way of training with each seed."""
-    config: Any = config_of(way)
-    trials, unravel = space.make_trials(config, None, {"seed": range(seeds)}), unraveller(config)
+    config, unravel = config_of(way), unraveller()
+    trials = space.make_trials(config, None, {"seed": range(size.seeds)})
     init, numbers = train.make_train(config).init, train.hyperparameters(config)
     paths = {key: [flat(init(numbers, train.run_keys(trial.seed)[0]).params)] for key, trial in trials.items()}
 
@@ -146,13 +163,13 @@ def run(name: str, way: Way, dataset: input_pipeline.Dataset, seeds: int) -> Tra
     data = dataset.images, dataset.labels
     cost_at = lambda point_P: float(nets.curvature.mean_cost(cost_of_net(), unravel(point_P), data))  # noqa: E731
     cost_SxL = np.array([[cost_at(point_P) for point_P in path_LxP] for path_LxP in path_SxLxP])
-    return Trained(path_SxLxP, cost_SxL, solved(cost_SxL))
+    return Trained(path_SxLxP, cost_SxL, solved(cost_SxL, size.target))
 
 
-def solved(cost_SxL: np.ndarray) -> np.ndarray:
-    """The first look with a cost of at most TARGET, [S]; the last one where there is none, which the costs in the note
-    of the width give away."""
-    is_solved_SxL = cost_SxL <= TARGET
+def solved(cost_SxL: np.ndarray, target: float) -> np.ndarray:
+    """The first look with a cost of at most the target, [S]; the last one where there is none, which the costs in the
+    note of the width give away."""
+    is_solved_SxL = cost_SxL <= target
     return np.where(is_solved_SxL.any(axis=1), np.argmax(is_solved_SxL, axis=1), cost_SxL.shape[1] - 1)
 
 
@@ -160,23 +177,24 @@ def solved(cost_SxL: np.ndarray) -> np.ndarray:
 # Lines, widths, paths.
 
 
-def around(point_P: np.ndarray, unravel: Any, data: Any) -> np.ndarray:
-    """The cost along filter-normalised directions, [DIRECTIONS, PLACES]."""
-    params, places_A = unravel(point_P), jnp.linspace(0, FARTHEST, PLACES)
+def around(point_P: np.ndarray, unravel: Callable[[Any], Any], data: Any, size: Size) -> np.ndarray:
+    """The cost along filter-normalised directions, [directions, places]."""
+    params, places_A = unravel(point_P), jnp.linspace(0, size.farthest, size.places)
     draw = nets.curvature.filter_normalised_direction
-    lines = [draw(key, params) for key in jax.random.split(jax.random.key(0), DIRECTIONS)]
+    lines = [draw(key, params) for key in jax.random.split(jax.random.key(0), size.directions)]
     return np.array([nets.curvature.cost_on_line(cost_of_net(), params, line, places_A, data) for line in lines])
 
 
-def widths(cost_SxQxA: np.ndarray, level_SxQ: np.ndarray) -> np.ndarray:
+def widths(places_A: np.ndarray, cost_SxQxA: np.ndarray, level_SxQ: np.ndarray) -> np.ndarray:
     """The way on which the cost reaches that level, mean over the directions, [S]."""
-    places_A = np.linspace(0, FARTHEST, PLACES)
     return np.asarray(nets.landscape.width(places_A, cost_SxQxA, level_SxQ)).mean(axis=1)
 
 
-def between(start_P: np.ndarray, end_P: np.ndarray, unravel: Any, train_data: Any, test_data: Any) -> np.ndarray:
-    """The training cost and the test error on the straight way from one net to another, [2, BETWEEN]."""
-    params, way, places_A = unravel(start_P), unravel(end_P - start_P), jnp.linspace(0, 1, BETWEEN)
+def between(
+    start_P: np.ndarray, end_P: np.ndarray, unravel: Callable[[Any], Any], train_data: Any, test_data: Any, places: int
+) -> np.ndarray:
+    """The training cost and the test error on the straight way from one net to another, [2, places]."""
+    params, way, places_A = unravel(start_P), unravel(end_P - start_P), jnp.linspace(0, 1, places)
     measures = ((cost_of_net(), train_data), (error_of_net(), test_data))
     return np.array([nets.curvature.cost_on_line(cost, params, way, places_A, data) for cost, data in measures])
 
@@ -211,12 +229,12 @@ class Plane(NamedTuple):
     cost_AxB: np.ndarray
 
 
-def plane_of(path_LxP: np.ndarray, unravel: Any, data: Any) -> Plane:
+def plane_of(path_LxP: np.ndarray, unravel: Callable[[Any], Any], data: Any, places: int) -> Plane:
     """The plane of a path, a margin wider than the path is."""
     plane = nets.landscape.path_plane(path_LxP)
     low, high = np.min(plane.coordinates_Sx2, axis=0), np.max(plane.coordinates_Sx2, axis=0)
     margin = MARGIN * (high - low)
-    a_A, b_B = (np.linspace(low[i] - margin[i], high[i] + margin[i], GRID, dtype=np.float32) for i in range(2))
+    a_A, b_B = (np.linspace(low[i] - margin[i], high[i] + margin[i], places, dtype=np.float32) for i in range(2))
     directions = unravel(plane.directions_2xP[0]), unravel(plane.directions_2xP[1])
     cost_AxB = nets.curvature.cost_on_plane(cost_of_net(), unravel(path_LxP[-1]), directions, a_A, b_B, data)
     return Plane(np.asarray(plane.coordinates_Sx2), np.asarray(plane.shares_2), a_A, b_B, np.asarray(cost_AxB))
@@ -234,158 +252,194 @@ def ratio_of(one_S: np.ndarray, other_S: np.ndarray) -> tuple[float, float, floa
     return float(np.exp(found.mean)), float(np.exp(found.low)), float(np.exp(found.high))
 
 
-def width_claim(small_SxQxA: np.ndarray, large_SxQxA: np.ndarray) -> dict[str, Any]:
+def width_claim(small_SxQxA: np.ndarray, large_SxQxA: np.ndarray, size: Size) -> Claim:
     """Whether small batches end in wider minima, from the costs along random directions; in the note the same with one
     level for both, as the looks leave the two costs different."""
-    doubled = [widths(cost_SxQxA, 2 * cost_SxQxA[..., 0]) for cost_SxQxA in (small_SxQxA, large_SxQxA)]
-    level_SxQ = np.full(small_SxQxA.shape[:2], 2 * TARGET)
-    common = [widths(cost_SxQxA, level_SxQ) for cost_SxQxA in (small_SxQxA, large_SxQxA)]
-    ratio_S, (ratio, low, high) = doubled[0] / doubled[1], ratio_of(*doubled)
-    name = "width of the small-batch minimum over that of the large-batch one"
-    line = studies.claim(name, 1.0, f"{LI}, section 4", ratio_S, ratio, (1.0, 100.0))
-    note = f"95 % interval {low:.3f} to {high:.3f}; widths {doubled[0].mean():.3f} and {doubled[1].mean():.3f} of the "
-    note += f"weights' norms, at costs of {small_SxQxA[..., 0].mean():.4f} and {large_SxQxA[..., 0].mean():.4f}; "
-    ratio, low_of_level, high_of_level = ratio_of(*common)
-    note += f"to a cost of {2 * TARGET:g} from both, {ratio:.3f}, {low_of_level:.3f} to {high_of_level:.3f}"
-    note += "; these seeds do not decide" if low <= 1 <= high else ""
-    return line | {
-        "reproduced": bool(low > 1 and high < 100),
-        "rule": "the 95 % interval inside the band",
-        "note": note,
-    }
+    both, places_A = (small_SxQxA, large_SxQxA), size.along()
+    doubled = [widths(places_A, cost_SxQxA, 2 * cost_SxQxA[..., 0]) for cost_SxQxA in both]
+    level_SxQ = np.full(small_SxQxA.shape[:2], 2 * size.target)
+    ratio, low, high = ratio_of(*(widths(places_A, cost_SxQxA, level_SxQ) for cost_SxQxA in both))
+    note = f"widths {doubled[0].mean():.3f} and {doubled[1].mean():.3f} of the weights' norms, at costs of "
+    note += f"{small_SxQxA[..., 0].mean():.4f} and {large_SxQxA[..., 0].mean():.4f}; to a cost of {2 * size.target:g} "
+    note += f"from both the ratio is {ratio:.3f}, {low:.3f} to {high:.3f}"
+    measured, *within = ratio_of(*doubled)
+    return interval_claim(
+        "width",
+        "width of the small-batch minimum over that of the large-batch one",
+        "direction",
+        f"{LI}, section 4",
+        measured,
+        (within[0], within[1]),
+        WIDER,
+        count=len(doubled[0]),
+        values=doubled[0] / doubled[1],
+        rival="equal widths: 1",
+        note=note,
+    )
 
 
-def line_claim(name: str, line_Sx2xA: np.ndarray, band: tuple[float, float]) -> dict[str, Any]:
+def line_claim(key: str, name: str, line_Sx2xA: np.ndarray, band: Band, rival: str) -> Claim:
     """How far the test error rises between two nets, points."""
     rise_S = 100 * np.asarray(nets.landscape.instability(line_Sx2xA[:, 1]))
-    height_S, found = np.asarray(nets.landscape.barrier(line_Sx2xA[:, 0])), statistics.interval(rise_S)
-    line = studies.claim(f"{name}: rise of the test error, points", CONNECTED, FRANKLE, rise_S, float(found.mean), band)
-    interval = statistics.interval_in_words(rise_S, ".2f")
-    return line | {"note": f"{interval}; the training cost rises {height_S.mean():.4f} above the higher end"}
+    height_S = np.asarray(nets.landscape.barrier(line_Sx2xA[:, 0]))
+    name, bounds = f"{name}: rise of the test error, points", (0.0, 100.0)
+    note = f"the training cost rises {height_S.mean():.4f} above the higher end"
+    return mean_claim(key, name, "direction", FRANKLE, rise_S, band, bounds=bounds, rival=rival, note=note)
 
 
-def path_claims(trained: dict[str, Trained], walk_S: np.ndarray) -> list[dict[str, Any]]:
+def path_claims(trained: Mapping[str, Trained], walk_S: np.ndarray) -> list[Claim]:
     """How much of the paths lies in two directions, and how much of a random walk would."""
-    source = f"{LI}, section 7.2 (recalled)"
-    lines = []
-    for name, of_way in trained.items():
+    source, bounds = f"{LI}, section 7.2 (recalled)", (0.0, 1.0)
+    lines = list[Claim]()
+    for way, of_way in trained.items():
         share_S, straight_S = shares(of_way), straightness(of_way)
-        title = f"{name} batches: share of the path's variance in two directions"
-        line = studies.claim(title, SHARES, source, share_S, float(share_S.mean()), SHARES)
+        name = f"{way} batches: share of the path's variance in two directions"
         steps = of_way.path_SxLxP.shape[1] - 1
-        note = f"{statistics.interval_in_words(share_S, '.3f')}; the distance from draw to end is "
+        note = "the published range is recalled, not read; the distance from draw to end is "
         note += f"{straight_S.mean():.2f} of the path's length, of a random walk's {steps**-0.5:.2f}"
-        lines.append(line | {"note": note})
-    band = WALK_SHARE - WALK_WITHIN, WALK_SHARE + WALK_WITHIN
-    title = "a random walk: share of its variance in two directions"
-    return [*lines, studies.claim(title, WALK_SHARE, WALK, walk_S, float(walk_S.mean()), band)]
+        key = f"path/{way}"
+        lines.append(
+            mean_claim(key, name, "number", source, share_S, SHARES, published=SHARES, bounds=bounds, note=note)
+        )
+    band, name = (
+        (WALK_SHARE - WALK_WITHIN, WALK_SHARE + WALK_WITHIN),
+        "a random walk: share of its variance in two directions",
+    )
+    key, sample = "path/walk", "walks"
+    walk = mean_claim(key, name, "oracle", WALK, walk_S, band, published=WALK_SHARE, bounds=bounds, sample=sample)
+    return [*lines, walk]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The figure.
 
 
-def draw_plane(figure, axis, name: str, plane: Plane) -> None:
+def draw_plane(figure: Any, axis: Any, name: str, plane: Plane) -> None:
     """The cost in the plane of a path, and the path."""
     levels = np.geomspace(plane.cost_AxB.min(), plane.cost_AxB.max(), 15)
-    picture = axis.contourf(plane.a_A, plane.b_B, np.log10(plane.cost_AxB).T, levels=np.log10(levels), cmap="viridis_r")
+    picture = axis.contourf(plane.a_A, plane.b_B, np.log10(plane.cost_AxB).T, levels=np.log10(levels), cmap="viridis")
     axis.plot(*plane.coordinates_Lx2.T, "o-", color="tab:red", markersize=3, linewidth=1)
     axis.plot(*plane.coordinates_Lx2[0], "ws", mec="k", label="initial draw")
     axis.plot(*plane.coordinates_Lx2[-1], "w*", mec="k", markersize=12, label="end")
     first, second = (f"{100 * share:.1f} %" for share in plane.shares_2)
     axis.set(xlabel=f"first direction ({first} of the variance)", ylabel=f"second direction ({second})")
-    axis.legend(loc="upper right", fontsize=8)
+    toolkit.legend_below(axis)
     bar = figure.colorbar(picture, ax=axis, label="training cost, nats")
-    ticks = [tick for tick in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0) if levels[0] <= tick <= levels[-1]]
-    bar.set_ticks(np.log10(ticks).tolist(), labels=[f"{tick:g}" for tick in ticks])
+    ticks = [tick for tick in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0) if levels[0] <= tick <= levels[-1]] or levels[
+        [0, -1]
+    ].tolist()
+    bar.set_ticks(np.log10(ticks).tolist(), labels=[f"{tick:.2g}" for tick in ticks])
     axis.set_title(f"{name} batches: {100 * plane.shares_2.sum():.0f} % of the path\nlies in its plane (seed 0)")
 
 
-def draw_around(axis, cost: dict[str, np.ndarray]) -> None:
+def draw_around(axis: Any, cost: Mapping[str, np.ndarray], size: Size) -> None:
     """The cost along random directions, over its value at the minimum, mean and range of the seeds."""
-    places_A = np.linspace(0, FARTHEST, PLACES)
     for (name, cost_SxQxA), colour in zip(cost.items(), ("tab:blue", "tab:orange"), strict=True):
         times_SxA = (cost_SxQxA / cost_SxQxA[..., :1]).mean(axis=1)
-        axis.plot(places_A, times_SxA.mean(axis=0), color=colour, label=f"{name} batches")
-        axis.fill_between(places_A, times_SxA.min(axis=0), times_SxA.max(axis=0), color=colour, alpha=0.2)
+        axis.plot(size.along(), times_SxA.mean(axis=0), color=colour, label=f"{name} batches")
+        axis.fill_between(size.along(), times_SxA.min(axis=0), times_SxA.max(axis=0), color=colour, alpha=0.2)
     axis.axhline(2, color="gray", linestyle=":", label="doubled")
     axis.set(xlabel="distance, in norms of the filters", ylabel="training cost / that at the minimum")
     axis.set(xlim=(0, 1), ylim=(0.9, 8))
-    axis.legend(fontsize=8)
+    toolkit.legend_below(axis, 3)
 
 
-def draw_lines(axis, lines: dict[str, np.ndarray], measure: int, factor: float) -> None:
+def draw_lines(axis: Any, lines: Mapping[str, np.ndarray], measure: int, factor: float) -> None:
     """What is measured on the straight lines, a thin line each."""
     for (name, line_Sx2xA), colour in zip(lines.items(), ("tab:green", "tab:purple"), strict=True):
-        axis.plot(np.linspace(0, 1, BETWEEN), factor * line_Sx2xA[:, measure].T, color=colour, alpha=0.3, linewidth=1)
+        place_A = np.linspace(0, 1, line_Sx2xA.shape[-1])
+        axis.plot(place_A, factor * line_Sx2xA[:, measure].T, color=colour, alpha=0.3, linewidth=1)
         mean_A = factor * line_Sx2xA[:, measure].mean(axis=0)
-        axis.plot(np.linspace(0, 1, BETWEEN), mean_A, color=colour, linewidth=2, label=name)
+        axis.plot(place_A, mean_A, color=colour, linewidth=2, label=name)
     highest = factor * max(line_Sx2xA[:, measure].max() for line_Sx2xA in lines.values())
-    axis.set(xlabel="place on the straight line between two solutions", ylim=(0, 1.25 * highest))
-    axis.legend(fontsize=8, loc="upper right")
+    axis.set(xlabel="place on the straight line between two solutions", ylim=(0, 1.05 * highest))
+    toolkit.legend_below(axis)
 
 
-def draw(planes: dict[str, Plane], cost: dict[str, np.ndarray], lines: dict[str, np.ndarray], claims: list):
+def draw_shares(axis: Any, of_key: Mapping[str, Claim]) -> None:
+    """The share of each path in its plane beside that of random walks."""
+    for place, way in enumerate(("small", "large", "walk")):
+        value_S = of_key[f"path/{way}"].values
+        axis.plot(np.full(len(value_S), place), value_S, "o", color="tab:red", alpha=0.6)
+    axis.axhspan(*SHARES, color="gray", alpha=0.2, label="Li et al. 2018: .4 to .9")
+    axis.axhline(WALK_SHARE, color="black", linestyle="--", label="random walk, limit")
+    axis.set_xticks(range(3), ["small batches", "large batches", "random walks"])
+    axis.set(ylim=(0, 1.02), xlim=(-0.5, 2.5), ylabel="share of the variance in two directions")
+    axis.set_title("A plane holds most of any path,\neven of a random walk")
+    toolkit.legend_below(axis)
+
+
+def draw(
+    planes: Mapping[str, Plane],
+    cost: Mapping[str, np.ndarray],
+    lines: Mapping[str, np.ndarray],
+    size: Size,
+    claims: Sequence[Claim],
+) -> Any:
     """The paths in their planes, the cost around the solutions and between them, and the shares."""
-    figure, axes = figures.new_figure(16, 9, 3, 2)
+    figure, axes = figures.new_figure(16, 10, 3, 2)
+    of_key = by_key(claims)
     for axis, (name, plane) in zip(axes, planes.items(), strict=False):
         draw_plane(figure, axis, name, plane)
-    draw_around(axes[2], cost)
-    wider = "wider" if claims[0]["reproduced"] else "not surely wider"
+    draw_around(axes[2], cost, size)
+    width = of_key["width"]
     axes[2].set_title(
-        f"The small-batch minimum is {wider}:\n{claims[0]['measured']:.2f} times the large-batch one's width"
+        f"Small batches' minimum is {width.measured:.2f} times as\nwide as the large-batch one (wider: {width.verdict})"
     )
     draw_lines(axes[3], lines, 0, 1.0)
     axes[3].set(ylabel="training cost, nats", title="The cost on the line between two solutions")
     draw_lines(axes[4], lines, 1, 100.0)
-    rises = f"{claims[1]['measured']:.1f} points from batch to batch,\n{claims[2]['measured']:.0f} from draw to draw"
+    rises = f"{of_key['line/batches'].measured:.1f} points from batch to batch,\n"
+    rises += f"{of_key['line/draws'].measured:.0f} from draw to draw"
     axes[4].set(ylabel="test error, %", title=f"The error rises {rises}")
-    for place, line in enumerate(claims[3:]):
-        axes[5].plot(np.full(len(line["seeds"]), place), line["seeds"], "o", color="tab:red", alpha=0.6)
-    axes[5].axhspan(*SHARES, color="gray", alpha=0.2, label="Li et al. 2018: .4 to .9")
-    axes[5].axhline(WALK_SHARE, color="black", linestyle="--", label="random walk, limit")
-    axes[5].set_xticks(range(3), ["small batches", "large batches", "random walks"])
-    axes[5].set(ylim=(0, 1.02), xlim=(-0.5, 2.5), ylabel="share of the variance in two directions")
-    axes[5].set_title("A plane holds most of any path,\neven of a random walk")
-    axes[5].legend(loc="lower left", fontsize=8)
+    draw_shares(axes[5], of_key)
     for axis in axes[2:]:
         axis.grid(alpha=0.3)
     return figure
 
 
-def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    whole, seeds = input_pipeline.load("mnist"), SEEDS[budget]
-    dataset = input_pipeline.split(whole, EXAMPLES)
+    whole = input_pipeline.load("mnist")
+    dataset = input_pipeline.split(whole, size.examples)
+    # Every run is validated after every epoch, and nothing here reads that: few images.
     dataset = dataset._replace(
-        validation_images=whole.validation_images[:SEEN], validation_labels=whole.validation_labels[:SEEN]
+        validation_images=whole.validation_images[:100], validation_labels=whole.validation_labels[:100]
     )
-    trained = {name: run(name, way, dataset, seeds) for name, way in WAYS.items()}
-    unravel = unraveller(config_of(WAYS["small"]))
+    ways, seeds = {"small": size.small, "large": size.large}, range(size.seeds)
+    trained = {name: train_way(name, way, dataset, size) for name, way in ways.items()}
+    unravel = unraveller()
     data = jax.device_put((dataset.images, dataset.labels))
-    test = jax.device_put((whole.validation_images[:TEST], whole.validation_labels[:TEST]))
+    test = jax.device_put((whole.validation_images[: size.test], whole.validation_labels[: size.test]))
     small, large = trained.values()
     pairs = {
-        "small to large batch, same draw": [(small.solution(s), large.solution(s)) for s in range(seeds)],
-        "small batches, one draw to another": [
-            (small.solution(s), small.solution((s + 1) % seeds)) for s in range(seeds)
-        ],
+        "small to large batch, same draw": [(small.solution(s), large.solution(s)) for s in seeds],
+        "from draw to draw, small batches": [(small.solution(s), small.solution((s + 1) % size.seeds)) for s in seeds],
     }
-    lines = {name: np.array([between(*pair, unravel, data, test) for pair in of]) for name, of in pairs.items()}
+    lines = {
+        name: np.array([between(*pair, unravel, data, test, size.between) for pair in of_name])
+        for name, of_name in pairs.items()
+    }
     cost = {
-        name: np.array([around(of_way.solution(s), unravel, data) for s in range(seeds)])
+        name: np.array([around(of_way.solution(s), unravel, data, size) for s in seeds])
         for name, of_way in trained.items()
     }
-    same, other = lines.values()
+    (same, same_Sx2xA), (other, other_Sx2xA) = lines.items()
     claims = [
-        width_claim(*cost.values()),
-        line_claim("small to large batch, same draw", same, (0.0, CONNECTED)),
-        line_claim("from draw to draw, small batches", other, (CONNECTED, 100.0)),
+        width_claim(cost["small"], cost["large"], size),
+        line_claim("line/batches", same, same_Sx2xA, (0.0, CONNECTED), "a barrier as between draws"),
+        line_claim("line/draws", other, other_Sx2xA, (CONNECTED, 100.0), "connected solutions"),
         *path_claims(trained, walk_shares(small.path_SxLxP.shape)),
     ]
-    planes = {name: plane_of(of_way.path_SxLxP[0], unravel, data) for name, of_way in trained.items()}
-    return draw(planes, cost, lines, claims), claims
+    planes = {name: plane_of(of_way.path_SxLxP[0], unravel, data, size.grid) for name, of_way in trained.items()}
+    return draw(planes, cost, lines, size, claims), claims
 
+
+STUDY = Study(
+    question="Do small batches find wider minima than large ones, and what lies between them and on the way there?",
+    run=run,
+    sizes=SIZES,
+)
 
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

@@ -1,6 +1,6 @@
 """Do large batches end in sharp minima, and does sharpness tell how well a net generalizes?
 
-    python -m experiments.batches.sharp_minima [--budget=full] [--workdir=runs/sharp_minima]
+    python -m experiments.batches.sharp_minima [--budget=full]
 
 75 seconds on 2 cores, half an hour for full.
 
@@ -22,54 +22,62 @@ small-batch nets with every hidden neuron's incoming weights times .1, which the
 functions, and more than 10 times as sharp. Li et al. 2018: along random directions with the norms of the filters, which
 no such rescaling changes, the cost rises more about the large-batch nets, in at least 4 of 5 seeds.
 
-Measured: 4 of 4 (full, 2026-11-25, 2 cores), 5 seeds, mean +- standard deviation, small against large batches.
-Sharpness 11.8 +- 2.1 % against 1,690 +- 160 %, 143 times (95 % interval of the mean ratio 118 to 176; published 167,
-with both sharpnesses about a tenth of these). Training costs .0047 and .0002 nats. Test accuracy is .48 points lower
-(.33 to .62; published .22). Rescaled by .1, the same small-batch functions have sharpness 20,800 %, 1,760 times as much
-and far beyond the large batches': sharpness in this box says little by itself. Nor does the Hessian's largest
-eigenvalue, .55 +- .18 against .27 +- .03, say the same. Relative to the filters' norms the large-batch minima stay the
-sharper ones: half a norm away the cost rises by .357 +- .023 nats against .006 +- .001.
-
-The quick size, 4 of 4 too, does not decide the ratio of sharpness: 11 times, 7.4 to 16.9; its batches are 8 times apart
-in size, not 23, and its net is narrower. There the gap in test accuracy is 1.46 points (1.31 to 1.62).
+Both published sharpnesses are about a tenth of those of the reduced nets. The Hessian's largest eigenvalue does not
+say the same as they do, and the rescaled nets show that sharpness in this box says little by itself. The quick size's
+batches are 8 times apart in size, not 23, and its net is narrower. Shares of 5 seeds do not decide whether they are
+above .8: all of 17 seeds would.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 import input_pipeline
 import nets
 import train
 from configs import shallow
-from experiments import studies
 from experiments.engine import executors, space, statistics
+from experiments.study import command
+from experiments.study.claims import Claim, by_key, interval_claim, share_claim
+from experiments.study.study import Study
 from training import figures
 from training.batches import scale
+from training.config import Config, as_config
 
 KESKAR, DINH, LI = "Keskar et al. 2017", "Dinh et al. 2017", "Li et al. 2018"
 PUBLISHED_SHARPNESS, PUBLISHED_ACCURACY = (1.23, 205.14), (98.03, 97.81)
-SMALL, LARGE_SHARE = 256, 0.1
 LEAST_RATIO, LEAST_SEEDS = 10.0, 0.8
 EPSILON, MEASURED_ON = 1e-3, 10_000
 ALPHA = 0.1  # What a rescaled net's hidden weights are multiplied by.
 DIRECTIONS, COORDINATES, DISTANCE = 3, np.linspace(-1, 1, 9), 0.5
 
 
-class Budget(NamedTuple):
-    """How much is trained."""
+class Size(NamedTuple):
+    """What is trained, on how many seeds, and the two batch sizes."""
 
+    config: Config
     seeds: int
-    images: int
-    hidden: tuple[int, ...]
-    epochs: int
+    small: int
+    large: int
 
 
-BUDGETS = {"quick": Budget(5, 20_000, (64,) * 5, 60), "full": Budget(5, 60_000, (512,) * 5, 30)}
+def f1(images: int, units: tuple[int, ...], epochs: int) -> Config:
+    """Net F1 with so many units, on so many images."""
+    config = as_config(shallow.get_config()).replace(probes=(), train_examples=images, hidden=units, epochs=epochs)
+    config = config.replace(activation="relu", batch_norm=True, cost="cross_entropy")
+    return config.replace(optimizer="adam", learning_rate=0.001)
+
+
+SIZES = {
+    # Both batch sizes are the same trials.
+    "tiny": Size(f1(256, (4,), 1).replace(dataset="synthetic"), 2, 64, 64),
+    "quick": Size(f1(20_000, (64,) * 5, 60), 5, 256, 2_000),
+    "full": Size(f1(60_000, (512,) * 5, 30), 5, 256, 6_000),
+}
 
 # What is measured of a net: a number a name, an array over seeds where there are several.
 Measures = Mapping[str, np.ndarray]
@@ -77,14 +85,6 @@ Measures = Mapping[str, np.ndarray]
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Nets.
-
-
-def config_of(size: Budget) -> ConfigDict:
-    """Net F1 with as many units as the budget has."""
-    config = shallow.get_config()
-    config.update(probes=(), train_examples=size.images, hidden=size.hidden, activation="relu", batch_norm=True)
-    config.update(cost="cross_entropy", optimizer="adam", learning_rate=0.001, epochs=size.epochs)
-    return config
 
 
 def with_statistics_of(model: nets.MLP, state: train.TrainState, images_NxD: jax.Array) -> train.TrainState:
@@ -149,22 +149,19 @@ def make_measures(model: nets.MLP) -> dict[str, Callable[[train.TrainState, Any]
     return {function.__name__: jax.jit(function) for function in (sharpness, eigenvalue, line)}
 
 
-def trained(budget: Budget, dataset: input_pipeline.Dataset) -> tuple[list[train.TrainState], list[train.TrainState]]:
+def trained(size: Size, dataset: input_pipeline.Dataset) -> tuple[list[train.TrainState], list[train.TrainState]]:
     """The nets of all seeds with small batches, and with large ones."""
-    config, sizes = config_of(budget), (SMALL, int(LARGE_SHARE * budget.images))
-    trials = space.make_trials(config, None, {"batch_size": sizes, "seed": range(budget.seeds)})
-    _, states = executors.train_states(trials, dataset, f"batches of {sizes[0]:,} and {sizes[1]:,}")
+    config, batches = size.config, (size.small, size.large)
+    trials = space.make_trials(config, None, {"batch_size": batches, "seed": range(size.seeds)})
+    _, states = executors.train_states(trials, dataset, f"batches of {size.small:,} and {size.large:,}")
     normalize = jax.jit(lambda state, images: with_statistics_of(train.make_model(config), state, images))
     found = {name: jax.device_get(normalize(states[name], dataset.images)) for name in trials}
-    small_S, large_S = ([found[n] for n, trial in trials.items() if trial.batch_size == size] for size in sizes)
+    small_S, large_S = ([found[n] for n, trial in trials.items() if trial.batch_size == batch] for batch in batches)
     return small_S, large_S
 
 
 def measure(
-    small_S: list[train.TrainState],
-    large_S: list[train.TrainState],
-    config: ConfigDict,
-    dataset: input_pipeline.Dataset,
+    small_S: list[train.TrainState], large_S: list[train.TrainState], config: Config, dataset: input_pipeline.Dataset
 ) -> tuple[Measures, Measures]:
     """Everything about the nets of either batch size, an array over the seeds each; of the small one's also the
     sharpness when rescaled."""
@@ -197,19 +194,31 @@ def rise(measures: Measures) -> np.ndarray:
     return line_SxA[:, at_distance].mean(axis=1) - line_SxA[:, at_zero].mean(axis=1)
 
 
-def ratio_claim(
-    name: str, published: float | None, source: str, above_S: np.ndarray, below_S: np.ndarray
-) -> dict[str, Any]:
-    """How many times as large the mean of the first is, above LEAST_RATIO; the seeds' own ratios in the note."""
-    measured = float(np.mean(above_S) / np.mean(below_S))
-    found = statistics.interval(np.log(above_S / below_S))
-    low, high = np.exp(found.low), np.exp(found.high)
-    note = (
-        f"{plus_minus(above_S)} against {plus_minus(below_S)}; 95 % interval of the mean ratio {low:.3g} to {high:.3g}"
+def ratio_of_means(above_S: np.ndarray, below_S: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """The mean of the first over that of the second, and its 95 % interval from paired seeds: Student's of the ratio's
+    logarithm, whose deviation is to first order that of above / its mean - below / its mean."""
+    ratio = float(np.mean(above_S) / np.mean(below_S))
+    found = statistics.interval(above_S / np.mean(above_S) - below_S / np.mean(below_S))
+    half = float(found.high - found.mean)
+    return ratio, (ratio * np.exp(-half), ratio * np.exp(half))
+
+
+def ratio_claim(key: str, name: str, source: str, above_S: np.ndarray, below_S: np.ndarray, note: str = "") -> Claim:
+    """How many times as large the mean of the first is, above LEAST_RATIO."""
+    measured, within = ratio_of_means(above_S, below_S)
+    return interval_claim(
+        key,
+        name,
+        "direction",
+        source,
+        measured,
+        within,
+        (LEAST_RATIO, None),
+        count=len(above_S),
+        values=above_S / below_S,
+        rival="no effect: 1",
+        note=f"{plus_minus(above_S)} against {plus_minus(below_S)}{note}",
     )
-    note += f", which holds {LEAST_RATIO:g}: these seeds do not decide." if low < LEAST_RATIO < high else "."
-    line = studies.claim(name, published, source, above_S / below_S, measured, (LEAST_RATIO, studies.OPEN))
-    return line | {"note": note}
 
 
 def plus_minus(values_S: np.ndarray) -> str:
@@ -218,80 +227,81 @@ def plus_minus(values_S: np.ndarray) -> str:
     return f"{found.mean:.4g} +- {found.std:.2g}"
 
 
-def share_claim(name: str, source: str, ahead_S: np.ndarray, note: str) -> dict[str, Any]:
+def ahead_claim(key: str, name: str, source: str, ahead_S: np.ndarray, note: str) -> Claim:
     """In which share of the seeds a difference is positive."""
-    return studies.claim(name, 1.0, source, ahead_S > 0, float(np.mean(ahead_S > 0)), (LEAST_SEEDS, 1.0)) | {
-        "note": note
-    }
+    band, rival = (LEAST_SEEDS, 1.0), "chance: 1/2"
+    return share_claim(key, name, "direction", source, ahead_S > 0, band, rival=rival, note=note)
 
 
-def claims_of(small: Measures, large: Measures) -> list[dict[str, Any]]:
+def claims_of(small: Measures, large: Measures) -> list[Claim]:
     """Sharpness and test accuracy of Keskar et al., and what is said against the former."""
-    published = PUBLISHED_SHARPNESS[1] / PUBLISHED_SHARPNESS[0]
+    note = f"; published {PUBLISHED_SHARPNESS[1]:g} against {PUBLISHED_SHARPNESS[0]:g} with the full net"
+    note += f"; top Hessian eigenvalue {plus_minus(large['eigenvalue'])} against {plus_minus(small['eigenvalue'])}"
+    note += f"; training cost {plus_minus(large['train_loss'])} against {plus_minus(small['train_loss'])}"
     name = "sharpness with large batches, times that with small ones"
-    sharper = ratio_claim(name, published, KESKAR, large["sharpness"], small["sharpness"])
-    eigenvalues = f"top Hessian eigenvalue {plus_minus(large['eigenvalue'])} against {plus_minus(small['eigenvalue'])}"
-    costs = f"training cost {plus_minus(large['train_loss'])} against {plus_minus(small['train_loss'])}"
-    sharper["note"] += f" {eigenvalues[0].upper()}{eigenvalues[1:]}; {costs}."
+    sharper = ratio_claim("sharpness", name, KESKAR, large["sharpness"], small["sharpness"], note)
     gap_S = 100 * (small["test_accuracy"] - large["test_accuracy"])
-    note = f"gap {gap_S.mean():+.2f} points, {statistics.interval_in_words(gap_S, '+.2f')}; published +.22."
+    note = f"gap {gap_S.mean():+.2f} points, {statistics.interval_in_words(gap_S, '+.2f')}; published +.22"
     name = "share of seeds with better test accuracy by small batches"
-    better = share_claim(name, KESKAR, gap_S, note)
+    better = ahead_claim("test_accuracy", name, KESKAR, gap_S, note)
     name = "sharpness of the same function with rescaled weights, times that before"
-    same = ratio_claim(name, None, DINH, small["rescaled"], small["sharpness"])
+    same = ratio_claim("rescaled", name, DINH, small["rescaled"], small["sharpness"])
     name = "share of seeds with a steeper rise by large batches, relative to the filters' norms"
-    note = f"rise at {DISTANCE:g} of the filters' norms {plus_minus(rise(large))} against {plus_minus(rise(small))}."
-    return [sharper, better, same, share_claim(name, LI, rise(large) - rise(small), note)]
+    note = f"rise at {DISTANCE:g} of the filters' norms {plus_minus(rise(large))} against {plus_minus(rise(small))}"
+    return [sharper, better, same, ahead_claim("rise", name, LI, rise(large) - rise(small), note)]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The figure.
 
 
-def draw_pairs(axis, columns: Mapping[str, np.ndarray], published: tuple[float, ...]) -> None:
+def draw_pairs(axis: Any, columns: Mapping[str, np.ndarray], published: tuple[float, ...]) -> None:
     """A column of points a name, the seeds joined by lines, with the published means as bars."""
     axis.plot(list(columns), np.array(list(columns.values())), "o-", color="tab:blue", alpha=0.6)
     axis.plot([], [], "o-", color="tab:blue", label="a seed")
     axis.plot(list(columns)[: len(published)], published, "k_", markersize=40, label="published, full net")
     axis.margins(x=0.25)
-    axis.legend(fontsize=9, markerscale=0.4)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=9, markerscale=0.4, frameon=False)
 
 
-def draw(small: Measures, large: Measures, sizes: tuple[int, int], claims: list[dict[str, Any]]):
+def draw(small: Measures, large: Measures, size: Size, claims: Sequence[Claim]) -> Any:
     """Sharpness, test accuracy and the cost around the minima."""
-    figure, axes = figures.new_figure(16, 5, 3)
-    before, after = (f"{name} batches,\n{size:,}" for name, size in zip(("small", "large"), sizes, strict=True))
+    figure, axes = figures.new_figure(16, 5.6, 3)
+    measured = {key: claim.measured for key, claim in by_key(claims).items()}
+    before, after = f"small batches,\n{size.small:,}", f"large batches,\n{size.large:,}"
     columns = {before: small["sharpness"], after: large["sharpness"], "small batches,\nrescaled": small["rescaled"]}
     draw_pairs(axes[0], columns, PUBLISHED_SHARPNESS)
-    title = f"Large batches: {claims[0]['measured']:,.0f} times the sharpness;\nthe same function rescaled: "
-    axes[0].set(yscale="log", ylabel="sharpness, %", title=f"{title}{claims[2]['measured']:,.0f} times")
+    title = f"Large batches: {measured['sharpness']:,.0f} times the sharpness;\nthe same function rescaled: "
+    axes[0].set(yscale="log", ylabel="sharpness, %", title=f"{title}{measured['rescaled']:,.0f} times")
     accuracies = {before: 100 * small["test_accuracy"], after: 100 * large["test_accuracy"]}
     draw_pairs(axes[1], accuracies, PUBLISHED_ACCURACY)
-    title = f"Small batches are better in {claims[1]['measured']:.0%} of the seeds"
+    title = f"Small batches are better in {measured['test_accuracy']:.0%} of the seeds"
     axes[1].set(ylabel="test accuracy, %", title=title)
     for measures, label, colour in ((small, before, "tab:blue"), (large, after, "tab:orange")):
         for seed, line_A in enumerate(measures["line"]):
             axes[2].plot(COORDINATES, line_A, color=colour, label=None if seed else label.replace("\n", " "))
-    title = f"Relative to the filters' norms, large batches\nare steeper in {claims[3]['measured']:.0%} of the seeds"
-    axes[2].set(
-        xlabel="distance along random directions, norms of the filters", ylabel="training cost, nats", title=title
-    )
-    axes[2].set_yscale("log")
-    axes[2].legend()
+    title = f"Relative to the filters' norms, large batches\nare steeper in {measured['rise']:.0%} of the seeds"
+    label = "distance along random directions, norms of the filters"
+    axes[2].set(xlabel=label, ylabel="training cost, nats", title=title, yscale="log")
+    axes[2].legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=9, frameon=False)
     for axis in axes:
         axis.grid(alpha=0.3)
     return figure
 
 
-def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    size = BUDGETS[budget]
-    config = config_of(size)
-    dataset = train.load_dataset(config, "")
-    small, large = measure(*trained(size, dataset), config, dataset)
+    dataset = train.load_dataset(size.config, "")
+    small, large = measure(*trained(size, dataset), size.config, dataset)
     claims = claims_of(small, large)
-    return draw(small, large, (SMALL, int(LARGE_SHARE * size.images)), claims), claims
+    return draw(small, large, size, claims), claims
 
+
+STUDY = Study(
+    question="Do large batches end in sharp minima, and does sharpness tell how well a net generalizes?",
+    run=run,
+    sizes=SIZES,
+)
 
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

@@ -1,6 +1,6 @@
 """How many steps does a larger batch save, and from which batch size on does it save no more?
 
-    python -m experiments.batches.steps_to_target [--budget=full] [--workdir=runs/steps_to_target]
+    python -m experiments.batches.steps_to_target [--budget=full]
 
 75 seconds on 2 cores, 4 minutes for full.
 
@@ -23,59 +23,89 @@ sizes, from 1,024 on (two of them in quick), so that there is a knee. The fit of
 size. Fitted knee within a factor of 4 of B_simple, at both targets, and larger at .3 than at .7. Log-log slope of the
 best rate over B <= 32: 1 +- .25.
 
-Measured: 7 of 7 (full, 2026-11-25, 2 cores). Steps to each cost, geometric mean of 8 seeds with its 95 % interval:
-
-    batch size    to .7                 to .3
-             1    550 (489 to 619)      3,470 (2,890 to 4,150)
-             4    139 (129 to 150)      830 (667 to 1,030)
-            16    64 (55 to 75)         233 (197 to 276)
-            64    28 (25 to 32)         88 (79 to 97)
-           256    22 (18 to 26)         48 (46 to 50)
-         4,096    20 (18 to 21)         44 (40 to 49)
-
-To .3 the steps fall as B^-.96 (-1.02 to -.89) up to 32 and as B^-.05 (-.18 to +.08) from 1,024 on. The best rate grows
-as B^.85 (.81 to .89) up to 32. The law misses the mean steps by 10 % at most. The knee is 79 (69 to 91), which is .28
-(.26 to .31) times B_simple = 282 (257 to 310); at .7 it is 27 (26 to 29), .46 (.39 to .53) times 60 (55 to 66). So it
-moves with the noise scale, 2.9-fold (2.4 to 3.5), but lies below it, at .3 not far from the edge of the band. One
-reason is that the knee is a matter of the whole way and this noise scale that of its end, where it is largest: it is
-4.7 times smaller at .7, where a large batch has made half of its steps. The quick size, 4 seeds, gives 7 of 7 too, with
-a knee of 86 (63 to 116).
+The knee moves with the noise scale but lies below it. One reason is that the knee is a matter of the whole way and this
+noise scale that of its end, where it is largest: it is several times smaller at .7, where a large batch has made half
+of its steps. The misfit is the largest of the batch sizes', and its interval a joint one over them.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 import input_pipeline
 import nets
 import train
-from configs import intermediate
-from experiments import studies
-from experiments.batches import batch_size
+from configs import intermediate, shallow
 from experiments.engine import lanes, space, statistics
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim, by_key, interval_claim, markdown, mean_claim
+from experiments.study.study import Study
 from training import figures
 from training.compiling import compiled, epoch_options
+from training.config import Config, as_config
 from training.screen import uniform_guess_cost
 
-HELD_OUT, TARGETS = 2_000, (0.7, 0.3)
-SMALL, LARGE = 32, 1_024  # Up to the first one the steps should fall as 1 / B, from the second one on no more.
-SEEDS = {"quick": 4, "full": 8}
-SIZES = {"quick": (1, 4, 16, 32, 64, 256, 1_024, 4_096), "full": tuple(2**i for i in range(13))}
-# The rates are powers of 2: that of batches of 1 is the first power, which doubles with the batch up to the second.
-FIRST, MOST, BESIDE = -6, -1, 2
-# Between two looks, and in all: so many examples, or where they are more so many steps.
-LOOK, EXAMPLES, STEPS = 256, 16_384, 160
-NOISE_EXAMPLES = 2_000
 SHALLUE, MCCANDLISH = "Shallue et al. 2019", "McCandlish et al. 2018"
 SLOPE_BAND, FLAT_BAND, RATE_BAND, KNEE_BAND = (-1.15, -0.85), (-0.3, 0.1), (0.75, 1.25), (0.25, 4.0)
 MOST_MISFIT = 0.3
+
+
+class Size(NamedTuple):
+    """How much is trained, and what is compared.
+
+    Up to `small` the steps should fall as 1 / B, from `large` on no more. The rates are powers of 2: that of batches of
+    1 is `first`, which doubles with the batch up to `most`, with so many `beside` it on both sides. Between two looks,
+    `look`, and in all, `examples`, there are so many examples, or where they are more one and `steps` steps.
+    """
+
+    config: Config
+    seeds: int
+    batches: tuple[int, ...]
+    small: int
+    large: int
+    targets: tuple[float, ...]
+    first: int
+    most: int
+    beside: int
+    look: int
+    examples: int
+    steps: int
+    noise_examples: int
+
+    def grid(self, batch_size: int) -> list[int]:
+        """The powers of 2 that are tried as rates of that batch size."""
+        middle = min(self.most, self.first + round(math.log2(batch_size)))
+        return list(range(middle - self.beside, middle + self.beside + 1))
+
+
+QUICK = Size(
+    as_config(intermediate.get_config()).replace(probes=(), validation="2000"),
+    seeds=4,
+    batches=(1, 4, 16, 32, 64, 256, 1_024, 4_096),
+    small=32,
+    large=1_024,
+    targets=(0.7, 0.3),
+    first=-6,
+    most=-1,
+    beside=2,
+    look=256,
+    examples=16_384,
+    steps=160,
+    noise_examples=2_000,
+)
+SYNTHETIC = as_config(shallow.get_config()).replace(dataset="synthetic", probes=(), validation="50")
+SIZES = {
+    "tiny": Size(SYNTHETIC, 2, (32, 64), 64, 32, (0.0899, 0.0895), -1, 4, 1, 32, 256, 8, 40),
+    "quick": QUICK,
+    "full": QUICK._replace(seeds=8, batches=tuple(2**i for i in range(13))),
+}
 
 
 class Courses(NamedTuple):
@@ -99,30 +129,17 @@ class Tuned(NamedTuple):
 # Training.
 
 
-def grid(size: int) -> list[int]:
-    """The powers of 2 that are tried as rates of that batch size."""
-    middle = min(MOST, FIRST + round(math.log2(size)))
-    return list(range(middle - BESIDE, middle + BESIDE + 1))
-
-
-def config_of(size: int) -> ConfigDict:
-    """The config of a batch size."""
-    config = intermediate.get_config()
-    config.update(probes=(), validation=str(HELD_OUT), batch_size=size)
-    return config
-
-
-def make_course(config: Any) -> Callable[..., Courses]:
+def make_course(config: Config, size: Size) -> Callable[..., Courses]:
     """course(seed, numbers_R, training, validation) of runs that share a seed: `train.Train.epoch` on examples that are
     drawn with replacement, and `evaluate` after each."""
-    functions, look = train.make_train(config), max(LOOK, config.batch_size)
-    looks = math.ceil(max(EXAMPLES, STEPS * config.batch_size) / look)
-    target_Tx1 = jnp.array(TARGETS)[:, None]
+    functions, look = train.make_train(config), max(size.look, config.batch_size)
+    looks = math.ceil(max(size.examples, size.steps * config.batch_size) / look)
+    target_Tx1 = jnp.array(size.targets)[:, None]
 
     def course(seed, numbers_R, training, validation):
         initial_key, key = train.run_keys(seed)
         states_R = jax.vmap(functions.init, in_axes=(0, None))(numbers_R, initial_key)
-        met_TxR = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(TARGETS)), states_R.params)
+        met_TxR = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(size.targets)), states_R.params)
 
         def go_on(carry, number):
             states_R, met_TxR, least_R = carry
@@ -146,18 +163,18 @@ def make_course(config: Any) -> Callable[..., Courses]:
     return course
 
 
-def run(size: int, seeds: int, dataset: input_pipeline.Dataset) -> Courses:
+def courses_of(size: Size, batch_size: int, dataset: input_pipeline.Dataset) -> Courses:
     """The courses of a batch size at every rate of its grid, the seeds spread over the local devices."""
-    config = config_of(size)
-    mesh = lanes.make_mesh(seeds)
-    trials = space.make_trials(config, None, {"learning_rate": [2.0**power for power in grid(size)]})
+    config = size.config.replace(batch_size=batch_size)
+    mesh = lanes.make_mesh(size.seeds)
+    trials = space.make_trials(config, None, {"learning_rate": [2.0**power for power in size.grid(batch_size)]})
     numbers = lanes.numbers_of([list(trials.values())], optional=())
     numbers_R = jax.tree.map(lambda leaf: leaf[0], numbers)
-    of_rows = jax.device_put(np.arange(seeds, dtype=np.uint32), NamedSharding(mesh, PartitionSpec("rows")))
-    shared = jax.device_put((numbers_R, dataset[:2], dataset[2:]), NamedSharding(mesh, PartitionSpec()))
+    of_rows = jax.device_put(np.arange(size.seeds, dtype=np.uint32), NamedSharding(mesh, PartitionSpec("rows")))
+    shared = jax.device_put((numbers_R, dataset[:2], dataset[2:4]), NamedSharding(mesh, PartitionSpec()))
     arguments = of_rows, *shared
-    course = lanes.over_rows(make_course(config), mesh, same=3)
-    return jax.device_get(compiled(course, *arguments, cpu_options=epoch_options(size))(*arguments))
+    course = lanes.over_rows(make_course(config, size), mesh, same=3)
+    return jax.device_get(compiled(course, *arguments, cpu_options=epoch_options(batch_size))(*arguments))
 
 
 def looks_until(target: float, cost_L: Sequence[float], start: float) -> float:
@@ -175,21 +192,21 @@ def looks_until(target: float, cost_L: Sequence[float], start: float) -> float:
 # Steps, rates and the knee.
 
 
-def tune(t: int, courses: Mapping[int, Courses], start: float) -> Tuned:
-    """The steps to the target of that number, each size at its best rate."""
-    rows, powers, edges = [], [], []
-    for size, of_size in courses.items():
-        steps_a_look, powers_R = max(1.0, LOOK / size), grid(size)
+def tune(size: Size, t: int, courses: Mapping[int, Courses], start: float) -> Tuned:
+    """The steps to the target of that number, each batch size at its best rate."""
+    rows, powers, edges = list[np.ndarray](), list[np.ndarray](), list[bool]()
+    for batch_size, of_size in courses.items():
+        steps_a_look, powers_R = max(1.0, size.look / batch_size), np.array(size.grid(batch_size))
         steps_RxS = np.array(
             [
-                [steps_a_look * looks_until(TARGETS[t], cost_L, start) for cost_L in cost_LxS.T]
+                [steps_a_look * looks_until(size.targets[t], cost_L, start) for cost_L in cost_LxS.T]
                 for cost_LxS in of_size.cost_SxLxR.transpose(2, 1, 0)
             ]
         )
-        best_S = batch_size.best_rates(1 / steps_RxS)  # What never meets the target has speed 0 there.
+        best_S = toolkit.best_rates(1 / steps_RxS)  # What never meets the target has speed 0 there.
         rows.append(steps_RxS[best_S, np.arange(steps_RxS.shape[1])])
-        powers.append(np.array(powers_R)[best_S])
-        edges.append(batch_size.extended(powers_R, best_S) != powers_R)
+        powers.append(powers_R[best_S])
+        edges.append(bool(best_S.min() == 0 or best_S.max() == len(powers_R) - 1))
     return Tuned(np.array(rows), np.array(powers), np.array(edges))
 
 
@@ -226,21 +243,37 @@ def misfit(sizes_B: np.ndarray, tuned: Tuned) -> np.ndarray:
     return np.abs(least * (1 + knee / sizes_B) / steps_B - 1)
 
 
+def misfit_interval(sizes_B: np.ndarray, tuned: Tuned) -> tuple[float, float]:
+    """A joint 95 % interval of the largest misfit: Student's at each size with Bonferroni's share of 5 %, from
+    what each seed's steps are apart from the fit to them."""
+    logs_BxS = np.log(tuned.steps_BxS)
+    fits = [fit(sizes_B, np.exp(log_B)) for log_B in (*logs_BxS.T, logs_BxS.mean(axis=1))]
+    *seeds, mean_B = (np.log(least * (1 + knee / sizes_B)) for least, knee in fits)
+    apart_SxB = np.array(seeds) - logs_BxS.T
+    found = statistics.interval(apart_SxB, 1 - (1 - statistics.CONFIDENCE) / len(sizes_B))
+    half_B = found.high - found.mean
+    middle_B = mean_B - logs_BxS.mean(axis=1)
+    ends_2xB = np.abs(np.expm1([middle_B - half_B, middle_B + half_B]))
+    least_B = np.where(np.abs(middle_B) <= half_B, 0.0, ends_2xB.min(axis=0))
+    return float(least_B.max()), float(ends_2xB.max())
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The gradient noise scale.
 
 
-def noise_scales(courses: Mapping[int, Courses], tuned: Sequence[Tuned], dataset: input_pipeline.Dataset) -> np.ndarray:
+def noise_scales(
+    size: Size, courses: Mapping[int, Courses], tuned: Sequence[Tuned], dataset: input_pipeline.Dataset
+) -> np.ndarray:
     """The gradient noise scale where each seed meets each target with batches of each size, [T, B, S]; NaN where it
     does not, or where the estimate of |G|^2 is not positive."""
-    config: Any = config_of(1)
-    cost = studies.cost_of(config)
-    batch = jax.device_put((dataset.images[:NOISE_EXAMPLES], dataset.labels[:NOISE_EXAMPLES]))
+    cost, count = toolkit.cost_of(size.config), size.noise_examples
+    batch = jax.device_put((dataset.images[:count], dataset.labels[:count]))
     scale_TxBxS = np.full((len(tuned), *tuned[0].steps_BxS.shape), np.nan)
     for t, b, s in np.ndindex(scale_TxBxS.shape):
         if np.isfinite(tuned[t].steps_BxS[b, s]):
-            size, of_size = list(courses.items())[b]
-            r = grid(size).index(tuned[t].power_BxS[b, s])
+            batch_size, of_size = list(courses.items())[b]
+            r = size.grid(batch_size).index(tuned[t].power_BxS[b, s])
             params = jax.tree.map(lambda leaf: leaf[s, t, r], of_size.met_SxTxR)  # noqa: B023
             scale_TxBxS[t, b, s] = nets.curvature.gradient_noise_scale(cost, params, batch).noise_scale
     return np.where(scale_TxBxS > 0, scale_TxBxS, np.nan)
@@ -250,43 +283,58 @@ def noise_scales(courses: Mapping[int, Courses], tuned: Sequence[Tuned], dataset
 # Claims and the figure.
 
 
-def mean_claim(
-    name: str, published: float | None, source: str, value_S: np.ndarray, band: tuple[float, float], log: bool = False
-) -> dict[str, Any]:
-    """A claim on the mean of the seeds, of a ratio on the geometric one, with its 95 % interval in the note."""
-    mean = statistics.interval(np.log(value_S) if log else value_S).mean
-    line = studies.claim(name, published, source, value_S, float(np.exp(mean) if log else mean), band)
-    return line | {"note": statistics.interval_in_words(value_S, log=log)}
-
-
-def claims_of(sizes: Sequence[int], tuned: Sequence[Tuned], scale_TxBxS: np.ndarray) -> list[dict[str, Any]]:
-    """What Shallue et al. and McCandlish et al. say of the steps, the knee and the rates."""
-    sizes_B, main = np.array(sizes, float), tuned[-1]
-    small, large = sizes_B <= SMALL, sizes_B >= LARGE
-    of_rate = log_slope(sizes_B[small], 2.0 ** main.power_BxS[small])
-    knee_TxS = np.array([knees(sizes_B, of_target) for of_target in tuned])
-    slope, flat = (log_slope(sizes_B[part], main.steps_BxS[part]) for part in (small, large))
+def law_claims(size: Size, main: Tuned) -> list[Claim]:
+    """What Shallue et al. and McCandlish et al. say of the steps and the rates, at the main target."""
+    sizes_B = np.array(size.batches, float)
+    small, large = sizes_B <= size.small, sizes_B >= size.large
+    slope_S, flat_S = (log_slope(sizes_B[part], main.steps_BxS[part]) for part in (small, large))
+    rate_S = log_slope(sizes_B[small], 2.0 ** main.power_BxS[small])
     misfit_B = misfit(sizes_B, main)
-    claims = [
-        mean_claim(f"log-log slope of the steps, B <= {SMALL}", -1.0, SHALLUE, slope, SLOPE_BAND),
-        mean_claim(f"log-log slope of the steps, B >= {LARGE:,}", 0.0, SHALLUE, flat, FLAT_BAND),
-        studies.claim(
-            "largest misfit of S_min (1 + B_crit / B)", 0.0, MCCANDLISH, misfit_B, misfit_B.max(), (0.0, MOST_MISFIT)
-        ),
-        mean_claim(f"log-log slope of the best rate, B <= {SMALL}", 1.0, MCCANDLISH, of_rate, RATE_BAND),
-    ]
-    for target, knee_S, scale_S in zip(TARGETS, knee_TxS, mean_scale(scale_TxBxS), strict=True):
-        claim = mean_claim(
-            f"knee / B_simple at cost {target:g}", 1.0, MCCANDLISH, knee_S / scale_S, KNEE_BAND, log=True
-        )
-        claim["note"] += f"; knee {geometric(knee_S)}, B_simple {geometric(scale_S)}"
-        claims.append(claim)
-    name = f"knee at cost {TARGETS[-1]:g} / knee at {TARGETS[0]:g}"
-    claims.append(mean_claim(name, None, MCCANDLISH, knee_TxS[-1] / knee_TxS[0], (1.0, 100.0), log=True))
-    claims[2]["note"] = "its values are those of the batch sizes, not of seeds"
-    if (edges := sizes_B[main.at_edge_B]).size:
-        claims[0]["note"] += f"; a best rate lies at its grid's edge for B = {', '.join(f'{b:,.0f}' for b in edges)}"
-    return claims
+    up_to, edges = f"B <= {size.small}", sizes_B[main.at_edge_B]
+    at_edge = f"a best rate lies at its grid's edge for B = {', '.join(f'{b:,.0f}' for b in edges)}"
+    name = f"log-log slope of the steps, {up_to}"
+    falls = mean_claim(
+        "slope/small",
+        name,
+        "direction",
+        SHALLUE,
+        slope_S,
+        SLOPE_BAND,
+        rival="steps that do not fall: 0",
+        note=at_edge if edges.size else "",
+    )
+    name, rival = f"log-log slope of the steps, B >= {size.large:,}", "steps that fall on: -1"
+    stays = mean_claim("slope/large", name, "direction", SHALLUE, flat_S, FLAT_BAND, rival=rival)
+    worst = interval_claim(
+        "misfit",
+        "largest misfit of S_min (1 + B_crit / B)",
+        "direction",
+        MCCANDLISH,
+        float(misfit_B.max()),
+        misfit_interval(sizes_B, main),
+        (0.0, MOST_MISFIT),
+        count=main.steps_BxS.shape[1],
+        values=misfit_B,
+        note="its values are those of the batch sizes, and its interval is joint over them",
+    )
+    name, rival = f"log-log slope of the best rate, {up_to}", "the square root of the batch: 1/2"
+    grows = mean_claim("slope/rate", name, "direction", MCCANDLISH, rate_S, RATE_BAND, rival=rival)
+    return [falls, stays, worst, grows]
+
+
+def claims_of(size: Size, tuned: Sequence[Tuned], scale_TxBxS: np.ndarray) -> list[Claim]:
+    """The laws of the steps and rates, and the knee beside the noise scale."""
+    sizes_B, claims = np.array(size.batches, float), law_claims(size, tuned[-1])
+    knee_TxS = np.array([knees(sizes_B, of_target) for of_target in tuned])
+    for target, knee_S, scale_S in zip(size.targets, knee_TxS, mean_scale(scale_TxBxS), strict=True):
+        key, name = f"knee/cost{target:g}", f"knee / B_simple at cost {target:g}"
+        note = f"knee {geometric(knee_S)}, B_simple {geometric(scale_S)}"
+        ratio_S = knee_S / scale_S
+        claims.append(mean_claim(key, name, "direction", MCCANDLISH, ratio_S, KNEE_BAND, log=True, note=note))
+    name = f"knee at cost {size.targets[-1]:g} / knee at {size.targets[0]:g}"
+    moves_S, rival = knee_TxS[-1] / knee_TxS[0], "a knee that stays: 1"
+    moves = mean_claim("knee/moves", name, "direction", MCCANDLISH, moves_S, (1.0, 100.0), log=True, rival=rival)
+    return [*claims, moves]
 
 
 def mean_scale(scale_TxBxS: np.ndarray) -> np.ndarray:
@@ -300,23 +348,24 @@ def geometric(value_S: np.ndarray) -> str:
     return f"{np.exp(found.mean):.3g} ({np.exp(found.low):.3g} to {np.exp(found.high):.3g})"
 
 
-def table_of(sizes: Sequence[int], tuned: Sequence[Tuned]) -> str:
+def table_of(size: Size, tuned: Sequence[Tuned]) -> str:
     """Steps to each target and the rates, by batch size."""
-    rows = []
-    for b, size in enumerate(sizes):
-        row = [f"{size:,}"]
+    rows: list[list[str]] = []
+    for b, batch_size in enumerate(size.batches):
+        row = [f"{batch_size:,}"]
         for of_target in tuned:
             powers = ", ".join(f"2^{power}" for power in np.unique(of_target.power_BxS[b]))
             row += [geometric(of_target.steps_BxS[b]), powers + (" (edge)" if of_target.at_edge_B[b] else "")]
         rows.append(row)
-    columns = [title for target in TARGETS for title in (f"steps to {target:g}", "rates")]
-    return studies.markdown(("batch size", *columns), rows)
+    columns = [title for target in size.targets for title in (f"steps to {target:g}", "rates")]
+    return markdown(("batch size", *columns), rows)
 
 
-def draw_steps(axis, sizes_B: np.ndarray, tuned: Sequence[Tuned]) -> None:
+def draw_steps(axis: Any, size: Size, tuned: Sequence[Tuned]) -> None:
     """Steps against batch size with 95 % intervals, the fit and its knee, and what would be in proportion to 1 / B."""
+    sizes_B = np.array(size.batches, float)
     fine = np.geomspace(sizes_B.min(), sizes_B.max(), 200)
-    for i, (target, of_target) in enumerate(zip(TARGETS, tuned, strict=True)):
+    for i, (target, of_target) in enumerate(zip(size.targets, tuned, strict=True)):
         found = statistics.interval(np.log(of_target.steps_BxS).T)
         mean, low, high = (np.exp(x) for x in (found.mean, found.low, found.high))
         style = {"fmt": "o", "color": f"C{i}", "capsize": 3, "label": f"to a cost of {target:g}"}
@@ -326,12 +375,14 @@ def draw_steps(axis, sizes_B: np.ndarray, tuned: Sequence[Tuned]) -> None:
         axis.plot(knee, 2 * least, "D", color=f"C{i}", markersize=9, markerfacecolor="white")
         in_proportion = mean[0] * sizes_B[0] / fine
         axis.plot(fine, np.where(in_proportion > least / 3, in_proportion, np.nan), ":", color=f"C{i}")
+    axis.plot([], [], "kD", markerfacecolor="white", label="knee")
+    axis.plot([], [], "k:", label="in proportion to 1 / B")
     axis.set(xscale="log", yscale="log", xlabel="batch size B, examples", ylabel="steps to the target")
 
 
-def draw_rates(axis, sizes_B: np.ndarray, main: Tuned) -> None:
+def draw_rates(axis: Any, size: Size, main: Tuned) -> None:
     """The best rates against batch size, with what McCandlish et al. expect of them."""
-    rate_BxS = 2.0**main.power_BxS
+    sizes_B, rate_BxS = np.array(size.batches, float), 2.0**main.power_BxS
     _, knee = fit(sizes_B, np.exp(np.mean(np.log(main.steps_BxS), axis=1)))
     shape_B = 1 / (1 + knee / sizes_B)
     most = np.exp(np.mean(np.log(rate_BxS) - np.log(shape_B)[:, None]))
@@ -340,54 +391,59 @@ def draw_rates(axis, sizes_B: np.ndarray, main: Tuned) -> None:
     axis.set(xscale="log", yscale="log", xlabel="batch size B, examples", ylabel="learning rate")
 
 
-def draw_noise(axis, sizes_B: np.ndarray, scale_TxBxS: np.ndarray, knee_TxS: np.ndarray) -> None:
+def draw_noise(axis: Any, size: Size, scale_TxBxS: np.ndarray, tuned: Sequence[Tuned]) -> None:
     """The noise scale where each size meets the targets, and the knees."""
-    for t, target in enumerate(TARGETS):
+    sizes_B = np.array(size.batches, float)
+    for t, (target, of_target) in enumerate(zip(size.targets, tuned, strict=True)):
         found = statistics.interval(np.log(scale_TxBxS[t]).T)
         mean, low, high = (np.exp(x) for x in (found.mean, found.low, found.high))
         style = {"fmt": "o", "color": f"C{t}", "capsize": 3, "label": f"B_simple at a cost of {target:g}"}
         axis.errorbar(sizes_B, mean, [mean - low, high - mean], **style)
-        knee = float(np.exp(statistics.interval(np.log(knee_TxS[t])).mean))
+        knee = float(np.exp(statistics.interval(np.log(knees(sizes_B, of_target))).mean))
         axis.axhline(knee, color=f"C{t}", label=f"knee of the steps to {target:g}: {knee:.0f}")
         axis.axhspan(knee / 4, knee * 4, color=f"C{t}", alpha=0.1)
     axis.set(xscale="log", yscale="log", xlabel="batch size B trained with, examples", ylabel="noise scale, examples")
 
 
-def draw(sizes: Sequence[int], tuned: Sequence[Tuned], scale_TxBxS: np.ndarray, claims: list[dict[str, Any]]):
+def draw(size: Size, tuned: Sequence[Tuned], scale_TxBxS: np.ndarray, claims: Sequence[Claim]) -> Any:
     """Steps and rates against the batch size, and the knee beside the noise scale."""
-    sizes_B, main = np.array(sizes, float), tuned[-1]
-    figure, axes = figures.new_figure(16, 5.2, 3)
-    knee_TxS = np.array([knees(sizes_B, of_target) for of_target in tuned])
-    draw_steps(axes[0], sizes_B, tuned)
-    axes[0].set_title(
-        f"Steps fall as B^{claims[0]['measured']:.2f} up to {SMALL}, as B^{claims[1]['measured']:.2f} from {LARGE:,}"
-    )
-    draw_rates(axes[1], sizes_B, main)
-    axes[1].set_title(f"The best rate grows as B^{claims[3]['measured']:.2f} up to {SMALL}, up to a ceiling")
-    draw_noise(axes[2], sizes_B, scale_TxBxS, knee_TxS)
+    figure, axes = figures.new_figure(16, 6, 3)
+    measured = {key: claim.measured for key, claim in by_key(claims).items()}
+    draw_steps(axes[0], size, tuned)
+    small, large = measured["slope/small"], measured["slope/large"]
+    axes[0].set_title(f"Steps fall as B^{small:.2f} up to {size.small}, as B^{large:.2f} from {size.large:,}")
+    draw_rates(axes[1], size, tuned[-1])
+    axes[1].set_title(f"The best rate grows as B^{measured['slope/rate']:.2f} up to {size.small}")
+    draw_noise(axes[2], size, scale_TxBxS, tuned)
+    target = f"{size.targets[-1]:g}"
     axes[2].set_title(
-        f"The knee is {claims[5]['measured']:.2g} times the noise scale at cost {TARGETS[-1]:g}\n"
-        f"(shaded: within a factor of 4 of a knee)"
+        f"The knee is {measured[f'knee/cost{target}']:.2g} times the noise scale at cost {target}\n"
+        "(shaded: within a factor of 4 of a knee)"
     )
     for axis in axes:
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=9)
+        toolkit.legend_below(axis)
     return figure
 
 
-def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    sizes = SIZES[budget]
-    dataset, start = train.load_dataset(config_of(1), ""), uniform_guess_cost(config_of(1))
-    courses = {}
-    for size in tqdm(sizes, "batch sizes", leave=False, disable=None):
-        courses[size] = run(size, SEEDS[budget], dataset)
-    tuned = [tune(t, courses, start) for t in range(len(TARGETS))]
-    print(table_of(sizes, tuned), flush=True)
-    scale_TxBxS = noise_scales(courses, tuned, dataset)
-    claims = claims_of(sizes, tuned, scale_TxBxS)
-    return draw(sizes, tuned, scale_TxBxS, claims), claims
+    dataset, start = train.load_dataset(size.config, ""), uniform_guess_cost(size.config)
+    courses: dict[int, Courses] = {}
+    for batch_size in tqdm(size.batches, "batch sizes", leave=False, disable=None):
+        courses[batch_size] = courses_of(size, batch_size, dataset)
+    tuned = [tune(size, t, courses, start) for t in range(len(size.targets))]
+    print(table_of(size, tuned), flush=True)
+    scale_TxBxS = noise_scales(size, courses, tuned, dataset)
+    claims = claims_of(size, tuned, scale_TxBxS)
+    return draw(size, tuned, scale_TxBxS, claims), claims
 
+
+STUDY = Study(
+    question="How many steps does a larger batch save, and from which batch size on does it save no more?",
+    run=run,
+    sizes=SIZES,
+)
 
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

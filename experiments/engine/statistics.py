@@ -6,14 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from training.probes import measure_of
+
 CONFIDENCE = 0.95
-# Between what a measure can lie, whatever Student's interval says: shares between 0 and 1, costs and norms above 0.
-BOUNDS = {
-    **dict.fromkeys(("accuracy", "val_accuracy", "saturation", "phi", "zero_fraction", "dead_units"), (0.0, 1.0)),
-    **dict.fromkeys(("dormant_units", "slope_mass", "wrong_side"), (0.0, 1.0)),
-    **dict.fromkeys(("loss", "val_loss", "activation_std", "speed", "gradient_norm"), (0.0, math.inf)),
-    **dict.fromkeys(("update_ratio", "displacement"), (0.0, math.inf)),
-}
 UNBOUNDED = (-math.inf, math.inf)
 
 
@@ -36,8 +31,9 @@ def student_quantile(degrees: int, confidence: float) -> float:
 
 
 def bounds_of(metric: str) -> tuple[float, float]:
-    """Between what the values of a metric, `measure` or `measure/layer`, can lie."""
-    return BOUNDS.get(metric.partition("/")[0], UNBOUNDED)
+    """Between what the values of a metric, `measure` or `measure/layer`, can lie, whatever Student's interval says."""
+    measure = measure_of(metric)
+    return (measure.low, measure.high) if measure else UNBOUNDED
 
 
 def interval(

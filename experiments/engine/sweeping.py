@@ -16,6 +16,7 @@ from experiments.engine import executors, lanes, plan, ray_executor, results
 from experiments.engine.plan_file import SweepError
 from experiments.engine.space import Trials, as_cell, swept
 from experiments.engine.sweep_directory import SweepDirectory, finished_trials
+from training.compiling import check_sums
 from training.config import NUMERIC, AnyConfig, Config, as_config, check_fits
 from training.console import count, duration, progress, say
 
@@ -88,6 +89,7 @@ def run_missing(
 ) -> dict[str, pa.Table]:
     """Runs the packs that are missing in the folder, which is entered, each written as it ends; returns the tables of
     all finished packs, by name."""
+    check_sums()
     trials, tables = directory.trials, directory.finished()
     missing = directory.missing_packs(tables, made_for, make_packs)
     directory.write_plan(tables, made_for, missing)

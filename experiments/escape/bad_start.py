@@ -19,66 +19,38 @@ direction; its size is ours). It travels less far from the bad minimum than that
 gap, batches of 8 at their highest rate make good at least half (and at most twice all of it), and so do momentum and L2
 together (the mean over the seeds; ours, as the paper's nets have augmentation as well).
 
-Measured: 5 of 6 (full budget, 10 seeds, 2026-11-25, 2 cores). Means with 95 % intervals; everything but the .3 of
-batches of 8 fits all labels from either start:
-
-    training            rate    random start, %   bad start, %   gap, points
-    descent on all      .1           87.0             82.5       4.5 (4.0 to 5.0)
-                        .3           87.7             84.5       3.2 (2.5 to 3.9)
-    all, 5 x longer     .3           87.8             85.2       2.5 (1.9 to 3.1)
-    all, L2 .003        .3           88.5             89.2       -.8 (-1.0 to -.5)
-    batches of 128      .1           87.2             84.4       2.8 (2.4 to 3.1)
-                        .3           88.1             84.7       3.4 (2.6 to 4.1)
-    batches of 8        .03          87.7             85.6       2.1 (1.6 to 2.7)
-                        .1           88.8             87.3       1.5 (1.2 to 1.9)
-                        .3           88.5             29.9       59 (42 to 75)
-    8, momentum .9      .003         87.5             85.8       1.6 (1.2 to 2.1)
-                        .01          88.6             87.3       1.3 (1.0 to 1.6)
-    8, L2 .003          .03          87.9             88.4       -.5 (-.8 to -.2)
-                        .1           89.0             89.0       -.1 (-.5 to .3)
-    8, both             .003         87.9             88.4       -.5 (-.8 to -.2)
-                        .01          88.8             89.2       -.4 (-.8 to .0)
-
-Gradient descent at rate .1 ends close to the bad minimum, .26 times as far from it as the initial draw is. Batches of 8
-make good .53 (.41 to .65) and .66 (.58 to .73) of its gap at the rates .03 and .1, but nothing at the highest one, .3,
-which the claim is about: they throw nine nets of ten out of the bad minimum, and into a worse place, where 79 % of the
-hidden units are dead (6 % from the random start). Curvature at the start is not the reason: the rate times the largest
-eigenvalue of the Hessian over 2 is .39 at the bad start and .43 at the random one. The size of the gradient is: a first
-step is 11 long from the bad start, where all random labels are fitted and the true ones wrong, and .71 from the random
-one.
-
-Of what batches of 8 make good at the lower rates, a part is not their noise but their many steps: descent on all images
-with as much of rate x steps as batches of 8 have at rate .1 leaves 2.5 points (1.9 to 3.1), where these leave 1.5 (1.2
-to 1.9), so that about one point is the noise's. With L2 for as many steps, descent on all images makes good all of the
-gap, as L2 does with batches of 8, momentum or not; in most of these settings the bad start even ends a little ahead. So
-L2 needs no noise, and without it noise and steps make good a half to two thirds; momentum adds next to nothing to
-batches of 8, with a rate a tenth as high.
+The highest rate of batches of 8 makes nothing good: it throws nets out of the bad minimum and into a worse place, where
+most hidden units are dead. The curvature at the start is not the reason, the size of the gradient is: all random labels
+are fitted there and the true ones wrong. What batches of 8 make good at the lower rates is in part their many steps and
+not their noise, as descent on all images for as much of rate x steps shows; with L2 it makes good all of the gap, so
+that L2 needs no noise.
 """
 
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from ml_collections import ConfigDict
 
 import input_pipeline
 import nets
 import train
 from configs import intermediate
-from experiments import studies
 from experiments.engine import executors, results, space, statistics
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim, by_key, interval_claim, markdown, mean_claim
+from experiments.study.study import Study
 from training import figures, probes
 from training.batches import scale
+from training.config import Config, as_config
 
 SOURCE, OURS = "Liu et al. 2020, direction", "ours, no published number"
-EXAMPLES, SEEDS = 1_000, {"quick": 4, "full": 10}
-LABELLING, LEARNED_EPOCHS, LEARNED_BATCH, LEARNED_RATE = 0, 300, 32, 0.1
-# So many test images are looked at in training; the accuracies of the claims are those on all.
-SEEN = 500
+EXAMPLES = 1_000
+LABELLING, LEARNED_BATCH, LEARNED_RATE = 0, 32, 0.1
 LEARNED, FITTED, LEAST_GAP, LEAST_SHARE = 0.99, 0.99, 2.0, 0.5
 STARTS = ("random", "bad")
 
@@ -105,14 +77,42 @@ SETTINGS = {
     "8, both": Setting(8, (0.003, 0.01), 60, momentum=0.9, l2=0.003),
 }
 DESCENT, SMALL, REGULARIZED = "descent on all", "batches of 8", "8, both"
-# Whose courses are drawn, and the place of the rate.
-DRAWN = ((DESCENT, 0), (SMALL, 1), (SMALL, 2), (REGULARIZED, -1))
 MOST_GAP, COLOURS = 8.0, ("tab:blue", "tab:red")
+
+
+class Size(NamedTuple):
+    """How much is trained, and on what. `settings` has the ways to train by name, two of which are judged beside
+    descent: that with small batches and the regularized one."""
+
+    examples: int
+    seeds: int
+    learned_epochs: int  # for the random labels
+    seen: int  # test images that are looked at in training; the accuracies of the claims are those on all
+    settings: dict[str, Setting]
+    small: str
+    regularized: str
+    drawn: tuple[tuple[str, int], ...]  # whose courses are drawn, and the place of the rate
+    is_steepness_measured: bool  # it is said in a note
+
+
+FULL = Size(
+    examples=EXAMPLES,
+    seeds=10,
+    learned_epochs=300,
+    seen=500,
+    settings=SETTINGS,
+    small=SMALL,
+    regularized=REGULARIZED,
+    drawn=((DESCENT, 0), (SMALL, 1), (SMALL, 2), (REGULARIZED, -1)),
+    is_steepness_measured=True,
+)
+QUICK = FULL._replace(seeds=4)
+TINY = Size(64, 2, 2, 50, {DESCENT: Setting(32, (0.1, 0.2), 2)}, DESCENT, DESCENT, ((DESCENT, 0),), False)
 
 
 class Ended(NamedTuple):
     """What runs from both of STARTS end with, by start, rate and seed, [2, R, S]: accuracies, the distance travelled,
-    the share of hidden units that are dead. `course` is the accuracy on SEEN test images after each of E epochs, [2, R,
+    the share of hidden units that are dead. `course` is the accuracy on some test images after each of E epochs, [2, R,
     S, E]."""
 
     test: np.ndarray
@@ -129,15 +129,13 @@ def random_labels(dataset: input_pipeline.Dataset) -> input_pipeline.Dataset:
     return dataset._replace(labels=labels)
 
 
-def config_of(setting: Setting) -> ConfigDict:
+def config_of(setting: Setting) -> Config:
     """The intermediate net's config, trained so."""
-    config = intermediate.get_config()
-    config.update(batch_size=setting.batch_size, epochs=setting.epochs, momentum=setting.momentum, l2=setting.l2)
-    config.probes = ()
-    return config
+    fields = {"batch_size": setting.batch_size, "epochs": setting.epochs, "momentum": setting.momentum}
+    return as_config(intermediate.get_config()).replace(**fields, l2=setting.l2, probes=())
 
 
-def initial_states(config: Any, seeds: int) -> list[train.TrainState]:
+def initial_states(config: Config, seeds: int) -> list[train.TrainState]:
     """The states before training, their weights being the draws that runs with those seeds start from."""
     init, numbers = train.make_train(config).init, train.hyperparameters(config)
     return [jax.device_get(init(numbers, train.run_keys(seed)[0])) for seed in range(seeds)]
@@ -150,11 +148,10 @@ def accuracy_of_net() -> Any:
     return lambda state, *data: float(evaluate(state._replace(opt_state=()), *data)["accuracy"])
 
 
-def bad_starts(dataset: input_pipeline.Dataset, seeds: int) -> tuple[list[Any], np.ndarray]:
+def bad_starts(size: Size, dataset: input_pipeline.Dataset) -> tuple[list[Any], np.ndarray]:
     """The weights of each seed once the random labels are learned, and the accuracies on these labels, [seeds]."""
-    config = config_of(Setting(LEARNED_BATCH, (), LEARNED_EPOCHS))
-    config.learning_rate = LEARNED_RATE
-    trials = space.make_trials(config, None, {"seed": range(seeds)})
+    config = config_of(Setting(LEARNED_BATCH, (), size.learned_epochs)).replace(learning_rate=LEARNED_RATE)
+    trials = space.make_trials(config, None, {"seed": range(size.seeds)})
     relabelled = random_labels(dataset)
     _, states = executors.train_states(trials, relabelled, "random labels")
     learned = [accuracy_of_net()(states[name], relabelled.images, relabelled.labels) for name in trials]
@@ -179,23 +176,24 @@ def dead_of_net() -> Any:
     return jax.jit(dead)
 
 
-def steepness(params: Any, dataset: input_pipeline.Dataset) -> tuple[float, float]:
+def steepness(params: Any, dataset: input_pipeline.Dataset, batch_size: int) -> tuple[float, float]:
     """Of the cost of the true labels: the largest eigenvalue of its Hessian, and the root mean square norm of the
-    gradient of a batch as small as SMALL's."""
-    cost, data = studies.cost_of(intermediate.get_config()), dataset[:2]
-    key = jax.random.key(0)
-    top = nets.curvature.top_eigenvalues(cost, params, data, key, k=1, steps=20, tolerance=1e-2)
-    noise = nets.curvature.gradient_noise_scale(cost, params, data)
-    squared = noise.gradient_squared + noise.covariance_trace / SETTINGS[SMALL].batch_size
-    return float(top.values_K[0]), float(jnp.sqrt(squared))
+    gradient of a batch of that size."""
+    config, data = intermediate.get_config(), dataset[:2]
+    noise = nets.curvature.gradient_noise_scale(toolkit.cost_of(config), params, data)
+    squared = noise.gradient_squared + noise.covariance_trace / batch_size
+    return toolkit.sharpness_of(config, params, *data), float(jnp.sqrt(squared))
 
 
-def run(name: str, setting: Setting, bad: list[Any], dataset: input_pipeline.Dataset, whole: Any) -> Ended:
+def train_from_both(
+    name: str, setting: Setting, bad: list[Any], dataset: input_pipeline.Dataset, whole: input_pipeline.Dataset
+) -> Ended:
     """The true labels learned from both starts of each seed at each rate; `whole` has all the test images."""
     config = config_of(setting)
     given = space.make_trials(config, None, {"learning_rate": setting.rates, "seed": range(len(bad))})
     initial = initial_states(config, len(bad))
-    trials, starts = {}, {}
+    trials: dict[str, Config] = {}
+    starts: dict[str, train.TrainState] = {}
     for start in STARTS:
         for key, trial in given.items():
             state = initial[trial.seed]
@@ -223,15 +221,37 @@ def gaps(ended: Ended) -> np.ndarray:
 # Claims.
 
 
-def share_claim(name: str, ended: Mapping[str, Ended], way: str) -> dict[str, Any]:
+def share_made_good(gap_S: np.ndarray, descent_S: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """How much of descent's mean gap is made good where the gap is another, the mean over the seeds, and the 95 %
+    interval of one less the ratio of two means over the same seeds."""
+    share_S = 1 - gap_S / descent_S.mean()
+    share = float(share_S.mean())
+    # How far each seed's pair is off the ratio: the noise of both means is in it.
+    off_S = (gap_S - (1 - share) * descent_S) / descent_S.mean()
+    half = statistics.student_quantile(len(off_S) - 1, 0.95) * float(off_S.std(ddof=1)) / len(off_S) ** 0.5
+    return share, (share - half, share + half)
+
+
+def share_claim(key: str, name: str, size: Size, ended: Mapping[str, Ended], way: str, note: str = "") -> Claim:
     """How much of descent's mean gap a way makes good at its highest rate, and in the note at the others."""
-    share_RxS, rates = 1 - gaps(ended[way]) / gaps(ended[DESCENT])[0].mean(), SETTINGS[way].rates
-    line = studies.claim(name, None, OURS, share_RxS[-1], float(share_RxS[-1].mean()), (LEAST_SHARE, 2.0))
+    gap_RxS, descent_S, rates = gaps(ended[way]), gaps(ended[DESCENT])[0], size.settings[way].rates
+    found = [share_made_good(gap_S, descent_S) for gap_S in gap_RxS]
     shares = "; ".join(
-        f"at rate {rate:g} {share_S.mean():.2f}, {statistics.interval_in_words(share_S, '.2f')}"
-        for rate, share_S in zip(rates, share_RxS, strict=True)
+        f"at rate {rate:g} {share:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+        for rate, (share, (low, high)) in zip(rates, found, strict=True)
     )
-    return line | {"note": f"shares of {way}: {shares}"}
+    return interval_claim(
+        f"made_good/{key}",
+        f"{name}: share of that gap made good",
+        "ours",
+        OURS,
+        *found[-1],
+        (LEAST_SHARE, 2.0),
+        count=len(descent_S),
+        values=1 - gap_RxS[-1] / descent_S.mean(),
+        rival="nothing made good, 0",
+        note=f"shares of {way}: {shares}{note}",
+    )
 
 
 def thrown(ended: Ended, rate: float, steepness_2x2: np.ndarray) -> str:
@@ -244,61 +264,72 @@ def thrown(ended: Ended, rate: float, steepness_2x2: np.ndarray) -> str:
     )
 
 
+def fit_claim(fit_2xRxS: np.ndarray) -> Claim:
+    """The training accuracies of descent from both starts at each rate: their lowest mean, with an interval for all of
+    the means at once."""
+    seeds = fit_2xRxS.shape[-1]
+    errors = fit_2xRxS.std(axis=-1, ddof=1) / seeds**0.5
+    least, (low, high) = toolkit.farthest(fit_2xRxS.mean(axis=-1).ravel(), errors.ravel(), degrees=seeds - 1)
+    return interval_claim(
+        "descent/fit",
+        "descent on all: least training accuracy of either start at either rate",
+        "direction",
+        SOURCE,
+        least,
+        (max(low, 0.0), high),
+        (FITTED, 1.0),
+        count=seeds,
+        published=1.0,
+        values=fit_2xRxS.min(axis=(0, 1)),
+    )
+
+
 def claims_of(
-    ended: Mapping[str, Ended], learned_S: np.ndarray, far_S: np.ndarray, steepness_2x2: np.ndarray
-) -> list[dict[str, Any]]:
+    size: Size, ended: Mapping[str, Ended], learned_S: np.ndarray, far_S: np.ndarray, steepness_2x2: np.ndarray
+) -> list[Claim]:
     """What the bad start costs, and who gets away from it; far_S is how far it lies from the initial draw,
     steepness_2x2 the mean of both STARTS."""
-    descent = ended[DESCENT]
-    fit_2xRxS, gap_S, ratio_S = descent.training, gaps(descent)[0], descent.travelled[1, 0] / far_S
-    fit, gap, ratio = float(fit_2xRxS.mean(axis=-1).min()), statistics.interval(gap_S), float(ratio_S.mean())
-    rate = f"{SETTINGS[DESCENT].rates[0]:g}"
-    fits = "descent on all: least training accuracy of either start at either rate"
+    descent, rate = ended[DESCENT], f"{size.settings[DESCENT].rates[0]:g}"
+    name, share = "accuracy on the random labels", (0.0, 1.0)
     costs = f"descent on all, rate {rate}: random start ahead of the bad one, points of test accuracy"
     stays = f"descent on all, rate {rate}: way from the bad minimum, over its distance from the initial draw"
-    lines = [
-        studies.claim("accuracy on the random labels", 1.0, SOURCE, learned_S, float(learned_S.mean()), (LEARNED, 1.0)),
-        studies.claim(fits, 1.0, SOURCE, fit_2xRxS.min(axis=(0, 1)), fit, (FITTED, 1.0)),
-        studies.claim(costs, None, SOURCE, gap_S, float(gap.mean), (LEAST_GAP, 100.0)),
-        studies.claim(stays, None, OURS, ratio_S, ratio, (0.0, 1.0))
-        | {"note": statistics.interval_in_words(ratio_S, ".2f")},
-        share_claim("small batches at a high rate: share of that gap made good", ended, SMALL),
-        share_claim("momentum and L2: share of that gap made good", ended, REGULARIZED),
+    ratio_S, near = descent.travelled[1, 0] / far_S, "as far as the initial draw lies, 1"
+    note = thrown(ended[size.small], size.settings[size.small].rates[-1], steepness_2x2)
+    small = "small batches at a high rate"
+    return [
+        mean_claim("learned", name, "direction", SOURCE, learned_S, (LEARNED, 1.0), published=1.0, bounds=share),
+        fit_claim(descent.training),
+        mean_claim("descent/gap", costs, "direction", SOURCE, gaps(descent)[0], (LEAST_GAP, None), rival="no gap, 0"),
+        mean_claim("descent/way", stays, "ours", OURS, ratio_S, (0.0, 1.0), bounds=(0.0, np.inf), rival=near),
+        share_claim("small_batches", small, size, ended, size.small, note),
+        share_claim("regularized", "momentum and L2", size, ended, size.regularized),
     ]
-    inside = bool(gap.low >= LEAST_GAP)
-    lines[2] |= {
-        "reproduced": inside,
-        "rule": "the 95 % interval inside the band",
-        "note": statistics.interval_in_words(gap_S, ".2f"),
-    }
-    lines[4]["note"] += thrown(ended[SMALL], SETTINGS[SMALL].rates[-1], steepness_2x2)
-    return lines
 
 
-def table_of(ended: Mapping[str, Ended]) -> str:
+def table_of(size: Size, ended: Mapping[str, Ended]) -> str:
     """Every way and rate in numbers, means over the seeds."""
     columns = ("way", "rate", "random start", "bad start", "gap", "interval", "least training accuracy", "travelled")
-    rows = []
+    rows: list[list[str]] = []
     for name, of_way in ended.items():
-        for r, rate in enumerate(SETTINGS[name].rates):
+        for r, rate in enumerate(size.settings[name].rates):
             gap = statistics.interval(gaps(of_way)[r])
             test = [f"{100 * of_way.test[s, r].mean():.2f}" for s in range(len(STARTS))]
             travelled = " and ".join(f"{of_way.travelled[s, r].mean():.1f}" for s in range(len(STARTS)))
             interval = f"{gap.low:.2f} to {gap.high:.2f}"
             least = f"{of_way.training[:, r].mean(axis=1).min():.4f}"
             rows.append([name, f"{rate:g}", *test, f"{gap.mean:.2f}", interval, least, travelled])
-    return studies.markdown(columns, rows)
+    return markdown(columns, rows)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The figure.
 
 
-def draw_gaps(axis, ended: Mapping[str, Ended]) -> None:
+def draw_gaps(axis: Any, size: Size, ended: Mapping[str, Ended]) -> None:
     """The gap of every way and rate, with its 95 % interval; an arrow for one beyond the axis."""
-    labels = []
+    labels: list[str] = []
     for i, (name, of_way) in enumerate(ended.items()):
-        for rate, gap_S in zip(SETTINGS[name].rates, gaps(of_way), strict=True):
+        for rate, gap_S in zip(size.settings[name].rates, gaps(of_way), strict=True):
             gap, place = statistics.interval(gap_S), len(labels)
             if gap.mean > MOST_GAP:
                 arrow = {"arrowstyle": "->", "color": f"C{i}"}
@@ -311,69 +342,85 @@ def draw_gaps(axis, ended: Mapping[str, Ended]) -> None:
     axis.axvline(0, color="black", linewidth=1)
     axis.axvline(LEAST_GAP, color="gray", linestyle=":", label=f"band of descent: from {LEAST_GAP:g}")
     axis.set_yticks(range(len(labels)), labels)
-    axis.invert_yaxis()
+    # Below the last one there is room for the legend.
+    axis.set_ylim(len(labels) + 0.3, -0.7)
     axis.set(xlim=(-3, MOST_GAP), xlabel="random start ahead of the bad one, points of test accuracy")
     axis.legend(fontsize=9, loc="lower right")
 
 
-def draw_course(axis, name: str, of_way: Ended, rate_index: int) -> None:
+def draw_course(axis: Any, size: Size, name: str, of_way: Ended, rate_index: int) -> None:
     """The accuracy on test images by epoch from both starts, a line a seed."""
     epochs = np.arange(1, of_way.course.shape[-1] + 1)
     for start, colour, course_RxSxE in zip(STARTS, COLOURS, of_way.course, strict=True):
         axis.plot(epochs, 100 * course_RxSxE[rate_index].T, color=colour, alpha=0.5, linewidth=1)
         axis.plot([], [], color=colour, label=f"from the {start} start")
     gap = gaps(of_way)[rate_index].mean()
-    axis.set(xlabel="epoch", ylabel=f"accuracy on {SEEN} test images, %", xscale="log", ylim=(0, 112))
-    axis.set_title(f"{name}, rate {SETTINGS[name].rates[rate_index]:g}:\nthe bad start ends {gap:.1f} points lower")
+    axis.set(xlabel="epoch", ylabel=f"accuracy on {size.seen} test images, %", xscale="log", ylim=(0, 112))
+    axis.set_title(f"{name}, rate {size.settings[name].rates[rate_index]:g}: bad start {gap:.1f} points lower")
+    ticks = [tick for tick in (1, 3, 10, 30, 100, 300, 1_000, 3_000) if tick <= len(epochs)]
+    axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
+    axis.minorticks_off()
     axis.legend(loc="upper left", fontsize=9, ncols=2)
 
 
-def draw_travelled(axis, ended: Mapping[str, Ended], far_S: np.ndarray) -> None:
+def draw_travelled(axis: Any, ended: Mapping[str, Ended], far_S: np.ndarray) -> None:
     """How far runs from the bad start go, and the gap that is left, a mark a rate."""
     for i, (name, of_way) in enumerate(ended.items()):
         travelled_R, gap_R = of_way.travelled[1].mean(axis=-1), gaps(of_way).mean(axis=-1)
         shown_R = gap_R <= MOST_GAP
-        axis.plot(travelled_R[shown_R], gap_R[shown_R], "o-", color=f"C{i}", label=name)
+        axis.plot(travelled_R[shown_R], gap_R[shown_R], "o", color=f"C{i}", label=name)
     axis.axvline(far_S.mean(), color="gray", linestyle="--", label="as far as the initial draw")
     axis.axhline(0, color="black", linewidth=1)
     axis.set(xlabel="distance travelled from the bad minimum", ylabel="gap, points of test accuracy")
-    axis.set_title("The way travelled from the bad minimum,\nand the gap that is left")
-    axis.legend(fontsize=8, loc="upper right")
+    axis.set_title("The way travelled, and the gap that is left")
+    axis.set_ylim(top=1.4 * axis.get_ylim()[1])
+    axis.legend(fontsize=8, loc="upper center", ncols=2)
 
 
-def draw(ended: Mapping[str, Ended], far_S: np.ndarray, claims: list[dict[str, Any]]):
+def draw(size: Size, ended: Mapping[str, Ended], far_S: np.ndarray, claims: list[Claim]) -> Any:
     """The gaps, the distances, and four courses."""
     figure, axes = figures.new_figure(16, 9.5, 3, 2)
-    figure.suptitle(
-        f"A start that has learned random labels costs gradient descent {claims[2]['measured']:.1f} points of test "
-        f"accuracy;\nwith batches of 8, momentum and L2 {gaps(ended[REGULARIZED])[-1].mean():.1f} points are left",
-        fontsize=13,
+    gap, left = by_key(claims)["descent/gap"].measured, gaps(ended[size.regularized])[-1].mean()
+    title = (
+        f"Random labels first cost descent {gap:.1f} points of test accuracy; regularized SGD keeps {left:.1f} of them"
     )
-    draw_gaps(axes[0], ended)
+    figure.suptitle(title, fontsize=13)
+    draw_gaps(axes[0], size, ended)
     axes[0].set_title("What the bad start costs")
     draw_travelled(axes[3], ended, far_S)
-    for axis, (name, rate_index) in zip((axes[1], axes[2], axes[4], axes[5]), DRAWN, strict=False):
-        draw_course(axis, name, ended[name], rate_index)
+    for axis, (name, rate_index) in zip((axes[1], axes[2], axes[4], axes[5]), size.drawn, strict=False):
+        draw_course(axis, size, name, ended[name], rate_index)
     for axis in axes:
+        axis.set_visible(axis.has_data())
         axis.grid(alpha=0.3)
     return figure
 
 
-def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     whole = input_pipeline.load("mnist")
-    dataset = input_pipeline.split(whole, EXAMPLES)
-    seen = dataset.validation_images[:SEEN], dataset.validation_labels[:SEEN]
+    dataset = input_pipeline.split(whole, size.examples)
+    seen = dataset.validation_images[: size.seen], dataset.validation_labels[: size.seen]
     dataset = input_pipeline.Dataset(dataset.images, dataset.labels, *seen)
-    bad, learned_S = bad_starts(dataset, SEEDS[budget])
-    initial = [state.params for state in initial_states(config_of(SETTINGS[DESCENT]), len(bad))]
+    bad, learned_S = bad_starts(size, dataset)
+    initial = [state.params for state in initial_states(config_of(size.settings[DESCENT]), size.seeds)]
     far_S = np.array([distance(*pair) for pair in zip(initial, bad, strict=True)])
-    steepness_2x2 = np.array([[steepness(params, dataset) for params in of] for of in (initial, bad)]).mean(axis=1)
-    ended = {name: run(name, setting, bad, dataset, whole) for name, setting in SETTINGS.items()}
-    print(table_of(ended), flush=True)
-    claims = claims_of(ended, learned_S, far_S, steepness_2x2)
-    return draw(ended, far_S, claims), claims
+    steep_2x2 = np.ones((2, 2))
+    if size.is_steepness_measured:
+        batch_size, starts = size.settings[size.small].batch_size, (initial, bad)
+        steep_2xSx2 = [[steepness(params, dataset, batch_size) for params in of_start] for of_start in starts]
+        steep_2x2 = np.array(steep_2xSx2).mean(axis=1)
+    ended = {name: train_from_both(name, way, bad, dataset, whole) for name, way in size.settings.items()}
+    print(table_of(size, ended), flush=True)
+    claims = claims_of(size, ended, learned_S, far_S, steep_2x2)
+    return draw(size, ended, far_S, claims), claims
 
+
+STUDY = Study(
+    question="Does a start at a bad minimum cost accuracy for good, and which training gets away from it?",
+    run=run,
+    sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
+)
 
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

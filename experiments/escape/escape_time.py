@@ -1,6 +1,6 @@
 """How does the time that SGD takes to leave a minimum depend on batch size and learning rate?
 
-    python -m experiments.escape.escape_time [--budget=full] [--workdir=runs/escape_time]      35 s on 2 cores; full 2.5 min
+    python -m experiments.escape.escape_time [--budget=full]      35 seconds on 2 cores, 2.5 minutes full
     python -m experiments.escape.escape_time --batch_size=2 --learning_rate=0.1 --radius=0.63      one point, 13 seconds
 
 One weight, inputs x = +-1, targets y ~ N(0, 1), cost (u x - y)^2 / 2: a step of SGD on a batch of B fresh examples is
@@ -15,15 +15,12 @@ the run: simulation within 3 % of the oracle at every point (20,000 walkers: a s
 exact slope of ln T over B = 1, 2, 4 at eta = .1 to half of the last digit of .379; the same slope of T sqrt(B / eta),
 as Kramers' prefactor goes with (B / eta)^-1/2, within .01 of Arrhenius' .400.
 
-Measured: 6 of 6. Of the full budget's 18 points of 20,000 walkers, the farthest is 1.8 % from the oracle, and the
-slope over 14 of them is 1.0007 of the exact one; T = 43.20 +- .30 and 1,636 +- 12 at the oracle's two numbers. The
-exact slope depends on where it is taken: .364 from B / eta = 10 to 20 at B = 1, .382 from 20 to 40. The grid of the
-printed .379 is not on record; eta = .1 with B = 1, 2, 4 was chosen as the plainest that rounds to it, .3787. Without
-the prefactor it is .401 (2026-11-25, 2 cores).
+The exact slope depends on where it is taken: it rises towards Arrhenius' with B / eta. The grid of the printed .379 is
+not on record; eta = .1 with B = 1, 2, 4 was chosen, after looking, as the plainest that rounds to it.
 """
 
-import sys
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -32,37 +29,51 @@ import numpy as np
 from absl import flags
 
 import nets
-from experiments import studies
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim, by_key, exact_claim, interval_claim
+from experiments.study.study import Study
 from training import figures
 
 R2 = 0.4
-# Batch size, learning rate, squared radius.
-QUICK = (
-    (1, 0.2, R2),
-    (1, 0.1, R2),
-    (1, 1 / 15, R2),
-    (1, 0.05, R2),
-    (2, 0.4, R2),
-    (2, 0.2, R2),
-    (4, 0.8, R2),
-    (4, 0.4, R2),
-    (4, 0.2, R2),
-    (1, 1.0, 4.0),
-    (1, 0.2, 1.0),
-    (4, 0.1, 0.1),
-    (16, 0.5, 0.2),
-)
-POINTS = {
-    "quick": QUICK,
-    "full": (*QUICK, (2, 2 / 15, R2), (2, 0.1, R2), (4, 4 / 15, R2), (4, 0.16, R2), (8, 0.32, R2)),
-}
-WALKERS, EXAMPLES = 20_000, 2_000
 SLOPE_BATCHES, SLOPE_RATE, ARRHENIUS = (1, 2, 4), 0.1, 0.4
+# Walkers of a point, and how many examples a walker may need on average for them to be drawn.
+WALKERS, EXAMPLES = 20_000, 2_000
 # About ten minutes of one core.
 MOST_STEPS = 1_000_000
-PUBLISHED = {0.1: 42.85, 0.05: 1_634.0}
 SOURCE, LAW = "integral equation, in float64", "Xie, Sato & Sugiyama 2021"
 POINT_FLAGS = ("batch_size", "learning_rate", "radius")
+
+
+class Size(NamedTuple):
+    """Where walkers are simulated, how many, and the mean exit times that were computed beforehand."""
+
+    points: tuple[tuple[int, float, float], ...]  # batch size, learning rate, squared radius
+    walkers: int
+    published: dict[float, float]  # by learning rate, at batch 1 and r^2 = .4
+
+
+QUICK = Size(
+    (
+        (1, 0.2, R2),
+        (1, 0.1, R2),
+        (1, 1 / 15, R2),
+        (1, 0.05, R2),
+        (2, 0.4, R2),
+        (2, 0.2, R2),
+        (4, 0.8, R2),
+        (4, 0.4, R2),
+        (4, 0.2, R2),
+        (1, 1.0, 4.0),
+        (1, 0.2, 1.0),
+        (4, 0.1, 0.1),
+        (16, 0.5, 0.2),
+    ),
+    WALKERS,
+    {0.1: 42.85, 0.05: 1_634.0},
+)
+MORE = ((2, 2 / 15, R2), (2, 0.1, R2), (4, 4 / 15, R2), (4, 0.16, R2), (8, 0.32, R2))
+FULL = QUICK._replace(points=(*QUICK.points, *MORE))
+TINY = Size(((1, 0.1, R2), (1, 0.2, R2)), 50, {0.1: 42.85})
 
 
 def cost(u: jax.Array, x_B: jax.Array, y_B: jax.Array) -> jax.Array:
@@ -106,15 +117,23 @@ class Measured(NamedTuple):
         return self.simulated / self.exact
 
 
-def measure(batch_size: int, learning_rate: float, radius: float, key: jax.Array) -> Measured:
-    """The mean exit time of WALKERS walkers, and the oracle's."""
+def measure(
+    batch_size: int,
+    learning_rate: float,
+    radius: float,
+    key: jax.Array,
+    walkers: int = WALKERS,
+    most_examples: int = EXAMPLES,
+) -> Measured:
+    """The mean exit time of the walkers, and the oracle's; examples are drawn where a walker needs no more than that
+    many on average."""
     exact = nets.exit_time.mean_steps_of_signs(learning_rate, batch_size, radius)
-    examples = batch_size * exact <= EXAMPLES
+    examples = batch_size * exact <= most_examples
     noise = learning_rate / np.sqrt(batch_size)
     numbers = np.array(learning_rate if examples else [learning_rate, noise], np.float32)
     step = sgd_step(batch_size) if examples else autoregressive_step
-    steps_W = nets.exit_time.first_exits(step, numbers, np.array([radius]), WALKERS, key)[0]
-    error = steps_W.std() / np.sqrt(WALKERS)
+    steps_W = nets.exit_time.first_exits(step, numbers, np.array([radius]), walkers, key)[0]
+    error = steps_W.std() / np.sqrt(walkers)
     return Measured(batch_size, learning_rate, radius, float(steps_W.mean()), float(error), exact, examples)
 
 
@@ -132,93 +151,158 @@ def slope(batch_sizes: np.ndarray, learning_rates: np.ndarray, times: np.ndarray
     return float(np.polyfit(batch_sizes / learning_rates, np.log(times), 1)[0])
 
 
-def slope_claims(points: list[Measured]) -> list[dict[str, Any]]:
+def slope_error(batch_sizes: np.ndarray, learning_rates: np.ndarray, relative: np.ndarray) -> float:
+    """The standard error of such a slope, from the relative ones of the times."""
+    ratio = batch_sizes / learning_rates
+    away = ratio - ratio.mean()
+    return float(np.sqrt(np.sum((away * relative) ** 2)) / np.sum(away**2))
+
+
+def slope_claims(points: list[Measured]) -> list[Claim]:
     """The law: the exact slope, that without Kramers' prefactor, and the walkers' slope by the exact one."""
     b, eta = np.array(SLOPE_BATCHES), np.full(len(SLOPE_BATCHES), SLOPE_RATE)
     exact = np.array([SLOPE_RATE * nets.exit_time.mean_steps_of_signs(SLOPE_RATE, int(size), R2**0.5) for size in b])
     plain, bare = slope(b, eta, exact), slope(b, eta, exact * np.sqrt(b / eta))
     same = [m for m in points if m.radius == R2**0.5]
-    batch, rate, walked, known = np.array([[m.batch_size, m.learning_rate, m.simulated, m.exact] for m in same]).T
-    ratio = slope(batch, rate, rate * walked) / slope(batch, rate, rate * known)
+    rows = [[m.batch_size, m.learning_rate, m.simulated, m.exact, m.error] for m in same]
+    batch, rate, walked, known, error = np.array(rows).T
+    known_slope = slope(batch, rate, rate * known)
+    ratio = slope(batch, rate, rate * walked) / known_slope
+    half = 1.96 * slope_error(batch, rate, error / walked) / known_slope
     where = "r^2 = .4, eta = .1, B = 1, 2, 4"
+    looked = "the grid of the printed number is not on record; this is the plainest that rounds to it"
     return [
-        studies.claim(f"exact d ln T / d(B/eta), {where}", 0.379, SOURCE, np.array([plain]), plain, (0.3785, 0.3795))
-        | {"note": "the grid of the printed number is not on record; this is the plainest that rounds to it."},
-        studies.claim(
+        exact_claim(
+            "slope/exact",
+            f"exact d ln T / d(B/eta), {where}",
+            "oracle",
+            SOURCE,
+            plain,
+            (0.3785, 0.3795),
+            published=0.379,
+            rival="Arrhenius' .400",
+            exploratory=looked,
+        ),
+        exact_claim(
+            "slope/without_prefactor",
             f"exact d ln (T sqrt(B/eta)) / d(B/eta), {where}",
-            ARRHENIUS,
+            "oracle",
             f"Arrhenius' r^2; {LAW}",
-            np.array([bare]),
             bare,
             (ARRHENIUS - 0.01, ARRHENIUS + 0.01),
+            published=ARRHENIUS,
+            rival="the .379 with the prefactor",
+            exploratory="on the grid that was chosen for the slope with the prefactor",
         ),
-        studies.claim(
-            "walkers' d ln T / d(B/eta) by the exact one", 1.0, SOURCE, np.array([ratio]), ratio, (0.97, 1.03)
+        interval_claim(
+            "slope/walkers",
+            "walkers' d ln T / d(B/eta) by the exact one",
+            "oracle",
+            SOURCE,
+            ratio,
+            (ratio - half, ratio + half),
+            (0.97, 1.03),
+            count=len(same),
+            sample="points",
+            published=1.0,
         ),
     ]
 
 
-def claims_of(points: list[Measured]) -> list[dict[str, Any]]:
+def claims_of(size: Size, points: list[Measured]) -> list[Claim]:
     """The oracle's two printed numbers, its farthest point from the walkers, and the law."""
-    lines = []
-    for learning_rate, published in PUBLISHED.items():
+    lines: list[Claim] = []
+    for learning_rate, published in size.published.items():
         m = next(m for m in points if m[:2] == (1, learning_rate) and m.radius == R2**0.5)
-        name = f"mean exit time at r^2 = .4, B = 1, eta = {learning_rate:g}"
-        time = learning_rate * m.simulated
-        band = 0.97 * published, 1.03 * published
-        lines.append(studies.claim(name, published, SOURCE, np.array([time]), time, band))
-    ratios = np.array([m.ratio for m in points])
-    farthest = ratios[np.argmax(np.abs(ratios - 1))]
-    name = f"simulated by exact, the farthest of {len(points)} points"
-    return [*lines, studies.claim(name, 1.0, SOURCE, ratios, farthest, (0.97, 1.03)), *slope_claims(points)]
+        time, half = learning_rate * m.simulated, 1.96 * learning_rate * m.error
+        line = interval_claim(
+            f"time/rate{learning_rate:g}",
+            f"mean exit time at r^2 = .4, B = 1, eta = {learning_rate:g}",
+            "oracle",
+            SOURCE,
+            time,
+            (time - half, time + half),
+            (0.97 * published, 1.03 * published),
+            count=size.walkers,
+            sample="walkers",
+            published=published,
+        )
+        lines.append(line)
+    value, within = toolkit.farthest([m.ratio for m in points], [m.error / m.exact for m in points])
+    line = interval_claim(
+        "farthest",
+        f"simulated by exact, the farthest of {len(points)} points",
+        "oracle",
+        SOURCE,
+        value,
+        within,
+        (0.97, 1.03),
+        count=len(points),
+        sample="points",
+        published=1.0,
+        values=[m.ratio for m in points],
+    )
+    return [*lines, line, *slope_claims(points)]
 
 
-def draw(points: list[Measured], claims: list[dict[str, Any]]):
-    """The law with the walkers on it, then every point's distance from the oracle."""
-    figure, (law, ratios) = figures.new_figure(13, 5, 2)
+def draw_law(axis: Any, size: Size, points: list[Measured]) -> None:
+    """The exact times by B / eta with the walkers on them."""
     ratio_B = np.linspace(4, 40, 13)
     same = [m for m in points if m.radius == R2**0.5]
     for batch_size, colour in zip(sorted({m.batch_size for m in same}), ("C0", "C1", "C2", "C3"), strict=False):
         rates = batch_size / ratio_B
         fits = rates < 1
         exact = [r * nets.exit_time.mean_steps_of_signs(float(r), batch_size, R2**0.5) for r in rates[fits]]
-        law.plot(ratio_B[fits], exact, color=colour, linewidth=1)
+        axis.plot(ratio_B[fits], exact, color=colour, linewidth=1)
         own = [m for m in same if m.batch_size == batch_size]
         places = [m.batch_size / m.learning_rate for m in own]
-        law.plot(places, [m.learning_rate * m.simulated for m in own], "o", color=colour, label=f"batch {batch_size}")
-    scale = PUBLISHED[0.1] / np.exp(ARRHENIUS * 10)
-    law.plot(ratio_B, scale * np.exp(ARRHENIUS * ratio_B), "k--", linewidth=1, label="Arrhenius, slope .400")
-    law.plot([1 / rate for rate in PUBLISHED], PUBLISHED.values(), "kx", markersize=9, label="published oracle")
-    law.set(yscale="log", xlabel="B / eta, at r^2 = .4", ylabel="mean exit time T (steps x eta)")
-    law.set_title(
-        f"ln T rises by {claims[-3]['measured']:.3f} per unit of B / eta,\n"
-        f"whatever B: lines exact, dots {WALKERS:,} walkers"
-    )
-    law.legend()
+        times = [m.learning_rate * m.simulated for m in own]
+        axis.plot(places, times, "o", color=colour, label=f"batch {batch_size}, {size.walkers:,} walkers")
+    scale = size.published[0.1] / np.exp(ARRHENIUS * 10)
+    axis.plot(ratio_B, scale * np.exp(ARRHENIUS * ratio_B), "k--", linewidth=1, label="Arrhenius, slope .400")
+    places = [1 / rate for rate in size.published]
+    axis.plot(places, list(size.published.values()), "kx", markersize=9, label="computed beforehand")
+    axis.set(yscale="log", xlabel="B / eta, at r^2 = .4 (lines: exact)", ylabel="mean exit time T (steps x eta)")
+    axis.legend(loc="upper left")
+
+
+def draw_ratios(axis: Any, points: list[Measured]) -> None:
+    """Every point's distance from the oracle."""
     names = [f"{m.batch_size}, {m.learning_rate:.3g}, {m.radius**2:.2g}" for m in points]
     places = np.arange(len(points))
     errors = [1.96 * m.error / m.exact for m in points]
-    ratios.errorbar([m.ratio for m in points], places, xerr=errors, fmt="o", capsize=3, label="with 95 % interval")
-    ratios.axvspan(0.97, 1.03, color="tab:green", alpha=0.15, label="band")
-    ratios.axvline(1, color="gray", linewidth=1)
-    ratios.set(xlabel="simulated / exact mean exit time", ylabel="B, eta, squared radius", xlim=(0.94, 1.04))
-    ratios.set_yticks(places, labels=names)
-    ratios.invert_yaxis()
-    ratios.set_title(f"The farthest of {len(points)} points is {abs(claims[-4]['measured'] - 1):.1%} off the oracle")
-    ratios.legend(loc="upper left")
+    axis.errorbar([m.ratio for m in points], places, xerr=errors, fmt="o", capsize=3, label="with 95 % interval")
+    axis.axvspan(0.97, 1.03, color="tab:green", alpha=0.15, label="band")
+    axis.axvline(1, color="gray", linewidth=1)
+    axis.set(xlabel="simulated / exact mean exit time", ylabel="B, eta, squared radius")
+    axis.set_yticks(places, labels=names)
+    # Below the last point there is room for the legend.
+    axis.set_ylim(len(points) + 1.2, -0.8)
+    axis.legend(loc="lower center", ncols=2)
+
+
+def draw(size: Size, points: list[Measured], claims: list[Claim]) -> Any:
+    """The law with the walkers on it, then every point's distance from the oracle."""
+    figure, (law, ratios) = figures.new_figure(13, 5, 2)
+    by = by_key(claims)
+    draw_law(law, size, points)
+    law.set_title(f"ln T rises by {by['slope/exact'].measured:.3f} per unit of B / eta, whatever B")
+    draw_ratios(ratios, points)
+    off = abs(by["farthest"].measured - 1)
+    ratios.set_title(f"The farthest of {len(points)} points is {off:.1%} off the oracle")
     for axis in (law, ratios):
         axis.grid(alpha=0.3)
     return figure
 
 
-def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    points = []
-    for i, (batch_size, learning_rate, square) in enumerate(POINTS[budget]):
-        points.append(measure(batch_size, learning_rate, square**0.5, jax.random.key(i)))
+    points: list[Measured] = []
+    for i, (batch_size, learning_rate, square) in enumerate(size.points):
+        points.append(measure(batch_size, learning_rate, square**0.5, jax.random.key(i), size.walkers))
         print(line_of(points[-1]), flush=True)
-    claims = claims_of(points)
-    return draw(points, claims), claims
+    claims = claims_of(size, points)
+    return draw(size, points, claims), claims
 
 
 def check_point(values: dict[str, Any]) -> bool:
@@ -238,18 +322,24 @@ def check_point(values: dict[str, Any]) -> bool:
     return True
 
 
-def command(budget: str) -> tuple[Any, list[dict[str, Any]]]:
-    """The one point that the flags ask for, or else the study."""
+def answer() -> bool:
+    """Prints the one point that the flags ask for; whether they ask for one."""
     if flags.FLAGS.radius is None:
-        return study(budget)
-    asked = flags.FLAGS.batch_size, flags.FLAGS.learning_rate, flags.FLAGS.radius
-    print(line_of(measure(*asked, jax.random.key(0))))
-    sys.exit(0)
+        return False
+    point = measure(flags.FLAGS.batch_size, flags.FLAGS.learning_rate, flags.FLAGS.radius, jax.random.key(0))
+    print(line_of(point))
+    return True
 
+
+STUDY = Study(
+    question="How does the time that SGD takes to leave a minimum depend on batch size and learning rate?",
+    run=run,
+    sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
+)
 
 if __name__ == "__main__":
     flags.DEFINE_integer("batch_size", None, "One point: examples in a batch, 1 or more.")
     flags.DEFINE_float("learning_rate", None, "One point: the learning rate eta, more than 0 and less than 2.")
     flags.DEFINE_float("radius", None, "One point: the walkers are out where |u| reaches it, more than 0.")
     flags.register_multi_flags_validator(POINT_FLAGS, check_point, "")
-    studies.main(command)
+    command.main(STUDY, answer)

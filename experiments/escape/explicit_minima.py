@@ -1,8 +1,6 @@
-"""Can data be given on which a ReLU net gets stuck for certain, how often do small nets get stuck, and does noise help?
+"""Is there data on which a ReLU net surely gets stuck, how often do small ones, and does noise help?
 
-    python -m experiments.escape.explicit_minima [--budget=full] [--workdir=runs/explicit_minima]
-
-20 seconds on 2 cores, 55 for full.
+    python -m experiments.escape.explicit_minima [--budget=full]      20 seconds on 2 cores, 55 full
 
 Source: Swirszcz, Czarnecki & Pascanu 2017, Local minima in training of neural networks. Two data sets of points (x, y)
 with a minimum each of the summed squared error of one or two ReLU units; XOR and Jellyfish, four points that are no
@@ -19,16 +17,17 @@ rounding; 15 points about each of the 24 published rates; every two cells that a
 come in that order; no walker leaves. Controls of that zero: at rate .01 walkers do leave, though not for the
 better, and from half-way to the good fit they reach it.
 
-Measured: 34 of 35 (full budget: 2,000 nets a cell, known to 2 points; 2026-11-25, 2 cores; the same with quick's 400).
-Costs and bounds to 1e-14; the proofs reach .243 and .091 far. 23 of 24 rates in their bands, all 164 pairs in order:
-XOR ReLU 21 42 59 73 82 88 %, sigmoid 79 99 and then 100 %; Jellyfish ReLU 10 27 45 64 74 85 %, sigmoid 68, 99 or more.
-The miss is Jellyfish ReLU at h = 4, 45 % against 66. The published row jumps there (33 66 68 69), and hangs on what is
-not published: at rate .1 it is 22 45 63 78 86 92 %. None of 12,000 walkers left: .032 % at most, with 95 % confidence.
-At rate .01 all leave, for the worse: the right unit dies and they end at 14/3 or more.
+One rate misses its band, that of Jellyfish ReLU at h = 4, where the published row jumps: it hangs on what is not
+published, as a slower rate shows. Nobody leaves at the small rates; no finite number of walkers decides that the share
+is exactly 0, which the band asks, so that its verdict is open. At rate .01 walkers leave for the worse: the right unit
+dies, and 14/3 is the least cost without it.
 """
 
+import dataclasses
 import functools
 import itertools
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -36,7 +35,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import nets
-from experiments import studies
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim, Kind, exact_claim, interval_claim, share_claim
+from experiments.study.study import Study
 from nets.theory.relu_cells import Weights
 from training import figures
 
@@ -49,16 +50,10 @@ class Problem(NamedTuple):
     cost: float
 
 
-D1 = Problem(
-    np.array([(5, 2), (4, 1), (3, 0), (1, -3), (-1, 3)], float),
-    Weights(np.array([[1.0]]), np.array([-3.0]), np.array([1.0]), 0.0),
-    18.0,
-)
-D2 = Problem(
-    np.array([(-1, 5), (0, 0), (1, -1), (10, -3), (11, -4), (12, -5)], float),
-    Weights(np.array([[-3.0, 1.0]]), np.array([13 / 3, -10.0]), np.array([1.0, -1.0]), -3.0),
-    8 / 3,
-)
+STUCK_1 = Weights(np.array([[1.0]]), np.array([-3.0]), np.array([1.0]), 0.0)
+D1 = Problem(np.array([(5, 2), (4, 1), (3, 0), (1, -3), (-1, 3)], float), STUCK_1, 18.0)
+STUCK_2 = Weights(np.array([[-3.0, 1.0]]), np.array([13 / 3, -10.0]), np.array([1.0, -1.0]), -3.0)
+D2 = Problem(np.array([(-1, 5), (0, 0), (1, -1), (10, -3), (11, -4), (12, -5)], float), STUCK_2, 8 / 3)
 # The paper gives w; b and c follow: the left unit falls from 5 to 0 and ends before x = 1, the right one begins at 8.
 D2_GOOD = Weights(np.array([[-5.0, 1.0]]), np.array([1.0, -8.0]), np.array([1.0, -1.0]), -1.0)
 
@@ -76,20 +71,33 @@ PUBLISHED = {
     ("Jellyfish", "relu"): (16, 33, 66, 68, 69, 86),
     ("Jellyfish", "sigmoid"): (62, 100, 100, 100, 100, 100),
 }
-NETS, STEPS, WITHIN = {"quick": 400, "full": 2_000}, 6_000, 0.15
+WITHIN = 0.15
+# Whether each net of each width reaches zero error, [H, L], by points and activation.
+Reached = dict[tuple[str, str], np.ndarray]
 # XLA compiles a loop over arrays as small as these 50 lanes into one function, which makes a step 15 times as fast.
 LANES = 50
 # A slower rate, to see what the one above does to the ReLU nets.
 SLOWER = 0.1
 
-WALKERS, WALK = {"quick": 200, "full": 1_000}, 6_000
-WALK_RATES, BATCHES, CONTROL_RATE = (0.002, 0.005), (1, 2, 3, 4, 5, 6), 0.01
-DRAWN, LOOKS = 25, 60
+WALK_RATES, CONTROL_RATE = (0.002, 0.005), 0.01
+DRAWN = 25  # How many walkers are drawn.
 SOURCE, COMPUTED = "Swirszcz et al. 2017", "computed independently beforehand"
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The two minima.
+class Size(NamedTuple):
+    """How many nets descend how long, and how many walkers walk how far."""
+
+    nets: int
+    steps: int
+    walkers: int
+    walk: int
+    batches: tuple[int, ...]
+    looks: int  # at each walker that is drawn, in its walk
+
+
+FULL = Size(nets=2_000, steps=6_000, walkers=1_000, walk=6_000, batches=(1, 2, 3, 4, 5, 6), looks=60)
+QUICK = FULL._replace(nets=400, walkers=200)
+TINY = Size(nets=50, steps=5, walkers=3, walk=60, batches=(1,), looks=2)
 
 
 def outputs_of(weights: Weights, x_BxD: jax.Array) -> jax.Array:
@@ -112,26 +120,29 @@ def gradient_norm(problem: Problem) -> float:
         return float(jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in gradient)))
 
 
-def minimum_claims() -> list[dict[str, Any]]:
+def minimum_claims() -> list[Claim]:
     """The costs of the minima, and that they are minima."""
-    lines = []
+    lines: list[Claim] = []
     for name, problem in (("D1", D1), ("D2", D2)):
         proof = nets.relu_cells.certify(problem.minimum, problem.points_Nx2[:, :1], problem.points_Nx2[:, 1])
-        title = f"{name}'s bad minimum: "
+        title, below, slope = f"{name}'s bad minimum: ", proof.cost - proof.bound, gradient_norm(problem)
         note = f"no cost below within {proof.radius:.3f} of each unit's (w, b), in any of the {proof.cells} cells there"
         lines += [
-            one_claim(title + "summed squared error", problem.cost, SOURCE, proof.cost, 1e-9),
-            one_claim(title + "norm of the gradient", 0.0, COMPUTED, gradient_norm(problem), 1e-9),
-            one_claim(title + "cost less its lower bound nearby", 0.0, "proof", proof.cost - proof.bound, 1e-9)
-            | {"note": note},
+            one_claim(f"{name}/cost", title + "summed squared error", "number", problem.cost, SOURCE, proof.cost),
+            one_claim(f"{name}/gradient", title + "norm of the gradient", "oracle", 0.0, COMPUTED, slope),
+            one_claim(f"{name}/proof", title + "cost less its lower bound nearby", "oracle", 0.0, "proof", below, note),
         ]
     good = nets.relu_cells.certify(D2_GOOD, D2.points_Nx2[:, :1], D2.points_Nx2[:, 1])
-    return [*lines, one_claim("D2 at w = (-5, 1): summed squared error", 0.0, SOURCE, good.cost, 1e-9)]
+    title = "D2 at w = (-5, 1): summed squared error"
+    return [*lines, one_claim("D2/good_fit", title, "number", 0.0, SOURCE, good.cost)]
 
 
-def one_claim(name: str, published: float, source: str, value: float, within: float) -> dict[str, Any]:
+def one_claim(
+    key: str, name: str, kind: Kind, published: float, source: str, value: float, note: str = "", within: float = 1e-9
+) -> Claim:
     """A single number against what is published."""
-    return studies.claim(name, published, source, np.array([value]), value, (published - within, published + within))
+    band = (published - within, published + within)
+    return exact_claim(key, name, kind, source, value, band, published=published, note=note)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -178,37 +189,54 @@ def draw_nets(hidden: int, count: int) -> tuple[tuple[np.ndarray, ...], np.ndarr
     return (w_DxHxL, zeros_HxL, v_HxL, zeros_HxL[0]), np.asarray(np.arange(most) < hidden, np.float32)
 
 
-def success(points: str, activation: str, rate: float, count: int) -> np.ndarray:
+def success(points: str, activation: str, rate: float, count: int, steps: int) -> np.ndarray:
     """Whether each net of each width reaches zero error, [widths, nets]."""
 
     def of_width(hidden: int) -> np.ndarray:
         weights_L, mask_H = draw_nets(hidden, count)
         numbers = SETS[points], mask_H, np.float32(rate)
         parts = [[leaf[..., i : i + LANES] for leaf in weights_L] for i in range(0, count, LANES)]
-        return np.concatenate([reaches_zero_error(part, *numbers, activation, STEPS) for part in parts])
+        return np.concatenate([reaches_zero_error(part, *numbers, activation, steps) for part in parts])
 
     return np.array([of_width(hidden) for hidden in HIDDEN])
 
 
-def success_claims(successes: dict[tuple[str, str], np.ndarray], slower_HxL: np.ndarray) -> list[dict[str, Any]]:
+def success_claims(successes: Reached, slower_HxL: np.ndarray) -> list[Claim]:
     """The share of nets of each cell that reach zero error, and the order of the cells."""
-    lines, published, measured = [], [], []
-    for cell, reached_HxL in successes.items():
+    lines: list[Claim] = []
+    for (points, activation), reached_HxL in successes.items():
         for place, (hidden, reached_L) in enumerate(zip(HIDDEN, reached_HxL, strict=True)):
-            share, rate = PUBLISHED[cell][place] / 100, float(np.mean(reached_L))
-            parts_P = np.mean(reached_L.reshape(-1, LANES), axis=1)
-            title = f"{cell[0]}, {cell[1]}, 2-{hidden}-1: share of nets that reach zero error"
-            line = studies.claim(title, share, SOURCE, parts_P, rate, (share - WITHIN, share + WITHIN))
-            if not line["reproduced"] and cell == ("Jellyfish", "relu"):
-                line["note"] = slower_note(np.mean(slower_HxL, axis=1), place)
+            share, key = PUBLISHED[points, activation][place] / 100, f"{points}/{activation}/h{hidden}"
+            title, band = f"{points}, {activation}, 2-{hidden}-1", (max(share - WITHIN, 0.0), min(share + WITHIN, 1.0))
+            title = f"{title}: share of nets that reach zero error"
+            line = share_claim(key, title, "number", SOURCE, reached_L, band, sample="nets", published=share)
+            if not line.is_reproduced and (points, activation) == ("Jellyfish", "relu"):
+                line = dataclasses.replace(line, note=slower_note(np.mean(slower_HxL, axis=1), place))
             lines.append(line)
-            published.append(share)
-            measured.append(rate)
+    published = [rate / 100 for cell in successes for rate in PUBLISHED[cell]]
+    return [*lines, order_claim(published, np.concatenate(list(successes.values())))]
+
+
+def order_claim(published: list[float], reached_CxL: np.ndarray) -> Claim:
+    """How many pairs of cells that are published far apart come in that order. A pair surely does, or surely does not,
+    where the intervals of the two, which hold for all cells at once, do not overlap."""
     # In hundredths, where 15 points are 15.
-    pairs = [(i, j) for i, j in itertools.permutations(range(len(published)), 2) if apart(published[i], published[j])]
-    ordered = np.array([measured[i] > measured[j] for i, j in pairs], float)
-    name = "pairs of cells published 15 points apart or more: share in the published order"
-    return [*lines, studies.claim(name, 1.0, SOURCE, ordered, float(np.mean(ordered)), (1.0, 1.0))]
+    every = itertools.permutations(range(len(published)), 2)
+    more, less = np.array([(i, j) for i, j in every if apart(published[i], published[j])]).T
+    share_C, (low_C, high_C) = np.mean(reached_CxL, axis=1), toolkit.shares_at_once(reached_CxL)
+    return interval_claim(
+        "order",
+        "pairs of cells published 15 points apart or more: share in the published order",
+        "direction",
+        SOURCE,
+        float(np.mean(share_C[more] > share_C[less])),
+        (float(np.mean(low_C[more] > high_C[less])), float(np.mean(high_C[more] > low_C[less]))),
+        (1.0, 1.0),
+        count=len(more),
+        sample="pairs of cells",
+        published=1.0,
+        rival="a half, no order",
+    )
 
 
 def apart(more: float, less: float) -> bool:
@@ -226,7 +254,7 @@ def slower_note(slower_H: np.ndarray, place: int) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# When noise does not help.
+# When noise does not help: walkers, W of them.
 
 
 def changed(weights: Weights) -> jax.Array:
@@ -257,88 +285,96 @@ def data_of_d2() -> tuple[jax.Array, jax.Array]:
     return jnp.float32(D2.points_Nx2[:, :1]), jnp.float32(D2.points_Nx2[:, 1])
 
 
-def share_that_leaves(rate: float, batch_size: int, count: int) -> float:
-    """Of the walkers that start at D2's bad minimum."""
-    key = jax.random.key(batch_size)
-    found = nets.escape.first_passage(cost, walkers_at(0.0, count), data_of_d2(), key, rate, batch_size, WALK, changed)
-    return float(np.mean(~np.asarray(found.censored_W)))
+def leaves(size: Size, rate: float, batch_size: int) -> np.ndarray:
+    """Which of the walkers that start at D2's bad minimum are gone, [W]."""
+    key, starts = jax.random.key(batch_size), walkers_at(0.0, size.walkers)
+    found = nets.escape.first_passage(cost, starts, data_of_d2(), key, rate, batch_size, size.walk, changed)
+    return ~np.asarray(found.censored_W)
 
 
-def courses(share: float, rate: float, count: int) -> np.ndarray:
-    """The summed squared error of walkers with batch 1 at the start and after each of LOOKS parts of the walk, [looks
-    + 1, W]."""
-    walkers, key, data = walkers_at(share, count), jax.random.key(0), data_of_d2()
+def courses(size: Size, share: float, rate: float) -> np.ndarray:
+    """The summed squared error of walkers with batch 1 at the start and after each part of the walk that is looked at,
+    [looks + 1, W]."""
+    walkers, key, data = walkers_at(share, size.walkers), jax.random.key(0), data_of_d2()
     totals = jax.jit(jax.vmap(lambda weights: jnp.sum(cost(weights, data))))
     courses = [totals(walkers)]
-    for look in range(LOOKS):
-        part = jax.random.fold_in(key, look)
-        walkers = nets.escape.first_passage(cost, walkers, data, part, rate, 1, WALK // LOOKS, stays).params_W
+    for look in range(size.looks):
+        part, steps = jax.random.fold_in(key, look), size.walk // size.looks
+        walkers = nets.escape.first_passage(cost, walkers, data, part, rate, 1, steps, stays).params_W
         courses.append(totals(walkers))
     return np.array(courses)
 
 
-def walk_claims(
-    left: np.ndarray, control: float, thrown_W: np.ndarray, half_way_W: np.ndarray, count: int
-) -> list[dict[str, Any]]:
-    """That nobody leaves, and that somebody could be seen to leave."""
-    settings = f"{len(WALK_RATES)} rates, batch {BATCHES[0]} to {BATCHES[-1]}, {count:,} walkers each"
-    _, high = nets.escape.wilson(0, left.size * count)
-    none = f"SGD from D2's bad minimum: largest share that leaves ({settings})"
-    much = f"control, rate {CONTROL_RATE:g}, batch 1: share that leaves"
-    worse = (
-        f"not for the better: they end at {thrown_W.min():.2f} or more, where 14/3 is the least without the right unit"
+def none_leave_claim(size: Size, left_RxW: np.ndarray) -> Claim:
+    """The largest share that leaves of any setting, with an interval for all settings at once."""
+    low_R, high_R = toolkit.shares_at_once(left_RxW)
+    _, high = toolkit.shares_at_once(left_RxW.reshape(1, -1))
+    settings = f"{len(WALK_RATES)} rates, batch {size.batches[0]} to {size.batches[-1]}"
+    note = f"{left_RxW.sum():,} of {left_RxW.size:,} walkers: at most {100 * high[0]:.2g} % of all (95 % confidence)"
+    return interval_claim(
+        "leaves/none",
+        f"SGD from D2's bad minimum: largest share that leaves ({settings}, {left_RxW.shape[1]:,} walkers each)",
+        "oracle",
+        COMPUTED,
+        float(left_RxW.mean(axis=1).max()),
+        (float(low_R.max()), float(high_R.max())),
+        (0.0, 0.0),
+        count=left_RxW.size,
+        sample="walkers",
+        published=0.0,
+        note=f"{note}; that it is exactly 0 no number of walkers decides",
     )
+
+
+def control_claims(control_W: np.ndarray, thrown_W: np.ndarray, half_way_W: np.ndarray) -> list[Claim]:
+    """That somebody could be seen to leave, and to arrive."""
+    worse = f"not for the better: they end at {thrown_W.min():.2f} or more; 14/3 is the least without the right unit"
+    much = f"control, rate {CONTROL_RATE:g}, batch 1: share that leaves"
     fit = "control, from half-way to the good fit: share that ends below a tenth of 8/3"
-    arrive = float(np.mean(half_way_W < D2.cost / 10))
+    rows = (("leaves/control", much, control_W, worse), ("arrives/control", fit, half_way_W < D2.cost / 10, ""))
     return [
-        studies.claim(none, 0.0, COMPUTED, left.ravel(), float(left.max()), (0.0, 0.0))
-        | {"note": f"none of {left.size * count:,} walkers: at most {100 * high:.2g} % of all, with 95 % confidence"},
-        studies.claim(much, 1.0, "control", np.array([control]), control, (0.95, 1.0)) | {"note": worse},
-        studies.claim(fit, 1.0, "control", np.array([arrive]), arrive, (0.95, 1.0)),
+        share_claim(key, title, "ours", "control", is_W, (0.95, 1.0), sample="walkers", published=1.0, note=note)
+        for key, title, is_W, note in rows
     ]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The study.
-
-
-def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    count, walkers = NETS[budget], WALKERS[budget]
-    successes = {cell: success(*cell, RATES[cell[1]], count) for cell in PUBLISHED}
-    slower_HxL = success("Jellyfish", "relu", SLOWER, count)
-    left = np.array([[share_that_leaves(rate, batch, walkers) for rate in WALK_RATES] for batch in BATCHES])
-    control = share_that_leaves(CONTROL_RATE, 1, walkers)
-    bad, half_way = (courses(share, WALK_RATES[-1], walkers) for share in (0.0, 0.5))
-    thrown = courses(0.0, CONTROL_RATE, walkers)
+    successes = {cell: success(*cell, RATES[cell[1]], size.nets, size.steps) for cell in PUBLISHED}
+    slower_HxL = success("Jellyfish", "relu", SLOWER, size.nets, size.steps)
+    left_RxW = np.array([leaves(size, rate, batch) for batch in size.batches for rate in WALK_RATES])
+    control_W = leaves(size, CONTROL_RATE, 1)
+    bad, half_way = (courses(size, share, WALK_RATES[-1]) for share in (0.0, 0.5))
+    thrown = courses(size, 0.0, CONTROL_RATE)
     claims = [
         *minimum_claims(),
         *success_claims(successes, slower_HxL),
-        *walk_claims(left, control, thrown[-1], half_way[-1], walkers),
+        none_leave_claim(size, left_RxW),
+        *control_claims(control_W, thrown[-1], half_way[-1]),
     ]
-    return draw(successes, slower_HxL, (bad, thrown, half_way)), claims
+    return draw(size, successes, slower_HxL, (bad, thrown, half_way)), claims
 
 
-def draw(successes: dict[tuple[str, str], np.ndarray], slower_HxL: np.ndarray, walks: tuple[np.ndarray, ...]):
+def draw(size: Size, successes: Reached, slower_HxL: np.ndarray, walks: tuple[np.ndarray, ...]) -> Any:
     """The two bad fits, the success rates, and the walkers."""
     figure, axes = figures.new_figure(15, 9, 3, 2)
     draw_fits(axes[0], D1, ((D1.minimum, f"minimum, cost {D1.cost:.0f}", "tab:red"),), (-2, 6))
     fits = ((D2.minimum, "minimum, cost 8/3", "tab:red"), (D2_GOOD, "the same net, cost 0", "tab:green"))
     draw_fits(axes[1], D2, fits, (-2, 13))
-    axes[0].set_title("D1: one ReLU unit is stuck\nwith two points unseen")
-    axes[1].set_title("D2: two units are stuck\nthough they could fit all six")
+    axes[0].set_title("D1: one unit is stuck, two points unseen")
+    axes[1].set_title("D2: two units are stuck, yet could fit all")
     for axis, name in zip(axes[3:5], SETS, strict=True):
         draw_success(axis, name, successes)
     axes[4].plot(HIDDEN, 100 * np.mean(slower_HxL, axis=1), ":", color="tab:blue", label=f"relu at rate {SLOWER:g}")
     axes[4].legend(loc="lower right")
-    draw_walkers(axes[2], walks)
+    draw_walkers(axes[2], size, walks)
     draw_points(axes[5])
     for axis in axes:
         axis.grid(alpha=0.3)
     return figure
 
 
-def draw_fits(axis, problem: Problem, fits: tuple, ends: tuple[float, float]) -> None:
+def draw_fits(axis: Any, problem: Problem, fits: Sequence[tuple[Weights, str, str]], ends: tuple[int, int]) -> None:
     """A problem's points and what nets make of them."""
     grid = np.linspace(*ends, 400)
     for weights, label, colour in fits:
@@ -350,28 +386,27 @@ def draw_fits(axis, problem: Problem, fits: tuple, ends: tuple[float, float]) ->
     axis.legend()
 
 
-def draw_success(axis, name: str, successes: dict[tuple[str, str], np.ndarray]) -> None:
+def draw_success(axis: Any, name: str, successes: Reached) -> None:
     """Success rates by width with 95 % intervals, and the published ones with their bands."""
     for activation, colour in (("sigmoid", "tab:orange"), ("relu", "tab:blue")):
         reached_HxL, published = successes[name, activation], np.array(PUBLISHED[name, activation])
         rate_H, count = 100 * np.mean(reached_HxL, axis=1), reached_HxL.shape[1]
         low_H, high_H = nets.escape.wilson(reached_HxL.sum(axis=1), np.full(len(HIDDEN), count))
         errors = np.maximum([rate_H - 100 * low_H, 100 * high_H - rate_H], 0)
-        axis.errorbar(
-            HIDDEN, rate_H, errors, color=colour, marker=".", capsize=3, label=f"{activation}, {count:,} nets"
-        )
+        label = f"{activation}, {count:,} nets"
+        axis.errorbar(HIDDEN, rate_H, errors, color=colour, marker=".", capsize=3, label=label)
         axis.plot(HIDDEN, published, "*", color=colour, markersize=10, markeredgecolor="black")
         band = published - 100 * WITHIN, np.minimum(published + 100 * WITHIN, 100)
         axis.fill_between(HIDDEN, *band, color=colour, alpha=0.12)
     axis.plot([], [], "k*", markersize=10, label="published (bands shaded)")
     axis.set(xlabel="hidden units h", ylabel="nets that reach zero error, %", ylim=(0, 104), xticks=HIDDEN)
-    axis.set_title(f"{name}: more units and sigmoids\nget stuck less often")
+    axis.set_title(f"{name}: sigmoids get stuck less often")
     axis.legend(loc="lower right")
 
 
-def draw_walkers(axis, walks: tuple[np.ndarray, ...]) -> None:
+def draw_walkers(axis: Any, size: Size, walks: tuple[np.ndarray, ...]) -> None:
     """The costs of some walkers from the bad minimum, at two rates, and from half-way to the good fit."""
-    steps, rate = np.linspace(0, WALK, LOOKS + 1), WALK_RATES[-1]
+    steps, rate = np.linspace(0, size.walk, size.looks + 1), WALK_RATES[-1]
     groups = (
         ("tab:red", f"from the minimum, rate {rate:g}: all stay"),
         ("tab:orange", f"from the minimum, rate {CONTROL_RATE:g}: a unit dies"),
@@ -382,12 +417,15 @@ def draw_walkers(axis, walks: tuple[np.ndarray, ...]) -> None:
         axis.plot([], [], color=colour, label=label)
     axis.axhline(D2.cost, color="black", linestyle="--", label="8/3: the least without leaving")
     axis.set(yscale="log", xlabel="step of SGD", ylabel="summed squared error")
+    # Room for the legend.
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high * (high / low) ** 0.4)
     least = min(np.min(walk) for walk in walks[:2])
-    axis.set_title(f"D2, batch 1: noise does not help, the least\ncost of any walker from the minimum is {least:.3f}")
-    axis.legend(fontsize=8)
+    axis.set_title(f"D2: noise does not help, least cost {least:.3f}")
+    axis.legend(fontsize=8, loc="upper left")
 
 
-def draw_points(axis) -> None:
+def draw_points(axis: Any) -> None:
     """The four points of XOR and Jellyfish."""
     for (name, points_Bx2), marker, size in zip(SETS.items(), ("o", "^"), (15, 8), strict=True):
         for of_class, colour in ((TARGETS_B == 1, "tab:purple"), (TARGETS_B == 0, "tab:cyan")):
@@ -396,8 +434,14 @@ def draw_points(axis) -> None:
             axis.plot(*points_Bx2[of_class].T, label=f"{name}, {sign}", **style)
     axis.set(xlabel="first input", ylabel="second input", aspect="equal", xlim=(-0.15, 1.15), ylim=(-0.15, 1.15))
     axis.set_title("The four points of each set")
-    axis.legend(loc="center", fontsize=8)
+    axis.legend(loc="center", fontsize=8, markerscale=0.5)
 
+
+STUDY = Study(
+    question="Is there data on which a ReLU net surely gets stuck, how often do small ones, and does noise help?",
+    run=run,
+    sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
+)
 
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

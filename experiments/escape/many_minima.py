@@ -11,17 +11,15 @@ d > 1 each axis gets floor(n/d) such examples, and any that are left over repeat
 
 Where the minima are: a weight below the best ones of all examples on its axis, negative ones among them, makes every
 output there too small, so that every term of the gradient is below 0, and one above them all makes every term
-positive. So all minima lie in the box between; it is scanned in log-spaced weights in float64, SCAN points an axis,
+positive. So all minima lie in the box between; it is scanned in log-spaced weights in float64, `scan` points an axis,
 and each point that is no higher than its neighbours is followed by Newton's method and certified by gradient and
 Hessian in the logarithms of the weights (`nets.escape`). Bands, set before the run: exact integers.
-
-Measured: 11 of 11 (2026-11-25, 2 cores): n minima for n = 1 to 5; 4, 4, 9 and 16 for n = 4, 5, 6 and 8 with two
-weights; 8 for n = 6 with three; one with the cross-entropy on each of these ten sets.
 """
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -29,16 +27,26 @@ import jax.numpy as jnp
 import numpy as np
 
 import nets
-from experiments import studies
 from experiments.engine import lanes
+from experiments.study import command
+from experiments.study.claims import Claim, exact_claim
+from experiments.study.study import Study
 from training import figures
 
-ONE, MORE = (1, 2, 3, 4, 5), ((4, 2), (5, 2), (6, 2), (8, 2), (6, 3))
-# The set with two weights whose cost is drawn.
-PLANE = (6, 2)
-# Points of the scan along each weight, by the number of weights.
-SCAN = {1: 10_000, 2: 400, 3: 80}
 SOURCE = "Auer, Herbster & Warmuth 1995"
+
+
+class Size(NamedTuple):
+    """The sets of examples, and how finely the cost on each is scanned."""
+
+    one: tuple[int, ...]  # n, with one weight
+    more: tuple[tuple[int, int], ...]  # n and d, with more
+    plane: tuple[int, int]  # the one of these, with two weights, whose cost is drawn
+    scan: dict[int, int]  # points along each weight, by the number of weights
+
+
+FULL = Size((1, 2, 3, 4, 5), ((4, 2), (5, 2), (6, 2), (8, 2), (6, 3)), (6, 2), {1: 10_000, 2: 400, 3: 80})
+TINY = FULL._replace(one=(2,), more=((6, 2),), scan={1: 1_000, 2: 100})
 
 
 def quadratic(logs_D: jax.Array, batch: Any) -> jax.Array:
@@ -65,13 +73,14 @@ def examples(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
     return x_NxD[chosen], y_N[chosen]
 
 
-def scan_axes(data: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
-    """The logarithms of each weight that are scanned: the box that holds all minima, and a decade on both sides."""
+def scan_axes(data: tuple[np.ndarray, np.ndarray], count: int) -> list[np.ndarray]:
+    """The logarithms of each weight that are scanned, so many: the box that holds all minima, and a decade on both
+    sides."""
     x_NxD, y_N = data
-    axes = []
+    axes: list[np.ndarray] = []
     for x_N in x_NxD.T:
         best = np.log10((np.log(y_N / (1 - y_N)) / np.where(x_N > 0, x_N, np.nan))[x_N > 0])
-        axes.append(np.linspace(best.min() - 1, best.max() + 1, SCAN[x_NxD.shape[1]]) * np.log(10))
+        axes.append(np.linspace(best.min() - 1, best.max() + 1, count) * np.log(10))
     return axes
 
 
@@ -105,10 +114,11 @@ class Minima(NamedTuple):
     costs_M: np.ndarray
 
 
-def minima(cost: Any, data: tuple[np.ndarray, np.ndarray]) -> Minima:
-    """All minima of the mean cost, each once."""
-    axes = scan_axes(data)
-    logs, costs = [], []
+def minima(cost: Any, data: tuple[np.ndarray, np.ndarray], count: int) -> Minima:
+    """All minima of the mean cost, each once, from a scan of so many points along each weight."""
+    axes = scan_axes(data, count)
+    logs: list[np.ndarray] = []
+    costs: list[float] = []
     for index_D in lowest_points(scan(cost, data, axes)):
         start_D = np.array([axis[i] for axis, i in zip(axes, index_D, strict=True)])
         polished_D = nets.escape.polish(cost, start_D, data)
@@ -119,57 +129,81 @@ def minima(cost: Any, data: tuple[np.ndarray, np.ndarray]) -> Minima:
     return Minima(np.array(logs).reshape(-1, len(axes)), np.array(costs))
 
 
-def exact_claim(name: str, published: int, counts: list[int]) -> dict[str, Any]:
-    """A whole number that all the counts have to be."""
-    farthest = max(counts, key=lambda count: abs(count - published))
-    return studies.claim(name, published, SOURCE, np.array(counts), farthest, (published, published))
+def claims_of(many: dict[tuple[int, int], Minima], one: dict[tuple[int, int], Minima]) -> list[Claim]:
+    """How many minima the quadratic cost has on each set, and the count farthest from 1 with the cross-entropy."""
+    claims: list[Claim] = []
+    for (n, d), found in many.items():
+        name = f"quadratic, n = {n}, {d} weight{'s' * (d > 1)}: local minima"
+        count = (n // d) ** d
+        rival = "one minimum" if count > 1 else ""
+        key, band = f"quadratic/n{n}/d{d}", (count, count)
+        claims.append(exact_claim(key, name, "oracle", SOURCE, len(found.costs_M), band, published=count, rival=rival))
+    counts = [len(found.costs_M) for found in one.values()]
+    name = f"cross-entropy, the same {len(counts)} sets of examples: local minima, the farthest from 1"
+    farthest = max(counts, key=lambda count: abs(count - 1))
+    line = exact_claim(
+        "cross_entropy",
+        name,
+        "oracle",
+        SOURCE,
+        farthest,
+        (1, 1),
+        count=len(counts),
+        sample="sets of examples",
+        published=1,
+        rival="as many as with the quadratic cost",
+    )
+    return [*claims, line]
 
 
-def draw(of_n: dict[int, Minima], one: Minima, plane: Minima):
+def draw(size: Size, of_n: dict[int, Minima], one: Minima, plane: Minima) -> Any:
     """The cost's curves with their minima marked, and its map over two weights."""
     figure, (curves, matched, map_) = figures.new_figure(17, 5, 3)
     ln10 = np.log(10)
     for axis, cost, found in ((curves, quadratic, of_n), (matched, cross_entropy, {max(of_n): one})):
         for n, marked in found.items():
             data = examples(n, 1)
-            (logs,) = scan_axes(data)
+            (logs,) = scan_axes(data, size.scan[1])
             (line,) = axis.plot(np.exp(logs), scan(cost, data, [logs]), label=f"n = {n}")
             axis.plot(np.exp(marked.logs_MxD[:, 0]), marked.costs_M, "o", color=line.get_color())
+        axis.plot([], [], "o", color="gray", label="minimum")
         axis.set(xscale="log", xlabel="weight w")
         axis.grid(alpha=0.3)
-        axis.legend(loc="upper right" if cost is quadratic else "upper left")
-    curves.set(ylabel="mean quadratic cost", title="Quadratic: n examples, n minima (dots)")
-    matched.set(
-        yscale="log",
-        ylabel="mean cross-entropy (nats)",
-        title=f"Cross-entropy on the same examples: {len(one.costs_M)} minimum",
-    )
-    data = examples(*PLANE)
-    first, second = scan_axes(data)
+    curves.set(ylabel="mean quadratic cost", title="Quadratic: n examples, n minima")
+    curves.set_ylim(0, 1.35 * curves.get_ylim()[1])
+    curves.legend(loc="upper center", ncols=3)
+    matched.set(yscale="log", ylabel="mean cross-entropy (nats)")
+    count = len(one.costs_M)
+    matched.set_title(f"Cross-entropy, the same examples: {count} {'minimum' if count == 1 else 'minima'}")
+    matched.legend(loc="upper left")
+    data = examples(*size.plane)
+    first, second = scan_axes(data, size.scan[2])
     costs = scan(quadratic, data, [first, second])
     picture = map_.contourf(first / ln10, second / ln10, costs.T, 30, cmap="viridis")
     map_.plot(*plane.logs_MxD.T / ln10, "o", color="white", markeredgecolor="black")
     map_.set(xlabel="log10 of weight 1", ylabel="log10 of weight 2")
-    map_.set_title(f"Quadratic, {PLANE[0]} examples, 2 weights: {len(plane.costs_M)} minima")
+    map_.set_title(f"Quadratic, {size.plane[0]} examples, 2 weights: {len(plane.costs_M)} minima")
     figure.colorbar(picture, ax=map_, label="mean quadratic cost")
     return figure
 
 
-def study() -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    sets = [*((n, 1) for n in ONE), *MORE]
+    sets = [*((n, 1) for n in size.one), *size.more]
+    find = lambda nd, cost: minima(cost, examples(*nd), size.scan[nd[1]])  # noqa: E731
     # Most of the time is compilation, which needs a core for each thread.
     with ThreadPoolExecutor(lanes.available_cores()) as pool:
-        of_sets = [list(pool.map(lambda nd, cost=cost: minima(cost, examples(*nd)), sets)) for cost in COSTS]
+        of_sets = [list(pool.map(partial(find, cost=cost), sets)) for cost in COSTS]
     many, one = (dict(zip(sets, found, strict=True)) for found in of_sets)
-    claims = []
-    for (n, d), found in many.items():
-        name = f"quadratic, n = {n}, {d} weight{'s' * (d > 1)}: local minima"
-        claims.append(exact_claim(name, (n // d) ** d, [len(found.costs_M)]))
-    name = f"cross-entropy, the same {len(sets)} sets of examples: local minima"
-    claims.append(exact_claim(name, 1, [len(found.costs_M) for found in one.values()]))
-    return draw({n: many[n, 1] for n in ONE}, one[max(ONE), 1], many[PLANE]), claims
+    figure = draw(size, {n: many[n, 1] for n in size.one}, one[max(size.one), 1], many[size.plane])
+    return figure, claims_of(many, one)
 
+
+STUDY = Study(
+    question="How many minima can the cost of a single neuron have?",
+    run=run,
+    sizes={"tiny": TINY, "quick": FULL},
+)
 
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

@@ -1,6 +1,6 @@
 """Does a smaller batch help SGD to leave a poor minimum?
 
-    python -m experiments.escape.two_wells [--budget=full] [--workdir=runs/two_wells]      20 seconds on 2 cores; full 40
+    python -m experiments.escape.two_wells [--budget=full]      20 seconds on 2 cores, 40 full
 
 One sigmoid neuron with one weight and no bias; 256 examples, half at x = 1 and half at x = 1/20, 96 labels 1 and 32
 labels 0 at each; quadratic cost, the mean of (a - y)^2, no 1/2. Either half alone would have its minimum where the
@@ -14,15 +14,12 @@ Bands, set before the run. Places: half of their last printed digit. Medians: +-
 time has a median with a standard error of 1 / (ln 2 sqrt(400)) = 7.2 % over 400 walkers, and twice that is 14.4 %.
 Shares that escape, 2 of 400 or none: Wilson's 95 % interval of those counts, .14 to 1.8 % or 0 to .95 %.
 
-Measured: 15 of 15 (full budget, 4,096 walkers a batch size, with 95 % intervals; 2026-11-25, 2 cores). Wells at 1.188
-and 21.972, costs .21528 and .21875, curvatures .0306 and .000088; barrier at 4.594. Medians at rate 20: 149 steps (146
-to 153) for batch 1, 205 (200 to 210) for 2, 678 (655 to 704) for 4, 7,819 (7,431 to more than 8,000) for 8; at rate 8:
-5,602 (5,351 to 5,832) for batch 1. Shares: .37 % for batch 16 and .81 % for batch 2 at rate 8; none for 32, nor for 64
-and the lecture's 128, nor for 4 at rate 8. Walkers of batch 1 that may go on are all beyond 8 after 700 steps.
+A median whose interval reaches beyond the last step has no upper bound, so that it decides nothing.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -30,22 +27,49 @@ import jax.numpy as jnp
 import numpy as np
 
 import nets
-from experiments import studies
 from experiments.engine import lanes
+from experiments.study import command
+from experiments.study.claims import Claim, exact_claim, interval_claim, share_claim
+from experiments.study.study import Study
 from training import figures
 
-START, BARRIER, STEPS = 1.1, 8.0, 8_000
-WALKERS, PUBLISHED_WALKERS = {"quick": 1_024, "full": 4_096}, 400
-# Median steps by learning rate and batch size; how many of 400 walkers escaped where less than half did.
-MEDIANS = {(20.0, 1): 151, (20.0, 2): 197, (20.0, 4): 707, (20.0, 8): 7_222, (8.0, 1): 5_928}
-ESCAPED = {(20.0, 16): 2, (20.0, 32): 0, (8.0, 2): 2, (8.0, 4): 0}
-# The lecture's batch of 128, for which nothing was computed beforehand, and one between.
-MORE = ((20.0, 64), (20.0, 128))
+START, BARRIER, PUBLISHED_WALKERS = 1.1, 8.0, 400
 PLACES = {"first minimum": 1.19, "barrier": 4.59, "second minimum": 21.97}
-# Where walkers are drawn that may go on after they have escaped: learning rate, batch sizes, steps.
-SEEN_RATE, SEEN_BATCHES, SEEN_STEPS, SEEN_WALKERS = 20.0, (1, 4, 32), 700, 400
+SEEN_RATE = 20.0
 SHOWN = -4.0, 36.0
 SOURCE, EXACT = "computed, 400 walkers", "computed"
+
+# Learning rate and batch size.
+Cell = tuple[float, int]
+
+
+class Size(NamedTuple):
+    """How many walkers walk how far, and what was computed beforehand of them."""
+
+    walkers: int
+    steps: int
+    medians: dict[Cell, int]  # median steps
+    escaped: dict[Cell, int]  # how many of 400 walkers escaped, where less than half did
+    more: tuple[Cell, ...]  # for which nothing was computed beforehand
+    # Where walkers are drawn that may go on after they have escaped.
+    seen_batches: tuple[int, ...]
+    seen_steps: int
+    seen_walkers: int
+
+
+FULL = Size(
+    walkers=4_096,
+    steps=8_000,
+    medians={(20.0, 1): 151, (20.0, 2): 197, (20.0, 4): 707, (20.0, 8): 7_222, (8.0, 1): 5_928},
+    escaped={(20.0, 16): 2, (20.0, 32): 0, (8.0, 2): 2, (8.0, 4): 0},
+    # The lecture's batch of 128, and one between.
+    more=((20.0, 64), (20.0, 128)),
+    seen_batches=(1, 4, 32),
+    seen_steps=700,
+    seen_walkers=400,
+)
+QUICK = FULL._replace(walkers=1_024)
+TINY = Size(20, 60, {(20.0, 1): 151}, {}, (), (1,), 60, 20)
 
 
 def quadratic(w: jax.Array, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -86,19 +110,18 @@ def nowhere(w: jax.Array) -> jax.Array:
     return jnp.full(jnp.shape(w), False)
 
 
-def passage(rate: float, batch: int, walkers: int) -> nets.escape.FirstPassage:
+def passage(rate: float, batch: int, walkers: int, steps: int) -> nets.escape.FirstPassage:
     """The first passages of the walkers, in arrays of NumPy."""
     key = jax.random.fold_in(jax.random.key(batch), int(rate))
     starts = jnp.full(walkers, START)
-    return jax.device_get(nets.escape.first_passage(quadratic, starts, examples(), key, rate, batch, STEPS, over))
+    return jax.device_get(nets.escape.first_passage(quadratic, starts, examples(), key, rate, batch, steps, over))
 
 
-def seen(batch: int) -> np.ndarray:
-    """Where walkers are after SEEN_STEPS steps."""
-    starts, key = jnp.full(SEEN_WALKERS, START), jax.random.key(100 + batch)
-    return np.asarray(
-        nets.escape.first_passage(quadratic, starts, examples(), key, SEEN_RATE, batch, SEEN_STEPS, nowhere).params_W
-    )
+def seen(batch: int, walkers: int, steps: int) -> np.ndarray:
+    """Where walkers are after so many steps."""
+    starts, key = jnp.full(walkers, START), jax.random.key(100 + batch)
+    passed = nets.escape.first_passage(quadratic, starts, examples(), key, SEEN_RATE, batch, steps, nowhere)
+    return np.asarray(passed.params_W)
 
 
 def critical_points(cost: Any) -> list[CriticalPoint]:
@@ -116,47 +139,62 @@ def critical_points(cost: Any) -> list[CriticalPoint]:
     return [CriticalPoint(float(w), nets.escape.is_minimum(cost, w, examples())) for w in places]
 
 
-def exact_claim(name: str, published: float, value: float, within: float = 0.0) -> dict[str, Any]:
-    """A number that is computed once and for all."""
-    band = published - within, published + within
-    return studies.claim(name, published, EXACT, np.array([value]), value, band)
-
-
-def place_claims(points: list[CriticalPoint], matched: list[CriticalPoint]) -> list[dict[str, Any]]:
+def place_claims(points: list[CriticalPoint], matched: list[CriticalPoint]) -> list[Claim]:
     """Where the wells are, how many there are with either cost, and which is the deeper."""
     first, _, second = (point.certificate for point in points)
     ratio = first.smallest_eigenvalue / second.smallest_eigenvalue
     note = f"costs {first.cost:.5f} and {second.cost:.5f}; the second is flatter, by {ratio:.0f} in its curvature."
+
+    def line(key: str, name: str, published: float, value: float, within: float = 0.0, note: str = "") -> Claim:
+        band = published - within, published + within
+        return exact_claim(key, name, "oracle", EXACT, value, band, published=published, note=note)
+
+    deeper = "quadratic: the first minimum is the deeper (1: yes)"
     return [
         *(
-            exact_claim(f"quadratic: w of the {name}", published, point.w, 0.005)
+            line(f"place/{name.replace(' ', '_')}", f"quadratic: w of the {name}", published, point.w, 0.005)
             for (name, published), point in zip(PLACES.items(), points, strict=True)
         ),
-        exact_claim("quadratic: minima", 2, sum(point.certificate.holds for point in points)),
-        exact_claim("cross-entropy: minima", 1, sum(point.certificate.holds for point in matched)),
-        exact_claim("quadratic: the first minimum is the deeper (1: yes)", 1, float(first.cost < second.cost))
-        | {"note": note},
+        line("minima/quadratic", "quadratic: minima", 2, sum(point.certificate.holds for point in points)),
+        line("minima/cross_entropy", "cross-entropy: minima", 1, sum(point.certificate.holds for point in matched)),
+        line("deeper", deeper, 1, float(first.cost < second.cost), note=note),
     ]
 
 
-def passage_claims(out: dict[tuple[float, int], nets.escape.FirstPassage]) -> list[dict[str, Any]]:
+def passage_claims(size: Size, out: dict[Cell, nets.escape.FirstPassage]) -> list[Claim]:
     """Median steps, or shares that escape."""
-    claims = []
-    for (rate, batch), published in MEDIANS.items():
+    claims: list[Claim] = []
+    for (rate, batch), published in size.medians.items():
         steps_W, censored_W, _ = out[rate, batch]
         median = nets.escape.median_passage(steps_W, censored_W)
-        name = f"rate {rate:g}, batch {batch}: median steps until w > 8"
-        band = 0.85 * published, 1.15 * published
-        line = studies.claim(name, published, SOURCE, np.asarray(steps_W), median.median, band)
-        most = f"{median.high:,.0f}" if median.high < STEPS else f"more than {STEPS:,}"
-        claims.append(line | {"note": f"95 % interval {median.low:,.0f} to {most}."})
-    for (rate, batch), published in ESCAPED.items():
-        escaped_W = ~np.asarray(out[rate, batch].censored_W)
-        low, high = nets.escape.wilson(escaped_W.sum(), len(escaped_W))
-        name = f"rate {rate:g}, batch {batch}: share with w > 8 within {STEPS:,} steps"
+        line = interval_claim(
+            f"median/rate{rate:g}/batch{batch}",
+            f"rate {rate:g}, batch {batch}: median steps until w > 8",
+            "oracle",
+            SOURCE,
+            median.median,
+            # Of a median that is not reached it is known that it lies beyond the last step.
+            (min(median.low, size.steps), median.high),
+            (0.85 * published, 1.15 * published),
+            count=len(steps_W),
+            sample="walkers",
+            published=published,
+            note="" if median.high < size.steps else f"its interval ends beyond {size.steps:,} steps",
+        )
+        claims.append(line)
+    for (rate, batch), published in size.escaped.items():
         least, most = map(float, nets.escape.wilson(published, PUBLISHED_WALKERS))
-        line = studies.claim(name, published / PUBLISHED_WALKERS, SOURCE, escaped_W, escaped_W.mean(), (least, most))
-        claims.append(line | {"note": f"95 % interval {low:.2%} to {high:.2%}."})
+        line = share_claim(
+            f"escaped/rate{rate:g}/batch{batch}",
+            f"rate {rate:g}, batch {batch}: share with w > 8 within {size.steps:,} steps",
+            "oracle",
+            SOURCE,
+            ~np.asarray(out[rate, batch].censored_W),
+            (least, most),
+            sample="walkers",
+            published=published / PUBLISHED_WALKERS,
+        )
+        claims.append(line)
     return claims
 
 
@@ -167,7 +205,7 @@ def draw_wells(axis: Any, points: list[CriticalPoint], matched: list[CriticalPoi
     (line,) = axis.plot(w_G, curve(quadratic), label="quadratic")
     for name, (w, certificate) in zip(PLACES, points, strict=True):
         axis.plot(w, certificate.cost, "ko")
-        offset = (0, 10) if name == "barrier" else (0, -32)
+        offset = {"barrier": (0, 10), "first minimum": (62, -12)}.get(name, (0, -32))
         label = f"{name}\nw = {w:.2f}"
         text = axis.annotate(label, (w, certificate.cost), offset, textcoords="offset points", ha="center")
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
@@ -184,41 +222,43 @@ def draw_wells(axis: Any, points: list[CriticalPoint], matched: list[CriticalPoi
     axis.legend(handles=[line, dashed], loc="upper right")
 
 
-def draw_walkers(axis: Any, points: list[CriticalPoint]) -> None:
+def draw_walkers(axis: Any, size: Size, points: list[CriticalPoint]) -> None:
     """Where the walkers are, a strip a batch size."""
-    shares = []
-    for height, batch in enumerate(SEEN_BATCHES):
-        w_W = seen(batch)
+    shares: list[str] = []
+    for height, batch in enumerate(size.seen_batches):
+        w_W = seen(batch, size.seen_walkers, size.seen_steps)
         shares.append(f"{np.mean(w_W > BARRIER):.0%}")
         jitter_W = np.random.default_rng(0).uniform(-0.3, 0.3, len(w_W))
         axis.plot(w_W, height + jitter_W, ".", markersize=3)
     for point, style in zip(points, ("-", ":", "-"), strict=True):
         axis.axvline(point.w, color="black", linestyle=style, linewidth=1)
-    axis.set_yticks(range(len(SEEN_BATCHES)), labels=[f"batch {batch}" for batch in SEEN_BATCHES])
-    axis.set(
-        xlabel="weight w",
-        title=f"{SEEN_WALKERS} walkers after {SEEN_STEPS} steps at rate {SEEN_RATE:g}: {', '.join(shares)} beyond 8",
-    )
+    labels = [f"batch {batch}\n{share}" for batch, share in zip(size.seen_batches, shares, strict=True)]
+    axis.set_yticks(range(len(labels)), labels=labels)
+    axis.set(xlabel=f"weight w of {size.seen_walkers} walkers after {size.seen_steps} steps at rate {SEEN_RATE:g}")
+    ends = [f"{shares[i]} with batch {size.seen_batches[i]}" for i in sorted({0, len(shares) - 1})]
+    axis.set_title(f"Beyond 8, where the barrier is passed: {', '.join(ends)}")
 
 
-def draw_survival(axis: Any, rate: float, out: dict[tuple[float, int], nets.escape.FirstPassage]) -> None:
+def draw_survival(axis: Any, rate: float, size: Size, out: dict[Cell, nets.escape.FirstPassage]) -> None:
     """Kaplan-Meier curves by batch size, with the medians that were computed beforehand."""
     own = sorted(batch for r, batch in out if r == rate)
-    for i, batch in enumerate(own):
+    # What nobody leaves is one line at the top, whatever the batch.
+    stuck = [batch for batch in own if np.all(out[rate, batch].censored_W)]
+    for i, batch in enumerate([batch for batch in own if batch not in stuck[1:]]):
         steps_W, censored_W, _ = out[rate, batch]
         curve = nets.escape.kaplan_meier(steps_W, censored_W)
         # To the last step, where those that are left are censored.
         times, survival, low, high = (np.append(x, x[-1]) for x in curve)
-        times[-1] = STEPS
-        label = f"{batch}: {np.mean(~censored_W):.1%} escape"
+        times[-1] = size.steps
+        label = f"{', '.join(map(str, stuck)) if batch in stuck else batch}: {np.mean(~censored_W):.1%} escape"
         axis.step(times, survival, where="post", color=f"C{i}", label=label)
         axis.fill_between(times, low, high, step="post", color=f"C{i}", alpha=0.25)
-        if (rate, batch) in MEDIANS:
-            axis.plot(MEDIANS[rate, batch], 0.5, "kx", markersize=9, label=None)
+        if (rate, batch) in size.medians:
+            axis.plot(size.medians[rate, batch], 0.5, "kx", markersize=9, label=None)
     axis.plot([], [], "kx", markersize=9, label="median computed before")
     axis.set(
         xscale="log",
-        xlim=(10, STEPS),
+        xlim=(10, size.steps),
         ylim=(-0.02, 1.02),
         xlabel="steps of SGD",
         ylabel="share of walkers still in the first well",
@@ -227,16 +267,19 @@ def draw_survival(axis: Any, rate: float, out: dict[tuple[float, int], nets.esca
 
 
 def draw(
-    points: list[CriticalPoint], matched: list[CriticalPoint], out: dict[tuple[float, int], nets.escape.FirstPassage]
-):
+    size: Size,
+    points: list[CriticalPoint],
+    matched: list[CriticalPoint],
+    out: dict[Cell, nets.escape.FirstPassage],
+) -> Any:
     """The wells, the walkers in them, and how long they stay."""
     figure, (wells, fast, walkers, slow) = figures.new_figure(15, 9, 2, 2)
     draw_wells(wells, points, matched)
-    draw_walkers(walkers, points)
-    draw_survival(fast, 20.0, out)
-    draw_survival(slow, 8.0, out)
+    draw_walkers(walkers, size, points)
+    draw_survival(fast, 20.0, size, out)
+    draw_survival(slow, 8.0, size, out)
     fast.set_title("Rate 20: small batches leave the deeper well for the flatter one")
-    slow.set_title("Rate 8: only a batch of 1 leaves in this time")
+    slow.set_title("Rate 8: larger batches stay")
     for axis in (wells, walkers):
         axis.set_xlim(*SHOWN)
     for axis in (wells, fast, walkers, slow):
@@ -244,15 +287,22 @@ def draw(
     return figure
 
 
-def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     points, matched = critical_points(quadratic), critical_points(cross_entropy)
     # The longest first, and as many at once as there are cores: a walk is one thread's work.
-    cells = sorted([*MEDIANS, *ESCAPED, *MORE], key=lambda cell: -cell[1])
+    cells = sorted([*size.medians, *size.escaped, *size.more], key=lambda cell: -cell[1])
     with ThreadPoolExecutor(lanes.available_cores()) as pool:
-        out = dict(zip(cells, pool.map(lambda cell: passage(cell[0], cell[1], WALKERS[budget]), cells), strict=True))
-    return draw(points, matched, out), [*place_claims(points, matched), *passage_claims(out)]
+        found = pool.map(lambda cell: passage(cell[0], cell[1], size.walkers, size.steps), cells)
+        out = dict(zip(cells, found, strict=True))
+    return draw(size, points, matched, out), [*place_claims(points, matched), *passage_claims(size, out)]
 
+
+STUDY = Study(
+    question="Does a smaller batch help SGD to leave a poor minimum?",
+    run=run,
+    sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
+)
 
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

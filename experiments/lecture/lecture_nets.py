@@ -8,30 +8,48 @@ net, one of the deep one. Bands, set before the run: the mean of 3 seeds within 
 Measured: 2 of 2, .9751 (.9741 to .9758) and .9746 (.9739 to .9756), 3 seeds each (2026-11-25, 2 cores).
 """
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from configs import deep, intermediate
-from experiments import studies
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim, mean_claim
+from experiments.study.study import Study
 from training import figures
+from training.config import Config, as_config
 
-PUBLISHED = {"intermediate": [0.9759, 0.9745], "deep": [0.9754]}
-WITHIN, SEEDS = 0.004, 3
+PUBLISHED = {"intermediate": (0.9759, 0.9745), "deep": (0.9754,)}
+WITHIN = 0.004
 
 
-def claims_of(curves: dict[str, dict[str, np.ndarray]]) -> list[dict[str, Any]]:
+class Size(NamedTuple):
+    """The nets' configs by name, and how many seeds of each are trained."""
+
+    configs: dict[str, Config]
+    seeds: int
+
+
+FULL = Size({"intermediate": as_config(intermediate.get_config()), "deep": as_config(deep.get_config())}, 3)
+TINY = Size(
+    {name: config.replace(dataset="synthetic", epochs=2, batch_size=100) for name, config in FULL.configs.items()}, 2
+)
+
+
+def claims_of(curves: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     """The final accuracies, means over the seeds; every published run lies within .004 of them."""
-    claims = []
+    claims: list[Claim] = []
     for name, published in PUBLISHED.items():
-        accuracy = curves[name]["val_accuracy"][-1]
+        accuracy_S = curves[name]["val_accuracy"][-1]
         band = (max(published) - WITHIN, min(published) + WITHIN)
-        title = f"{name}, final val_accuracy"
-        claims.append(studies.claim(title, published, "lecture notebook", accuracy, np.mean(accuracy), band))
+        title, source = f"{name}, final val_accuracy", "lecture notebook"
+        line = mean_claim(name, title, "number", source, accuracy_S, band, published=published, bounds=(0.0, 1.0))
+        claims.append(line)
     return claims
 
 
-def draw(curves: dict[str, dict[str, np.ndarray]], claims: list[dict[str, Any]]):
+def draw(curves: dict[str, dict[str, np.ndarray]], claims: list[Claim]) -> Any:
     """The validation accuracy of each seed through training, with the published ends."""
     figure, axes = figures.new_figure(11, 4.5, len(curves))
     for axis, (name, metrics), claim in zip(axes, curves.items(), claims, strict=True):
@@ -39,23 +57,28 @@ def draw(curves: dict[str, dict[str, np.ndarray]], claims: list[dict[str, Any]])
         epochs = np.arange(1, len(accuracy_ExL) + 1)
         axis.plot(epochs, accuracy_ExL, color="tab:blue", alpha=0.6)
         axis.plot([], [], color="tab:blue", label=f"{accuracy_ExL.shape[1]} seeds")
-        axis.plot([epochs[-1]] * len(claim["published"]), claim["published"], "k.", label="published")
-        axis.axhspan(*claim["band"], color="tab:green", alpha=0.15, label="band for the mean")
+        axis.plot([epochs[-1]] * len(claim.published), claim.published, "k.", label="published")
+        axis.axhspan(*claim.band, color="tab:green", alpha=0.15, label="band for the mean")
         axis.set(xlabel="epoch", ylabel="validation accuracy")
-        inside = "inside" if claim["reproduced"] else "outside"
-        axis.set_title(f"{name}: {claim['measured']:.4f} after {epochs[-1]} epochs, {inside} the band")
+        axis.set_title(f"{name}: {claim.measured:.4f} after {epochs[-1]} epochs, {claim.verdict}")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")
     return figure
 
 
-def study() -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    configs = {"intermediate": intermediate, "deep": deep}
-    curves = {name: studies.curves(name, module.get_config(), SEEDS) for name, module in configs.items()}
+    curves = {name: toolkit.curves(name, config, size.seeds) for name, config in size.configs.items()}
     claims = claims_of(curves)
     return draw(curves, claims), claims
 
 
+STUDY = Study(
+    question="Do the lecture's intermediate and deep nets end where they were published to end?",
+    run=run,
+    sizes={"tiny": TINY, "quick": FULL},
+)
+
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

@@ -5,10 +5,9 @@
 A neuron's output is a = f(w.x + b). Where its slope f'(z) is next to nothing, so is everything that gradient descent
 can teach it: the sigmoid and tanh saturate on both sides, the ReLU is flat below zero, the step everywhere. Source of
 the numbers: a lecture's slides and notebook. Bands: 5e-4 of each number, a float32 of (1 - .9997)^2 being no better.
-
-Measured: 12 of 12 (2026-11-23, 2 cores).
 """
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import nets
-from experiments import studies
+from experiments.study import command
+from experiments.study.claims import Claim, exact_claim
+from experiments.study.study import Study
 from training import figures
 
 NEURONS = ("step", "sigmoid", "tanh", "relu")
@@ -37,25 +38,36 @@ def cost_of(cost: str, output: float) -> float:
     return float(nets.costs.get(cost, "sigmoid").per_example(logit_1x1, jnp.ones((1, 1)))[0])
 
 
-def study() -> tuple[Any, list[dict[str, Any]]]:
-    """The figure and the claims."""
+def numbers() -> list[tuple[str, str, float, float]]:
+    """Key, name, printed number and computed number of everything that the lecture prints."""
     sigmoid = nets.activations.get("sigmoid").function
-    rows = [(f"sigmoid({z:g})", value, float(sigmoid(jnp.float32(z)))) for z, value in SIGMOID.items()]
+    rows = [
+        (f"sigmoid/{z:g}", f"sigmoid({z:g})", value, float(sigmoid(jnp.float32(z)))) for z, value in SIGMOID.items()
+    ]
     logits, shares = SOFTMAX
     found = nets.costs.OUTPUTS["softmax"](jnp.array([logits]))[0]
     names = ", ".join(f"{z:g}" for z in logits)
-    rows += [(f"softmax({names}), output {i}", p, float(found[i])) for i, p in enumerate(shares)]
     rows += [
-        (f"{cost} cost of {a:g} for 1", value, cost_of(cost, a)) for cost in COSTS for a, value in COSTS[cost].items()
+        (f"softmax/{i}", f"softmax({names}), output {i}", share, float(found[i])) for i, share in enumerate(shares)
     ]
+    rows += [
+        (f"{cost}/{a:g}", f"{cost} cost of {a:g} for 1", value, cost_of(cost, a))
+        for cost in COSTS
+        for a, value in COSTS[cost].items()
+    ]
+    return rows
+
+
+def run(_: None, __: Path) -> tuple[Any, list[Claim]]:
+    """The figure and the claims."""
     claims = [
-        studies.claim(name, p, SOURCE, np.array([value]), value, (p * (1 - WITHIN), p * (1 + WITHIN)))
-        for name, p, value in rows
+        exact_claim(key, name, "number", SOURCE, value, (p * (1 - WITHIN), p * (1 + WITHIN)), published=p)
+        for key, name, p, value in numbers()
     ]
     return draw(), claims
 
 
-def draw():
+def draw() -> Any:
     """Each neuron's output and slope over its weighted input, and where it is saturated."""
     z = np.linspace(-6, 6, 601, dtype=np.float32)
     figure, axes = figures.new_figure(15, 4, len(NEURONS))
@@ -65,14 +77,20 @@ def draw():
         axis.plot(z, a, label="output a = f(z)")
         axis.plot(z, slope, "--", label="slope f'(z)")
         flat = np.asarray(slope) < 0.05 * max(float(jnp.max(slope)), 1e-9)
-        axis.fill_between(z, -1.2, 3, where=flat, color="tab:red", alpha=0.1, label="slope below 5 % of its largest")
+        axis.fill_between(z, -1.2, 3.6, where=flat, color="tab:red", alpha=0.1, label="slope below 5 % of its largest")
         share = 100 * flat.mean()
-        axis.set(xlabel="weighted input z = w.x + b", ylabel="output, slope", ylim=(-1.2, 3))
+        axis.set(xlabel="weighted input z = w.x + b", ylabel="output, slope", ylim=(-1.2, 3.6))
         axis.set_title(f"{name}: nothing to learn by\non {share:.0f} % of [-6, 6]")
         axis.grid(alpha=0.3)
         axis.legend(loc="upper left", fontsize=8)
     return figure
 
 
+STUDY = Study(
+    question="What do the step, sigmoid, tanh and ReLU neurons answer, and how steep are they there?",
+    run=run,
+    sizes={"tiny": None, "quick": None},
+)
+
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

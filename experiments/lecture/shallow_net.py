@@ -1,51 +1,86 @@
 """Does the lecture's shallow net start and end where its log says?
 
-    python -m experiments.lecture.shallow_net [--budget=full] [--workdir=runs/shallow_net]      2 minutes on 2 cores; full 3
+    python -m experiments.lecture.shallow_net [--budget=full] [--workdir=DIR]      2 minutes on 2 cores; full 3
 
 Source: a lecture's notebook, whose log gives the cost and accuracy of 784-64 sigmoid-10 softmax with the quadratic cost
 (Keras, SGD .01, batch 128). The log of seven epochs is one draw of a random seed, so it counts as reproduced where each
 of its val_loss lies inside the range of 32 seeds; other runs of the same notebook end at epoch 200. The bands of those
 ends were set before the run. The quick budget trains 3 seeds for 200 epochs, the full one 8.
-
-Measured (full budget, 2026-11-25, 2 cores): 9 of 9; after 200 epochs 8 seeds have an accuracy of .8635 (.8525 to .8700)
-and a cost of .0275 (.0265 to .0289).
 """
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from configs import shallow
-from experiments import studies
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim, by_key, draw_claim, mean_claim
+from experiments.study.study import Study
 from training import figures
+from training.config import Config, as_config
 
 LOG_VAL_LOSS = (0.0913, 0.0906, 0.0901, 0.0897, 0.0893, 0.0890, 0.0887)
-LOG_SEEDS, SEEDS = 32, {"quick": 3, "full": 8}
 # What the constant predictor costs.
 UNIFORM_GUESS = 0.09
 
 
-def log_claims(val_loss_ExL: np.ndarray) -> list[dict[str, Any]]:
+class Size(NamedTuple):
+    """The config of the log's epochs and that of the whole training, and how many seeds of each are trained."""
+
+    log: Config
+    log_seeds: int
+    end: Config
+    end_seeds: int
+
+
+QUICK = Size(as_config(shallow.get_config("quick")), 32, as_config(shallow.get_config()), 3)
+TINY = Size(
+    QUICK.log.replace(dataset="synthetic", batch_size=100),
+    2,
+    QUICK.end.replace(dataset="synthetic", batch_size=100, epochs=2),
+    2,
+)
+
+
+def log_claims(val_loss_ExL: np.ndarray) -> list[Claim]:
     """The lecture's log: here the published number must lie inside the measured range, so that range is the band."""
     source = "lecture notebook, log of the shallow net"
     return [
-        studies.range_claim(f"shallow, val_loss at epoch {epoch}", published, source, values)
-        for epoch, (published, values) in enumerate(zip(LOG_VAL_LOSS, val_loss_ExL, strict=True), start=1)
+        draw_claim(f"log/{epoch}", f"shallow, val_loss at epoch {epoch}", source, published, values_L, (0, 100))
+        for epoch, (published, values_L) in enumerate(zip(LOG_VAL_LOSS, val_loss_ExL, strict=True), start=1)
     ]
 
 
-def end_claims(end: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+def end_claims(end: dict[str, np.ndarray]) -> list[Claim]:
     """The numbers after the last epoch, means over the seeds."""
-    accuracy, loss, source = end["val_accuracy"][-1], end["val_loss"][-1], "lecture notebook"
+    accuracy_S, loss_S, source = end["val_accuracy"][-1], end["val_loss"][-1], "lecture notebook"
     return [
-        studies.claim(
-            "shallow, final val_accuracy", [0.856, 0.8586], source, accuracy, np.mean(accuracy), (0.85, 0.875)
+        mean_claim(
+            "end/val_accuracy",
+            "shallow, final val_accuracy",
+            "number",
+            source,
+            accuracy_S,
+            (0.85, 0.875),
+            published=(0.856, 0.8586),
+            bounds=(0.0, 1.0),
         ),
-        studies.claim("shallow, final val_loss", [0.0286, 0.0286], source, loss, np.mean(loss), (0.026, 0.03)),
+        mean_claim(
+            "end/val_loss",
+            "shallow, final val_loss",
+            "number",
+            source,
+            loss_S,
+            (0.026, 0.03),
+            published=(0.0286, 0.0286),
+            bounds=(0.0, np.inf),
+            rival="the uniform guess, 0.09",
+        ),
     ]
 
 
-def draw(log_ExL: np.ndarray, end: dict[str, np.ndarray], claims: list[dict[str, Any]]):
+def draw(log_ExL: np.ndarray, end: dict[str, np.ndarray], claims: list[Claim]) -> Any:
     """The log among its seeds, then cost and accuracy to the end."""
     figure, (first, cost, accuracy) = figures.new_figure(16, 4.5, 3)
     epochs, seeds = np.arange(1, len(log_ExL) + 1), log_ExL.shape[1]
@@ -53,35 +88,48 @@ def draw(log_ExL: np.ndarray, end: dict[str, np.ndarray], claims: list[dict[str,
     first.plot(epochs, log_ExL.mean(axis=1), label="their mean")
     first.plot(epochs, LOG_VAL_LOSS, "k.", label="the lecture's log")
     first.axhline(UNIFORM_GUESS, color="gray", linestyle="--", label="uniform guess, 0.09")
-    inside = sum(c["reproduced"] for c in claims[: len(LOG_VAL_LOSS)])
+    line_of = by_key(claims)
+    inside = sum(line.is_reproduced for key, line in line_of.items() if key.startswith("log/"))
     first.set(xlabel="epoch", ylabel="validation cost", title=f"{inside} of 7 logged costs inside the seeds' range")
     last = len(end["val_loss"])
     for axis, name in ((cost, "val_loss"), (accuracy, "val_accuracy")):
         values_ExL = end[name]
-        axis.plot(np.arange(1, last + 1), values_ExL, color="tab:blue", alpha=0.5)
-        axis.plot([], [], color="tab:blue", label=f"{values_ExL.shape[1]} seeds")
+        low_E, high_E = values_ExL.min(axis=1), values_ExL.max(axis=1)
+        label = f"range of {values_ExL.shape[1]} seeds"
+        axis.fill_between(np.arange(1, last + 1), low_E, high_E, color="tab:blue", alpha=0.25, label=label)
+        axis.plot(np.arange(1, last + 1), values_ExL.mean(axis=1), color="tab:blue", label="their mean")
         axis.set(xlabel="epoch")
-    (accuracy_claim, loss_claim) = claims[len(LOG_VAL_LOSS) :]
+    accuracy_claim, loss_claim = line_of["end/val_accuracy"], line_of["end/val_loss"]
     cost.axhline(UNIFORM_GUESS, color="gray", linestyle="--", label="uniform guess, 0.09")
     for axis, claim in ((cost, loss_claim), (accuracy, accuracy_claim)):
-        axis.plot([last] * 2, claim["published"], "k.", label="published ends")
-        axis.axhspan(*claim["band"], color="tab:green", alpha=0.15, label="band")
+        axis.plot([last] * 2, claim.published, "k.", label="published ends")
+        axis.axhspan(*claim.band, color="tab:green", alpha=0.15, label="band")
     on_plateau = np.mean(end["val_loss"].mean(axis=1) > UNIFORM_GUESS) * last
     cost.set(ylabel="validation cost", title=f"{on_plateau:.0f} epochs above the uniform guess,\nthen slowly down")
-    accuracy.set(ylabel="validation accuracy", title=f"After {last} epochs {accuracy_claim['measured']:.4f}")
-    for axis in (first, cost, accuracy):
+    accuracy.set(
+        ylabel="validation accuracy",
+        title=f"After {last} epochs {accuracy_claim.measured:.4f}, {accuracy_claim.verdict}",
+    )
+    for axis, place in ((first, "upper right"), (cost, "best"), (accuracy, "best")):
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
-        axis.legend()
+        axis.legend(loc=place)
     return figure
 
 
-def study(budget: str) -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    log_ExL = studies.curves("shallow, the log", shallow.get_config("quick"), LOG_SEEDS)["val_loss"]
-    end = studies.curves("shallow, to the end", shallow.get_config(), SEEDS[budget])
+    log_ExL = toolkit.curves("shallow, the log", size.log, size.log_seeds)["val_loss"]
+    end = toolkit.curves("shallow, to the end", size.end, size.end_seeds)
     claims = log_claims(log_ExL) + end_claims(end)
     return draw(log_ExL, end, claims), claims
 
 
+STUDY = Study(
+    question="Does the lecture's shallow net start and end where its log says?",
+    run=run,
+    sizes={"tiny": TINY, "quick": QUICK, "full": QUICK._replace(end_seeds=8)},
+)
+
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

@@ -8,7 +8,7 @@ import io
 import logging
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,9 +41,11 @@ from training import figures
 from training.files import write_atomically
 
 CROSS = "\N{MULTIPLICATION SIGN}"
-MOST_LINES, MOST_PANELS, MOST_LAYERS, MOST_CELLS = 6, 6, 4, 12
+MOST_LINES, MOST_PANELS, MOST_LAYERS, MOST_CELLS, MOST_COLOURS = 6, 6, 4, 12, 10
 # Names are shown as they are, whatever mathematics their signs might be; papers take no fonts of type 3.
 STYLE: dict[Any, Any] = {"text.parse_math": False, "pdf.fonttype": 42, "font.size": 10}
+
+TURNED: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
 def write_pictures(table: pa.Table, sweep: Sweep, folder: Path) -> list[Path]:
@@ -119,13 +121,13 @@ def best_of(table: pa.Table, sweep: Sweep) -> Best | None:
 
 
 def set_words(figure: Figure, title: str, where: str, details: Iterable[str]) -> None:
-    """The title in one line, and below the figure the details; there also where it is, if it is long."""
-    fits, width = int(10 * figure.get_figwidth()), int(15 * figure.get_figwidth())
+    """The title in one line, and below the figure the details; there also where it is, if that is long."""
+    room, width = int(10.8 * figure.get_figwidth()) - len(title) - 4, int(15 * figure.get_figwidth())
     details = list(details)
-    if where and len(title) + len(where) > fits:
-        details.insert(0, f"That is at {where}.")
-    elif where:
-        title += f" at {where}"
+    if where:
+        title += f" at {short(where, room)}"
+        if len(where) > room:
+            details.insert(0, f"That is at {where}.")
     figure.suptitle(title, fontsize=12)
     figure.supxlabel(textwrap.fill(" ".join(details), width), fontsize=8.5, color="0.3")
 
@@ -136,20 +138,26 @@ def best_title(table: pa.Table, sweep: Sweep) -> tuple[str, str, list[str]]:
     if best is None:
         lost = f"{sweep.diverged_T.sum()} of {len(sweep.diverged_T)} diverged"
         return f"No trial ended with a val_accuracy: {lost}", "", []
-    return f"Best: {best.what}", best.where, [f"The best is the {best.seeds}." if "mean" in best.seeds else ""]
+    details = [f"The best: {best.seeds}."] if len(sweep.index_SxC) > 1 else []
+    if sweep.diverged_T.any():
+        details.append("Configurations with diverged seeds rank last.")
+    return f"Best: {best.what}", best.where, details
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Colours.
 
 
-def shade(sweep: Sweep, name: str, code: int) -> Any:
-    """The colour of a field's value: from dark to light for numbers, as different as can be for others."""
+def colours_of(sweep: Sweep, name: str, codes: Iterable[int]) -> dict[int, Any]:
+    """The colours of a field's values that are shown: from dark to light for numbers, as different as can be for
+    others; of no field the first colour."""
     from matplotlib import colormaps
 
-    if not is_number(sweep, name):
-        return f"C{code % 10}"
-    return colormaps["viridis"](0.9 * code / max(len(sweep.values[name]) - 1, 1))
+    shown, most = sorted(codes), max(len(sweep.values.get(name, ())) - 1, 1)
+    if name and is_number(sweep, name):
+        return {code: colormaps["viridis"](0.9 * code / most) for code in shown}
+    # Few words keep their colours whichever are shown.
+    return {code: f"C{code if most < MOST_COLOURS else place % MOST_COLOURS}" for place, code in enumerate(shown)}
 
 
 def codes_of(sweep: Sweep, name: str) -> np.ndarray:
@@ -157,25 +165,20 @@ def codes_of(sweep: Sweep, name: str) -> np.ndarray:
     return sweep.codes_CxF[:, sweep.fields.index(name)] if name else np.zeros(len(sweep.codes_CxF), int)
 
 
-def colour_of(sweep: Sweep, name: str, code: int) -> Any:
-    """The colour of a field's value, the first colour for no field."""
-    return shade(sweep, name, code) if name else "C0"
-
-
-def add_colours(figure: Figure, axes: Iterable[Axes], sweep: Sweep, name: str, codes: Sequence[int]) -> None:
+def add_colours(figure: Figure, axes: Iterable[Axes], sweep: Sweep, name: str, colours: dict[int, Any]) -> None:
     """Which colour stands for which value, beside the panels: a legend, or a scale for more numbers than lines."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap
     from matplotlib.lines import Line2D
 
     values = sweep.values[name]
-    if len(codes) > MOST_LINES and is_number(sweep, name):
-        all_colours = ListedColormap([shade(sweep, name, code) for code in range(len(values))])
+    if len(colours) > MOST_LINES and is_number(sweep, name):
+        all_colours = ListedColormap(list(colours_of(sweep, name, range(len(values))).values()))
         scale = figure.colorbar(ScalarMappable(cmap=all_colours), ax=list(axes), label=field_label(name))
         ticks = evenly(np.arange(len(values)), MOST_LINES)
         scale.set_ticks(((ticks + 0.5) / len(values)).tolist(), labels=[label_of(values[code]) for code in ticks])
         return
-    lines = [Line2D([], [], color=shade(sweep, name, code), label=short(label(values[code]))) for code in codes]
+    lines = [Line2D([], [], color=colour, label=short(label(values[code]))) for code, colour in colours.items()]
     figure.legend(handles=lines, title=short(name), loc="outside right center", fontsize=9)
 
 
@@ -202,12 +205,16 @@ def draw_learning_curves(table: pa.Table, sweep: Sweep) -> Figure:
     rows = -(-len(panels) // columns)
     figure, axes = figures.new_figure({1: 7.5, 2: 9.0, 3: 10.5}[columns], 2.7 * rows + 1.3, columns, rows)
     ends, codes_C = diverged_epochs(sweep), codes_of(sweep, coloured)
+    all_drawn = [c for members in drawn.values() for c in members]
+    colours = colours_of(sweep, coloured, {int(codes_C[c]) for c in all_drawn})
     for i, (axis, (chosen, members)) in enumerate(zip(axes, drawn.items(), strict=False)):
         axis.sharey(axes[0])
         for c in members:
-            draw_curve(axis, sweep.epochs_E, curves, c, colour_of(sweep, coloured, int(codes_C[c])), ends[c])
-        axis.set_title(", ".join(short(f"{name}={text}", 40) for name, text in chosen), fontsize=10)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+            draw_curve(axis, sweep.epochs_E, curves, c, colours[int(codes_C[c])], ends[c])
+        axis.set_title(short(", ".join(f"{name}={text}" for name, text in chosen), 36), fontsize=9.5)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        if len(sweep.epochs_E) == 1:
+            axis.set_xlim(sweep.epochs_E[0] - 0.5, sweep.epochs_E[0] + 0.5)
         axis.grid(alpha=0.3)
         if i % columns:
             axis.tick_params(labelleft=False)
@@ -217,11 +224,10 @@ def draw_learning_curves(table: pa.Table, sweep: Sweep) -> Figure:
             axis.set_xlabel("epoch")
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
-    members = [c for chosen in drawn.values() for c in chosen]
     if coloured:
-        add_colours(figure, axes, sweep, coloured, sorted({int(codes_C[c]) for c in members}))
+        add_colours(figure, axes, sweep, coloured, colours)
     title, where, details = best_title(table, sweep)
-    details += curve_details(sweep, len(members), coloured, rest, any(ends[c] for c in members))
+    details += curve_details(sweep, len(all_drawn), coloured, rest, any(ends[c] for c in all_drawn))
     set_words(figure, title, where, details)
     return figure
 
@@ -251,7 +257,7 @@ def draw_curve(
     epochs, means = epochs_E[known], curves.mean[c, known]
     style: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(epochs) <= 30 else {}
     axis.plot(epochs, means, color=colour, linewidth=1.5, **style)
-    axis.fill_between(epochs_E, curves.low[c], curves.high[c], alpha=0.15, linewidth=0, color=colour)
+    axis.fill_between(epochs_E, curves.low[c], curves.high[c], alpha=0.13, linewidth=0, color=colour)
     crosses = [end for end in ends if len(epochs) and epochs[0] <= end]
     if crosses:
         at = np.searchsorted(epochs, crosses, side="right") - 1
@@ -274,18 +280,22 @@ def panels_of(sweep: Sweep) -> dict[tuple[tuple[str, str], ...], list[int]]:
 
 def lines_of(sweep: Sweep, members: list[int], coloured: str, ranked: list[int]) -> list[int]:
     """The configurations of a panel that are drawn: of each value of the coloured field the best; of more numbers than
-    lines some evenly chosen with the best among them, of more words the best."""
-    places = {c: place for place, c in enumerate(ranked)}
+    lines some evenly chosen with the best among them, of more words those that are best in any panel."""
     codes_C = codes_of(sweep, coloured)
+    places = {c: place for place, c in enumerate(ranked)}
+    best_first = sorted(range(len(codes_C)), key=lambda c: places.get(c, len(places)))
     of_value: dict[int, int] = {}
-    for c in sorted(members, key=lambda c: places.get(c, len(places))):
-        of_value.setdefault(int(codes_C[c]), c)
-    best_first = list(of_value.values())
-    if len(best_first) <= MOST_LINES or not is_number(sweep, coloured):
-        return sorted(best_first[:MOST_LINES], key=lambda c: codes_C[c])
-    by_value = sorted(best_first, key=lambda c: codes_C[c])
+    for c in best_first:
+        if c in members:
+            of_value.setdefault(int(codes_C[c]), c)
+    by_value = [of_value[code] for code in sorted(of_value)]
+    if coloured and not is_number(sweep, coloured):
+        kept = list(dict.fromkeys(int(codes_C[c]) for c in best_first))[:MOST_LINES]
+        return [c for c in by_value if codes_C[c] in kept]
+    if len(by_value) <= MOST_LINES:
+        return by_value
     shown = evenly(np.arange(len(by_value)), MOST_LINES)
-    best = by_value.index(best_first[0])
+    best = by_value.index(next(iter(of_value.values())))
     shown[np.argmin(np.abs(shown - best))] = best
     return [by_value[i] for i in shown]
 
@@ -315,12 +325,12 @@ def draw_heat_map(table: pa.Table, sweep: Sweep) -> Figure | None:
     kept = [best_places(means, axis, is_number(sweep, name)) for axis, name in enumerate((y, x))]
     means, diverged = means[np.ix_(*kept)], diverged[np.ix_(*kept)]
     labels = {name: [short(groups[name][1][i], 20) for i in kept[axis]] for axis, name in enumerate((y, x))}
-    figure, (axis,) = figures.new_figure(max(7.0, min(0.75 * means.shape[1] + 2.5, 10.5)), 0.42 * len(means) + 2.3)
+    figure, (axis,) = figures.new_figure(max(7.5, min(0.75 * means.shape[1] + 2.5, 10.5)), 0.42 * len(means) + 2.3)
     picture = axis.imshow(means, cmap="viridis", aspect="auto", origin="lower")
     axis.set_facecolor("0.9")
     write_cells(axis, picture, means, diverged)
-    turned = 30 if max(map(len, labels[x])) * len(labels[x]) > 70 else 0
-    axis.set_xticks(range(means.shape[1]), labels[x], rotation=turned, ha="right" if turned else "center")
+    turned = max(map(len, labels[x])) * len(labels[x]) > 70
+    axis.set_xticks(range(means.shape[1]), labels[x], **(TURNED if turned else {}))
     axis.set_yticks(range(len(means)), labels[y])
     axis.set(xlabel=field_label(x), ylabel=field_label(y))
     figure.colorbar(picture, ax=axis, label="final val_accuracy\n(fraction correct)")
@@ -376,7 +386,7 @@ def draw_saturation(table: pa.Table, sweep: Sweep) -> Figure | None:
     down = -(-len(layers) // across)
     figure, axes = figures.new_figure(8.0 if across == 1 else 10.0, 3.0 * down + 1.2, across, down)
     codes = np.unique(codes_of(sweep, coloured)[known_C])
-    shown = [int(code) for code in evenly(codes, MOST_LINES)]
+    shown = colours_of(sweep, coloured, map(int, evenly(codes, MOST_LINES)))
     for i, (axis, (name, values_C)) in enumerate(zip(axes, finals.items(), strict=False)):
         draw_by_field(axis, sweep, values_C, x, coloured, shown)
         axis.set_title(name, fontsize=10)
@@ -400,20 +410,19 @@ def draw_saturation(table: pa.Table, sweep: Sweep) -> Figure | None:
     return figure
 
 
-def draw_by_field(axis: Axes, sweep: Sweep, values_C: np.ndarray, x: str, coloured: str, shown: Sequence[int]) -> None:
+def draw_by_field(axis: Axes, sweep: Sweep, values_C: np.ndarray, x: str, coloured: str, shown: dict[int, Any]) -> None:
     """A point a configuration over the field x, and a line through the means for each value of the other field."""
     scale, (groups, _) = scale_of(sweep.values[x]), groups_of(sweep.values[x])
     code_C = codes_of(sweep, x)
     position_C, group_C = np.asarray(scale.positions)[code_C], groups[code_C]
     shade_C = codes_of(sweep, coloured)
-    for code in shown:
-        colour = colour_of(sweep, coloured, code)
+    for code, colour in shown.items():
         chosen = (shade_C == code) & np.isfinite(values_C)
         members = [chosen & (group_C == group) for group in np.unique(group_C[chosen])]
         axis.scatter(position_C[chosen], values_C[chosen], s=10, alpha=0.5, color=colour, linewidth=0)
         axis.plot([position_C[m].mean() for m in members], [values_C[m].mean() for m in members], color=colour)
     ticks = evenly(np.arange(len(scale.ticks)), MOST_TICKS)
-    axis.set_xticks([scale.ticks[i] for i in ticks], [short(scale.tick_labels[i], 14) for i in ticks])
-    if max(len(scale.tick_labels[i]) for i in ticks) * len(ticks) > 50:
-        axis.tick_params(axis="x", rotation=30)
+    labels = [short(scale.tick_labels[i], 14) for i in ticks]
+    turned = max(map(len, labels)) * len(labels) > 50
+    axis.set_xticks([scale.ticks[i] for i in ticks], labels, **(TURNED if turned else {}))
     axis.grid(alpha=0.3)

@@ -31,11 +31,18 @@ function isLowestBest(metric) {
   return data.lowest_is_best.includes(metric);
 }
 
-/** The configuration of the list whose value is best, or undefined where none has one. */
-function bestOf(list, values, lowest) {
+/** The configuration of the list whose value is best, or undefined where none has one; those of which seeds diverged
+ * come after all others, since their values are those of the seeds that were lucky. */
+function bestOf(list, values, lowest, diverged = data.diverged) {
   const sign = lowest ? -1 : 1;
-  return list.filter((c) => values[c] !== null).reduce(
+  const known = list.filter((c) => values[c] !== null);
+  const whole = known.filter((c) => !diverged[c]);
+  return (whole.length ? whole : known).reduce(
     (best, c) => (best === undefined || sign * values[c] > sign * values[best] ? c : best), undefined);
+}
+
+function divergedText(diverged, of, what) {
+  return diverged ? `, ${diverged} of ${of} ${what} diverged,` : "";
 }
 
 function seedsText(c) {
@@ -67,8 +74,8 @@ function plural(count, word) {
   return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 }
 
-function plusMinus(part, c) {
-  return number(part.mean[c]) + (part.half[c] === null ? "" : ` ± ${number(part.half[c])}`);
+function withInterval(part, c) {
+  return number(part.mean[c]) + (part.low[c] === null ? "" : ` (${number(part.low[c])} to ${number(part.high[c])})`);
 }
 
 /** Text that plotly.js, which knows some HTML, shows as it is. */
@@ -111,7 +118,7 @@ const columns = [
     text: (c) => (data.diverged[c] ? `× ${data.diverged[c]} of ${data.seeds[c]}` : "0") },
   ...[["final val_accuracy", data.finals.val_accuracy, true], ["final val_loss", data.finals.val_loss, false],
       ["best val_accuracy", data.bests.val_accuracy, true]].map(([title, part, descending]) => (
-    { title, descending, value: (c) => part.mean[c], text: (c) => plusMinus(part, c) })),
+    { title, descending, ranked: true, value: (c) => part.mean[c], text: (c) => withInterval(part, c) })),
 ];
 const defaultColumn = columns.findIndex((column) => column.title === "final val_accuracy");
 
@@ -120,13 +127,15 @@ function sortBy(column) {
   sorting.column = column;
 }
 
+/** By the chosen column; by a measure, those of which seeds diverged come after all others. */
 function sorted(list) {
-  const { value } = columns[sorting.column];
+  const { value, ranked } = columns[sorting.column];
   const sign = sorting.descending ? -1 : 1;
   return [...list].sort((a, b) => {
     const [first, second] = [value(a), value(b)];
     if (first === null || second === null) return (first === null) - (second === null);
-    return sign * (first - second) || a - b;
+    const lucky = ranked ? (data.diverged[a] > 0) - (data.diverged[b] > 0) : 0;
+    return lucky || sign * (first - second) || a - b;
   });
 }
 
@@ -148,9 +157,9 @@ function drawTable(list) {
   });
   element("table").tHead.replaceChildren(head);
   element("table").tBodies[0].replaceChildren(...rows);
-  element("table-note").textContent = `${plural(list.length, "configuration")}: means over the seeds that ended, ± half the width ` +
-    `of the ${percent} % Student's t interval of the mean. Best: over the epochs of each trial. ` +
-    "Red: seeds diverged. A click on a title sorts.";
+  element("table-note").textContent = `${plural(list.length, "configuration")}: means over the seeds that ended, and in ` +
+    `brackets the ${percent} % Student's t interval of the mean, within what is possible. Best: over the epochs of each ` +
+    "trial. Red: seeds diverged; by a measure these come last. A click on a title sorts.";
 }
 
 // -------------------------------------------------------------------------------------------------------------------

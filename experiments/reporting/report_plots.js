@@ -20,6 +20,17 @@ function axis(title, more = {}) {
            ticks: "outside", ...more };
 }
 
+/** The axis of epochs, with ticks at whole numbers however far in it is zoomed. */
+function epochAxis(epochs, more = {}) {
+  const [least, most] = epochs.reduce(([low, high], epoch) => [Math.min(low, epoch), Math.max(high, epoch)], [Infinity, 1]);
+  const rough = Math.max(1, (most - Math.min(least, most)) / 8);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((digit) => digit * power).find((size) => size >= rough);
+  // A single epoch stands in the middle of its own tick.
+  const range = most > least ? {} : { range: [most - 0.5, most + 0.5] };
+  return axis("epoch", { tick0: 0, dtick: step, tickformat: "d", ...range, ...more });
+}
+
 function shade(fraction) {
   const place = Math.min(Math.max(fraction, 0), 1) * (SHADES.length - 1);
   const i = Math.min(Math.floor(place), SHADES.length - 2);
@@ -37,7 +48,9 @@ function colouring(f) {
 /** All curves of one colour in one trace, with gaps between them, since few traces are drawn far faster than many. */
 function curveTraces(list, metric, colours, banded, floor) {
   const curve = data.curves[metric];
-  const groups = Array.from({ length: colours.count }, () => ({ x: [], y: [], text: [], bandX: [], bandY: [] }));
+  const groups = Array.from({ length: colours.count }, () => ({ x: [], y: [], text: [] }));
+  // A trace a band: where the bands of one trace overlap, they leave holes in one another.
+  const bands = [];
   let few = list.length <= MOST_BANDS;
   for (const c of list) {
     const epochs = data.grids[curve.grid[c]];
@@ -55,18 +68,15 @@ function curveTraces(list, metric, colours, banded, floor) {
     if (!banded) continue;
     const inside = [...epochs.keys()].filter((i) => curve.low[c][i] !== null);
     const bound = (part, i) => Math.max(curve[part][c][i], floor);
-    for (const i of inside) { group.bandX.push(epochs[i]); group.bandY.push(bound("high", i)); }
-    for (const i of inside.reverse()) { group.bandX.push(epochs[i]); group.bandY.push(bound("low", i)); }
-    group.bandX.push(null); group.bandY.push(null);
+    if (!inside.length) continue;
+    const back = [...inside].reverse();
+    bands.push({ type: "scatter", mode: "lines", x: [...inside, ...back].map((i) => epochs[i]),
+                 y: [...inside.map((i) => bound("high", i)), ...back.map((i) => bound("low", i))], fill: "toself",
+                 fillcolor: colours.colour(colours.of(c)), opacity: 0.15, line: { width: 0 }, hoverinfo: "skip",
+                 showlegend: false, legendgroup: String(colours.of(c)), meta: "band" });
   }
-  const traces = [];
+  const traces = bands;
   const used = [...groups.keys()].filter((g) => groups[g].x.length);
-  for (const g of used) {
-    if (!groups[g].bandX.length) continue;
-    traces.push({ type: "scatter", mode: "lines", x: groups[g].bandX, y: groups[g].bandY, fill: "toself",
-                  fillcolor: colours.colour(g), opacity: 0.18, line: { width: 0 }, hoverinfo: "skip", showlegend: false,
-                  legendgroup: String(g), meta: "band" });
-  }
   for (const g of used) {
     traces.push({ type: "scatter", mode: few ? "lines+markers" : "lines", x: groups[g].x, y: groups[g].y,
                   text: groups[g].text, hovertemplate: "%{text}<extra></extra>", name: plain(colours.label(g)),
@@ -110,13 +120,13 @@ function drawCurves(list) {
   const crosses = crossTrace(measured, metric);
   if (crosses.x.length) traces.push(crosses);
   plot("curves", traces, {
-    xaxis: axis("epoch", { rangemode: "normal" }), yaxis: axis(metricTitle(metric), { type: log ? "log" : "linear" }),
+    xaxis: epochAxis(measured.flatMap((c) => data.grids[curve.grid[c]])), yaxis: axis(metricTitle(metric), { type: log ? "log" : "linear" }),
     legend: { title: { text: f < 0 ? "" : plain(fields[f].name) } }, showlegend: f >= 0 || crosses.x.length > 0,
   }, 460);
 
   element("curve-finding").textContent = endText(list, metric);
   const notes = [`${plural(measured.length, "curve")}, each the mean over the seeds of a configuration.`];
-  if (banded) notes.push(`Bands: ${percent} % Student's t intervals of these means; a single seed has none.`);
+  if (banded) notes.push(`Bands: ${percent} % Student's t intervals of these means, within what is possible; a single seed has none.`);
   else if (hasBands) notes.push(`Bands are left out above ${MOST_BANDS} curves: filter some out to see them.`);
   else if (data.probes_without_bands && !curve.low) notes.push("Bands of probes are left out for the size of the page.");
   if (crosses.x.length) notes.push("×: a seed diverged there and is left out of the mean from then on.");
@@ -130,7 +140,8 @@ function endText(list, metric) {
   const best = bestOf(list, finals.mean, isLowestBest(metric));
   if (best === undefined) return list.length ? `No trial ended with a ${metric}.` : "No configuration is filtered in.";
   const where = fields.length ? ` at ${names[best]}` : "";
-  return `${isLowestBest(metric) ? "Lowest" : "Highest"} final ${metric}: ${plusMinus(finals, best)}${where}`;
+  return `${isLowestBest(metric) ? "Lowest" : "Highest"} final ${metric}: ${withInterval(finals, best)}` +
+    `${divergedText(data.diverged[best], data.seeds[best], "seeds")}${where}`;
 }
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -170,24 +181,25 @@ function drawHeatMap(list) {
   const z = table.map((row) => row.map((cell) => cell.mean));
   const atText = at === "finals" ? "final" : lowest ? "lowest" : "highest";
   const map = { type: "heatmap", z, text: hover, hovertemplate: "%{text}<extra></extra>", colorscale: "Viridis",
-                reversescale: lowest, xgap: 1, ygap: 1,
+                xgap: 1, ygap: 1,
                 colorbar: { title: { text: plain(`${atText} ${metricTitle(metric)}`).replace(" (", "<br>("), side: "right" } } };
   const ticks = (f, groups) => ({ tickmode: "array", tickvals: [...groups.keys()], showgrid: false,
                                   range: [-0.5, groups.length - 0.5],
                                   ticktext: groups.map((group) => plain(text(f, group))) });
   const empty = list.length === 0 || x < 0;
-  plot("heat", empty ? [] : [map, cellTexts(table, lowest, across.length)], {
+  plot("heat", empty ? [] : [map, cellTexts(table, across.length)], {
     xaxis: axis(x < 0 ? "" : fieldTitle(fields[x]), ticks(x, across)),
     yaxis: axis(y < 0 ? "" : fieldTitle(fields[y]), ticks(y, up)), plot_bgcolor: "#e4e6e9", showlegend: false,
   }, Math.min(760, Math.max(300, 46 * up.length + 110)));
-  const flat = table.flatMap((row, i) => row.map((cell, j) => ({ mean: cell.mean, name: where(i, j) })));
-  const best = bestOf([...flat.keys()], flat.map((cell) => cell.mean), lowest);
+  const flat = table.flatMap((row, i) => row.map((cell, j) => ({ ...cell, name: where(i, j) })));
+  const best = bestOf([...flat.keys()], flat.map((cell) => cell.mean), lowest, flat.map((cell) => cell.diverged));
   element("heat-finding").textContent = x < 0 ? "Nothing but seeds was swept." : best === undefined ? ""
-    : `${lowest ? "Lowest" : "Highest"} mean of the ${atText} ${metric}: ${number(flat[best].mean)} at ${flat[best].name}`;
+    : `${lowest ? "Lowest" : "Highest"} mean of the ${atText} ${metric}: ${number(flat[best].mean)}` +
+      `${divergedText(flat[best].diverged, flat[best].trials, "trials")} at ${flat[best].name}`;
 }
 
 /** The numbers and crosses of a heat map; no numbers where the cells are too narrow for them. */
-function cellTexts(table, lowest, across) {
+function cellTexts(table, across) {
   const wide = (element("heat").clientWidth - 200) / across > 40;
   const means = table.flat().map((cell) => cell.mean).filter((mean) => mean !== null);
   const [least, most] = [means, means].map((all, i) => all.reduce((a, b) => (i ? Math.max(a, b) : Math.min(a, b)), all[0]));
@@ -199,7 +211,7 @@ function cellTexts(table, lowest, across) {
     if (!lines.length) return;
     const level = most > least ? (cell.mean - least) / (most - least) : 0.5;
     trace.x.push(j); trace.y.push(i); trace.text.push(lines.join("<br>"));
-    trace.textfont.color.push(cell.mean === null ? "#c00018" : (lowest ? 1 - level : level) > 0.6 ? "#000" : "#fff");
+    trace.textfont.color.push(cell.mean === null ? "#c00018" : level > 0.6 ? "#000" : "#fff");
   }));
   return trace;
 }
@@ -253,7 +265,7 @@ function drawLayers(c) {
   const measure = data.saturation.find((name) => c !== undefined && layersOf(name, c).length) ?? data.saturation[0];
   const saturation = c === undefined ? [] : layersOf(measure, c);
   const speed = c === undefined ? [] : layersOf("speed", c);
-  drawLayerMap("saturation", measure, saturation, c, { zmin: 0, zmax: 1, colorscale: "YlOrRd", reversescale: true }, false);
+  drawLayerMap("saturation", measure, saturation, c, { zmin: 0, zmax: 1, colorscale: "Viridis" }, false);
   drawLayerMap("speed", "speed", speed, c, { colorscale: "Viridis" }, true);
 }
 
@@ -267,9 +279,8 @@ function drawLayerMap(id, measure, metrics, c, style, log) {
   const trace = { type: "heatmap", x, y, z: shownZ, customdata: z, xgap: x.length > 60 ? 0 : 1, ygap: 1, ...style,
                   hovertemplate: "%{y}, epoch %{x}: %{customdata:.4~g}<extra></extra>",
                   colorbar: { title: { text: measure, side: "right" }, ...logBar } };
-  const whole = x.length <= 12 ? { tickmode: "array", tickvals: x } : { tickformat: "d" };
   plot(id, known.length ? [trace] : [], {
-    xaxis: axis("epoch", { showgrid: false, ...whole }), plot_bgcolor: "#e4e6e9",
+    xaxis: epochAxis(x, { showgrid: false, ...(x.length <= 12 ? { tickmode: "array", tickvals: x } : {}) }), plot_bgcolor: "#e4e6e9",
     yaxis: axis("layer", { type: "category", autorange: "reversed", showgrid: false }),
   }, Math.min(640, Math.max(280, 34 * y.length + 120)));
   const last = metrics.map((metric) => data.curves[metric].mean[c].at(-1));

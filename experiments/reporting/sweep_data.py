@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from experiments.engine import results, statistics
 from training.config import FIELDS
+from training.probes import measure_of
 from training.records import METRICS
 from training.screen import natural_order
 
@@ -28,30 +29,6 @@ MOST_VALUES, GROUPS = 24, 12
 LOWEST_IS_BEST = ("loss", "val_loss")
 # Of these the first that was measured says how saturated a layer is.
 SATURATION = ("saturation", "zero_fraction", "slope_mass")
-UNITS = {
-    "loss": "cost",
-    "val_loss": "cost",
-    "accuracy": "fraction correct",
-    "val_accuracy": "fraction correct",
-    "saturation": "fraction of outputs near an asymptote",
-    "zero_fraction": "fraction of outputs that are zero",
-    "slope_mass": "mean |f'(z)| / largest",
-    "dead_units": "fraction of units",
-    "dormant_units": "fraction of units",
-    "wrong_side": "fraction of outputs",
-    "activation_mean": "output of a unit",
-    "activation_std": "output of a unit",
-    "activation_p98": "output of a unit",
-    "speed": "|mean dC/db|",
-    "gradient_norm": "|dC/dw|",
-    "update_ratio": "|update| / |weights|",
-    "displacement": "|change of the parameters|",
-    "noise/scale": "examples",
-    "batch_size": "examples",
-    "train_examples": "examples",
-    "dropout": "rate",
-    "hidden": "units",
-}
 
 
 class Sweep(NamedTuple):
@@ -247,7 +224,8 @@ def has_numbers(table: pa.Table, name: str) -> bool:
 
 def unit_of(name: str) -> str:
     """The unit of a metric or field; '' where it has none."""
-    return UNITS.get(name) or UNITS.get(name.split("/")[0], "")
+    measure = measure_of(name)
+    return measure.unit if measure else FIELDS[name].spec.unit if name in FIELDS else ""
 
 
 def field_data(name: str, values: list[Any]) -> dict[str, Any]:

@@ -7,25 +7,34 @@ saturated. With N(0, 1) weights z is about N(0, 784/3), so that P(|z| > ln 19) =
 notebook gives 88.67 %, which is 227 of 256 outputs: the layer's answer to a single x. With Glorot's weights z is about
 N(0, 784/3 * 2/1040), and hardly any output is saturated. Bands, set before the run: 3 points about the closed form; the
 notebook's number inside the 5-95 % range of 60 single answers; for Glorot, whose fraction is tiny, a factor of 2.
-
-Measured: .8551 (.8428 to .8680), one x at a time .7969 to .9023, and 3.8e-5 (0 to .0011), 60 seeds each (2026-11-22,
-2 cores).
 """
 
 import math
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 import nets
-from experiments import studies
+from experiments.study import command
+from experiments.study.claims import Claim, draw_claim, mean_claim
+from experiments.study.study import Study
 from training import figures
 
-INPUTS, UNITS, EXAMPLES, SEEDS = 784, 256, 1_000, 60
+INPUTS, UNITS = 784, 256
 # The sigmoid is within .05 of an asymptote where |z| exceeds ln 19.
 EDGE = math.log(19)
 VARIANCES = {"nielsen_large": 1.0, "glorot_uniform": 2 / (INPUTS + UNITS)}
+# Percentiles of the seeds, between which the published draw is to lie.
+RANGE_OF_DRAWS = (5, 95)
+
+
+class Size(NamedTuple):
+    """How many layers are drawn, and how many x each looks at."""
+
+    seeds: int
+    examples: int
 
 
 def closed_form(kernel_init: str) -> float:
@@ -33,14 +42,14 @@ def closed_form(kernel_init: str) -> float:
     return math.erfc(EDGE / math.sqrt(2 * INPUTS / 3 * VARIANCES[kernel_init]))
 
 
-def measure(kernel_init: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def measure(kernel_init: str, size: Size) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The saturated fraction of each seed, [S], that of its first x alone, [S], and the outputs of one seed, [B, H]."""
     net = nets.MLP(hidden=(UNITS,), activation="sigmoid", kernel_init=kernel_init)
 
     @jax.jit
     def outputs(key: jax.Array) -> jax.Array:
         data_key, net_key = jax.random.split(key)
-        x_BxD = jax.random.uniform(data_key, (EXAMPLES, INPUTS))
+        x_BxD = jax.random.uniform(data_key, (size.examples, INPUTS))
         named: Any = net.apply(net.init(net_key, x_BxD[:1]), x_BxD)[1]
         return named["hidden_0/a"]
 
@@ -49,12 +58,12 @@ def measure(kernel_init: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         fraction = nets.saturation.saturated_fraction
         return fraction(a_BxH, "sigmoid"), fraction(a_BxH[:1], "sigmoid")
 
-    keys = jax.random.split(jax.random.key(0), SEEDS)
+    keys = jax.random.split(jax.random.key(0), size.seeds)
     all_S, one_S = jax.lax.map(fractions, keys)
     return np.asarray(all_S), np.asarray(one_S), np.asarray(outputs(keys[0]))
 
 
-def draw(outputs: dict[str, np.ndarray], fractions: dict[str, np.ndarray]):
+def draw(outputs: dict[str, np.ndarray], fractions: dict[str, np.ndarray]) -> Any:
     """The outputs of one draw of each initializer, the saturated zones shaded."""
     figure, axes = figures.new_figure(11, 4, len(outputs))
     for axis, (name, a_BxH) in zip(axes, outputs.items(), strict=True):
@@ -68,25 +77,52 @@ def draw(outputs: dict[str, np.ndarray], fractions: dict[str, np.ndarray]):
     return figure
 
 
-def study() -> tuple[Any, list[dict[str, Any]]]:
-    """The figure and the claims."""
-    measured = {name: measure(name) for name in VARIANCES}
-    fractions = {name: all_S for name, (all_S, _, _) in measured.items()}
+def claims_of(fractions: dict[str, np.ndarray], one_S: np.ndarray) -> list[Claim]:
+    """The saturated fractions against the closed forms, and the published layer's answer to a single x."""
     large, glorot = closed_form("nielsen_large"), closed_form("glorot_uniform")
-    large_S, glorot_S, one_S = fractions["nielsen_large"], fractions["glorot_uniform"], measured["nielsen_large"][1]
     name, notebook = "saturated fraction", "a published notebook, 227 of 256 outputs"
-    claims = [
-        studies.claim(
-            f"N(0, 1) weights: {name}", large, "closed form", large_S, large_S.mean(), (large - 0.03, large + 0.03)
+    return [
+        mean_claim(
+            "nielsen_large",
+            f"N(0, 1) weights: {name}",
+            "oracle",
+            "closed form",
+            fractions["nielsen_large"],
+            (large - 0.03, large + 0.03),
+            published=large,
+            bounds=(0.0, 1.0),
+            rival="Glorot's weights, 3e-5",
         ),
-        studies.range_claim(f"N(0, 1) weights: {name} for one x", 227 / 256, notebook, one_S, (5, 95)),
-        studies.claim(
-            f"Glorot weights: {name}", glorot, "closed form", glorot_S, glorot_S.mean(), (glorot / 2, glorot * 2)
+        draw_claim(
+            "nielsen_large/one", f"N(0, 1) weights: {name} for one x", notebook, 227 / UNITS, one_S, RANGE_OF_DRAWS
+        ),
+        mean_claim(
+            "glorot_uniform",
+            f"Glorot weights: {name}",
+            "oracle",
+            "closed form",
+            fractions["glorot_uniform"],
+            (glorot / 2, glorot * 2),
+            published=glorot,
+            bounds=(0.0, 1.0),
+            rival="N(0, 1) weights, .86",
         ),
     ]
-    figure = draw({name: a_BxH for name, (_, _, a_BxH) in measured.items()}, fractions)
-    return figure, claims
 
+
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
+    """The figure and the claims."""
+    measured = {name: measure(name, size) for name in VARIANCES}
+    fractions = {name: all_S for name, (all_S, _, _) in measured.items()}
+    figure = draw({name: a_BxH for name, (_, _, a_BxH) in measured.items()}, fractions)
+    return figure, claims_of(fractions, measured["nielsen_large"][1])
+
+
+STUDY = Study(
+    question="How many sigmoid units are saturated before training has begun, and does the initializer decide it?",
+    run=run,
+    sizes={"tiny": Size(3, 20), "quick": Size(60, 1_000)},
+)
 
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

@@ -14,32 +14,33 @@ layer slower than its last one in at least 90 % of the epochs; in at least 90 % 
 the end than after 5 epochs; the medians of the first and the last hidden layer lie within a factor of 2 of the book's
 draw after 20 epochs and at the end. (Draws before training spread less: 90 % of them lie within a factor of 1.4 to 1.8
 of their median. The course with 2 hidden layers had been seen when these bands were set, those with 3 and 4 had not.)
-
-Measured: 30 of 30 (2026-11-25, 2 cores). Before training all 9 speeds inside, and rising in every one of the 180 nets;
-the last hidden layer's is 5, 23 and 122 times the first one's in the median. Through training, medians over 6 seeds:
-with 2 hidden layers both speeds fall about a hundredfold within 50 epochs and rise again, the last layer's being 1.1 to
-5 times the first one's; in 3 of the 6 seeds the first layer is even the faster one for a while between epochs 95 and
-225, which in the book's one net it never is. With 3 and 4 they fall and stay there, the last layer's 9 to 24 and 49 to
-106 times the first one's. After 20 epochs and at the end they are .80 to 1.61 times the book's draw.
 """
 
-from typing import Any
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 import input_pipeline
 import nets
 from configs import nielsen
-from experiments import studies
 from experiments.engine import executors, space
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim, draw_claim, interval_claim, share_claim
+from experiments.study.study import Study
 from training import figures
 from training.compiling import LARGE_PRODUCTS, compiled
+from training.config import Config, as_config
 
-PUBLISHED = ((0.06574, 0.30922), (0.01184, 0.05997, 0.28314), (0.00298, 0.01708, 0.06954, 0.28514))
-# By the number of hidden layers: the speed of each of them after so many epochs.
+# By the number of hidden layers: the speed of each of them before training, and after so many epochs.
+PUBLISHED = {
+    2: (0.06574, 0.30922),
+    3: (0.01184, 0.05997, 0.28314),
+    4: (0.00298, 0.01708, 0.06954, 0.28514),
+}
 PUBLISHED_COURSE = {
     2: {10: (8.930e-3, 4.038e-2), 20: (2.505e-3, 1.070e-2), 499: (3.435e-3, 9.630e-3)},
     3: {
@@ -54,25 +55,41 @@ PUBLISHED_COURSE = {
     },
 }
 SOURCE = "Nielsen, chapter 5"
-IMAGES, SEEDS, UNITS = 1_000, 60, 30
-ETA, LAMBDA = 0.1, 5.0
-EPOCHS, COURSE_SEEDS, PROBE_EVERY = 500, 6, 5
+SEEDS, UNITS, ETA, PROBE_EVERY = 60, 30, 0.1, 5
 EPOCH_TICKS = (5, 10, 20, 50, 100, 200, 500)
 # Every run is validated after every epoch, and nothing here reads it: few images.
 VALIDATION = "100"
+SEEN_BEFORE = "the course with 2 hidden layers had been seen when the bands were set"
 
 
-def speeds(layers: int, images_BxD: np.ndarray, labels_B: np.ndarray) -> np.ndarray:
+class Size(NamedTuple):
+    """How many hidden layers the nets have, how many seeds are drawn and how many are trained, for how many epochs, on
+    how many images; units a layer, Nielsen's lambda, and every how many epochs the speed is measured."""
+
+    layers: tuple[int, ...]
+    seeds: int
+    course_seeds: int
+    epochs: int
+    images: int = 1_000
+    units: int = UNITS
+    decay: float = 5.0
+    probe_every: int = PROBE_EVERY
+
+
+QUICK, TINY = Size((2, 3, 4), SEEDS, 6, 500), Size((2,), 3, 2, 20)
+
+
+def speeds(layers: int, images_BxD: np.ndarray, labels_B: np.ndarray, seeds: int = SEEDS) -> np.ndarray:
     """|delta| of each hidden layer for each seed, [seeds, layers]."""
     hidden = (UNITS,) * layers
     net = nets.MLP(hidden=hidden, output="sigmoid", kernel_init="nielsen_small", bias_init="normal")
     cost = nets.costs.get("cross_entropy", "sigmoid")
 
-    def all_seeds(keys, x_BxD, targets_BxC):
+    def all_seeds(keys: jax.Array, x_BxD: jax.Array, targets_BxC: jax.Array) -> jax.Array:
         def one_seed(key: jax.Array) -> jax.Array:
             params = net.init(key, x_BxD[:1])["params"]
 
-            def mean_cost(params) -> jax.Array:
+            def mean_cost(params: Any) -> jax.Array:
                 return jnp.mean(cost.per_example(net.apply({"params": params}, x_BxD)[0], targets_BxC))
 
             norms = nets.speed.bias_gradient_norms(jax.grad(mean_cost)(params))
@@ -80,72 +97,111 @@ def speeds(layers: int, images_BxD: np.ndarray, labels_B: np.ndarray) -> np.ndar
 
         return jax.lax.map(one_seed, keys)
 
-    keys = jax.random.split(jax.random.key(layers), SEEDS)
+    keys = jax.random.split(jax.random.key(layers), seeds)
     arguments = keys, jnp.float32(images_BxD) / 255, jax.nn.one_hot(labels_B, 10)
     return np.asarray(compiled(all_seeds, *arguments, cpu_options=LARGE_PRODUCTS)(*arguments))
 
 
-def course_config(layers: int) -> ConfigDict:
+def course_config(layers: int, size: Size) -> Config:
     """Nielsen's run of so many hidden layers: gradient descent on all images at once, lambda / n being `l2` here."""
-    config = nielsen.get_config()
-    config.train_examples, config.validation = IMAGES, VALIDATION
-    config.hidden, config.kernel_init, config.cost = (UNITS,) * layers, "nielsen_small", "cross_entropy"
-    config.learning_rate, config.l2, config.batch_size, config.epochs = ETA, LAMBDA / IMAGES, IMAGES, EPOCHS
-    config.probes, config.probe_every, config.probe_examples = ("speed",), PROBE_EVERY, IMAGES
-    return config
+    return as_config(nielsen.get_config()).replace(
+        train_examples=size.images,
+        validation=VALIDATION,
+        hidden=(size.units,) * layers,
+        kernel_init="nielsen_small",
+        cost="cross_entropy",
+        learning_rate=ETA,
+        l2=size.decay / size.images,
+        batch_size=size.images,
+        epochs=size.epochs,
+        probes=("speed",),
+        probe_every=size.probe_every,
+        probe_examples=size.images,
+    )
 
 
-def course(layers: int, dataset: input_pipeline.Dataset) -> np.ndarray:
-    """|delta| of each hidden layer after every PROBE_EVERY epochs of training, [seeds, epochs, layers]."""
-    trials = space.make_trials(course_config(layers), None, {"seed": range(COURSE_SEEDS)})
+def course(layers: int, size: Size, dataset: input_pipeline.Dataset) -> np.ndarray:
+    """|delta| of each hidden layer after every so many epochs of training, [seeds, epochs, layers]."""
+    trials = space.make_trials(course_config(layers, size), None, {"seed": range(size.course_seeds)})
     table = executors.train_all(trials, dataset, f"{layers} hidden layers")
     columns = [table[f"speed/hidden_{i}"].drop_null().to_numpy() for i in range(layers)]
-    return np.stack([column.reshape(COURSE_SEEDS, EPOCHS // PROBE_EVERY) for column in columns], axis=-1)
+    return np.stack([column.reshape(size.course_seeds, -1) for column in columns], axis=-1)
 
 
-def claims_of(speed_SxL: np.ndarray, published: tuple[float, ...]) -> list[dict[str, Any]]:
+def start_claims(speed_SxL: np.ndarray, published: tuple[float, ...]) -> list[Claim]:
     """The layers' speeds against the book's draw, and whether they rise."""
     layers = len(published)
+    name, key = f"{layers} hidden layers", f"{layers}/start"
     lines = [
-        studies.range_claim(f"{layers} hidden layers: speed of layer {i + 1}", p, SOURCE, speed_SxL[:, i], (5, 95))
+        draw_claim(f"{key}/layer{i + 1}", f"{name}: speed of layer {i + 1}", SOURCE, p, speed_SxL[:, i], (5, 95))
         for i, p in enumerate(published)
     ]
-    rises_S = np.all(np.diff(speed_SxL, axis=1) > 0, axis=1)
-    name = f"{layers} hidden layers: share of seeds whose speed rises with the layer"
-    return [*lines, studies.claim(name, 1.0, SOURCE, rises_S.astype(float), rises_S.mean(), (0.95, 1.0))]
+    rises_S, title = np.all(np.diff(speed_SxL, axis=1) > 0, axis=1), f"{name}: share of seeds whose speed rises"
+    rival = f"no order, {1 / math.factorial(layers):.2g}"
+    rises = share_claim(
+        f"{key}/rises", f"{title} with the layer", "direction", SOURCE, rises_S, (0.95, 1.0), rival=rival
+    )
+    return [*lines, rises]
 
 
-def course_claims(speed_SxExL: np.ndarray) -> list[dict[str, Any]]:
+def overtaking(slower_SxE: np.ndarray, probe_every: int) -> str:
+    """In how many seeds and when the first layer is the faster one; nothing where it never is."""
+    if slower_SxE.all():
+        return ""
+    faster_E = probe_every * (1 + np.flatnonzero(~slower_SxE.all(axis=0)))
+    seeds = f"{int((~slower_SxE.all(axis=1)).sum())} of {len(slower_SxE)} seeds"
+    return f"the first layer is the faster one in {seeds} for a while, between epochs {faster_E[0]} and {faster_E[-1]}."
+
+
+def course_claims(speed_SxExL: np.ndarray, probe_every: int = PROBE_EVERY) -> list[Claim]:
     """The course of the layers' speeds: who is slower, whether all fall, and how far, against the book's draw."""
-    layers = speed_SxExL.shape[-1]
-    title = f"{layers} hidden layers, training"
+    _, epochs, layers = speed_SxExL.shape
+    title, key = f"{layers} hidden layers, training", f"{layers}/course"
+    shared: Any = {"count": len(speed_SxExL), "exploratory": SEEN_BEFORE if layers == 2 else ""}
     slower_SxE = speed_SxExL[:, :, 0] < speed_SxExL[:, :, -1]
     slower_S, falls_S = slower_SxE.mean(axis=1), np.all(speed_SxExL[:, -1] < speed_SxExL[:, 0], axis=1)
-    median, share = float(np.median(slower_S)), falls_S.mean()
-    name = f"{title}: share of epochs with the first layer slower than the last"
-    lines = [studies.claim(name, 1.0, SOURCE, slower_S, median, (0.9, 1.0))]
-    if not slower_SxE.all():
-        faster_E = PROBE_EVERY * (1 + np.flatnonzero(~slower_SxE.all(axis=0)))
-        lines[0]["note"] = (
-            f"the first layer is the faster one in {int((slower_S < 1).sum())} of {len(slower_S)} seeds for a while, "
-            f"between epochs {faster_E[0]} and {faster_E[-1]}."
-        )
-    name = f"{title}: share of seeds with all layers slower at the end"
-    lines.append(studies.claim(name, 1.0, SOURCE, falls_S.astype(float), share, (0.9, 1.0)))
-    for epoch, row, when in ((20, 20 // PROBE_EVERY - 1, "after 20 epochs"), (499, -1, f"after {EPOCHS} epochs")):
+    lines = [
+        interval_claim(
+            f"{key}/slower",
+            f"{title}: share of epochs with the first layer slower than the last",
+            "direction",
+            SOURCE,
+            float(np.median(slower_S)),
+            toolkit.median_interval(slower_S),
+            (0.9, 1.0),
+            values=slower_S,
+            rival="no order, .5",
+            note=overtaking(slower_SxE, probe_every),
+            **shared,
+        ),
+        share_claim(
+            f"{key}/falls",
+            f"{title}: share of seeds with all layers slower at the end",
+            "direction",
+            SOURCE,
+            falls_S,
+            (0.9, 1.0),
+            exploratory=shared["exploratory"],
+        ),
+    ]
+    last = epochs * probe_every
+    for when, epoch, row in (("after 20 epochs", 20, 20 // probe_every - 1), (f"after {last} epochs", 499, -1)):
         for layer in (0, layers - 1):
             published, values_S = PUBLISHED_COURSE[layers][epoch][layer], speed_SxExL[:, row, layer]
-            name = f"{title}: speed of layer {layer + 1} {when}"
-            band = (published / 2, 2 * published)
-            lines.append(studies.claim(name, published, SOURCE, values_S, float(np.median(values_S)), band))
+            name, place = f"{title}: speed of layer {layer + 1} {when}", "end" if row == -1 else f"epoch{epoch}"
+            median, within = float(np.median(values_S)), toolkit.median_interval(values_S)
+            band, words = (published / 2, 2 * published), shared | {"published": published, "values": values_S}
+            path = f"{key}/{place}/layer{layer + 1}"
+            lines.append(interval_claim(path, name, "number", SOURCE, median, within, band, **words))
     return lines
 
 
-def draw_start(axis, speed_SxL: np.ndarray, published: tuple[float, ...]) -> None:
-    """Each seed's speeds before training as a line from layer to layer, with the book's draw."""
+def draw_start(axis: Any, speed_SxL: np.ndarray, published: tuple[float, ...]) -> None:
+    """The seeds' speeds before training from layer to layer, with the book's draw."""
     layer = np.arange(1, speed_SxL.shape[1] + 1)
-    axis.plot(layer, speed_SxL.T, color="tab:blue", alpha=0.2)
-    axis.plot(layer, np.median(speed_SxL, axis=0), color="navy", linewidth=2, label=f"median of {len(speed_SxL)} seeds")
+    low, median, high = np.percentile(speed_SxL, (5, 50, 95), axis=0)
+    axis.plot(layer, median, color="tab:blue", label=f"median of {len(speed_SxL)} seeds")
+    axis.fill_between(layer, low, high, color="tab:blue", alpha=0.25, linewidth=0, label="their 5-95 % range")
     axis.plot(layer, published, "ko", label="Nielsen, chapter 5")
     ratio = np.median(speed_SxL[:, -1] / speed_SxL[:, 0])
     axis.set(yscale="log", xlabel="hidden layer", ylabel="|delta|: norm of the mean dC/db", xticks=layer)
@@ -153,9 +209,9 @@ def draw_start(axis, speed_SxL: np.ndarray, published: tuple[float, ...]) -> Non
     axis.set_title(f"{title}\nthe last learns {ratio:.0f} times as fast as the first")
 
 
-def draw_course(axis, speed_SxExL: np.ndarray, published: dict[int, tuple[float, ...]]) -> None:
+def draw_course(axis: Any, speed_SxExL: np.ndarray, published: dict[int, tuple[float, ...]], probe_every: int) -> None:
     """Each layer's speed by epoch, median and range of the seeds, with points of the book's curves."""
-    epoch = PROBE_EVERY * np.arange(1, speed_SxExL.shape[1] + 1)
+    epoch = probe_every * np.arange(1, speed_SxExL.shape[1] + 1)
     for i in range(speed_SxExL.shape[-1]):
         low, median, high = np.percentile(speed_SxExL[:, :, i], (0, 50, 100), axis=0)
         axis.plot(epoch, median, color=f"C{i}", label=f"hidden layer {i + 1}")
@@ -172,28 +228,34 @@ def draw_course(axis, speed_SxExL: np.ndarray, published: dict[int, tuple[float,
     axis.set_title(f"{title}\nthe last {times} as fast as the first")
 
 
-def draw(starts: list[np.ndarray], courses: list[np.ndarray]):
+def draw(starts: dict[int, np.ndarray], courses: dict[int, np.ndarray], probe_every: int) -> Any:
     """Above the speeds before training, below their course, for each number of hidden layers."""
-    figure, axes = figures.new_figure(15, 9, len(starts), 2)
-    for axis, speed_SxL, published in zip(axes, starts, PUBLISHED, strict=False):
-        draw_start(axis, speed_SxL, published)
-    for axis, speed_SxExL in zip(axes[len(starts) :], courses, strict=True):
-        draw_course(axis, speed_SxExL, PUBLISHED_COURSE[speed_SxExL.shape[-1]])
+    figure, axes = figures.new_figure(5 * len(starts), 9, len(starts), 2)
+    for axis, (layers, speed_SxL) in zip(axes, starts.items(), strict=False):
+        draw_start(axis, speed_SxL, PUBLISHED[layers])
+    for axis, (layers, speed_SxExL) in zip(axes[len(starts) :], courses.items(), strict=True):
+        draw_course(axis, speed_SxExL, PUBLISHED_COURSE[layers], probe_every)
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.legend(fontsize=9)
     return figure
 
 
-def study() -> tuple[Any, list[dict[str, Any]]]:
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    dataset = input_pipeline.split(input_pipeline.load("mnist"), IMAGES, VALIDATION)
-    starts = [speeds(len(published), dataset.images, dataset.labels) for published in PUBLISHED]
-    courses = [course(len(published), dataset) for published in PUBLISHED]
-    claims = [line for speed_SxL, p in zip(starts, PUBLISHED, strict=True) for line in claims_of(speed_SxL, p)]
-    claims += [line for speed_SxExL in courses for line in course_claims(speed_SxExL)]
-    return draw(starts, courses), claims
+    dataset = input_pipeline.split(input_pipeline.load("mnist"), size.images, VALIDATION)
+    starts = {layers: speeds(layers, dataset.images, dataset.labels, size.seeds) for layers in size.layers}
+    courses = {layers: course(layers, size, dataset) for layers in size.layers}
+    claims = [line for layers, speed_SxL in starts.items() for line in start_claims(speed_SxL, PUBLISHED[layers])]
+    claims += [line for speed_SxExL in courses.values() for line in course_claims(speed_SxExL, size.probe_every)]
+    return draw(starts, courses, size.probe_every), claims
 
+
+STUDY = Study(
+    question="Do early layers learn more slowly than late ones, before training has begun and through it?",
+    run=run,
+    sizes={"tiny": TINY, "quick": QUICK},
+)
 
 if __name__ == "__main__":
-    studies.main(study)
+    command.main(STUDY)

@@ -1,6 +1,6 @@
 """The edge of stability: where a known course hovers, descent against numpy, sharpness against the whole Hessian."""
 
-from types import SimpleNamespace
+import json
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,10 @@ from jax.flatten_util import ravel_pytree
 import nets
 import train
 from experiments.batches import edge_of_stability
-from experiments.batches.edge_of_stability import Course
+from experiments.batches.edge_of_stability import STUDY, Course, Images, Toy, image_config
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim
+from training.config import as_config
 
 
 def test_median_of_the_last_half_since_the_edge():
@@ -35,26 +38,65 @@ def known_course(ratio=1.05, last=0.1, rises=True):
 
 
 def verdicts(course):
-    """Whether each claim is reproduced: the rates', the fall, the rising."""
-    return [claim["reproduced"] for claim in edge_of_stability.claims_of("net", course)]
+    """The verdict of each claim: the rates', the fall, the rising."""
+    return [claim.verdict for claim in edge_of_stability.claims_of("net", course)]
+
+
+YES, NO, OPEN = "reproduced", "not reproduced", "undecided"
 
 
 def test_claims_hold_where_the_sharpness_hovers():
-    """All four, with the step at which the edge was reached."""
+    """All that four runs can decide, with the step at which the edge was reached; a median of four is not known, nor is
+    a share of 90 %."""
     claims = edge_of_stability.claims_of("net", known_course())
-    assert [claim["measured"] for claim in claims] == pytest.approx([1.05, 1.05, 0.1, 1.0])
-    assert all(claim["reproduced"] for claim in claims) and "after 20 steps" in claims[0]["note"]
+    assert [claim.key for claim in claims] == ["net/rate0.5/hovers", "net/rate0.25/hovers", "net/fall", "net/rising"]
+    assert [claim.measured for claim in claims] == pytest.approx([1.05, 1.05, 0.1, 1.0])
+    assert [claim.verdict for claim in claims] == [YES, YES, OPEN, OPEN]
+    assert "after 20 steps" in claims[0].note and all(claim.exploratory for claim in claims)
+    more = known_course()._replace(rates_R=np.full(20, 0.5))
+    more = more._replace(cost_RxSxE=np.tile(more.cost_RxSxE, (10, 1, 1)))
+    more = more._replace(sharpness_RxSxT=np.tile(more.sharpness_RxSxT[:1], (20, 1, 1)))
+    assert verdicts(more)[-2:] == [YES, YES]
 
 
 def test_each_claim_can_miss():
-    """Above or below the band, a cost that stays, one that falls in every step; never at the edge, nothing holds."""
-    assert verdicts(known_course(ratio=1.16)) == [False, False, True, True]
-    assert verdicts(known_course(last=0.81)) == [True, True, False, True]
-    assert verdicts(known_course(rises=False)) == [True, True, True, False]
-    assert verdicts(known_course(ratio=0.99)) == [False] * 4
+    """Above or below the band, one that falls in every step; never at the edge, nothing holds."""
+    assert verdicts(known_course(ratio=1.16)) == [NO, NO, OPEN, OPEN]
+    assert verdicts(known_course(rises=False)) == [YES, YES, OPEN, NO]
+    assert verdicts(known_course(ratio=0.99)) == [NO, NO, OPEN, NO]
     one_stays_below = known_course()
     one_stays_below.sharpness_RxSxT[0, 1] /= 2
-    assert verdicts(one_stays_below) == [False, True, False, False]
+    claims = edge_of_stability.claims_of("net", one_stays_below)
+    assert [claim.verdict for claim in claims] == [NO, YES, OPEN, OPEN] and "1 of 2 seeds" in claims[0].note
+
+
+def test_a_cost_that_stays_has_not_fallen():
+    """With six runs the median's interval is from the least to the most of them; .81 is above the band."""
+    for last, verdict in ((0.81, NO), (0.79, YES)):
+        course = known_course(last=last)
+        six = course._replace(
+            rates_R=np.full(3, 0.5),
+            cost_RxSxE=np.tile(course.cost_RxSxE[:1], (3, 1, 1)),
+            sharpness_RxSxT=np.tile(course.sharpness_RxSxT[:1], (3, 1, 1)),
+        )
+        assert verdicts(six)[-2] == verdict
+
+
+def test_interval_of_a_median():
+    """Of 12 values the third and the tenth, of 6 the ends, of 5 none: the binomial's chance of less is below 2.5 %."""
+    assert toolkit.median_interval(np.arange(12)[::-1]) == (2, 9)
+    assert toolkit.median_interval(np.arange(6)) == (0, 5)
+    assert toolkit.median_interval(np.arange(5)) == (-np.inf, np.inf)
+
+
+def test_study_end_to_end(tmp_path):
+    """Ten claims, all directions, none of which holds after two steps."""
+    command.run(STUDY, "tiny", tmp_path)
+    claims = [Claim.from_dict(line) for line in json.loads((tmp_path / "results.json").read_text())]
+    assert len({claim.key for claim in claims}) == len(claims) == 10
+    assert {claim.kind for claim in claims} == {"direction"}
+    assert not any(claim.is_reproduced for claim in claims)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
 def test_sharpness_is_the_largest_eigenvalue():
@@ -66,10 +108,8 @@ def test_sharpness_is_the_largest_eigenvalue():
 
 def test_toy_is_gradient_descent_on_the_polynomial(monkeypatch):
     """Costs of 9 steps by hand in float64; with the mean cost in the place of its sharpness, looks find every third."""
-    small = {"UNITS": 5, "LOOKS": 3, "STEPS_A_LOOK": 3, "TOY_SEEDS": 2, "TOY_RATES": (0.2, 0.05)}
-    for name, value in (small | {"sharpness": nets.curvature.mean_cost}).items():
-        monkeypatch.setattr(edge_of_stability, name, value)
-    course = edge_of_stability.toy()
+    monkeypatch.setattr(edge_of_stability, "sharpness", nets.curvature.mean_cost)
+    course = edge_of_stability.toy(Toy(units=5, rates=(0.2, 0.05), seeds=2, looks=3, steps_a_look=3))
     assert course.cost_RxSxE.shape == (2, 2, 9) and course.looks_T.tolist() == [0, 3, 6]
     np.testing.assert_allclose(course.sharpness_RxSxT, course.cost_RxSxE[:, :, ::3], rtol=1e-5)
     net = nets.MLP(hidden=(5,), classes=1, activation="tanh", output="identity")
@@ -100,16 +140,12 @@ def cost_and_gradient(w, x_N, y_N):
 def test_images_are_measured_by_the_cost_that_is_descended(synthetic_config, monkeypatch):
     """With the mean cost in the place of its sharpness, a look after 2 steps finds the cost before the third one, and
     the cost falls as the gradient promises."""
-    stand_in = SimpleNamespace(get_config=synthetic_config.copy_and_resolve_references)
-    small = {"HIDDEN": (3,), "RATES": (1e-3, 2e-3), "shallow": stand_in, "sharpness": nets.curvature.mean_cost}
-    small |= {"IMAGE_STEPS": 5, "LOOK_EVERY": 2, "IMAGE_SEEDS": 1}
-    for name, value in small.items():
-        monkeypatch.setattr(edge_of_stability, name, value)
-    course = edge_of_stability.images(40)
+    monkeypatch.setattr(edge_of_stability, "sharpness", nets.curvature.mean_cost)
+    config = image_config(as_config(synthetic_config), 40, (3,), 5)
+    course = edge_of_stability.images(Images(config, rates=(1e-3, 2e-3), seeds=1, look_every=2))
     assert course.looks_T.tolist() == [2, 4] and course.sharpness_RxSxT.shape == (2, 1, 2)
     np.testing.assert_allclose(course.sharpness_RxSxT, course.cost_RxSxE[:, :, [2, 4]], rtol=1e-6)
-    config = edge_of_stability.image_config(40)
     dataset, params = train.load_dataset(config, ""), train.initial_state(config).params
-    slope_P, _ = ravel_pytree(nets.curvature.gradient(edge_of_stability.image_cost, params, dataset[:2]))
+    slope_P, _ = ravel_pytree(nets.curvature.gradient(toolkit.cost_of(config), params, dataset[:2]))
     falls_R = course.cost_RxSxE[:, 0, 0] - course.cost_RxSxE[:, 0, 1]
     np.testing.assert_allclose(falls_R / course.rates_R, float(slope_P @ slope_P), rtol=0.05)

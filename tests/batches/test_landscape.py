@@ -1,4 +1,6 @@
-"""The studies of the landscape and of bad starts count right."""
+"""The study of the landscape counts right."""
+
+import json
 
 import numpy as np
 import pytest
@@ -6,7 +8,11 @@ from jax.flatten_util import ravel_pytree
 
 import input_pipeline
 from experiments.batches import landscape
-from experiments.escape import bad_start
+from experiments.batches.landscape import STUDY
+from experiments.study import command
+from experiments.study.claims import Claim
+
+SIZE = STUDY.sizes["quick"]
 
 
 def test_flat_is_the_order_of_ravel():
@@ -17,24 +23,24 @@ def test_flat_is_the_order_of_ravel():
 
 def bowls(*doubled_at):
     """Costs from .04 on that double at those distances, a seed each, in one direction."""
-    places_A = np.linspace(0, landscape.FARTHEST, landscape.PLACES)
-    return 0.04 + 0.04 * (places_A[None, None] / np.array(doubled_at)[:, None, None]) ** 2
+    return 0.04 + 0.04 * (SIZE.along()[None, None] / np.array(doubled_at)[:, None, None]) ** 2
 
 
 def test_widths_are_means_over_directions():
     """Directions that double at .5 and at 1: .75, whatever the cost."""
     cost_SxQxA = np.swapaxes(bowls(0.5, 1.0), 0, 1)
     for factor in (1, 3):
-        found = landscape.widths(factor * cost_SxQxA, 2 * factor * cost_SxQxA[..., 0])
+        found = landscape.widths(SIZE.along(), factor * cost_SxQxA, 2 * factor * cost_SxQxA[..., 0])
         np.testing.assert_allclose(found, [0.75], rtol=1e-3)
 
 
 def test_width_claim_needs_the_whole_interval_above_one():
-    """Ratios around 1.5 are wider; ratios from .6 to 1.9 do not decide."""
-    sure = landscape.width_claim(bowls(1.4, 1.5, 1.6), bowls(1.0, 1.0, 1.0))
-    unsure = landscape.width_claim(bowls(0.6, 1.5, 1.9), bowls(1.0, 1.0, 1.0))
-    assert sure["reproduced"] and sure["measured"] == pytest.approx((1.4 * 1.5 * 1.6) ** (1 / 3), rel=1e-3)
-    assert not unsure["reproduced"] and unsure["measured"] > 1 and "do not decide" in unsure["note"]
+    """Ratios around 1.5 are wider; ratios from .6 to 1.9 do not decide, and around 1 / 1.5 they are narrower."""
+    sure = landscape.width_claim(bowls(1.4, 1.5, 1.6), bowls(1.0, 1.0, 1.0), SIZE)
+    unsure = landscape.width_claim(bowls(0.6, 1.5, 1.9), bowls(1.0, 1.0, 1.0), SIZE)
+    narrower = landscape.width_claim(bowls(1.0, 1.0, 1.0), bowls(1.4, 1.5, 1.6), SIZE)
+    assert sure.verdict == "reproduced" and sure.measured == pytest.approx((1.4 * 1.5 * 1.6) ** (1 / 3), rel=1e-3)
+    assert unsure.verdict == "undecided" and unsure.measured > 1 and narrower.verdict == "not reproduced"
 
 
 def test_a_width_that_is_no_width_is_left_out():
@@ -43,17 +49,17 @@ def test_a_width_that_is_no_width_is_left_out():
     assert landscape.ratio_of(one_S, other_S)[0] == pytest.approx(4)
 
 
-def test_a_way_is_looked_at_and_solved(monkeypatch):
+def test_a_way_is_looked_at_and_solved():
     """From the seeds' own draws on, a look every two epochs; solved at the first look whose cost is low enough."""
     dataset = input_pipeline.split(input_pipeline.load("mnist"), 64)
     dataset = dataset._replace(validation_images=dataset.images, validation_labels=dataset.labels)
-    trained = landscape.run("small", landscape.Way(32, 0.1, 4, 2), dataset, 2)
+    trained = landscape.train_way("small", landscape.Way(32, 0.1, 4, 2), dataset, SIZE._replace(seeds=2))
     assert trained.path_SxLxP.shape == (2, 3, 55_050) and trained.solved_S.tolist() == [2, 2]
     assert (np.diff(trained.cost_SxL, axis=1) < 0).all() and (
         trained.path_SxLxP[0, 0] != trained.path_SxLxP[1, 0]
     ).any()
-    monkeypatch.setattr(landscape, "TARGET", float(trained.cost_SxL[:, 1].max()))
-    assert landscape.solved(trained.cost_SxL).tolist() == [1, 1]
+    target = float(trained.cost_SxL[:, 1].max())
+    assert landscape.solved(trained.cost_SxL, target).tolist() == [1, 1]
 
 
 def test_straightness_of_a_path():
@@ -63,38 +69,19 @@ def test_straightness_of_a_path():
     np.testing.assert_allclose(landscape.straightness(trained), [5 / 7, 0])
 
 
-def ended(random_RxS, bad_RxS):
-    """Runs that end with those test accuracies and fit their training set."""
-    test = np.array([random_RxS, bad_RxS], float)
-    return bad_start.Ended(test, *[np.ones_like(test)] * 3, np.ones((*test.shape, 1)))
-
-
-def test_a_bad_start_is_judged_by_its_gap_and_what_is_made_good():
-    """Of descent's 9 points, batches that leave 3 have made good two thirds, those that leave 6 a third."""
-    ways = {
-        bad_start.DESCENT: ended([[0.90, 0.90, 0.90]] * 2, [[0.82, 0.81, 0.80], [0.5, 0.5, 0.5]]),
-        bad_start.SMALL: ended([[0.9, 0.9, 0.9]] * 3, [[0.1] * 3, [0.1] * 3, [0.87, 0.87, 0.87]]),
-        bad_start.REGULARIZED: ended([[0.9, 0.9, 0.9]] * 2, [[0.1] * 3, [0.84, 0.84, 0.84]]),
+def test_study_end_to_end(tmp_path):
+    """Six claims of three kinds; what has not learned is not wider, and two epochs' paths are a plane."""
+    command.run(STUDY, "tiny", tmp_path)
+    claims = {line["key"]: Claim.from_dict(line) for line in json.loads((tmp_path / "results.json").read_text())}
+    kinds = {key: claim.kind for key, claim in claims.items()}
+    assert kinds == dict.fromkeys(("width", "line/batches", "line/draws"), "direction") | {
+        "path/small": "number",
+        "path/large": "number",
+        "path/walk": "oracle",
     }
-    claims = bad_start.claims_of(ways, np.ones(3), np.full(3, 2.0), np.ones((2, 2)))
-    assert [claim["reproduced"] for claim in claims] == [True, True, True, True, True, False]
-    assert [claim["measured"] for claim in claims[2:]] == pytest.approx([9, 0.5, 2 / 3, 1 / 3])
-    small_gap = ways | {bad_start.DESCENT: ended([[0.90, 0.90, 0.90]] * 2, [[0.89, 0.86, 0.80], [0.5] * 3])}
-    line = bad_start.claims_of(small_gap, np.ones(3), np.full(3, 2.0), np.ones((2, 2)))[2]
-    assert line["measured"] == pytest.approx(5) and not line["reproduced"]
-
-
-def test_random_labels_are_random_and_always_the_same():
-    """Only the training labels change; about a tenth stays as it is."""
-    dataset = input_pipeline.load("mnist")
-    first, again = bad_start.random_labels(dataset), bad_start.random_labels(dataset)
-    np.testing.assert_array_equal(first.labels, again.labels)
-    assert np.mean(first.labels == dataset.labels) == pytest.approx(0.1, abs=0.01)
-    assert first.labels.dtype == dataset.labels.dtype and np.bincount(first.labels).min() > 5_500
-    assert first.images is dataset.images and first.validation_labels is dataset.validation_labels
-
-
-def test_distance_is_that_of_all_weights():
-    """3, 4 and 12 apart are 13 apart."""
-    before = {"a": np.zeros(2), "b": np.zeros((1, 1))}
-    assert bad_start.distance(before, {"a": np.array([3.0, -4.0]), "b": np.array([[12.0]])}) == pytest.approx(13)
+    assert not claims["width"].is_reproduced
+    # Three points lie in a plane, whatever they are.
+    of_paths = [claims[f"path/{way}"] for way in ("small", "large", "walk")]
+    assert [claim.measured for claim in of_paths] == pytest.approx([1] * 3)
+    assert [claim.verdict for claim in of_paths] == ["not reproduced"] * 3
+    assert (tmp_path / "figure.png").stat().st_size > 10_000

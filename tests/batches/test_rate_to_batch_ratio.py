@@ -1,15 +1,19 @@
 """The ratio study: how far curves are apart, a longer run by its rate x steps, and claims on runs that are known."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
 
 import nets
 import train
-from experiments import studies
 from experiments.batches import rate_to_batch_ratio
-from experiments.engine import space
+from experiments.batches.rate_to_batch_ratio import STUDY
+from experiments.study import command, toolkit
+from experiments.study.claims import Claim
 
+SIZE = STUDY.sizes["quick"]
 HIGH, LOW = rate_to_batch_ratio.RATIOS
 
 
@@ -45,26 +49,50 @@ def known(equal=1.0, flatter=0.5, large=0.99):
     return runs | {(LOW, 16, 80): runs_of(0.9, 4.0, 80)}
 
 
+YES, NO = "reproduced", "not reproduced"
+
+
 def test_claims_tell_runs_of_the_ratio_alone_from_others():
     """All is reproduced where the ratio decides; not where the eigenvalue depends on the batch, or on nothing, or where
     large batches go on as small ones do."""
-    verdicts = lambda **given: [c["reproduced"] for c in rate_to_batch_ratio.claims_of(known(**given))]  # noqa: E731
-    assert verdicts() == [True] * 9
-    assert verdicts(equal=2.0) == [True, False, True] * 2 + [True] * 3
-    assert verdicts(flatter=1.0) == [True] * 7 + [False, False]
-    assert verdicts(large=0.7)[2] is False
+
+    def verdicts(**given):
+        return [claim.verdict for claim in rate_to_batch_ratio.claims_of(known(**given), SIZE)]
+
+    assert verdicts() == [YES] * 9
+    assert verdicts(equal=2.0) == [YES, NO, YES] * 2 + [YES] * 3
+    assert verdicts(flatter=1.0) == [YES] * 7 + [NO, NO]
+    assert verdicts(large=0.7)[2] == NO
 
 
-def test_eigenvalue_is_that_of_the_training_cost(synthetic_config, monkeypatch):
+def test_seeds_that_disagree_do_not_decide():
+    """Eigenvalues of which one seed's is 25 % larger are within 15 % in the mean, but not their interval."""
+    runs = known()
+    runs[HIGH, 16, 20].eigenvalue_S[0] *= 1.25
+    claims = {claim.key: claim for claim in rate_to_batch_ratio.claims_of(runs, SIZE)}
+    assert claims["equal/high/eigenvalue"].measured == pytest.approx(0.25 / 3)
+    assert claims["equal/high/eigenvalue"].verdict == "undecided" and claims["equal/low/eigenvalue"].verdict == YES
+
+
+def test_eigenvalue_is_that_of_the_training_cost(synthetic_config):
     """Along its eigenvector the gradient changes by it; weights that are not finite have none."""
     synthetic_config.update(hidden=(4,), train_examples=50, batch_size=50)
-    monkeypatch.setattr(rate_to_batch_ratio, "MEASURED_ON", 40)
-    (trial,) = space.make_trials(synthetic_config, None, {}).values()
     dataset, state = train.load_dataset(synthetic_config, ""), train.initial_state(synthetic_config)
-    found = rate_to_batch_ratio.largest_eigenvalue(trial, state, dataset)
-    cost = studies.cost_of(trial)
     batch = dataset.images[:40], dataset.labels[:40]
+    found = toolkit.sharpness_of(synthetic_config, state.params, *batch)
+    cost = toolkit.cost_of(synthetic_config)
     expected = nets.curvature.top_eigenvalues(cost, state.params, batch, jax.random.key(5), k=1, steps=60).values_K[0]
     assert found == pytest.approx(float(expected), rel=2e-2)
-    broken = state._replace(params=jax.tree.map(lambda leaf: leaf * np.nan, state.params))
-    assert np.isnan(rate_to_batch_ratio.largest_eigenvalue(trial, broken, dataset))
+    broken = jax.tree.map(lambda leaf: leaf * np.nan, state.params)
+    assert np.isnan(toolkit.sharpness_of(synthetic_config, broken, *batch))
+
+
+def test_study_end_to_end(tmp_path):
+    """Nine claims, of which the control is ours; after two epochs the ratios do not differ."""
+    command.run(STUDY, "tiny", tmp_path)
+    claims = [Claim.from_dict(line) for line in json.loads((tmp_path / "results.json").read_text())]
+    assert [claim.key for claim in claims][::8] == ["equal/high/cost", "longer/eigenvalue"]
+    assert len({claim.key for claim in claims}) == len(claims) == 9
+    assert [claim.kind for claim in claims] == ["direction"] * 8 + ["ours"]
+    assert not any(claim.is_reproduced for claim in claims if not claim.key.startswith("equal/"))
+    assert (tmp_path / "figure.png").stat().st_size > 10_000

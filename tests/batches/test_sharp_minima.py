@@ -1,18 +1,22 @@
 """Sharp minima: statistics of all images, a rescaling that changes the sharpness alone, claims that can miss."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
 
 import train
 from experiments.batches import sharp_minima
+from experiments.batches.sharp_minima import STUDY
+from experiments.study import command
+from experiments.study.claims import Claim
 
 
 @pytest.fixture
 def net():
     """(model, state, images as floats in [0, 1], labels) of an untrained net with biases and scales of all sizes."""
-    config = sharp_minima.config_of(sharp_minima.Budget(seeds=1, images=200, hidden=(12, 8), epochs=1))
-    config.dataset = "synthetic"
+    config = sharp_minima.f1(200, (12, 8), 1).replace(dataset="synthetic")
     state = jax.device_get(train.initial_state(config))
     numbers = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: np.float32(leaf + 0.3 * numbers.random(leaf.shape)), state.params)
@@ -69,26 +73,63 @@ def known(sharpness, accuracy, edge=1.0):
     }
 
 
+YES, NO, OPEN = "reproduced", "not reproduced", "undecided"
+
+
+def verdicts(small, large):
+    """The verdict of each claim."""
+    return [claim.verdict for claim in sharp_minima.claims_of(small, large)]
+
+
 def test_claims_hold_for_the_published_figures():
-    """All four; the ratio of sharpness is the published one, and the gap is in the note."""
+    """The ratio of sharpness is the published one, and the gap is in the note; five seeds of five do not show a share
+    above .8, twenty of twenty do."""
     small, large = known(1.23, 0.9803), known(205.14, 0.9781, edge=2.0)
     claims = sharp_minima.claims_of(small, large)
-    assert [claim["reproduced"] for claim in claims] == [True] * 4
-    assert claims[0]["measured"] == pytest.approx(claims[0]["published"]) == pytest.approx(166.78, rel=1e-4)
-    assert "gap +0.22 points" in claims[1]["note"] and claims[2]["measured"] == pytest.approx(50)
+    assert [claim.verdict for claim in claims] == [YES, OPEN, YES, OPEN]
+    assert [claim.key for claim in claims] == ["sharpness", "test_accuracy", "rescaled", "rise"]
+    assert claims[0].measured == pytest.approx(205.14 / 1.23) and claims[1].measured == 1
+    assert "gap +0.22 points" in claims[1].note and claims[2].measured == pytest.approx(50)
     np.testing.assert_allclose(sharp_minima.rise(large), np.linspace(0.9, 1.1, 5))
+    assert (
+        verdicts(*({name: np.concatenate([value_S] * 4) for name, value_S in of.items()} for of in (small, large)))
+        == [YES] * 4
+    )
 
 
 @pytest.mark.parametrize("missed", range(4))
 def test_each_claim_can_miss(missed):
-    """A ratio of 9.9, two seeds of five that are not ahead, a rescaling that does little."""
+    """A ratio of 9.9, four seeds of five that are not ahead, a rescaling that does little."""
     small, large = known(1.23, 0.9803), known(205.14, 0.9781, edge=2.0)
     if missed == 0:
         large["sharpness"] = 9.9 * small["sharpness"]
     if missed == 1:
-        large["test_accuracy"][:2] = 0.9803
+        large["test_accuracy"][:4] = 0.9803
     if missed == 2:
         small["rescaled"] = 9.9 * small["sharpness"]
     if missed == 3:
-        large["line"][:2] = small["line"][:2]
-    assert [claim["reproduced"] for claim in sharp_minima.claims_of(small, large)] == [i != missed for i in range(4)]
+        large["line"][:4] = small["line"][:4]
+    expected = [YES, OPEN, YES, OPEN]
+    expected[missed] = NO
+    assert verdicts(small, large) == expected
+
+
+def test_ratio_of_means_takes_its_interval_from_the_pairs():
+    """Seeds whose ratio is the same have none; of two seeds with twice and four times as much it is wide."""
+    below_S = np.array([1.0, 2.0, 3.0])
+    ratio, within = sharp_minima.ratio_of_means(5 * below_S, below_S)
+    assert ratio == pytest.approx(5) and within == pytest.approx((5, 5))
+    ratio, (low, high) = sharp_minima.ratio_of_means(np.array([2.0, 4.0]), np.ones(2))
+    # The deviations are -1/3 and 1/3, Student's quantile of one degree of freedom is 12.706.
+    assert ratio == pytest.approx(3) and high / ratio == pytest.approx(np.exp(12.7062 / 3), rel=1e-4) == ratio / low
+
+
+def test_study_end_to_end(tmp_path):
+    """Four claims; equal batches are not sharper, nor better, nor steeper."""
+    command.run(STUDY, "tiny", tmp_path)
+    claims = {line["key"]: Claim.from_dict(line) for line in json.loads((tmp_path / "results.json").read_text())}
+    assert list(claims) == ["sharpness", "test_accuracy", "rescaled", "rise"]
+    assert {claim.kind for claim in claims.values()} == {"direction"}
+    assert claims["sharpness"].measured == 1 and claims["test_accuracy"].measured == claims["rise"].measured == 0
+    assert not any(claims[key].is_reproduced for key in ("sharpness", "test_accuracy", "rise"))
+    assert (tmp_path / "figure.png").stat().st_size > 10_000

@@ -1,5 +1,6 @@
 """Steps to a target: where a known course meets it, the best rate, the fit of a known law, whose noise is measured."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -11,8 +12,13 @@ import input_pipeline
 import nets
 import train
 from experiments.batches import steps_to_target
+from experiments.batches.steps_to_target import STUDY
+from experiments.study import command
+from experiments.study.claims import Claim
+from training.config import as_config
 
-SIZES = (1, 4, 16, 32, 64, 256, 1_024, 4_096)
+SIZE = STUDY.sizes["quick"]
+SIZES = SIZE.batches
 
 
 def test_looks_until_a_course_meets_the_target():
@@ -32,40 +38,39 @@ def test_fit_finds_the_law_that_made_the_steps():
     assert np.isnan(steps_to_target.fit(sizes_B, np.where(sizes_B > 9, np.nan, 1.0))).all()
 
 
-def test_each_size_is_judged_at_its_best_rate(monkeypatch):
+def test_each_size_is_judged_at_its_best_rate():
     """That of the fewest steps for the other seeds, whatever a seed's own luck; what never arrives is no choice."""
-    monkeypatch.setattr(steps_to_target, "grid", lambda size: [-1, 0, 1])
-    monkeypatch.setattr(steps_to_target, "TARGETS", (0.5,))
+    size = SIZE._replace(targets=(0.5,), first=0, most=0, beside=1)
     looks_SxR = [[4, 3, 9], [4, 3, 9], [1, 3, 9]]
     cost_SxLxR = np.where(np.arange(1, 9)[:, None] < np.array(looks_SxR)[:, None, :], 1.0, 0.5)
     of_size = steps_to_target.Courses(cost_SxLxR, None)
-    tuned = steps_to_target.tune(0, {64: of_size, 512: of_size}, 1.0)
+    tuned = steps_to_target.tune(size, 0, {64: of_size, 512: of_size}, 1.0)
     # The third seed's luck at the first rate decides for the other two, not for itself; a look is 256 examples.
     assert tuned.power_BxS.tolist() == [[-1, -1, 0]] * 2
     assert tuned.steps_BxS.tolist() == [[16.0, 16.0, 12.0], [4.0, 4.0, 3.0]]
     assert tuned.at_edge_B.tolist() == [True, True]
 
 
-def test_course_keeps_the_parameters_that_first_meet_each_target(synthetic_config, monkeypatch):
+def test_course_keeps_the_parameters_that_first_meet_each_target(synthetic_config):
     """They have the cost that was seen at that look, of every seed and rate; where none meets it, the initial draw."""
-    synthetic_config.update(hidden=(4,), train_examples=200)
-    constants = {"LOOK": 32, "EXAMPLES": 320, "STEPS": 1, "TARGETS": (0.0899, 0.0895, 0.0)}
-    for name, value in {**constants, "config_of": lambda size: synthetic_config, "grid": lambda size: [2, 4]}.items():
-        monkeypatch.setattr(steps_to_target, name, value)
-    synthetic_config.batch_size = 16
+    synthetic_config.update(hidden=(4,), train_examples=200, batch_size=16)
+    targets = (0.0899, 0.0895, 0.0)
+    # Rates 4, 8 and 16.
+    size = SIZE._replace(config=as_config(synthetic_config), seeds=2, targets=targets, look=32, examples=320, steps=1)
+    size = size._replace(first=-1, most=3, beside=1)
     dataset, functions = train.load_dataset(synthetic_config, ""), train.make_train(synthetic_config)
-    initial, found = train.initial_state(synthetic_config), steps_to_target.run(16, 2, dataset)
-    assert found.cost_SxLxR.shape == (2, 10, 2)
-    for s, t, r in np.ndindex(2, 2, 2):
+    initial, found = train.initial_state(synthetic_config), steps_to_target.courses_of(size, 16, dataset)
+    assert found.cost_SxLxR.shape == (2, 10, 3)
+    for s, t, r in np.ndindex(2, 2, 3):
         cost_L = found.cost_SxLxR[s, :, r]
         params = jax.tree.map(lambda leaf: leaf[s, t, r], found.met_SxTxR)  # noqa: B023
         cost = functions.evaluate(
             initial._replace(params=params), dataset.validation_images, dataset.validation_labels
         )["loss"]
-        first = np.argmax(cost_L <= steps_to_target.TARGETS[t])
-        assert cost_L[first] <= steps_to_target.TARGETS[t] and float(cost) == pytest.approx(cost_L[first], rel=1e-5)
+        first = np.argmax(cost_L <= targets[t])
+        assert cost_L[first] <= targets[t] and float(cost) == pytest.approx(cost_L[first], rel=1e-5)
     kernel_1xDxH = initial.params["hidden_0"]["kernel"][None]
-    assert np.array_equal(found.met_SxTxR["hidden_0"]["kernel"][0, 2], np.repeat(kernel_1xDxH, 2, axis=0))
+    assert np.array_equal(found.met_SxTxR["hidden_0"]["kernel"][0, 2], np.repeat(kernel_1xDxH, 3, axis=0))
 
 
 def law(knee, seeds=3, power=0.0):
@@ -80,14 +85,30 @@ def test_claims_tell_a_knee_at_the_noise_scale_from_others():
     """Of the law with a knee of 200 all is reproduced where the noise scale is 100; of steps that fall for ever, or
     hardly do, or a noise scale of 10, the claims that say so fail."""
     scale_TxBxS = np.array([[[40.0] * 3] * 8, [[50.0] * 3, [200.0] * 3, *[[np.nan] * 3] * 6]])
-    verdicts = lambda knee, scale_TxBxS, power: [  # noqa: E731
-        claim["reproduced"]
-        for claim in steps_to_target.claims_of(SIZES, [law(80), law(knee, power=power)], scale_TxBxS)
-    ]
+
+    def verdicts(knee, scale_TxBxS, power):
+        claims = steps_to_target.claims_of(SIZE, [law(80), law(knee, power=power)], scale_TxBxS)
+        return [claim.is_reproduced for claim in claims]
+
     assert verdicts(200, scale_TxBxS, 1.0) == [True] * 7
     assert verdicts(200, scale_TxBxS / 10, 0.5) == [True, True, True, False, False, False, True]
     assert verdicts(1e5, scale_TxBxS, 1.0) == [True, False, True, True, True, False, False]
     assert verdicts(5, scale_TxBxS, 1.0) == [False, True, True, True, True, False, False]
+
+
+def test_interval_of_the_largest_misfit_is_joint():
+    """Of the law itself it is nothing, also where seeds differ by a factor; a size that is 40 % off for all seeds stays
+    off, and one that scatters by e is not known."""
+    sizes_B, exact = np.array(SIZES, float), law(200)
+    scaled = exact._replace(steps_BxS=exact.steps_BxS * [1.0, 2.0, 3.0])
+    assert steps_to_target.misfit_interval(sizes_B, scaled) == pytest.approx((0, 0), abs=2e-3)
+    off = exact._replace(steps_BxS=exact.steps_BxS.copy())
+    off.steps_BxS[3] *= 1.6
+    low, high = steps_to_target.misfit_interval(sizes_B, off)
+    assert low == pytest.approx(high) == pytest.approx(steps_to_target.misfit(sizes_B, off).max())
+    off.steps_BxS[3] *= np.exp([-1, 0, 1])
+    low, high = steps_to_target.misfit_interval(sizes_B, off)
+    assert low == 0 and high > 1
 
 
 def test_noise_is_that_of_the_seed_and_the_rate_that_are_judged(monkeypatch):
@@ -96,12 +117,23 @@ def test_noise_is_that_of_the_seed_and_the_rate_that_are_judged(monkeypatch):
         nets.curvature, "gradient_noise_scale", lambda cost, params, batch: SimpleNamespace(noise_scale=params)
     )
     met_SxTxR = 100 * np.arange(2.0)[:, None, None] + 10 * np.arange(2.0)[:, None] + np.arange(5.0)
-    low, high = steps_to_target.grid(1)[1], steps_to_target.grid(4)[3]
+    low, high = SIZE.grid(1)[1], SIZE.grid(4)[3]
     power_BxS = np.array([[low, low], [high, high]])
     tuned = [
         steps_to_target.Tuned(np.array(steps_BxS), power_BxS, np.zeros(2, bool))
         for steps_BxS in ([[9.0, 9.0], [9.0, np.nan]], [[9.0, 9.0], [9.0, 9.0]])
     ]
     courses = {1: steps_to_target.Courses(None, met_SxTxR), 4: steps_to_target.Courses(None, met_SxTxR - 5)}
-    found = steps_to_target.noise_scales(courses, tuned, input_pipeline.load("synthetic"))
+    found = steps_to_target.noise_scales(SIZE, courses, tuned, input_pipeline.load("synthetic"))
     assert np.array_equal(found, [[[1, 101], [np.nan, np.nan]], [[11, 111], [8, 108]]], equal_nan=True)
+
+
+def test_study_end_to_end(tmp_path):
+    """Seven claims, all directions; two batch sizes of a net that hardly learns show no knee that moves."""
+    command.run(STUDY, "tiny", tmp_path)
+    claims = {line["key"]: Claim.from_dict(line) for line in json.loads((tmp_path / "results.json").read_text())}
+    assert list(claims)[:4] == ["slope/small", "slope/large", "misfit", "slope/rate"] and len(claims) == 7
+    assert list(claims)[4:] == ["knee/cost0.0899", "knee/cost0.0895", "knee/moves"]
+    assert {claim.kind for claim in claims.values()} == {"direction"}
+    assert not claims["slope/small"].is_reproduced and not claims["knee/moves"].is_reproduced
+    assert (tmp_path / "figure.png").stat().st_size > 10_000

@@ -103,6 +103,24 @@ def test_interval_is_students():
     assert math.isnan(statistics.interval(np.zeros((0,))).mean)
 
 
+def test_intervals_stay_within_what_is_possible():
+    """Of shares .9, 1 and 1 Student's interval ends at .967 + .143: nothing above 1 is possible; mean and deviation
+    stay. Of a measure without bounds nothing is cut; an unknown one has none."""
+    values_S = np.array([0.9, 1.0, 1.0])
+    whole, cut = (
+        statistics.interval(values_S),
+        statistics.interval(values_S, bounds=statistics.bounds_of("val_accuracy")),
+    )
+    assert whole.high > 1.1 and cut.high == 1.0
+    assert (cut.mean, cut.std, cut.n, cut.low) == (whole.mean, whole.std, whole.n, whole.low)
+    assert statistics.interval(1 - values_S, bounds=statistics.bounds_of("saturation/hidden_0")).low == 0.0
+    shares = ("accuracy", "phi/a", "zero_fraction/a", "dead_units/a", "dormant_units/a", "slope_mass/a", "wrong_side/o")
+    assert {statistics.bounds_of(name) for name in shares} == {(0.0, 1.0)}
+    assert statistics.bounds_of("val_loss") == statistics.bounds_of("speed/output") == (0.0, math.inf)
+    assert statistics.bounds_of("activation_mean/hidden_0") == statistics.bounds_of("mine") == (-math.inf, math.inf)
+    assert math.isnan(statistics.interval(np.array([0.5]), bounds=(0.0, 1.0)).low)
+
+
 def test_interval_in_words():
     """Of .9, 1, 1.1 and, as ratios, of what has those logarithms; Student's t of 2 degrees of freedom is 4.303."""
     values_S, half = np.array([0.9, 1.0, 1.1]), 4.303 * 0.1 / math.sqrt(3)

@@ -345,3 +345,19 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_rows_of_one_machine(tmp_path)
             # One image of 512 may lie on the border between two classes.
             near = 0.003 if "accuracy" in name else 1e-4
             assert row[name] == (pytest.approx(value, abs=near) if isinstance(value, float) else value), name
+
+
+def test_conclusion_ranks_diverged_settings_last():
+    """A rate that breaks 3 of its 6 seeds is not first by the other 3, and its diverged seeds are said beside it."""
+    part = {"val_accuracy_std": 0.01, "val_accuracy_low": 0.8, "val_accuracy_high": 0.99, "seeds": 6}
+    rows = [
+        {"learning_rate": 0.36, "diverged": 0, "val_accuracy_mean": 0.91, "val_accuracy_n": 6, **part},
+        {"learning_rate": 0.4, "diverged": 3, "val_accuracy_mean": 0.95, "val_accuracy_n": 3, **part},
+        {"learning_rate": 0.45, "diverged": 6, "val_accuracy_mean": None, "val_accuracy_n": 0, **part},
+        {"learning_rate": 0.33, "diverged": 0, "val_accuracy_mean": 0.92, "val_accuracy_n": 6, **part},
+    ]
+    title, *lines = sweep.conclusion(rows).splitlines()
+    assert title.endswith("; configurations with diverged seeds last):")
+    assert [line.partition("=")[2] for line in lines] == ["0.33", "0.36", "0.4"]
+    assert lines[2] == "  0.9500 (0.8000 to 0.9900, 3 seeds, 3 of 6 seeds diverged)  learning_rate=0.4"
+    assert "diverged" not in lines[0] and sweep.conclusion(rows[2:3]) == "Every trial has diverged."

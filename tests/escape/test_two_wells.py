@@ -1,6 +1,7 @@
 """The neuron with two wells: its examples, its cost, its walkers by another way of drawing, its bands."""
 
-import jax
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,7 +20,16 @@ def test_examples_and_cost():
     np.testing.assert_allclose(two_wells.quadratic(jnp.float32(3), (x_N, y_N)), same, rtol=1e-6)
 
 
-def test_walkers_are_those_of_multinomial_batches(monkeypatch):
+def test_end_to_end(tiny_claims):
+    """The wells are where they were computed to be; of 20 walkers in 60 steps, fewer than half are out."""
+    claims = tiny_claims(two_wells.STUDY)
+    assert len(claims) == 7 and all(claim.kind == "oracle" for claim in claims.values())
+    median = claims.pop("median/rate20/batch1")
+    assert all(claim.is_reproduced for claim in claims.values())
+    assert np.isnan(median.measured) and (median.count, median.sample) == (20, "walkers") and not median.is_reproduced
+
+
+def test_walkers_are_those_of_multinomial_batches():
     """A batch is a multinomial draw of the four kinds: walked so, in float64, as many are left after 200 steps."""
     steps, walkers, batch, random = 200, 2_000, 2, np.random.default_rng(0)
     x_4, y_4 = np.array([1.0, 1.0, 0.05, 0.05]), np.array([1.0, 0.0, 1.0, 0.0])
@@ -29,24 +39,38 @@ def test_walkers_are_those_of_multinomial_batches(monkeypatch):
         a_Wx4 = 1 / (1 + np.exp(-w_W[:, None] * x_4[None, :]))
         w_W = w_W - 20 * np.sum(share_Wx4 * 2 * (a_Wx4 - y_4[None, :]) * a_Wx4 * (1 - a_Wx4) * x_4[None, :], axis=1)
         left_W &= w_W <= 8
-    monkeypatch.setattr(two_wells, "STEPS", steps)
-    found = two_wells.passage(20.0, batch, walkers)
+    found = two_wells.passage(20.0, batch, walkers, steps)
     assert 0.4 < left_W.mean() < 0.6
     assert found.censored_W.mean() == pytest.approx(left_W.mean(), abs=4 * np.sqrt(2 * 0.25 / walkers))
 
 
-def test_bands_of_medians_and_shares(monkeypatch):
-    """15 % on both sides of a median; 1 to 7 of 400 for 2 of 400, and at most 3 for none."""
-    monkeypatch.setattr(two_wells, "MEDIANS", {(20.0, 1): 100})
-    monkeypatch.setattr(two_wells, "ESCAPED", {(20.0, 16): 2, (20.0, 32): 0})
+def passed(steps_W: Any, out_W: Any) -> nets.escape.FirstPassage:
+    """Walkers that are out after so many steps, or censored there."""
+    return nets.escape.FirstPassage(steps_W, ~out_W, out_W)
 
-    def judged(median: int, few: int, none: int) -> list[bool]:
+
+def test_bands_of_medians_and_shares():
+    """15 % on both sides of a median; of 400 walkers, 1 to 7 for 2 of 400, and at most 3 for none: what is measured on
+    4,000 walkers lies in such a band with its whole interval, wholly outside, or across its end."""
+    size = two_wells.TINY._replace(medians={(20.0, 1): 100}, escaped={(20.0, 16): 2, (20.0, 32): 0}, steps=8_000)
+
+    def judged(median: int, few: int, none: int) -> list[str]:
         def after(steps: int, escaped: int) -> nets.escape.FirstPassage:
-            out_W = np.arange(400) < escaped
-            return nets.escape.FirstPassage(np.where(out_W, steps, 8_000), ~out_W, np.zeros(400))
+            walker_W = np.arange(4_000)
+            out_W, steps_W = walker_W < escaped, steps - 1 + walker_W % 3
+            return passed(np.where(out_W, steps_W, 8_000), out_W)
 
-        out = {(20.0, 1): after(median, 400), (20.0, 16): after(9, few), (20.0, 32): after(9, none)}
-        return [claim["reproduced"] for claim in two_wells.passage_claims(jax.device_get(out))]
+        out = {(20.0, 1): after(median, 4_000), (20.0, 16): after(9, few), (20.0, 32): after(9, none)}
+        return [claim.verdict for claim in two_wells.passage_claims(size, out)]
 
-    assert judged(114, 7, 3) == judged(86, 1, 0) == [True] * 3
-    assert judged(116, 8, 4) == [False] * 3 and judged(84, 0, 4) == [False] * 3
+    assert judged(114, 50, 20) == judged(86, 25, 0) == ["reproduced"] * 3
+    assert judged(116, 110, 60) == ["not reproduced"] * 3 and judged(84, 0, 60) == ["not reproduced"] * 3
+    assert judged(100, 75, 38)[1:] == ["undecided"] * 2
+
+
+def test_a_median_beyond_the_last_step_is_undecided():
+    """Half of the walkers and one are out at 95 steps: the interval of that median has no upper end."""
+    size = two_wells.TINY._replace(medians={(20.0, 1): 100}, steps=8_000)
+    out_W = np.arange(400) < 201
+    (claim,) = two_wells.passage_claims(size, {(20.0, 1): passed(np.where(out_W, 95, 8_000), out_W)})
+    assert (claim.measured, claim.high) == (95, np.inf) and claim.verdict == "undecided" and "8,000" in claim.note

@@ -1,12 +1,15 @@
 """One digit through the trained net: the hand computation in loops, what is marked, and wrong digits."""
 
+import json
 import math
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from experiments.lecture import forward
+from experiments.study import command
 from training.command_line import CONFIGS
 
 RANDOM = np.random.default_rng(0)
@@ -15,6 +18,17 @@ PARAMS = {
     "output": {"kernel": RANDOM.normal(size=(3, 4)), "bias": RANDOM.normal(size=4)},
 }
 IMAGE = np.array([0, 255, 3, 128, 40], np.uint8)
+
+
+def test_study_at_its_tiny_size(tmp_path, capsys):
+    """Three oracles, and every number of the digit in print."""
+    command.run(forward.STUDY, "tiny", tmp_path)
+    claims = json.loads((tmp_path / "results.json").read_text())
+    assert len({claim["key"] for claim in claims}) == 3 and {claim["kind"] for claim in claims} == {"oracle"}
+    assert all(claim["verdict"] == "reproduced" for claim in claims)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    out = capsys.readouterr().out
+    assert "Test digit 0." in out and out.count(" -> 0.") + out.count(" -> 1.") == 64
 
 
 def test_forward_pass_in_loops():
@@ -39,7 +53,7 @@ def test_claims_see_a_wrong_net():
     """An output off by more than rounding, outputs that do not add up, another class."""
     hidden, output = forward.by_hand(PARAMS, IMAGE)
     right = {"hidden_0/z": hidden.z, "hidden_0/a": hidden.a, "output/z": output.z, "output/a": output.a}
-    verdicts = lambda named: [c["reproduced"] for c in forward.claims_of(hidden, output, named)]  # noqa: E731
+    verdicts = lambda named: [c.is_reproduced for c in forward.claims_of(hidden, output, named)]  # noqa: E731
     assert verdicts(right) == [True, True, True]
     assert verdicts(right | {"hidden_0/z": hidden.z * (1 + 2e-5)}) == [False, True, True]
     assert verdicts(right | {"output/a": output.a * (1 + 2e-6)}) == [True, False, True]
@@ -60,7 +74,16 @@ def test_saturated_units_and_answers_are_marked():
 
 def test_wrong_digit_is_refused_in_one_line(tmp_path):
     """Before anything is made."""
-    command = [sys.executable, "-m", "experiments.lecture.forward", "--digit=10000", f"--workdir={tmp_path / 'work'}"]
-    refused = subprocess.run(command, cwd=CONFIGS.parent, capture_output=True, text=True)
+    line = [sys.executable, "-m", "experiments.lecture.forward", "--digit=10000", f"--workdir={tmp_path / 'work'}"]
+    refused = subprocess.run(line, cwd=CONFIGS.parent, capture_output=True, text=True)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "[0, 9999]" in refused.stderr
     assert not (tmp_path / "work").exists()
+
+
+def test_digit_that_a_data_set_lacks_is_refused(tmp_path, capsys):
+    """In one line that says which there are."""
+    sizes = {"tiny": forward.STUDY.sizes["tiny"]._replace(digit=9_999)}
+    with pytest.raises(SystemExit) as caught:
+        command.run(forward.STUDY._replace(sizes=sizes), "tiny", tmp_path)
+    err = capsys.readouterr().err
+    assert caught.value.code == 2 and err.count("\n") == 1 and "9999; accepted: from 0 to" in err

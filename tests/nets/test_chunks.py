@@ -53,7 +53,8 @@ def test_data_are_an_argument_of_the_program():
     """Not a constant of it: the program for a hundred times the data is no longer."""
     function, (params, data) = net_cost(), small_problem()
     many = jax.tree.map(lambda x: jnp.concatenate([x] * 100), data)
-    length = lambda data: len(curvature.gradient.lower(function, params, data, chunk=5).as_text())  # noqa: E731
+    program = jax.jit(curvature.gradient, static_argnames=("cost", "chunk"))
+    length = lambda data: len(program.lower(function, params, data, chunk=5).as_text())  # noqa: E731
     assert length(many) < 1.05 * length(data)
 
 
@@ -71,3 +72,83 @@ def test_cost_and_hessian_vector_products():
     product_P = hessian_PxP @ np.asarray(v_P, np.float64)
     np.testing.assert_allclose(hv_P, product_P, rtol=1e-5, atol=2e-6 * np.abs(product_P).max())
     assert float(u_P @ hv_P) == pytest.approx(float(v_P @ hu_P), rel=1e-5)
+
+
+def normalised(params, batch):
+    """Batch statistics: each example's cost depends on all the others."""
+    z_B = batch[0] * params["w"]
+    return ((z_B - z_B.mean()) / jnp.sqrt(z_B.var() + 1e-3) - batch[1]) ** 2
+
+
+SORTED = (jnp.linspace(-1, 1, 200), 3 * jnp.linspace(-1, 1, 200))
+WEIGHT = {"w": jnp.float32(1)}
+
+
+@pytest.mark.parametrize("chunk", [100, 10])
+def test_a_cost_that_mixes_examples_is_refused(chunk):
+    """The chunk would decide the result, of the mean and of every measure."""
+    for measured in (
+        lambda: curvature.mean_cost(normalised, WEIGHT, SORTED, chunk=chunk),
+        lambda: curvature.gradient(normalised, WEIGHT, SORTED, chunk),
+        lambda: curvature.top_eigenvalues(normalised, WEIGHT, SORTED, KEY, k=1, chunk=chunk),
+        lambda: curvature.cost_on_line(normalised, WEIGHT, WEIGHT, [0.0, 1.0], SORTED, chunk),
+        lambda: curvature.sharpness(normalised, WEIGHT, SORTED, chunk=chunk),
+        # Takes its examples one by one, whatever the chunk.
+        lambda: curvature.gradient_noise_scale(normalised, WEIGHT, SORTED, chunk=200),
+    ):
+        with pytest.raises(ValueError, match=r"an example costs .* beside others; accepted: a cost that does not mix"):
+            measured()
+
+
+def test_a_cost_that_mixes_all_examples_at_once_is_told():
+    """In one chunk the number is the one that the cost means, and a word says so; under jit there is nothing to see."""
+    expected = float(jnp.mean(normalised(WEIGHT, SORTED)))
+    with pytest.warns(UserWarning, match="the result is that of all of them at once"):
+        found = curvature.mean_cost(normalised, WEIGHT, SORTED, chunk=200)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+    jitted = jax.jit(lambda params: curvature.mean_cost(normalised, params, SORTED, chunk=200))
+    assert float(jitted(WEIGHT)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_costs_that_mix_nothing_pass():
+    """Noise that is drawn by place, costs for batches of one size, costs of rounding alone, nan, and one example."""
+    noisy = lambda p, b: (p["w"] * b[0] - b[1]) ** 2 + jax.random.normal(KEY, b[0].shape)  # noqa: E731
+    of_ten = lambda p, b: jnp.broadcast_to(p["w"], (10,)) * b[0]  # noqa: E731
+    rounding = lambda p, b: (jnp.sin(p["w"] * b[0]) / 3 * 3 - jnp.sin(b[0])) ** 2  # noqa: E731
+    for cost in (noisy, of_ten, rounding):
+        curvature.mean_cost(cost, WEIGHT, SORTED, chunk=10)
+    assert np.isnan(curvature.mean_cost(noisy, {"w": jnp.float32(np.nan)}, SORTED, chunk=10))
+    with pytest.warns(UserWarning, match="beside others"):
+        curvature.mean_cost(normalised, WEIGHT, jax.tree.map(lambda x: x[:2], SORTED))
+    curvature.mean_cost(normalised, WEIGHT, jax.tree.map(lambda x: x[:1], SORTED))
+
+
+class Unhashable:
+    """A cost that is an object."""
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __call__(self, params, batch):
+        return params["w"] * batch[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": ([1.0, 2.0], [3.0, 4.0])}, r"data holds a bare float, 1.0; accepted: a pytree of arrays .*asarray"),
+        ({"params": {"w": jnp.zeros((0, 3))}}, r"params hold no number; accepted: a pytree of floats"),
+        ({"params": {"w": "one"}}, r"params hold str; accepted"),
+        ({"cost": Unhashable()}, r"cost is a Unhashable without a hash; accepted: a function"),
+        ({"chunk": True}, r"chunk is True; accepted: a whole number >= 1"),
+        (
+            {"data": tuple(np.zeros((i, 3)) for i in range(1, 99))},
+            r"data has arrays of shapes \[\(1, 3\), .*\.\.\.; accepted",
+        ),
+    ],
+)
+def test_what_is_no_cost_params_or_data_is_refused(change, message):
+    """In one line of at most 300 characters."""
+    arguments = {"cost": lambda p, b: p["w"] * b[0], "params": WEIGHT, "data": SORTED, "chunk": 10} | change
+    with pytest.raises(ValueError, match=message) as caught:
+        curvature.mean_cost(**arguments)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) <= 300

@@ -159,13 +159,15 @@ def test_what_is_not_finite_comes_out_as_nan():
         ({"data": ()}, r"data has arrays of shapes \[\]"),
         ({"data": (jnp.ones((0, D)), jnp.ones(0, int))}, r"data has 0 examples; accepted: at least 1"),
         ({"data": (jnp.ones((5, D)), jnp.ones(4, int))}, r"data has arrays of shapes \[\(5, 4\), \(4,\)\]"),
-        ({"data": (jnp.ones((5, D)), 1)}, r"data has arrays of shapes \[\(5, 4\), \(\)\]"),
-        ({"params": {}}, r"params hold no array"),
+        ({"data": (jnp.ones((5, D)), jnp.float32(1))}, r"data has arrays of shapes \[\(5, 4\), \(\)\]"),
+        ({"data": (jnp.ones((5, D)), 0)}, r"data holds a bare int, 0; accepted: a pytree of arrays"),
+        ({"params": {}}, r"params hold no number"),
         ({"params": {"w": jnp.ones(3, int)}}, r"params hold an array of int32; accepted: a pytree of floats"),
         ({"cost": lambda params, batch: jnp.float32(0)}, r"cost gives \(\) for 37 examples; accepted: one cost an"),
         ({"cost": lambda params, batch: batch[0]}, r"cost gives \(37, 4\) for 37 examples"),
         ({"k": 44}, r"k is 44; accepted: at most the number of parameters, 43"),
         ({"k": 0}, r"k is 0; accepted: a whole number >= 1"),
+        ({"k": True}, r"k is True; accepted: a whole number >= 1"),
         ({"steps": 0}, r"steps is 0"),
     ],
 )
@@ -198,7 +200,7 @@ def test_arguments_of_the_other_functions_are_checked():
         (lambda: curvature.sharpness(function, params, data, steps=0), r"steps is 0"),
         (lambda: curvature.gradient_covariance_trace(function, params, one), r"data has 1 examples; .*at least 2"),
         (lambda: curvature.noise_scale(1.0, 1.0, 8, 8), r"big is 8; accepted: a whole number >= 9"),
-        (lambda: curvature.filter_normalised_direction(KEY, {}), r"params hold no array"),
+        (lambda: curvature.filter_normalised_direction(KEY, {}), r"params hold no number"),
     ]:
         with pytest.raises(ValueError, match=message):
             call()

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 from nets import exit_time
 
@@ -134,3 +135,38 @@ def test_what_is_out_of_range_is_refused(call, message):
     with pytest.raises(ValueError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def moment(kappa, learning_rate, batch_size):
+    """E |1 - eta q|^kappa in confluent hypergeometric functions, with a = B / 2 and b = a / eta: below q = 1 / eta
+    Kummer's integral of (1 - eta q)^kappa, above it Tricomi's."""
+    a, b = batch_size / 2, batch_size / (2 * learning_rate)
+    below = special.beta(a, kappa + 1) * special.hyp1f1(a, kappa + 1 + a, -b)
+    above = math.exp(-b) * special.gamma(kappa + 1) * special.hyperu(kappa + 1, kappa + 1 + a, b)
+    return b**a / special.gamma(a) * (below + above)
+
+
+@pytest.mark.parametrize(
+    ("learning_rate", "batch_size", "kappa"),
+    [
+        (1.9, 1, 0.2151),
+        (1.5, 1, None),
+        (1.2, 1, None),
+        (1.0, 1, None),
+        (0.5, 1, None),
+        (1.99, 3, None),
+        (1.7, 10, None),
+    ],
+)
+def test_tail_exponent_in_closed_form(learning_rate, batch_size, kappa):
+    """Above a rate of 1 the exponent is small, and the moment has a sharp cusp where an input leads to the minimum."""
+    found = exit_time.tail_exponent(learning_rate, batch_size)
+    assert moment(found, learning_rate, batch_size) == pytest.approx(1, abs=1e-9)
+    if kappa:
+        assert found == pytest.approx(kappa, abs=5e-5)
+
+
+def test_tail_exponent_of_small_rates_and_large_batches():
+    """The moment lies far out in the tail of the inputs: 89.11 by adaptive quadrature; 2 where the square decides."""
+    assert exit_time.tail_exponent(0.02, 1) == pytest.approx(89.11042439, rel=1e-8)
+    assert exit_time.tail_exponent(2 / (1 + 2 / 5_000), 5_000) == pytest.approx(2, rel=1e-6)

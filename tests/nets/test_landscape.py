@@ -119,3 +119,36 @@ def test_cost_on_a_line_and_a_plane():
     expected = [[at(p, q) for q in b] for p in a]
     np.testing.assert_allclose(plane, expected, rtol=1e-5)
     np.testing.assert_allclose(curvature.cost_on_line(function, params, d[0], a, data, CHUNK), plane[:, 0], rtol=1e-6)
+
+
+def test_coordinates_may_be_any_numbers():
+    """A list, whole numbers and float64 are where they say; what is no number is refused."""
+    cost = lambda w, b: b * 0 + w**2  # noqa: E731
+    arguments = cost, jnp.float32(1), jnp.float32(2)
+    for given in ([-1, 0, 1], [-1.0, 0.0, 1.0], np.array([-1.0, 0.0, 1.0]), jnp.arange(-1, 2)):
+        np.testing.assert_allclose(curvature.cost_on_line(*arguments, given, jnp.ones(3)), [1, 1, 9])
+        plane = curvature.cost_on_plane(cost, jnp.float32(1), (arguments[2], arguments[2]), given, [0.0], jnp.ones(3))
+        np.testing.assert_allclose(plane, [[1], [1], [9]])
+    for given, says in ((["a"], "coordinates are a list of something else"), (3.0, r"coordinates have the shape \(\)")):
+        with pytest.raises(ValueError, match=says):
+            curvature.cost_on_line(*arguments, given, jnp.ones(3))
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 5, 3, 4)])
+def test_filters_of_weights_whose_first_axis_is_the_outputs(shape):
+    """Index by index of the first axis, and of the last; the name `weight` alone does not tell which."""
+    weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    norms = {
+        "out_in": lambda x: np.sqrt((np.asarray(x) ** 2).reshape(shape[0], -1).sum(1)),
+        "in_out": lambda x: np.sqrt((np.asarray(x) ** 2).reshape(-1, shape[-1]).sum(0)),
+    }
+    for layout, other in (("out_in", "in_out"), ("in_out", "out_in")):
+        drawn = curvature.filter_normalised_direction(KEY, {"weight": weight}, layout=layout)["weight"]
+        np.testing.assert_allclose(norms[layout](drawn), norms[layout](weight), rtol=1e-5)
+        assert abs(norms[other](drawn) / norms[other](weight) - 1).max() > 0.02
+    np.testing.assert_array_equal(drawn, curvature.filter_normalised_direction(KEY, {"kernel": weight})["kernel"])
+    for name in ("weight", "weight_hh"):
+        with pytest.raises(ValueError, match=f"a leaf is called '{name}', .*; accepted with it: layout='out_in' or"):
+            curvature.filter_normalised_direction(KEY, {name: weight})
+    with pytest.raises(ValueError, match="layout is 'oi'; accepted: in_out, out_in"):
+        curvature.filter_normalised_direction(KEY, {"kernel": weight}, layout="oi")

@@ -358,3 +358,29 @@ def test_what_makes_no_sense_is_refused(call, message):
     """In one line, by name."""
     with pytest.raises(ValueError, match=rf"^[^\n]*{message}[^\n]*$"):
         call(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("values", "activation", "says"),
+    [
+        ([[1.5, 1.5]], "sigmoid", r"from 1.5 to 1.5, beyond the range \(0, 1\) of activation 'sigmoid'"),
+        ([[-6.0, 0.5, 6.0]], "tanh", r"from -6 to 6, beyond the range \(-1, 1\)"),
+        ([[-0.5, 0.5]], "sigmoid", r"from -0.5 to 0.5"),
+        ([[np.nan, 3.0]], "softsign", r"from 3 to 3"),
+    ],
+)
+def test_weighted_inputs_are_no_outputs(values, activation, says):
+    """Shares of what lies outside the range mean nothing; by rounding an output may."""
+    for measure in (saturation.saturated_fraction, saturation.unit_saturation, saturation.phi):
+        with pytest.raises(ValueError, match=says + ".*; accepted: outputs of the activation, not its weighted inputs"):
+            measure(np.array(values), activation)
+        jax.jit(lambda a, measure=measure: measure(a, activation))(jnp.array(values))
+    assert float(saturation.saturated_fraction([[1.0 + 1e-6]], "sigmoid")) == 1
+
+
+def test_what_is_no_real_number_is_refused():
+    """Complex numbers and objects have no share; in one line."""
+    for values, says in ((np.zeros((2, 2), complex), "holds complex"), (np.array([[None, 1]]), "of something else")):
+        with pytest.raises(ValueError, match=f"a_BxH .*{says}.*accepted: real numbers") as caught:
+            saturation.zero_fraction(values)
+        assert "\n" not in str(caught.value)

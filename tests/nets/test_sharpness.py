@@ -59,7 +59,7 @@ def test_sharpness_in_closed_form():
     # -(x - t).A(x - t)/2 has its maximum at t, which may lie inside the box of 1 around 0; where it does not, one
     # bound is active and the other coordinate is optimal along it.
     a = jnp.array([[3.0, 1.0], [1.0, 50.0]])
-    concave = lambda x, t_BxP: -0.5 * jnp.einsum("bi,ij,bj->b", x[None] - t_BxP, a, x[None] - t_BxP)  # noqa: E731
+    concave = lambda x, t_BxP: 100 - 0.5 * jnp.einsum("bi,ij,bj->b", x[None] - t_BxP, a, x[None] - t_BxP)  # noqa: E731
     for t, best in ([0.3, -0.2], [0.3, -0.2]), ([3.0, -0.2], [1.0, -0.2 + 2 / 50]):
         y = curvature.sharpness(concave, jnp.zeros(2), jnp.array([t]), 1.0)[1]
         np.testing.assert_allclose(y, best, atol=1e-4)
@@ -78,3 +78,13 @@ def test_sharpness_is_never_negative():
     function, (params, data) = net_cost(), small_problem()
     assert float(curvature.sharpness(function, params, data, 0.0, chunk=CHUNK)[0]) == 0
     assert np.isnan(curvature.sharpness(function, params, data, -1e-3, chunk=CHUNK)[0])
+
+
+def test_a_cost_below_zero_has_no_sharpness():
+    """At a cost of -10.5, 100 rise / (1 + cost) is negative: an error, and nan where there are no values to see."""
+    below = lambda x, b: 0.5 * jnp.sum(x**2) - b  # noqa: E731
+    for cost_there, data in ((-10.5, jnp.array([11.0])), (-0.5, jnp.array([1.0])), (-1.0, jnp.array([1.5]))):
+        with pytest.raises(ValueError, match=rf"the mean cost is {cost_there:g}; accepted: 0 or more"):
+            curvature.sharpness(below, jnp.ones(1), data)
+        assert np.isnan(jax.jit(lambda x, data=data: curvature.sharpness(below, x, data)[0])(jnp.ones(1)))
+    assert float(curvature.sharpness(below, jnp.ones(1), jnp.array([0.5]))[0]) == pytest.approx(0.2, rel=1e-2)

@@ -1,5 +1,6 @@
 """Learning speed by layer against back-propagation by hand in float64, numpy, and automatic Jacobians."""
 
+import dataclasses
 import functools
 import math
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen, nnx
 from flax.core import freeze
 
 import nets
@@ -211,9 +213,12 @@ def test_mismatched_trees_are_refused_by_name(function):
         ({}, "the tree holds no arrays"),
         ({"a": {"b": {}}}, "the tree holds no arrays"),
         ({"a": {"kernel": "text"}}, "leaf 'kernel' of layer 'a' is str; accepted: arrays of numbers"),
-        ({"a": {"mask": np.ones(2, bool)}}, "leaf 'mask' of layer 'a' is ndarray"),
+        ({"a": {"mask": np.ones(2, bool)}}, "leaf 'mask' of layer 'a' is bool"),
         ({"a/b": {"kernel": np.ones(2)}, "a": {"b": {"bias": np.ones(2)}}}, "two layers of the tree are called 'a/b'"),
-        ({"a": {"kernel": np.ones(2)}, "b": {"w": np.ones(2)}}, "no layer of the gradient has a leaf 'bias'; .* a, b"),
+        (
+            {"a": {"kernel": np.ones(2)}, "b": {"w": np.ones(2)}},
+            "no layer of the gradient has a leaf 'bias' or 'b'; .* a, b",
+        ),
     ],
 )
 def test_what_is_no_gradient_is_refused(tree, message):
@@ -297,3 +302,82 @@ def test_shapes_that_do_not_fit_are_refused(kernel, z):
         speed.layer_jacobian_singular_values(jnp.ones(kernel), jnp.ones(z), "tanh")
     with pytest.raises(ValueError, match="unknown activation 'tahn'"):
         speed.layer_jacobian_singular_values(jnp.ones((2, 3)), jnp.ones((1, 3)), "tahn")
+
+
+class TwoLayers(nnx.Module):
+    """A net of Flax NNX with a batch normalization."""
+
+    def __init__(self, rngs):
+        self.first = nnx.Linear(3, 4, rngs=rngs)
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.second = nnx.Linear(4, 2, rngs=rngs)
+
+    def __call__(self, x_BxD):
+        return self.second(jnp.tanh(self.first(x_BxD)))
+
+
+def test_layers_of_nnx():
+    """The gradient with respect to a module, its state and its plain dicts: the same layers, the same numbers."""
+    net = TwoLayers(nnx.Rngs(0))
+    state = nnx.grad(lambda net: net(jnp.ones((2, 3))).sum())(net)
+    plain = nnx.to_pure_dict(state)
+    assert {name: set(leaves) for name, leaves in speed.by_layer(state).items()} == {
+        "first": {"kernel", "bias"},
+        "norm": {"scale", "bias"},
+        "second": {"kernel", "bias"},
+    }
+    for measure in (speed.bias_gradient_norms, speed.gradient_norms, jax.jit(speed.bias_gradient_norms)):
+        found = measure(state)
+        expected = measure(plain)
+        assert all(float(found[name]) == pytest.approx(float(expected[name])) for name in found)
+        assert found.keys() == {"first", "norm", "second"}
+    assert float(speed.bias_gradient_norms(state)["second"]) == pytest.approx(2 * 2**0.5)
+    weights = nnx.state(net, nnx.Param)
+    moved = jax.tree.map(lambda x: 1.5 * x, weights)
+    assert float(speed.update_ratios(weights, moved)["first"]) == pytest.approx(0.5)
+    assert speed.by_layer(net).keys() == {"first", "norm", "second"}
+    boxed = {"layer": {"kernel": linen.Partitioned(jnp.ones((2, 2)), names=(None, None))}}
+    assert speed.by_layer(boxed)["layer"].keys() == {"kernel"}
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["weight", "bias"], meta_fields=[])
+@dataclasses.dataclass
+class Linear:
+    """As Equinox's: [out, in], leaves by attribute."""
+
+    weight: object
+    bias: object
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["layers", "activation", "rate"], meta_fields=[])
+@dataclasses.dataclass
+class Sequential:
+    """As Equinox's MLP, whose activation is a leaf; some modules have a number as one, such as a dropout's."""
+
+    layers: list[Linear]
+    activation: object = jnp.tanh
+    rate: float | None = None
+
+
+def test_layers_of_modules_as_equinox_has_them():
+    """Layers by path; functions are passed over, and a bare number is refused, which may be a parameter or none."""
+    before, after = (
+        Sequential([Linear(jnp.full((2, 2), size), jnp.full(2, size)), Linear(jnp.full((1, 2), 3 * size), None)])
+        for size in (1.0, 1.5)
+    )
+    assert speed.by_layer(before).keys() == {"layers/0", "layers/1"}
+    assert speed.bias_gradient_norms(before) == pytest.approx({"layers/0": 2**0.5})
+    before.layers[0].bias = jnp.full(2, 100.0)  # Does not count.
+    assert speed.update_ratios(before, after) == pytest.approx({"layers/0": 0.5, "layers/1": 0.5})
+    with pytest.raises(ValueError, match=r"leaf 'rate' is a bare float; accepted: arrays, as equinox\.filter"):
+        speed.gradient_norms(dataclasses.replace(before, rate=0.5))
+
+
+def test_layers_of_haiku():
+    """w and b; a layer with two leaves that might be the bias is refused."""
+    before = {"mlp/~/linear_0": {"w": np.full((3, 2), 2.0), "b": np.array([3.0, 4.0])}}
+    after = {"mlp/~/linear_0": {"w": np.full((3, 2), 3.0), "b": np.zeros(2)}}
+    assert speed.bias_gradient_norms(before) == pytest.approx({"mlp/~/linear_0": 5})
+    assert speed.update_ratios(before, after) == pytest.approx({"mlp/~/linear_0": 0.5})
+    with pytest.raises(ValueError, match="layer 'a' has the leaves bias and b; accepted: one of them"):
+        speed.bias_gradient_norms({"a": {"bias": np.ones(1), "b": np.ones(1)}})

@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 
 import pytest
-from sweep_tables import table_of
+from sweep_tables import embedded, table_of
 
 from experiments import report
 from experiments.engine import results
@@ -56,3 +56,15 @@ def test_the_command_line():
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 2 and ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("error: --workdir is not given; accepted: --workdir=DIR")
+
+
+def test_a_folder_whose_name_is_no_text(monkeypatch, tmp_path, capsys):
+    """Bytes that are no UTF-8 in the folder's name: the report is written, and its paths are printed."""
+    folder = tmp_path / "sweep\udcff$x$"
+    folder.mkdir()
+    results.write_table(table_of({"learning_rate": [0.1, 1.0]}), folder / "results.parquet")
+    monkeypatch.setattr(report.flags, "FLAGS", types.SimpleNamespace(workdir=str(folder)))
+    report.main([])
+    printed = capsys.readouterr().out.encode().decode()
+    assert "sweep\N{REPLACEMENT CHARACTER}$x$/report.html" in printed.splitlines()[0]
+    assert embedded(folder / "report.html")["name"] == "sweep\udcff$x$"

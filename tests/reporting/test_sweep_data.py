@@ -24,6 +24,13 @@ def seeds_of(table, metric, **config):
     return found
 
 
+def interval_of_three(values_Sx, metric):
+    """Student's interval of three seeds; of shares no more than lies in [0, 1], of costs no less than 0."""
+    half = T_OF_THREE * values_Sx.std(axis=0, ddof=1) / np.sqrt(3)
+    most = 1.0 if "accuracy" in metric else np.inf
+    return np.maximum(values_Sx.mean(axis=0) - half, 0.0), np.minimum(values_Sx.mean(axis=0) + half, most)
+
+
 def test_curves_and_finals_are_those_of_the_seeds(sweep):
     """Mean and interval by hand of three seeds, at each epoch, at the end and at the best epoch."""
     table, folder, _ = sweep
@@ -42,16 +49,17 @@ def test_curves_and_finals_are_those_of_the_seeds(sweep):
                 continue
             curve = data["curves"][metric]
             assert data["grids"][curve["grid"][c]] == [1, 2, 3, 4]
-            half = T_OF_THREE * values_SxE.std(axis=0, ddof=1) / np.sqrt(3)
             np.testing.assert_allclose(curve["mean"][c], values_SxE.mean(axis=0), rtol=1e-3)
-            np.testing.assert_allclose(curve["low"][c], values_SxE.mean(axis=0) - half, rtol=1e-3, atol=1e-4)
-            np.testing.assert_allclose(curve["high"][c], values_SxE.mean(axis=0) + half, rtol=1e-3)
+            low, high = interval_of_three(values_SxE, metric)
+            np.testing.assert_allclose(curve["low"][c], low, rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(curve["high"][c], high, rtol=1e-3)
             bests = best(values_SxE, axis=1)
             for part, values in (("finals", values_SxE[:, -1]), ("bests", bests)):
                 found = data[part][metric]
                 assert found["n"][c] == 3
                 np.testing.assert_allclose(found["mean"][c], values.mean(), rtol=1e-4)
-                np.testing.assert_allclose(found["half"][c], T_OF_THREE * values.std(ddof=1) / np.sqrt(3), rtol=1e-2)
+                low, high = interval_of_three(values, metric)
+                np.testing.assert_allclose([found["low"][c], found["high"][c]], [low, high], rtol=1e-3, atol=1e-4)
 
 
 def test_diverged_trials_are_counted_and_not_averaged(sweep):
@@ -91,7 +99,7 @@ def test_a_single_seed_has_no_interval():
     """Null, not zero."""
     table = table_of({"learning_rate": [0.1, 1.0]})
     data = sweep_data.page_data(table, sweep_data.sweep_of(table), "sweep")
-    assert data["finals"]["val_loss"]["half"] == [None, None]
+    assert data["finals"]["val_loss"]["low"] == [None, None]
     assert data["curves"]["val_loss"]["low"] == [[None] * 4] * 2
 
 
@@ -144,3 +152,26 @@ def test_numbers_are_rounded_to_significant_digits():
     values = np.array([[0.123456, 1234567.0, -9.99999e-7], [np.nan, 0.0, np.inf]])
     assert sweep_data.as_lists(values) == [[0.1235, 1235000.0, -1e-06], [None, 0.0, None]]
     assert json.dumps(sweep_data.as_lists(np.array([0.1 + 0.2, 1 / 3]))) == "[0.3, 0.3333]"
+
+
+def test_diverged_configurations_rank_last():
+    """A setting that breaks half of its seeds does not win by the other half, whichever way is best."""
+    swept = {"learning_rate": [0.1, 1.0, 10.0], "seed": [0, 1]}
+    sweep = sweep_data.sweep_of(table_of(swept, diverged={2: 1}))
+    assert sweep_data.ranking(sweep, np.array([0.2, 0.9, 0.5]), "val_accuracy") == [2, 0, 1]
+    assert sweep_data.ranking(sweep, np.array([0.2, 0.1, 0.5]), "val_loss") == [0, 2, 1]
+    assert sweep_data.ranking(sweep, np.array([np.nan, 0.1, np.nan]), "val_loss") == [1]
+
+
+def test_intervals_of_the_page_are_possible(sweep):
+    """Of three random shares Student's interval leaves [0, 1] often; on the page none does, and means stay inside."""
+    data = embedded(sweep[1] / "report.html")
+    reached = 0
+    for metric, curve in data["curves"].items():
+        if metric.startswith("speed") or "loss" in metric:
+            continue
+        for low, mean, high in zip(curve["low"], curve["mean"], curve["high"], strict=True):
+            for a, b, c in zip(low or [], mean or [], high or [], strict=True):
+                assert a is None or 0.0 <= a <= b <= c <= 1.0
+                reached += (a, c) == (0.0, 1.0)
+    assert reached > 10

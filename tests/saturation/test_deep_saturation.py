@@ -1,5 +1,6 @@
 """What is watched begins with the run's own initial weights; the claims are judged as they are stated."""
 
+import json
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,24 +12,35 @@ import nets
 import train
 from experiments.engine import executors
 from experiments.saturation import deep_saturation
+from experiments.study import command
 from training.batches import scale
+from training.config import as_config
+
+
+def test_study_at_its_tiny_size(tmp_path):
+    """Two published numbers, four directions; nothing is left of saturation or errors in nets of four units."""
+    command.run(deep_saturation.STUDY, "tiny", tmp_path)
+    claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
+    assert [claim["kind"] for claim in claims.values()] == ["number"] * 2 + ["direction"] * 4
+    assert list(claims) == ["jacobian/normalized", "jacobian/standard", "4/lowest", "4/leaves", "5/leaves", "5/error"]
+    assert not any(claim["verdict"] == "reproduced" for claim in claims.values())
+    assert [bool(claim["exploratory"]) for claim in claims.values()] == [False] * 2 + [True] * 4
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
 def test_watched_outputs_start_with_the_draw(synthetic_config, monkeypatch):
     """The first row is of each seed's initial weights, the others are the epochs of its run."""
-    config = synthetic_config
-    config.update(hidden=(6, 5), activation="tanh", batch_size=50)
-    for name, value in {"IMAGES": 100, "HELD_OUT": "50", "PROBE_IMAGES": 20, "WATCHED_EPOCHS": 2}.items():
-        monkeypatch.setattr(deep_saturation, name, value)
+    config = as_config(synthetic_config).replace(hidden=(6, 5), activation="tanh", batch_size=50)
+    watch = deep_saturation.Watch({}, seeds=2, epochs=2, images=100, held_out="50", probe_images=20)
     metrics = [f"activation_{m}/hidden_{i}" for m in ("mean", "std", "p98") for i in (0, 1)]
 
     def rows_of(trials, dataset, _):
         assert len(dataset.images) == 100 and len(dataset.validation_images) == 50
-        rows = [10.0 * trial["seed"] + epoch for trial in trials.values() for epoch in range(trial["epochs"])]
+        rows = [10.0 * trial.seed + epoch for trial in trials.values() for epoch in range(trial.epochs)]
         return pa.table(dict.fromkeys(metrics, rows))
 
     monkeypatch.setattr(executors, "train_all", rows_of)
-    found = deep_saturation.watched("watched", config, seeds=2)
+    found = deep_saturation.watched("watched", config, watch)
     assert set(found) == set(metrics)
     images = scale(jnp.asarray(train.load_dataset(config, "").images[:20]))
     init = train.make_train(config).init
@@ -48,31 +60,50 @@ def courses_of(four: list[float], five: list[float]) -> dict:
         top_ExS = np.array(top)[:, None] * np.ones((1, 2))
         return {f"activation_mean/hidden_{layer - 1}": 1 - top_ExS, f"activation_mean/hidden_{layer}": top_ExS}
 
-    return dict(zip(deep_saturation.WATCHED, (course(four, 3), course(five, 4)), strict=False))
+    return {deep_saturation.FOUR: course(four, 3), deep_saturation.FIVE: course(five, 4)}
 
 
 def test_claims_about_the_top_layer():
-    """Fallen and risen again with 4 layers, fallen for good with 5; nothing else will do."""
+    """Fallen and risen again with 4 layers, fallen for good with 5; nothing else will do, and two seeds never prove
+    what holds of all."""
     fallen, risen, high = [0.5, 0.02, 0.01, 0.01], [0.5, 0.02, 0.01, 0.02], [0.5, 0.15, 0.11, 0.3]
-    judged = lambda *tops: [c["reproduced"] for c in deep_saturation.course_claims(courses_of(*tops))]  # noqa: E731
-    assert judged(risen, fallen) == [True, True, True]
-    assert judged(fallen, risen) == [True, False, False]
-    assert judged(high, fallen) == [False, True, True]
-    twice = dict(zip(deep_saturation.TWICE_THE_RATE, courses_of(risen, risen).values(), strict=False))
-    claims = deep_saturation.course_claims(courses_of(risen, fallen) | twice)
-    assert "2 of 2 seeds leave" in claims[-1]["note"]
+
+    def judged(*tops: list[float]) -> list[tuple[float, str]]:
+        claims = deep_saturation.course_claims(courses_of(*tops), 15_000)
+        assert [claim.key for claim in claims] == ["4/lowest", "4/leaves", "5/leaves"]
+        assert all(claim.exploratory and claim.kind == "direction" for claim in claims)
+        return [(claim.measured, claim.verdict) for claim in claims]
+
+    assert judged(risen, fallen) == [(0.01, "reproduced"), (1.0, "undecided"), (0.0, "undecided")]
+    assert judged(fallen, risen) == [(0.01, "reproduced"), (0.0, "not reproduced"), (1.0, "not reproduced")]
+    assert judged(high, fallen) == [(0.11, "not reproduced"), (1.0, "undecided"), (0.0, "undecided")]
+    twice = courses_of(risen, risen)[deep_saturation.FIVE]
+    claims = deep_saturation.course_claims(courses_of(risen, fallen) | {deep_saturation.TWICE: twice}, 15_000)
+    assert "2 of 2 seeds leave" in claims[-1].note and "15,000" in claims[-1].name
 
 
 def test_best_rate_is_the_one_with_the_least_mean_error(monkeypatch):
     """The errors handed out are those of the best rate, and the published gap is table 1's."""
     errors = {0.5: [0.1, 0.3], 1.0: [0.15, 0.2]}
-    monkeypatch.setattr(deep_saturation, "RATES", {"quick": {"sigmoid": tuple(errors)}})
     monkeypatch.setattr(
-        deep_saturation.studies,
+        deep_saturation.toolkit,
         "curves",
         lambda _, config, seeds: {"val_accuracy": 1 - np.array([[0.9, 0.9], errors[config.learning_rate]])},
     )
-    found = deep_saturation.errors_of("sigmoid", "quick")
+    tested = deep_saturation.tested(sigmoid=tuple(errors), tanh=())
+    found = deep_saturation.errors_of("sigmoid", deep_saturation.TINY._replace(tested=tested))
     assert found == pytest.approx([0.15, 0.2])
-    line = deep_saturation.error_claim({"sigmoid": found, "normalized tanh": np.array([0.2, 0.2])})
-    assert line["published"] == pytest.approx(0.0057) and not line["reproduced"]
+    claim = deep_saturation.error_claim({"sigmoid": found, "normalized tanh": np.array([0.2, 0.2])})
+    assert claim.published == pytest.approx((0.0057,)) and claim.verdict == "undecided" and claim.exploratory
+    better = {"sigmoid": found, "normalized tanh": found - 0.01}
+    assert deep_saturation.error_claim(better).verdict == "reproduced"
+
+
+def test_singular_values_are_judged():
+    """Means over seeds inside .05 of the published ones, with each other's for rivals."""
+    values = {name: np.full((3, 4, 2, 5), value) for name, value in (("normalized", 0.78), ("standard", 0.49))}
+    claims = deep_saturation.jacobian_claims(values)
+    assert [claim.verdict for claim in claims] == ["reproduced"] * 2
+    assert "standard initialization, 0.5" in claims[0].rival
+    exchanged = dict(zip(values, reversed(values.values()), strict=True))
+    assert [claim.verdict for claim in deep_saturation.jacobian_claims(exchanged)] == ["not reproduced"] * 2

@@ -1,5 +1,7 @@
 """The chances of being born dead against counts by hand and by drawing; what is dead stays so, the others learn."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,60 @@ import pytest
 
 import nets
 from experiments.saturation import dying_relu
+from experiments.study import command
+
+
+def test_study_at_its_tiny_size(tmp_path):
+    """A published share and the bounds of an oracle, of nets; a net of two hidden layers dies too rarely."""
+    command.run(dying_relu.STUDY, "tiny", tmp_path)
+    claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
+    assert [(key, claim["kind"], claim["count"], claim["sample"]) for key, claim in claims.items()] == [
+        ("width2/ended", "number", 20, "nets"),
+        ("width2/born", "oracle", 100, "nets"),
+    ]
+    assert claims["width2/ended"]["verdict"] == "not reproduced"
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def found_nets(born: int, died: int) -> dying_relu.Nets:
+    """A thousand nets, of which so many are born constant and so many more end so."""
+    before_LxG = np.ones((1_000, 3)) * np.array([0.0, 1.0, 2.0])
+    before_LxG[:born] = 0.0
+    after_LxG = before_LxG.copy()
+    after_LxG[: born + died] = 1.0
+    return dying_relu.Nets(np.arange(1_000) < born, before_LxG, after_LxG)
+
+
+@pytest.mark.parametrize(
+    ("width", "ended", "verdict"),
+    [
+        (2, 950, "reproduced"),
+        (2, 800, "not reproduced"),
+        (3, 600, "reproduced"),
+        (3, 718, "not reproduced"),
+        (3, 640, "undecided"),
+        (5, 258, "reproduced"),
+        (10, 2, "reproduced"),
+        (10, 7, "undecided"),
+        (10, 50, "not reproduced"),
+    ],
+)
+def test_shares_are_judged_with_their_binomial_intervals(width, ended, verdict):
+    """Of 1,000 nets: the published bounds are open on their own sides."""
+    assert dying_relu.collapsed_claim(width, found_nets(ended // 2, ended - ended // 2)).verdict == verdict
+
+
+def test_note_says_how_many_die_in_training():
+    """300 of 700 that are born alive, and 300 that are not."""
+    note = dying_relu.collapsed_claim(3, found_nets(300, 300)).note
+    assert note == "0.300 are born constant, and 43% of the others die in training"
+
+
+def test_born_constant_between_the_bounds():
+    """Of width 2 and nine hidden layers .85 to .90; .5 is outside."""
+    low, high = nets.born_dead.constant_bounds(2, 9)
+    assert dying_relu.born_claim(2, 9, found_nets(round(500 * (low + high)), 0)).verdict != "not reproduced"
+    assert dying_relu.born_claim(2, 9, found_nets(500, 0)).verdict == "not reproduced"
 
 
 def drawn_shares(width: int, hidden: int, count: int) -> tuple[float, float]:
@@ -44,12 +100,12 @@ def test_chances_by_hand():
             function(0, 2)
 
 
-def test_dead_nets_stay_dead_and_others_learn(monkeypatch):
+def test_dead_nets_stay_dead_and_others_learn():
     """Trained all the same, a net that is born constant stays so; most of the others come nearer to |x|."""
-    monkeypatch.setattr(dying_relu, "HIDDEN", 2)
+    size = dying_relu.QUICK._replace(hidden=2, steps=200)
     x_GxD = jnp.linspace(-1.0, 1.0, 21)[:, None]
-    params_L, before_LxG = dying_relu.draw_nets(jax.random.split(jax.random.key(0), 60), 2, x_GxD)
-    after_LxG = dying_relu.train_nets(params_L, jax.random.split(jax.random.key(1), 60), 2, x_GxD, 200)
+    params_L, before_LxG = dying_relu.draw_nets(jax.random.split(jax.random.key(0), 60), 2, 2, x_GxD)
+    after_LxG = dying_relu.train_nets(params_L, jax.random.split(jax.random.key(1), 60), 2, x_GxD, size)
     born_L = np.all(before_LxG == 0.0, axis=1)
     assert 5 < born_L.sum() < 55
     assert np.all(np.ptp(after_LxG[born_L], axis=1) == 0.0)

@@ -1,14 +1,30 @@
 """Rates that work are judged by their best epoch, rates that fail by their last; his eta becomes our learning rate."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import nets
-from experiments import quadratic_or_cross_entropy as study
+from experiments.saturation import quadratic_or_cross_entropy as study
+from experiments.study import command
+from experiments.study.claims import by_key
 
-BY_NAME = {setup.name: setup for setup in study.SETUPS}
+WORKS = [f"{key}/best" for key, setup in study.SETUPS.items() if not setup.fails]
+FAILS = [f"{key}/last" for key, setup in study.SETUPS.items() if setup.fails]
+WRONG = ["quadratic/eta_too_large/wrong_side", "cross_entropy/30/wrong_side"]
+
+
+def test_study_at_its_tiny_size(tmp_path):
+    """Six published numbers and two findings; of one seed each, nothing is decided."""
+    command.run(study.STUDY, "tiny", tmp_path)
+    claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
+    assert list(claims) == [*WORKS, *FAILS, *WRONG]
+    assert [claim["kind"] for claim in claims.values()] == ["number"] * 6 + ["ours"] * 2
+    assert {claim["verdict"] for claim in claims.values()} == {"undecided"}
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
 def curves_of(accuracy_ExS, wrong: float) -> dict[str, np.ndarray]:
@@ -16,25 +32,48 @@ def curves_of(accuracy_ExS, wrong: float) -> dict[str, np.ndarray]:
     return {"val_accuracy": np.array(accuracy_ExS), study.WRONG_SIDE: np.full(np.shape(accuracy_ExS), wrong)}
 
 
-def claims_of(works, fails, wrong_of_quadratic: float = 0.1, wrong_of_cross_entropy: float = 0.001) -> list[bool]:
-    """What is reproduced where every net that works has these accuracies, and every one that fails those."""
-    curves = {setup: curves_of(fails if setup.fails else works, wrong_of_quadratic) for setup in study.SETUPS}
-    curves[BY_NAME["cross-entropy, 30 hidden, eta 0.5"]] = curves_of(works, wrong_of_cross_entropy)
-    return [line["reproduced"] for line in study.claims_of(curves)]
+def claims_of(works, fails, wrong_of_quadratic: float = 0.1, wrong_of_cross_entropy: float = 0.001):
+    """The claims, by key, where every net that works has these accuracies, and every one that fails those."""
+    curves = {
+        key: curves_of(fails if setup.fails else works, wrong_of_quadratic) for key, setup in study.SETUPS.items()
+    }
+    curves["cross_entropy/30"] = curves_of(works, wrong_of_cross_entropy)
+    return by_key(study.claims_of(study.SETUPS, curves))
 
 
 def test_best_epoch_of_the_best_seed_and_last_epoch_of_all():
     """.955 in any epoch of any seed counts for 30 units, and only for them; the end counts for rates that fail."""
-    works = [[0.9, 0.955], [0.94, 0.91]]
-    assert claims_of(works, [[0.5], [0.1]])[:6] == [True, False, True, False, True, True]
-    assert claims_of(works, [[0.1, 0.1], [0.1, 0.4]])[4:6] == [True, False]
-    assert claims_of([[0.96], [0.94]], [[0.1], [0.31]])[:6] == [False] * 6
+    works = [[0.9, 0.9549, 0.9548], [0.955, 0.91, 0.9]]
+    claims = claims_of(works, [[0.5, 0.5], [0.11, 0.1101]])
+    assert claims["quadratic/30/best"].measured == 0.955
+    assert [claims[key].verdict for key in WORKS] == ["reproduced", "not reproduced"] * 2
+    assert [claims[key].verdict for key in FAILS] == ["reproduced"] * 2
+    assert claims["quadratic/eta_too_large/last"].measured == pytest.approx(0.11005)
+    claims = claims_of(works, [[0.1, 0.1], [0.25, 0.2501]])
+    assert [claims[key].verdict for key in FAILS] == ["reproduced", "not reproduced"]
+
+
+def test_a_best_seed_among_worse_ones_is_undecided():
+    """In the band itself, but two of three seeds ten points below: what the best is expected to reach is unknown."""
+    claim = claims_of([[0.96, 0.87, 0.86], [0.966, 0.87, 0.86]], [[0.1]])["quadratic/100/best"]
+    assert claim.measured == 0.966 and claim.verdict == "undecided" and claim.high <= 1
+    assert claim.note.startswith("the best seed hides that 2 of 3 seeds end more than 5 points lower")
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_interval_of_the_best_holds_it_as_often_as_it_says(count):
+    """Of normal values, whose expected largest is that of standard ones, here by simulation; 95 % of 2,000."""
+    random = np.random.default_rng(count)
+    expected = 0.5 + 0.01 * random.normal(size=(400_000, count)).max(axis=1).mean()
+    intervals = [study.best_interval(values_S) for values_S in random.normal(0.5, 0.01, (2_000, count))]
+    assert np.mean([low <= expected <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.02)
 
 
 def test_saturated_outputs_are_judged():
     """Half of an output unit a digit on the wrong side is the quadratic cost's least, .02 the cross-entropy's most."""
-    assert claims_of([[0.95]], [[0.1]], 0.051, 0.019)[6:] == [True, True]
-    assert claims_of([[0.95]], [[0.1]], 0.049, 0.021)[6:] == [False, False]
+    one = [[0.95, 0.95]]
+    assert [claims_of(one, [[0.1, 0.1]], 0.051, 0.019)[key].is_reproduced for key in WRONG] == [True, True]
+    assert [claims_of(one, [[0.1, 0.1]], 0.049, 0.021)[key].is_reproduced for key in WRONG] == [False, False]
 
 
 def test_seeds_that_are_stuck_are_explained():
@@ -45,7 +84,7 @@ def test_seeds_that_are_stuck_are_explained():
     }
     np.testing.assert_array_equal(study.stuck_seeds(metrics), [False, True])
     note = study.note_of(metrics)
-    assert note.startswith("1 of 2 seeds") and note.index("0.0123") < note.index("0.0030")
+    assert "hides that 1 of 2 seeds" in note and note.index("0.0123") < note.index("0.0030")
     assert study.note_of(metrics | {"val_accuracy": np.array([[0.96, 0.86], [0.96, 0.92]])}) == ""
 
 

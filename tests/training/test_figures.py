@@ -34,12 +34,15 @@ def test_lines_are_the_rows():
     """One line a layer; what was not finite is a gap, and so is zero on a logarithmic axis."""
     measured = [{"epoch": 2, "speed/a": 1.0, "speed/b": None}, {"epoch": 4, "speed/a": 0.0, "speed/b": 3.0}]
     axis = matplotlib.figure.Figure().subplots()
-    assert figures.draw_lines(axis, measured, "speed", log=True)
+    assert figures.draw_lines(axis, measured, "speed")
     first, second = axis.get_lines()
     np.testing.assert_array_equal(first.get_ydata(), [1.0, np.nan])
     np.testing.assert_array_equal(second.get_ydata(), [np.nan, 3.0])
     np.testing.assert_array_equal(first.get_xdata(), [2, 4])
-    assert axis.get_yscale() == "log"
+    assert (axis.get_yscale(), axis.get_ylabel()) == ("log", "|mean dC/db|")
+    axis = matplotlib.figure.Figure().subplots()
+    assert figures.draw_lines(axis, [{"epoch": 1, "phi/a": 0.5}], "phi")
+    assert axis.get_yscale() == "linear"
     assert not figures.draw_lines(axis, measured, "saturation")
 
 

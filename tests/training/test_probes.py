@@ -3,6 +3,8 @@
 P probe examples, D inputs, H hidden units, C classes.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,12 @@ import pytest
 import input_pipeline
 import nets
 import train
-from training import probes
+from experiments.engine import statistics
+from experiments.reporting import sweep_data
+from training import probes, run_directory
+from training.config import as_config
+from training.metrics import MEASURES, Measure
+from training.records import METRICS
 from training.screen import saturation_words
 
 EXAMPLES = 50
@@ -131,6 +138,46 @@ def test_every_activation_is_measured(activation, synthetic_config, data):
     assert found == expected | (set() if activation == "step" else {"slope_mass"})
 
 
+@pytest.mark.parametrize("group", probes.PROBES)
+def test_all_that_a_group_measures_is_in_its_table(group, synthetic_config, data):
+    """By the whole name or by what stands before the layer, whatever the activation; nothing else is in the table."""
+    found = set()
+    for activation in ("sigmoid", "relu") if group == "saturation" else ("sigmoid",):
+        config = small(synthetic_config, activation=activation, probes=(group,))
+        functions, numbers, key = train.make_train(config), train.hyperparameters(config), jax.random.key(0)
+        state = jax.eval_shape(functions.init, numbers, key)
+        metrics, _ = jax.eval_shape(train.make_probe(config), state, numbers, state.params, data, key)
+        found |= set(metrics)
+    table = probes.PROBES[group].measures
+    names = {name if name in table else name.partition("/")[0] for name in found}
+    assert names == set(table)
+
+
+def test_what_is_said_of_a_measure():
+    """Of a metric by its whole name or by its measure; of the cost; nothing of what is not measured."""
+    assert probes.measure_of("noise/scale") == Measure("examples")
+    assert probes.measure_of("speed/hidden_10") == Measure("|mean dC/db|", 0.0, math.inf, log=True)
+    assert probes.measure_of("val_accuracy") == Measure("fraction correct", 0.0, 1.0)
+    assert probes.measure_of("learning_rate") is None
+    assert tuple(MEASURES) == ("loss", "val_loss", "accuracy", "val_accuracy") and set(MEASURES) == set(METRICS)
+
+
+def test_a_new_group_is_an_entry_of_the_table(monkeypatch, synthetic_config, data):
+    """A config accepts it, a run takes it, statistics and the report read its bounds and its unit."""
+
+    def largest(probed):
+        return {"largest/output": jnp.max(probed.params["output"]["kernel"])}
+
+    monkeypatch.setitem(probes.PROBES, "size", probes.Group(largest, {"largest": Measure("weight", -2.0, 3.0)}))
+    state, _, metrics, _ = probed(small(synthetic_config, probes=("size",)), data)
+    assert metrics.keys() == {"largest/output"}
+    assert metrics["largest/output"] == state.params["output"]["kernel"].max()
+    assert statistics.bounds_of("largest/output") == (-2.0, 3.0)
+    assert sweep_data.unit_of("largest/output") == "weight"
+    assert [sweep_data.unit_of(name) for name in ("batch_size", "activation", "diverged")] == ["examples", "", ""]
+    assert len(run_directory.figure_names(as_config(synthetic_config))) == 4
+
+
 def test_batch_norm_and_dropout_are_measured_as_in_evaluation(synthetic_config, data):
     """Two calls agree, since nothing is dropped; batch normalization is a layer that learns."""
     config = small(
@@ -163,9 +210,9 @@ def test_probe_works_under_vmap(synthetic_config, data):
 def test_groups_as_the_command_line_gives_them(synthetic_config):
     """--config.probes=speed,noise arrives as one string in a tuple; doubles count once."""
     synthetic_config.probes = ("speed,noise", "speed")
-    assert synthetic_config.probes == ("speed", "noise")
+    assert as_config(synthetic_config).probes == ("speed", "noise")
     synthetic_config.probes = ("",)
-    assert synthetic_config.probes == ()
+    assert as_config(synthetic_config).probes == ()
 
 
 def test_epoch_line_shows_saturation(synthetic_config):

@@ -28,7 +28,7 @@ from tensorboard.util import tensor_util
 import train
 from training import run_directory
 from training.files import PlaceError, RunError
-from training.provenance import PACKAGES, environment, git_revision
+from training.provenance import PACKAGES, git_revision
 from training.records import histogram
 from training.run_directory import RunDirectory
 
@@ -36,10 +36,12 @@ from training.run_directory import RunDirectory
 def test_config_json_says_what_was_run_by_and_on(finished):
     """config.json holds the whole config, the versions, the device and the git revision."""
     recorded = json.loads((finished / "config.json").read_text())
-    assert list(recorded) == ["config", "versions", "device", "git_revision"]
+    assert list(recorded) == ["config", "versions", "device", "environment", "git_revision", "digest"]
     assert recorded["config"] == make_config().to_dict() | {"hidden": [8], "probes": ["saturation", "speed"]}
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     assert recorded["versions"] == {"python": sys.version.split()[0]} | versions
+    assert recorded["environment"] == environment()
+    assert environment()["jax_default_prng_impl"] == "threefry2x32" and int(environment()["cores"]) >= 1
     device = jax.devices()[0]
     assert recorded["device"] == f"{len(jax.devices())} x {device.platform} ({device.device_kind})"
     if (ROOT / ".git").exists():
@@ -116,10 +118,12 @@ def test_histogram_counts_what_is_finite():
     ("probes", "names"),
     [((), set()), (("speed",), {"learning_speed.png", "update_ratios.png"}), (("noise",), set())],
 )
-def test_probes_decide_on_figures(probes, names):
-    """A run without a group draws and expects no figure of it."""
-    expected = {*run_directory.FIGURES} | names
-    assert set(run_directory.figure_names(make_config(probes=probes))) == expected
+def test_probes_decide_on_figures(finished, probes, names):
+    """A run without a group draws and expects no figure of it, nor one in which it was never measured."""
+    expected = {*run_directory.FIGURES}
+    config = train.as_config(make_config(probes=probes))
+    assert {*run_directory.figure_names(config, strict_rows(finished))} == expected | names
+    assert {*run_directory.figure_names(config, [{"epoch": 1, "loss": 1.0}])} == expected
 
 
 def test_run_without_probes(tmp_path, no_figures):
@@ -146,7 +150,7 @@ def test_probes_now_and_then(tmp_path, capsys):
 
 def test_figures_are_pictures(finished):
     """Every figure is there as a whole PNG of some size."""
-    names = run_directory.figure_names(make_config())
+    names = run_directory.figure_names(train.as_config(make_config()), strict_rows(finished))
     assert len(names) == 8 and sorted(path.name for path in (finished / "figures").iterdir()) == sorted(names)
     for name in names:
         content = (finished / "figures" / name).read_bytes()
@@ -174,8 +178,9 @@ def test_last_checkpoints_are_kept(tmp_path, finished, no_figures, changes, kept
 
 def test_nothing_temporary_is_left(finished):
     """A finished folder holds what its description says, and no temporary file."""
-    names = sorted(path.name for path in finished.iterdir() if not path.name.startswith("events.out."))
-    assert names == [".lock", "checkpoints", "config.json", "figures", "histograms.jsonl", "metrics.jsonl"]
+    names = {path.name for path in finished.iterdir() if not path.name.startswith("events.out.")}
+    lines = {f"{name}.jsonl{digests}" for name in ("metrics", "histograms") for digests in ("", ".sha256")}
+    assert names == {".lock", "checkpoints", "config.json", "figures"} | lines
     assert not [path for path in finished.rglob("*") if "tmp" in path.name]
 
 
@@ -201,14 +206,14 @@ def test_finished_run_is_left_alone(finished, capsys):
 def test_what_makes_a_run_finished(finished, tmp_path):
     """A run lacks nothing only with all its rows, its last checkpoint and all its figures."""
     last_row = (finished / "metrics.jsonl").read_text().splitlines(keepends=True)[-1]
-    assert run_directory.finished(finished, make_config()) == strict_rows(finished)
+    assert run_directory.finished(finished, train.as_config(make_config())) == strict_rows(finished)
     for missing in ("row", "checkpoints/6", "figures/learning_curves.png"):
         copy = shutil.copytree(finished, tmp_path / missing.replace("/", "_"))
         if missing == "row":
             (copy / "metrics.jsonl").write_text((copy / "metrics.jsonl").read_text().removesuffix(last_row))
         else:
             (copy / missing).rename(tmp_path / "missing")
-        assert run_directory.finished(copy, make_config()) == [], missing
+        assert run_directory.finished(copy, train.as_config(make_config())) == [], missing
         shutil.rmtree(tmp_path / "missing", ignore_errors=True)
 
 
@@ -217,7 +222,7 @@ def test_missing_figure_is_drawn_again(finished, tmp_path):
     copy = shutil.copytree(finished, tmp_path / "copy")
     (copy / "figures" / "confusion_matrix.png").unlink()
     train.train_and_evaluate(make_config(), copy)
-    for name in run_directory.figure_names(make_config()):
+    for name in run_directory.figure_names(train.as_config(make_config()), strict_rows(finished)):
         assert (copy / "figures" / name).read_bytes() == (finished / "figures" / name).read_bytes(), name
     assert (copy / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
 
@@ -247,7 +252,7 @@ def test_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     assert_refused(tmp_path, make_config(), "neither empty nor a run")
     (tmp_path / "thesis.tex").rename(tmp_path / ".thesis.tex")
-    run_directory.check(tmp_path, make_config())
+    run_directory.check(tmp_path, train.as_config(make_config()))
 
 
 def test_file_as_folder_is_refused(tmp_path):
@@ -260,7 +265,7 @@ def test_file_as_folder_is_refused(tmp_path):
 def test_second_handle_is_refused(copy, no_figures):
     """While one run holds the folder a second one is refused; once it is closed, it is free."""
     lose_newer_checkpoints(copy)
-    with RunDirectory(copy, make_config()):
+    with RunDirectory(copy, train.as_config(make_config())):
         before = snapshot(copy)
         with pytest.raises(RunError, match="in use by another process"):
             train.train_and_evaluate(make_config(), copy)
@@ -268,7 +273,7 @@ def test_second_handle_is_refused(copy, no_figures):
         assert {path: content for path, (_, content) in after.items()} == {
             path: content for path, (_, content) in before.items()
         }
-    with RunDirectory(copy, make_config()) as run:
+    with RunDirectory(copy, train.as_config(make_config())) as run:
         assert run.restore(train.initial_state(make_config()))[1] == 2
 
 

@@ -1,0 +1,165 @@
+"""The scoreboard of all studies: as text, as one page that opens offline, and as docs/results.md."""
+
+import base64
+import html
+import shutil
+import string
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from experiments.study import claims as scoreboards
+from experiments.study.claims import COLUMNS, Claim, markdown
+from experiments.study.records import Record, headline_of, outcome
+from training.console import count, duration
+
+TEMPLATE = Path(__file__).with_name("reproduction.html")
+MARKS = {"reproduced": "good", "not reproduced": "bad", "undecided": "open"}
+
+
+def scoreboard(records: Iterable[Record]) -> str:
+    """All claims as one Markdown table, with the seconds of a study in its first row, and the notes below."""
+    rows: list[list[str]] = []
+    notes: list[str] = []
+    for record in records:
+        lines = [scoreboards.cells(claim) for claim in record.claims]
+        lines = lines or [[f"**failed**, {record.failed}", *[""] * (len(COLUMNS) - 2), "**no**"]]
+        for i, line in enumerate(lines):
+            rows.append([record.study, *line, "" if i else f"{record.seconds:.0f}"])
+        notes += [f"{record.study}, {note}" for note in scoreboards.notes(record.claims)]
+    return "\n".join([markdown(("study", *COLUMNS, "seconds"), rows), *notes])
+
+
+def conclusion(records: Sequence[Record], studies: int) -> str:
+    """How much is reproduced, by kind, of how many studies, in what time."""
+    failed = [record.study for record in records if record.failed]
+    seconds = sum(record.seconds for record in records)
+    of_all = f"{len(records)} of {studies} studies run" + (f"; failed: {', '.join(failed)}" if failed else "")
+    return "\n".join([*headline_of(records), f"{of_all}; {duration(seconds)} in all"])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The document.
+
+
+def document(records: Sequence[Record]) -> str:
+    """docs/results.md: a section a study, a line a claim, its picture one click away."""
+    parts = [
+        "# Results",
+        "This page is written by `python -m experiments.reproduce --docs` from `results.json` beside it. A claim is "
+        "*reproduced* where the whole 95 % interval of what was measured lies in the band that was stated before the "
+        "run, *not reproduced* where it lies wholly outside, *undecided* in between; an exact number is a point. Kinds "
+        "of claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
+        "independent computation), and what is our own. *Exploratory* claims had something chosen after looking.",
+        "\n".join(f"- {line}" for line in headline_of(records)),
+    ]
+    return "\n\n".join([*parts, *map(document_section, records)]) + "\n"
+
+
+def document_section(record: Record) -> str:
+    """A study in the document."""
+    machine = f"{count(range(record.cores), 'core')}, jaxlib {record.versions['jaxlib']}"
+    made = f"`{record.command}`: {duration(record.seconds)} on {machine}, {record.date}"
+    picture = f"[Picture](gallery/{record.study}.png)"
+    head = f"## {record.study}\n\n{record.question} {outcome(record).capitalize()}.\n{made}. {picture}"
+    notes = "\n".join(f"- {note}" for note in scoreboards.notes(record.claims))
+    return "\n\n".join(filter(None, [head, scoreboards.scoreboard(record.claims) if record.claims else "", notes]))
+
+
+def copy_pictures(workdir: Path, records: Iterable[Record], gallery: Path) -> None:
+    """The pictures of studies that were run into the folder, as gallery/STUDY.png."""
+    gallery.mkdir(parents=True, exist_ok=True)
+    for record in records:
+        picture = workdir / record.study / "figure.png"
+        if picture.exists():
+            shutil.copyfile(picture, gallery / f"{record.study}.png")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The page.
+
+
+def page(workdir: Path, records: Sequence[Record], not_run: Sequence[str]) -> str:
+    """The records as one page that needs nothing but itself."""
+    failed = [record.study for record in records if record.failed]
+    budgets = ", ".join(dict.fromkeys(record.budget for record in records))
+    cores, jax = records[-1].cores, records[-1].versions["jax"]
+    seconds, date = sum(record.seconds for record in records), max(record.date for record in records)
+    about = f"{duration(seconds)} in all, {date}, {count(range(cores), 'core')}, jax {jax}, budget {budgets}"
+    missing = [f"failed: {', '.join(failed)}"] if failed else []
+    missing += [f"not run: {', '.join(not_run)}"] if not_run else []
+    contents = (
+        f'<li><a href="#{record.study}">{escape(record.question)}</a> {verdict(record)}</li>' for record in records
+    )
+    return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        style=TEMPLATE.with_suffix(".css").read_text(encoding="utf-8"),
+        headline="\n".join(f"<li>{escape(line)}</li>" for line in headline_of(records)),
+        about=escape(about),
+        missing=escape("; ".join(missing)),
+        contents="\n".join(contents),
+        sections="\n".join(section(workdir, record) for record in records),
+    )
+
+
+def escape(text: object) -> str:
+    """Text as HTML shows it."""
+    return html.escape(str(text))
+
+
+def mark(kind: str, text: str) -> str:
+    """A word in the colour of its meaning: good, bad or open."""
+    return f'<span class="{kind}">{escape(text)}</span>'
+
+
+def verdict(record: Record) -> str:
+    """A study's outcome in few words."""
+    verdicts = {claim.verdict for claim in record.claims}
+    kind = "bad" if record.failed or "not reproduced" in verdicts else "open" if "undecided" in verdicts else "good"
+    return mark(kind, "failed" if record.failed else outcome(record))
+
+
+def section(workdir: Path, record: Record) -> str:
+    """A study: its question, claims, notes, picture and command."""
+    run_of = [duration(record.seconds), record.date, f"budget {record.budget}"]
+    run_of += [f"revision {record.git_revision}"] if record.git_revision else []
+    parts = [f"<h2>{escape(record.question)}</h2>", f"<p>{escape(record.study)}: {verdict(record)}</p>"]
+    if record.failed:
+        parts.append(f"<p>{escape(record.failed)}</p>")
+    else:
+        parts += [claims_table(record.claims), notes_list(record.claims), picture(workdir, record)]
+    parts.append(f'<p class="about"><code>{escape(record.command)}</code> {escape(", ".join(run_of))}</p>')
+    return "\n".join([f'<section id="{record.study}">', *filter(None, parts), "</section>"])
+
+
+def claims_table(claims: Iterable[Claim]) -> str:
+    """Published, measured, band and verdict of each claim; on a phone each cell says its own column."""
+    columns = ("claim", "published", "measured", "band", "verdict")
+    rows: list[str] = []
+    for claim in claims:
+        name, kind, published, measured, within, sample, band, _ = map(escape, scoreboards.cells(claim))
+        cells = (
+            f"{name} <small>{kind}, {escape(claim.source)}</small>",
+            published,
+            f"{measured} <small>{', '.join(filter(None, [within, sample]))}</small>",
+            f"{band} <small>{escape(claim.rule)}</small>",
+            mark(MARKS[claim.verdict], claim.verdict),
+        )
+        labelled = zip(columns, cells, strict=True)
+        rows.append("<tr>" + "".join(f'<td data-column="{column}">{cell}</td>' for column, cell in labelled) + "</tr>")
+    head = "".join(f"<th>{column}</th>" for column in columns)
+    return "\n".join(["<table>", f"<thead><tr>{head}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>"])
+
+
+def notes_list(claims: Iterable[Claim]) -> str:
+    """What there is to explain, '' where there is nothing."""
+    items = [f"<li>{escape(note)}</li>" for note in scoreboards.notes(claims)]
+    return "\n".join(["<ul>", *items, "</ul>"]) if items else ""
+
+
+def picture(workdir: Path, record: Record) -> str:
+    """The study's picture in the page itself, '' where its file is gone."""
+    path = workdir / record.study / "figure.png"
+    if not path.exists():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    alt = escape(f"Picture of {record.study}: {record.question}")
+    return f'<div class="figure"><img src="data:image/png;base64,{data}" alt="{alt}"></div>'

@@ -1,0 +1,1 @@
+"""What studies share: claims and their verdicts, the record of a study, tools, the command line."""

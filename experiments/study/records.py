@@ -1,0 +1,79 @@
+"""What is kept of studies that were run: a record each, read from and written to JSON."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.engine import lanes
+from experiments.study.claims import Claim, headline
+from training.files import RunError, write_atomically
+from training.provenance import versions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """A study that was run: at which size, when, on which revision of the code and how long; its claims, or why it
+    failed."""
+
+    study: str
+    question: str
+    command: str
+    budget: str
+    date: str
+    git_revision: str | None
+    seconds: float
+    cores: int
+    versions: dict[str, str]
+    failed: str | None
+    claims: tuple[Claim, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON takes it."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return fields | {"claims": [claim.to_dict() for claim in self.claims]}
+
+
+def from_dict(fields: Mapping[str, Any]) -> Record:
+    """The record that `to_dict` wrote; TypeError, ValueError or KeyError where it did not."""
+    found = dict(fields)
+    found["claims"] = tuple(map(Claim.from_dict, found["claims"]))
+    return Record(**found)
+
+
+def read(path: Path) -> dict[str, Record]:
+    """The records in a file by study, {} where there is none; RunError where it is damaged."""
+    try:
+        found = [from_dict(record) for record in json.loads(path.read_bytes())["studies"]] if path.exists() else []
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged ({error!r}); accepted: another --workdir") from error
+    return {record.study: record for record in found}
+
+
+def write(path: Path, records: Iterable[Record]) -> None:
+    """Writes the records, with what holds for all of them together."""
+    records = list(records)
+    content = {"headline": headline_of(records), "studies": [record.to_dict() for record in records]}
+    write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def headline_of(records: Iterable[Record]) -> list[str]:
+    """A line a kind of claim, over all studies."""
+    return headline(claim for record in records for claim in record.claims)
+
+
+def machine() -> dict[str, Any]:
+    """What a record says of where it was made."""
+    return {"cores": lanes.available_cores(), "versions": versions()}
+
+
+def outcome(record: Record) -> str:
+    """`12 of 12 reproduced, 0 undecided`, or why there is nothing."""
+    if record.failed:
+        return f"failed, {record.failed}"
+    verdicts = [claim.verdict for claim in record.claims]
+    undecided = verdicts.count("undecided")
+    return f"{verdicts.count('reproduced')} of {len(verdicts)} reproduced" + (
+        f", {undecided} undecided" if undecided else ""
+    )

@@ -1,0 +1,45 @@
+"""The record that a study's module ends with, and where studies are found: adding a study is adding a file."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from experiments.study.claims import Claim
+
+Size = TypeVar("Size")
+EXPERIMENTS = Path(__file__).parent.parent
+# In the order in which they would be taught.
+WINGS = ("lecture", "saturation", "escape", "batches")
+# `tiny` is what a test runs; a study without a `full` size says all that it can in its quick one.
+SIZES = ("tiny", "quick", "full")
+
+
+class Study(NamedTuple, Generic[Size]):
+    """A question, and what answers it.
+
+    `run(size, workdir) -> (figure, claims)`: how much is computed is one of `sizes`, by name `tiny`, `quick` and, where
+    more tells more, `full`; a study may keep in the folder `workdir` what it has finished, to go on after it was
+    killed.
+    """
+
+    question: str
+    run: Callable[[Size, Path], tuple[Any, list[Claim]]]
+    sizes: Mapping[str, Size]
+
+
+def find_studies() -> dict[str, str]:
+    """The modules of all studies by their short names, wing by wing: each file of a wing is one."""
+    found: dict[str, str] = {}
+    for wing in WINGS:
+        for path in sorted((EXPERIMENTS / wing).glob("[!_]*.py")):
+            found[path.stem] = f"experiments.{wing}.{path.stem}"
+    return found
+
+
+def load(module: str) -> Study[Any]:
+    """The `STUDY` of a module."""
+    study = getattr(importlib.import_module(module), "STUDY", None)
+    if not isinstance(study, Study):
+        raise TypeError(f"{module} has no STUDY; accepted: a module that ends with STUDY = Study(...)")
+    return study

@@ -1,0 +1,72 @@
+"""The published minima of tiny ReLU nets are minima; shares and their order are judged with what chance leaves open."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from experiments.escape import explicit_minima
+from nets import relu_cells
+
+
+def test_end_to_end(tiny_claims):
+    """What is proved needs no training; nets that take five steps from 50 draws have reached no published rate of a
+    sigmoid net, and three walkers that stay decide nothing."""
+    claims = tiny_claims(explicit_minima.STUDY)
+    assert len(claims) == 35
+    assert Counter(claim.kind for claim in claims.values()) == {"number": 27, "oracle": 5, "direction": 1, "ours": 2}
+    assert all(claim.is_reproduced for key, claim in claims.items() if key[:2] in ("D1", "D2"))
+    sigmoid = [claims[f"XOR/sigmoid/h{hidden}"] for hidden in explicit_minima.HIDDEN]
+    assert all(claim.verdict == "not reproduced" and claim.sample == "nets" for claim in sigmoid)
+    assert claims["leaves/none"].measured == 0 and claims["leaves/none"].verdict == "undecided"
+
+
+def reached(shares: list[float], count: int) -> np.ndarray:
+    """Nets of which those shares reach zero error."""
+    return np.array([np.arange(count) < share * count for share in shares])
+
+
+@pytest.mark.parametrize(
+    ("shares", "measured", "verdict"),
+    [
+        ([0.2, 0.5, 0.8], 1.0, "reproduced"),
+        ([0.2, 0.52, 0.55], 1.0, "undecided"),
+        ([0.2, 0.8, 0.5], 2 / 3, "not reproduced"),
+    ],
+)
+def test_pairs_are_in_order_where_chance_does_not_blur_them(shares, measured, verdict):
+    """Three cells published far apart: clearly in order, too close to say, and one pair clearly the other way round."""
+    claim = explicit_minima.order_claim([0.2, 0.5, 0.8], reached(shares, 400))
+    assert claim.count == 3 and claim.measured == pytest.approx(measured) and claim.verdict == verdict
+
+
+def test_bands_end_at_all_nets():
+    """100 % published: the band ends at 1."""
+    cells = {cell: reached([rate / 100 for rate in rates], 400) for cell, rates in explicit_minima.PUBLISHED.items()}
+    claims = explicit_minima.success_claims(cells, cells["Jellyfish", "relu"])
+    assert all(claim.is_reproduced for claim in claims[:-1])
+    # Of 400 nets some pairs that are published 15 points apart could still be the other way round.
+    assert claims[-1].measured == 1 and claims[-1].verdict == "undecided"
+    assert {claim.key: claim.band for claim in claims}["XOR/sigmoid/h7"] == (0.85, 1.0)
+
+
+def test_one_walker_that_leaves_is_against_the_claim():
+    """Of 1,000 walkers of two settings: with none the interval begins at 0, with ten of one it does not."""
+    left_RxW = np.zeros((2, 1_000), bool)
+    none = explicit_minima.none_leave_claim(explicit_minima.TINY, left_RxW)
+    assert none.verdict == "undecided" and none.low == 0 and none.high == pytest.approx(1 - 0.0125 ** (1 / 1_000))
+    left_RxW[1, :10] = True
+    some = explicit_minima.none_leave_claim(explicit_minima.TINY, left_RxW)
+    assert some.measured == 0.01 and some.verdict == "not reproduced"
+
+
+def test_published_minima_are_certified_and_points_beside_them_are_not():
+    """The paper's two minima, at corners of two cells each; with another output bias they are none."""
+    for problem in (explicit_minima.D1, explicit_minima.D2):
+        x_NxD, y_N = problem.points_Nx2[:, :1], problem.points_Nx2[:, 1]
+        found = relu_cells.certify(problem.minimum, x_NxD, y_N)
+        assert found.cells == 2 and found.radius > 0.05
+        assert found.cost == pytest.approx(problem.cost, rel=1e-12)
+        assert found.bound == pytest.approx(problem.cost, rel=1e-12)
+        beside = relu_cells.certify(problem.minimum._replace(c=problem.minimum.c + 0.01), x_NxD, y_N)
+        assert beside.cost > beside.bound + 1e-4

@@ -1,0 +1,42 @@
+"""The shallow net: its log among the seeds, its ends in their bands."""
+
+import json
+
+import numpy as np
+
+from experiments.lecture import shallow_net
+from experiments.study import command
+
+
+def test_study_at_its_tiny_size(tmp_path):
+    """Nine printed numbers; what learns nothing of MNIST does not end where the lecture's net does."""
+    command.run(shallow_net.STUDY, "tiny", tmp_path)
+    claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
+    assert list(claims) == [f"log/{epoch}" for epoch in range(1, 8)] + ["end/val_accuracy", "end/val_loss"]
+    assert {claim["kind"] for claim in claims.values()} == {"number"}
+    assert all(claim["count"] == 2 for claim in claims.values())
+    assert not any(claim["verdict"] == "reproduced" for key, claim in claims.items() if key.startswith("end/"))
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_log_must_lie_inside_the_range_of_the_seeds():
+    """Inside in all epochs; far outside in one; just outside of two seeds, which is no verdict."""
+    val_loss_ExL = np.array(shallow_net.LOG_VAL_LOSS)[:, None] + np.array([[-0.001, 0.001]])
+    assert all(claim.is_reproduced for claim in shallow_net.log_claims(val_loss_ExL))
+    val_loss_ExL[2] += 0.002
+    val_loss_ExL[4] += 0.5
+    verdicts = [claim.verdict for claim in shallow_net.log_claims(val_loss_ExL)]
+    assert [verdicts[2], verdicts[4]] == ["undecided", "not reproduced"]
+    assert verdicts.count("reproduced") == 5
+
+
+def test_ends_must_lie_in_their_bands():
+    """The mean of the last epoch with its interval; the epochs before do not count, and one seed decides nothing."""
+    end = {
+        "val_accuracy": np.array([[0.1, 0.1, 0.1], [0.860, 0.861, 0.862]]),
+        "val_loss": np.array([[0.09, 0.09, 0.09], [0.0280, 0.0281, 0.0282]]),
+    }
+    verdicts = lambda end: [claim.verdict for claim in shallow_net.end_claims(end)]  # noqa: E731
+    assert verdicts(end) == ["reproduced"] * 2
+    assert verdicts({name: values_ExS[:1] for name, values_ExS in end.items()}) == ["not reproduced"] * 2
+    assert verdicts({name: values_ExS[:, :1] for name, values_ExS in end.items()}) == ["undecided"] * 2
