@@ -14,6 +14,7 @@ import pytest
 
 import input_pipeline
 from configs import shallow
+from experiments import sweep
 from experiments.engine import executors, results, space
 from experiments.engine.sweep_directory import SweepDirectory
 from training.config import as_config
