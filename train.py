@@ -136,7 +136,8 @@ def make_train(config: AnyConfig) -> Train:
         return state, {name: metrics[name] for name in ("loss", "accuracy")}
 
     def evaluate(state: TrainState, images_NxD: jax.Array, labels_N: jax.Array):
-        order_SxB, weights_SxB = batches(jnp.arange(len(images_NxD)), min(EVALUATION_CHUNK, len(images_NxD)))
+        order_N = jnp.arange(len(images_NxD), dtype=jnp.int32)
+        order_SxB, weights_SxB = batches(order_N, min(EVALUATION_CHUNK, len(images_NxD)))
 
         def one_chunk(_, rows):
             order_B, weights_B = rows
@@ -162,7 +163,7 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[dict[str, jax.Array], d
 
     def probe(state: TrainState, hyperparameters: Hyperparameters, params_before, dataset, key: jax.Array):
         images_PxD, labels_P = dataset[0][:probe_examples], dataset[1][:probe_examples]
-        batch = scale(images_PxD), jax.nn.one_hot(labels_P, model.classes)
+        batch = scale(images_PxD), jax.nn.one_hot(labels_P, model.classes, dtype=jnp.float32)
 
         def cost_of(params, batch):
             logits_BxC, _ = model.apply(variables(state._replace(params=params)), batch[0])

@@ -14,15 +14,18 @@ from absl import flags
 from experiments.engine import results
 from experiments.reporting.page import write
 from training import console
-from training.command_line import folder_of
 from training.console import fail, say
+from training.files import PlaceError, place
 
 
 def main(_: list[str]) -> None:
     accepted = "accepted: --workdir=DIR with the results.parquet that a sweep wrote"
-    folder = folder_of("workdir")
-    if folder is None:
+    if not flags.FLAGS.workdir:
         fail(f"--workdir is not given; {accepted}")
+    try:
+        folder = place(flags.FLAGS.workdir)
+    except PlaceError as error:
+        fail(f"--workdir={error}")
     path = folder / "results.parquet"
     try:
         table = results.read_table(path)

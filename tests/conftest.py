@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 
 # Before JAX starts: tests compile much and run little.
@@ -9,8 +10,11 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_opti
 
 import jax
 import pytest
+from absl import flags, logging
 
+import train
 from configs import shallow
+from training.command_line import parse_flags
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Lanes are spread over devices: here as on a machine of two cores, however many there are.
@@ -43,3 +47,26 @@ def synthetic_config():
     config.epochs = 3
     config.batch_size = 100
     return config
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    """Runs the command in this process, in an empty folder, with flags of its own."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        monkeypatch.delitem(sys.modules, "config_config", raising=False)
+        try:
+            train.define_flags()
+            train.main(parse_flags(sys.argv))
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+            flags.FLAGS.unparse_flags()
+
+    yield run
+    logging.set_verbosity(verbosity)

@@ -5,82 +5,21 @@ Most mistakes are made in this process, as `main(parse_flags(arguments))`; some 
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from absl import flags, logging
+from commands import ROOT, SHALLOW, SYNTHETIC, one_line, refused, typed
 
 import input_pipeline
 import train
 from configs import shallow
-from training import run_directory
-from training.command_line import default_workdir, parse_flags
+from training import console, run_directory
 from training.config import ConfigError, as_config
 
-ROOT = Path(__file__).parent.parent
-SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
-SYNTHETIC = "--config.dataset=synthetic"
-
-# ml_collections loads config files in a way that Python 3.12 drops.
-pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
-
-
-def typed(folder, *arguments):
-    """The finished process of `python train.py` with these arguments, started in that folder."""
-    command = [sys.executable, str(ROOT / "train.py"), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-
-
-@pytest.fixture
-def call(monkeypatch, tmp_path):
-    """Runs the command in this process, in an empty folder, with flags of its own."""
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        monkeypatch.delitem(sys.modules, "config_config", raising=False)
-        try:
-            train.define_flags()
-            train.main(parse_flags(sys.argv))
-        finally:
-            for name in set(flags.FLAGS) - before:
-                delattr(flags.FLAGS, name)
-            flags.FLAGS.unparse_flags()
-
-    yield run
-    logging.set_verbosity(verbosity)
-
-
-def refused(run, capsys, *arguments):
-    """What one line on stderr says, after checking that it is one, that the status is 2 and that nothing was made."""
-    with pytest.raises(SystemExit) as caught:
-        run(*arguments)
-    assert caught.value.code == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert list(Path.cwd().iterdir()) == []
-    return one_line(output.err)
-
-
-def one_line(text):
-    """The message of a text that is one line beginning with `error: ` and no traceback."""
-    assert text.startswith("error: ") and text.endswith("\n") and text.count("\n") == 1, text
-    assert "Traceback" not in text and '.py", line' not in text, text
-    return text.removeprefix("error: ").rstrip("\n")
-
-
-def write_config(folder, body):
-    """A config file with that body of get_config(); returns the flag that names it."""
-    path = folder / "mine.py"
-    path.write_text(f"from configs import shallow\n\ndef get_config():\n    {body}\n")
-    return f"--config={path}"
-
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # Of ml_collections.
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Mistakes.
@@ -107,12 +46,12 @@ BAD_FIELDS = {
     ),
     "bias_init=zero": ("config.bias_init='zero'", "did you mean 'zeros'?"),
     "optimizer=adm": ("config.optimizer='adm'", "did you mean 'adam'?", "accepted: sgd, adam"),
-    "hidden=()": ("config.hidden=()", "accepted: one or more positive whole numbers"),
-    "hidden=(0,)": ("config.hidden=(0,)", "accepted: one or more positive whole numbers"),
-    "hidden=(64,-3)": ("config.hidden=(64, -3)", "accepted: one or more positive whole numbers"),
-    "hidden=(6.5,)": ("config.hidden=(6.5,)", "accepted: one or more positive whole numbers"),
-    "hidden=(True,)": ("config.hidden=(True,)", "accepted: one or more positive whole numbers"),
-    "hidden=wide": ("config.hidden=('wide',)", "accepted: one or more positive whole numbers"),
+    "hidden=()": ("config.hidden=()", "accepted: positive whole numbers"),
+    "hidden=(0,)": ("config.hidden=(0,)", "accepted: positive whole numbers"),
+    "hidden=(64,-3)": ("config.hidden=(64, -3)", "accepted: positive whole numbers"),
+    "hidden=(6.5,)": ("config.hidden=(6.5,)", "accepted: positive whole numbers"),
+    "hidden=(True,)": ("config.hidden=(True,)", "accepted: positive whole numbers"),
+    "hidden=wide": ("config.hidden=('wide',)", "accepted: positive whole numbers"),
     "learning_rate=nan": ("config.learning_rate=nan", "accepted: a finite number above 0"),
     "learning_rate=inf": ("config.learning_rate=inf", "accepted: a finite number above 0"),
     "learning_rate=0": ("config.learning_rate=0.0", "accepted: a finite number above 0"),
@@ -133,12 +72,12 @@ BAD_FIELDS = {
     "validation=none": ("config.validation='none'", "accepted: 'test' or a positive number"),
     "validation=0": ("config.validation='0'", "accepted: 'test' or a positive number"),
     "probes=saturatoin": (
-        "config.probes has 'saturatoin'",
+        "config.probes=('saturatoin',)",
         "did you mean 'saturation'?",
         "saturation, speed, curvature",
     ),
-    "probes=speed,nois": ("config.probes has 'nois'", "did you mean 'noise'?"),
-    "probes=(1,)": ("config.probes has '1'",),
+    "probes=speed,nois": ("config.probes=('speed', 'nois')", "did you mean 'noise'?"),
+    "probes=(1,)": ("config.probes=(1,)",),
     "probe_every=0": ("config.probe_every=0", "accepted: a whole number from 1"),
     "probe_examples=1": ("config.probe_examples=1", "accepted: a whole number from 2"),
     # What the data set refuses.
@@ -212,40 +151,6 @@ def test_bad_command_line(call, capsys, arguments, said):
     assert said.lower() in refused(call, capsys, *arguments).lower()
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("raise RuntimeError('one line\\nand another')", "RuntimeError: one line and another"),
-        ("raise ValueError('an unknown\\nthing')", "an unknown thing"),
-        ("return 1 / 0", "ZeroDivisionError"),
-        ("import a_module_that_is_not_there", "a_module_that_is_not_there"),
-        ("return undefined", "undefined"),
-        ("return (", "mine.py"),
-        ("return shallow.get_config(", "mine.py"),
-        ("return None", "mine.py"),
-        ("return {'hidden': (64,)}", "gives {'hidden': (64,)}; accepted: a ConfigDict"),
-        ("config = shallow.get_config(); del config['momentum']; return config", "'momentum' is missing"),
-        (
-            "config = shallow.get_config(); del config['epochs']; config.epochs = True; return config",
-            "epochs=True is no",
-        ),
-        ("config = shallow.get_config(); config.depth = 3; return config", "unknown config field 'depth'"),
-        ("config = shallow.get_config(); config.momentun = 0.9; return config", "did you mean 'momentum'?"),
-        ("config = shallow.get_config(); config.learning_rate = 'fast'; return config", "learning_rate"),
-    ],
-)
-def test_bad_config_file(call, capsys, tmp_path, body, said):
-    """A config file that fails, returns no config, or one with other fields, is said in one line."""
-    assert said in refused(call, capsys, write_config(tmp_path, body))
-
-
-def test_config_file_without_get_config(call, capsys, tmp_path):
-    """A config file in which get_config is missing is said to lack it."""
-    path = tmp_path / "mine.py"
-    path.write_text("learning_rate = 0.1\n")
-    assert "get_config" in refused(call, capsys, f"--config={path}")
-
-
 def test_folder_without_checkpoint_cannot_be_evaluated(call, capsys, tmp_path):
     """A run that was stopped before its first checkpoint has nothing to evaluate."""
     workdir = tmp_path / "run"
@@ -290,36 +195,26 @@ def test_unexpected_errors_are_not_hidden(call, monkeypatch):
         call(SHALLOW)
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt(), 130), (console.Ended(signal.SIGTERM), 143), (console.Ended(signal.SIGHUP), 129)],
+)
 @pytest.mark.parametrize("given", [None, "runs/mine"])
-def test_interruption_names_the_folder(call, capsys, monkeypatch, given):
-    """Ctrl-C ends with status 130 and with the folder to go on in, also where it was not given."""
+def test_interruption_names_the_folder(call, capsys, monkeypatch, given, error, status):
+    """A signal ends with its status and with the folder to go on in, also where it was not given."""
     used = []
 
     def interrupt(config, workdir, data_dir):
         used.append(workdir)
-        raise KeyboardInterrupt
+        raise error
 
     monkeypatch.setattr(train, "train_and_evaluate", interrupt)
     with pytest.raises(SystemExit) as caught:
         call(SHALLOW, *([f"--workdir={given}"] if given else []))
-    assert caught.value.code == 130
-    assert f"--workdir={used[0]} " in capsys.readouterr().out
-    assert given in (None, used[0])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        (["--config=configs/shallow.py"], "shallow"),
-        (["--config=configs/shallow.py:quick", "--config.epochs=3"], "shallow-quick"),
-        (["--config", "/elsewhere/mine.py", "--config.epochs=3"], "mine"),
-        (["--config", "configs/deep.py", "--config.epochs", "3"], "deep"),
-        (["--config=configs/deep.py", "--config.epochs", "3"], "deep"),
-    ],
-)
-def test_default_folder_is_named_after_the_config(arguments, name):
-    """runs/CONFIG-VARIANT-TIME, however the flags are written."""
-    assert re.fullmatch(rf"runs/{name}-\d{{8}}-\d{{6}}-\d{{6}}", default_workdir(["train.py", *arguments]))
+    assert caught.value.code == status
+    said = f"interrupted; the same command with --workdir={used[0]} goes on from there\n"
+    assert capsys.readouterr().out == said
+    assert given in (None, str(used[0]))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -357,6 +252,15 @@ def test_mistake_as_typed(answers, mistake):
     assert TYPED[mistake][1] in one_line(process.stderr)
     assert process.stdout == ""
     assert list(folder.iterdir()) == []
+
+
+def test_without_standard_output(tmp_path):
+    """A daemon has none: the run is as any other."""
+    arguments = [sys.executable, str(ROOT / "train.py"), SHALLOW, SYNTHETIC, "--config.epochs=1", "--workdir=run"]
+    command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, timeout=120, check=False)
+    assert ended.returncode == 0 and len(recorded(tmp_path / "run")) == 1
+    assert (tmp_path / "run" / "figures" / "learning_curves.png").exists()
 
 
 @pytest.fixture(scope="module")

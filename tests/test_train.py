@@ -334,4 +334,10 @@ def test_a_real_epoch_starts_above_the_uniform_guess():
 )
 def test_summary_counts_the_lectures_parameters(config, total):
     """The lecture's own counts."""
-    assert summary(config.get_config()).splitlines()[-1].endswith(total)
+    functions, numbers = train.make_train(config.get_config()), train.hyperparameters(config.get_config())
+    shapes = jax.eval_shape(functions.init, numbers, jax.random.key(0))
+    assert (
+        summary(train.as_config(config.get_config()), shapes.params, shapes.batch_stats)
+        .splitlines()[-1]
+        .endswith(total)
+    )

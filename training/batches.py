@@ -94,11 +94,11 @@ def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
     on the few cells beyond the count walk on until they land inside it.
     """
     if count < 1024:  # The sort costs nothing there, and few rows and columns would mix less well.
-        return jax.random.permutation(key, count)
+        return jax.random.permutation(key, jnp.arange(count, dtype=jnp.int32))
     rows = math.isqrt(count - 1) + 1
     columns = -(-count // rows)
     # One draw, since each is slow to compile; the remainders are even to columns / 2^32.
-    bits = jax.random.bits(key, (rounds, rows + columns))
+    bits = jax.random.bits(key, (rounds, rows + columns), jnp.uint32)
     row_shifts = (bits[:, :rows] % columns).astype(jnp.int32)
     column_shifts = (bits[:, rows:] % rows).astype(jnp.int32)
 
@@ -118,5 +118,5 @@ def permutation(key: jax.Array, count: int, rounds: int = 8) -> jax.Array:
         n = jnp.where(moves, mix(n), n)
         return n, n >= count
 
-    everywhere = jnp.ones(count, bool)
-    return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), walk, (jnp.arange(count), everywhere))[0]
+    start = jnp.arange(count, dtype=jnp.int32), jnp.ones(count, bool)
+    return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), walk, start)[0]

@@ -24,7 +24,11 @@ HELP = {"help": False, "helpshort": False, "?": False, "helpfull": True, "helpxm
 
 def define_config_flags() -> None:
     """The flags of every command that takes a config."""
-    config_flags.DEFINE_config_file("config", None, "The run: a file of configs/, as FILE.py or FILE.py:VARIANT.")
+    words = "The run: a file of configs/, as FILE.py or FILE.py:VARIANT."
+    try:
+        config_flags.DEFINE_config_file("config", None, words)
+    except (flags.Error, OSError, UnicodeError) as error:  # It looks for --config in flag files already.
+        fail(f"--flagfile cannot be read: {error}")
     flags.DEFINE_string("workdir", None, "The run's folder; an interrupted run there goes on. [runs/CONFIG-TIME]")
     flags.DEFINE_string("data_dir", input_pipeline.DEFAULT_DATA_DIR, "Where TensorFlow Datasets keeps prepared data.")
 

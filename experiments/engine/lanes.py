@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,8 @@ from training.records import METRICS
 from training.screen import as_number, natural_order
 
 Structure: TypeAlias = tuple[tuple[str, Any], ...]  # The fields that shape a program or its data set.
+Metrics: TypeAlias = dict[str, jax.Array]
+T = TypeVar("T")
 DataKey: TypeAlias = tuple[str | int, ...]  # The values of the fields that say which data set it is.
 # Of a CPU: with a device a core, a product that spreads over all cores would only take them from its neighbours.
 ONE_CORE = {"xla_cpu_multi_thread_eigen": False}
@@ -73,10 +75,10 @@ class Programs(NamedTuple):
     `probe(states_WxR, numbers_WxR, params_before_WxR, seeds_W, data) -> metrics_WxR`, or None
     """
 
-    init: Callable
-    epoch: Callable
-    evaluate: Callable
-    probe: Any
+    init: Callable[..., train.TrainState]
+    epoch: Callable[..., tuple[train.TrainState, Metrics]]
+    evaluate: Callable[..., Metrics]
+    probe: Callable[..., Metrics] | None
     sharding: NamedSharding
     optional: tuple[str, ...]
     shape: Shape
@@ -93,17 +95,17 @@ def replicate(data: Data, mesh: Mesh) -> Data:
     return jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
 
 
-def over_rows(function: Callable, mesh: Mesh, same: int) -> Callable:
+def over_rows(function: Callable[..., T], mesh: Mesh, same: int) -> Callable[..., T]:
     """The function of a row, over all rows of all devices; its last `same` arguments are the same for every row."""
 
-    def on_a_device(*arguments):
+    def on_a_device(*arguments: Any) -> Any:
         split = len(arguments) - same
         of_row = lambda row: function(*row, *arguments[split:])  # noqa: E731
         if jax.default_backend() == "cpu":
             return jax.lax.map(of_row, arguments[:split])
         return jax.vmap(of_row)(arguments[:split])
 
-    def on_all(*arguments):
+    def on_all(*arguments: Any) -> Any:
         specs = (PartitionSpec("rows"),) * (len(arguments) - same) + (PartitionSpec(),) * same
         # Whether what is the same differs between devices is not checked: the optimizer's constants are not marked.
         return jax.shard_map(on_a_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("rows"), check_vma=False)(
@@ -136,7 +138,7 @@ def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], dat
     cores = {} if mesh.size < len(jax.local_devices()) else ONE_CORE
     of_epoch, large = epoch_options(trial.batch_size) | cores, LARGE_PRODUCTS | cores
 
-    def compiled(name: str, *arguments, same: int, options: Any, donate: tuple[int, ...] = ()) -> Callable:
+    def compiled(name: str, *arguments: Any, same: int, options: Any, donate: tuple[int, ...] = ()) -> Any:
         function = over_rows(functions[name], mesh, same)
         function.__name__ = f"{name}_of_lanes"  # What JAX calls it where it logs compilations.
         return compiling.compiled(function, *arguments, cpu_options=options, donate=donate)
@@ -155,31 +157,40 @@ def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], dat
     return Programs(init, epoch, evaluate, probe, split, optional, shape)
 
 
-def row_functions(config: Config) -> dict[str, Callable]:
+def row_functions(config: Config) -> dict[str, Callable[..., Any]]:
     """The functions of one row of lanes that share a seed."""
     functions, one_probe = train.make_train(config), train.make_probe(config)
     one_epoch = on_data(functions.epoch)
 
-    def init(numbers_R, seed):
+    def init(numbers_R: Hyperparameters, seed: jax.Array) -> train.TrainState:
         return jax.vmap(functions.init, in_axes=(0, None))(numbers_R, train.run_keys(seed)[0])
 
-    def epoch(states_R, numbers_R, seed, alive_R, number, data):
+    def epoch(
+        states_R: train.TrainState,
+        numbers_R: Hyperparameters,
+        seed: jax.Array,
+        alive_R: jax.Array,
+        number: jax.Array,
+        data: Data,
+    ) -> tuple[train.TrainState, Metrics]:
         key = jax.random.fold_in(train.run_keys(seed)[1], number)
 
-        def train_on(states_R):
+        def train_on(states_R: train.TrainState) -> tuple[train.TrainState, Metrics]:
             after_R, metrics_R = jax.vmap(one_epoch, in_axes=(0, 0, None, None))(states_R, numbers_R, data, key)
             keep = lambda before, after: jnp.where(alive_R.reshape(-1, *[1] * (after.ndim - 1)), after, before)  # noqa: E731
             return jax.tree.map(keep, states_R, after_R), metrics_R
 
-        def stand_still(states_R):
+        def stand_still(states_R: train.TrainState) -> tuple[train.TrainState, Metrics]:
             return states_R, dict.fromkeys(("loss", "accuracy"), jnp.full(alive_R.shape, jnp.nan, jnp.float32))
 
         return jax.lax.cond(jnp.any(alive_R), train_on, stand_still, states_R)
 
-    def evaluate(states_R, data):
+    def evaluate(states_R: train.TrainState, data: Data) -> Metrics:
         return jax.vmap(functions.evaluate, in_axes=(0, None, None))(states_R, *data.validation)
 
-    def probe(states_R, numbers_R, before_R, seed, data):
+    def probe(
+        states_R: train.TrainState, numbers_R: Hyperparameters, before_R: Any, seed: jax.Array, data: Data
+    ) -> Metrics:
         key = train.probe_key(seed)
         return jax.vmap(one_probe, in_axes=(0, 0, 0, None, None))(states_R, numbers_R, before_R, data.probed, key)[0]
 
@@ -219,12 +230,12 @@ def run_pack(
     else:
         states = programs.init(numbers, seeds)
     for number in range(1, config.epochs + 1):
-        is_probed = config.is_probed(number)
-        before = jax.tree.map(jnp.copy, states.params) if is_probed else None
+        probe = programs.probe if config.is_probed(number) else None
+        before = jax.tree.map(jnp.copy, states.params) if probe else None
         states, metrics = programs.epoch(states, numbers, seeds, place(alive_WxR), np.int32(number), data)
         validation = programs.evaluate(states, data)
         metrics |= {f"val_{name}": value for name, value in validation.items()}
-        probed = programs.probe(states, numbers, before, seeds, data) if is_probed else {}
+        probed = probe(states, numbers, before, seeds, data) if probe else {}
         metrics, probed = jax.device_get((metrics, probed))
         finite_WxR = np.isfinite(metrics["loss"]) & np.isfinite(metrics["val_loss"])
         found = [
@@ -240,7 +251,9 @@ def run_pack(
             break
 
 
-def as_row(number: int, metrics: Mapping, probed: Mapping, lane: tuple[int, int], diverged: bool) -> dict[str, Any]:
+def as_row(
+    number: int, metrics: Mapping[str, Any], probed: Mapping[str, Any], lane: tuple[int, int], diverged: bool
+) -> dict[str, Any]:
     """An epoch of one lane, null for what is not finite."""
     values = {name: as_number(metrics[name][lane]) for name in METRICS}
     values |= {name: as_number(probed[name][lane]) for name in sorted(probed, key=natural_order)}

@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,9 +19,10 @@ import input_pipeline
 from experiments.engine import lanes, plan
 from experiments.engine.executors import Datasets, Runner
 from experiments.engine.space import Trials
+from training import console
 
 ROOT = Path(__file__).parent.parent.parent
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS, WAIT_SECONDS = 5.0, 0.5
 LEAST_GPU_MEMORY = 8e9
 # A task is tried again when its node or its process dies, as often as that.
 RETRIES = 10
@@ -40,7 +41,7 @@ class ExecutorError(Exception):
 
 
 @contextlib.contextmanager
-def silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Generator[None]:
     """Nothing is written to stderr: Ray's core says there, past Python, what it raises as well."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -54,7 +55,7 @@ def silent_stderr() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def of_this_machine_alone() -> Iterator[None]:
+def of_this_machine_alone() -> Generator[None]:
     """A cluster that is started within the block is reached from this machine alone, and with a token that is known to
     its own processes. Where the environment says RAY_AUTH_MODE itself, that is left as it is."""
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -72,7 +73,7 @@ def of_this_machine_alone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def signal_handlers_kept() -> Iterator[None]:
+def signal_handlers_kept() -> Generator[None]:
     """Whatever handlers of signals a library sets in the block are taken back: Ray's would end the program at once."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -106,7 +107,7 @@ def check_address(address: str) -> None:
 
 
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[Any]:
+def connected(address: str | None) -> Generator[Any]:
     """The ray module, for a while connected to the cluster at HOST:PORT, 'auto' for the one that this machine belongs
     to, or None for one of this machine alone; ExecutorError where that fails."""
     with contextlib.nullcontext() if address else of_this_machine_alone():
@@ -177,22 +178,33 @@ def run_on_ray(
     options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": variables}}
     task = ray.remote(**options)(run_task)
     stored = {key: ray.put(dataset) for key, dataset in datasets.items()}
-    waiting, running = list(reversed(packs)), {}
+    waiting = list(reversed(packs))
+    running: dict[Any, plan.Pack] = {}
     most = 2 * cluster_slots(ray, cpus, gpus)  # As many again wait for a free place.
     while waiting or running:
         while waiting and len(running) < most:
             pack = waiting.pop()
             dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
             running[task.remote(pack, {name: trials[name] for name in pack.trials}, dataset, cpus)] = pack
-        (done,), _ = ray.wait(list(running), num_returns=1)
+        done = next_done(ray, list(running))
         pack = running.pop(done)
         try:
-            table = ray.get(done)
+            with console.held():
+                table = ray.get(done)
         except ray.exceptions.RayError as error:
             reason = " ".join(str(error).split())[-300:]
             raise ExecutorError(f"pack {pack.name} failed on the Ray cluster: {reason}") from error
         advance(sum(trials[name].epochs for name in pack.trials))
         yield pack, table
+
+
+def next_done(ray: Any, tasks: list[Any]) -> Any:
+    """The first of the tasks that has ended. A signal is heard between waits: Ray would make Ctrl-C of every one."""
+    while True:
+        with console.held():
+            done, _ = ray.wait(tasks, num_returns=1, timeout=WAIT_SECONDS)
+        if done:
+            return done[0]
 
 
 _runner = Runner()  # A worker process keeps its compiled programs from task to task.

@@ -225,9 +225,9 @@ def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def grouped(rows: list[dict[str, Any]], fields: Sequence[str]) -> list[tuple[tuple, list[dict[str, Any]]]]:
+def grouped(rows: list[dict[str, Any]], fields: Sequence[str]) -> list[tuple[tuple[Any, ...], list[dict[str, Any]]]]:
     """The rows by their values of the fields, in the order in which these first appear."""
-    found: dict[tuple, list[dict[str, Any]]] = {}
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault(tuple(row[name] for name in fields), []).append(row)
     return list(found.items())

@@ -15,7 +15,7 @@ Sweep: TypeAlias = Callable[[Callable[..., None]], None]
 Trials: TypeAlias = Mapping[str, Config]
 
 
-def parse_axis(text: str) -> tuple[str, tuple]:
+def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
     """The field and the values of NAME=v1,v2; layers of `hidden` are joined by -, as in hidden=64,64-64."""
     name, equals, given = text.partition("=")
     if name not in AXES:

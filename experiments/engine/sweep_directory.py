@@ -51,11 +51,11 @@ class SweepDirectory:
         try:
             self.recorded = self._check()  # Another process may have been here until now.
             need_room(self.workdir, 0)
+            if self.recorded and self.recorded.starts:
+                warn_of_other_conditions(self.recorded.starts[-1], self.workdir)
         except BaseException:
             self._lock.close()
             raise
-        if self.recorded and self.recorded.starts:
-            warn_of_other_conditions(self.recorded.starts[-1], self.workdir)
         return self
 
     def __exit__(self, *_: object) -> None:

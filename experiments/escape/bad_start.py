@@ -342,7 +342,8 @@ def draw_gaps(axis: Any, size: Size, ended: Mapping[str, Ended]) -> None:
     axis.axvline(0, color="black", linewidth=1)
     axis.axvline(LEAST_GAP, color="gray", linestyle=":", label=f"band of descent: from {LEAST_GAP:g}")
     axis.set_yticks(range(len(labels)), labels)
-    axis.invert_yaxis()
+    # Below the last one there is room for the legend.
+    axis.set_ylim(len(labels) + 0.3, -0.7)
     axis.set(xlim=(-3, MOST_GAP), xlabel="random start ahead of the bad one, points of test accuracy")
     axis.legend(fontsize=9, loc="lower right")
 
@@ -356,6 +357,9 @@ def draw_course(axis: Any, size: Size, name: str, of_way: Ended, rate_index: int
     gap = gaps(of_way)[rate_index].mean()
     axis.set(xlabel="epoch", ylabel=f"accuracy on {size.seen} test images, %", xscale="log", ylim=(0, 112))
     axis.set_title(f"{name}, rate {size.settings[name].rates[rate_index]:g}: bad start {gap:.1f} points lower")
+    ticks = [tick for tick in (1, 3, 10, 30, 100, 300, 1_000, 3_000) if tick <= len(epochs)]
+    axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
+    axis.minorticks_off()
     axis.legend(loc="upper left", fontsize=9, ncols=2)
 
 
@@ -364,12 +368,13 @@ def draw_travelled(axis: Any, ended: Mapping[str, Ended], far_S: np.ndarray) -> 
     for i, (name, of_way) in enumerate(ended.items()):
         travelled_R, gap_R = of_way.travelled[1].mean(axis=-1), gaps(of_way).mean(axis=-1)
         shown_R = gap_R <= MOST_GAP
-        axis.plot(travelled_R[shown_R], gap_R[shown_R], "o-", color=f"C{i}", label=name)
+        axis.plot(travelled_R[shown_R], gap_R[shown_R], "o", color=f"C{i}", label=name)
     axis.axvline(far_S.mean(), color="gray", linestyle="--", label="as far as the initial draw")
     axis.axhline(0, color="black", linewidth=1)
     axis.set(xlabel="distance travelled from the bad minimum", ylabel="gap, points of test accuracy")
-    axis.set_title("Who travels farther keeps less of the gap")
-    axis.legend(fontsize=8, loc="upper right")
+    axis.set_title("The way travelled, and the gap that is left")
+    axis.set_ylim(top=1.4 * axis.get_ylim()[1])
+    axis.legend(fontsize=8, loc="upper center", ncols=2)
 
 
 def draw(size: Size, ended: Mapping[str, Ended], far_S: np.ndarray, claims: list[Claim]) -> Any:
@@ -386,6 +391,7 @@ def draw(size: Size, ended: Mapping[str, Ended], far_S: np.ndarray, claims: list
     for axis, (name, rate_index) in zip((axes[1], axes[2], axes[4], axes[5]), size.drawn, strict=False):
         draw_course(axis, size, name, ended[name], rate_index)
     for axis in axes:
+        axis.set_visible(axis.has_data())
         axis.grid(alpha=0.3)
     return figure
 

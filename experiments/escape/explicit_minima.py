@@ -1,4 +1,4 @@
-"""Can data be given on which a ReLU net gets stuck for certain, how often do small nets get stuck, and does noise help?
+"""Is there data on which a ReLU net surely gets stuck, how often do small ones, and does noise help?
 
     python -m experiments.escape.explicit_minima [--budget=full]      20 seconds on 2 cores, 55 full
 
@@ -417,9 +417,12 @@ def draw_walkers(axis: Any, size: Size, walks: tuple[np.ndarray, ...]) -> None:
         axis.plot([], [], color=colour, label=label)
     axis.axhline(D2.cost, color="black", linestyle="--", label="8/3: the least without leaving")
     axis.set(yscale="log", xlabel="step of SGD", ylabel="summed squared error")
+    # Room for the legend.
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high * (high / low) ** 0.4)
     least = min(np.min(walk) for walk in walks[:2])
     axis.set_title(f"D2: noise does not help, least cost {least:.3f}")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left")
 
 
 def draw_points(axis: Any) -> None:
@@ -431,7 +434,7 @@ def draw_points(axis: Any) -> None:
             axis.plot(*points_Bx2[of_class].T, label=f"{name}, {sign}", **style)
     axis.set(xlabel="first input", ylabel="second input", aspect="equal", xlim=(-0.15, 1.15), ylim=(-0.15, 1.15))
     axis.set_title("The four points of each set")
-    axis.legend(loc="center", fontsize=8)
+    axis.legend(loc="center", fontsize=8, markerscale=0.5)
 
 
 STUDY = Study(

@@ -1,4 +1,4 @@
-"""How often does gradient descent get stuck where the data are unlimited and the net can be learnt exactly?
+"""How often does gradient descent get stuck where the data are unlimited and the net is learnable?
 
     python -m experiments.escape.spurious_minima [--budget=full]      30 seconds on 2 cores, 2.5 minutes full
 

@@ -205,7 +205,7 @@ def draw_wells(axis: Any, points: list[CriticalPoint], matched: list[CriticalPoi
     (line,) = axis.plot(w_G, curve(quadratic), label="quadratic")
     for name, (w, certificate) in zip(PLACES, points, strict=True):
         axis.plot(w, certificate.cost, "ko")
-        offset = (0, 10) if name == "barrier" else (0, -32)
+        offset = {"barrier": (0, 10), "first minimum": (62, -12)}.get(name, (0, -32))
         label = f"{name}\nw = {w:.2f}"
         text = axis.annotate(label, (w, certificate.cost), offset, textcoords="offset points", ha="center")
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
@@ -235,7 +235,8 @@ def draw_walkers(axis: Any, size: Size, points: list[CriticalPoint]) -> None:
     labels = [f"batch {batch}\n{share}" for batch, share in zip(size.seen_batches, shares, strict=True)]
     axis.set_yticks(range(len(labels)), labels=labels)
     axis.set(xlabel=f"weight w of {size.seen_walkers} walkers after {size.seen_steps} steps at rate {SEEN_RATE:g}")
-    axis.set_title("Shares of walkers beyond 8")
+    ends = [f"{shares[i]} with batch {size.seen_batches[i]}" for i in sorted({0, len(shares) - 1})]
+    axis.set_title(f"Beyond 8, where the barrier is passed: {', '.join(ends)}")
 
 
 def draw_survival(axis: Any, rate: float, size: Size, out: dict[Cell, nets.escape.FirstPassage]) -> None:

@@ -19,6 +19,8 @@ number is the best seed's, as in the book, and their interval is that of what th
 reach, which is wide where the seeds differ. With the cross-entropy, which has a slope there, no seed is stuck.
 """
 
+import functools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,22 +112,29 @@ def curves(size: Size) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def best_interval(values_S: np.ndarray) -> tuple[float, float]:
-    """A 95 % interval of what the best of so many seeds is expected to reach; NaN for one seed.
+@functools.cache
+def best_factors(count: int) -> tuple[float, float]:
+    """Between how many standard deviations from the mean of so many values lies what the largest of as many is expected
+    to be, with 95 % confidence, were they normal.
 
-    That is mu + m sigma, with m the expected largest of as many standard normal numbers. Were the seeds' accuracies
-    normal, the interval would be exact: sqrt(n) (mu + m sigma - mean) / std has the noncentral t distribution with
-    n - 1 degrees of freedom and noncentrality m sqrt(n), as for tolerance limits."""
+    That is mu + m sigma, with m the expected largest of as many standard normal numbers, and sqrt(n) (mu + m sigma -
+    mean) / std has the noncentral t distribution with n - 1 degrees of freedom and noncentrality m sqrt(n), as for
+    tolerance limits."""
     from scipy.integrate import quad
     from scipy.stats import nct, norm
 
-    count = len(values_S)
-    if count < 2:
-        return float("nan"), float("nan")
     density = lambda x: count * x * norm.pdf(x) * norm.cdf(x) ** (count - 1)  # noqa: E731
     expected = float(quad(density, -9, 9)[0])
-    quantiles = nct.ppf((0.025, 0.975), count - 1, expected * np.sqrt(count))
-    low, high = np.clip(np.mean(values_S) + quantiles * np.std(values_S, ddof=1) / np.sqrt(count), 0, 1)
+    low, high = nct.ppf((0.025, 0.975), count - 1, expected * math.sqrt(count)) / math.sqrt(count)
+    return float(low), float(high)
+
+
+def best_interval(values_S: np.ndarray) -> tuple[float, float]:
+    """A 95 % interval of what the best of so many seeds is expected to reach, exact for normal accuracies; NaN for one
+    seed."""
+    if len(values_S) < 2:
+        return math.nan, math.nan
+    low, high = np.clip(np.mean(values_S) + np.array(best_factors(len(values_S))) * np.std(values_S, ddof=1), 0, 1)
     return float(low), float(high)
 
 

@@ -53,6 +53,7 @@ def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
     flags.DEFINE_alias("size", "budget")
 
     def start(_: list[str]) -> None:
+        logging.set_verbosity(logging.ERROR)
         lanes.use_all_cores()
         if not (answer and answer()):
             run(study, flags.FLAGS.budget, flags.FLAGS.workdir)

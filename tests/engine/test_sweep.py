@@ -11,15 +11,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from absl import flags, logging
 
 import input_pipeline
 from configs import shallow
 from experiments import sweep
-from experiments.engine import executors, lanes, results, space
+from experiments.engine import executors, results, space
 from experiments.engine.sweep_directory import SweepDirectory
-from experiments.reporting import page
-from training.command_line import parse_flags
 from training.config import as_config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,62 +29,13 @@ PLAN = '{"base": {}, "swept": [], "starts": [{"versions": {}}], "packs": [{"name
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 
 
-compile_programs, compiled = lanes.compile_programs, {}
-
-
-def compile_once(trial, shape, optional, data):
-    """The programs, compiled when they are first asked for."""
-    key = lanes.structure(trial), shape, optional, data.live_K is None
-    if key not in compiled:
-        compiled[key] = compile_programs(trial, shape, optional, data)
-    return compiled[key]
-
-
-@pytest.fixture
-def call(monkeypatch, tmp_path):
-    """Runs the command in this process, in an empty folder, with flags of its own, without drawing the report, and
-    with what has been compiled for another test."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lanes, "compile_programs", compile_once)
-    monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
-    monkeypatch.setattr(page, "write", lambda workdir, table: [])
-    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments])
-        monkeypatch.delitem(sys.modules, "config_config", raising=False)
-        try:
-            sweep.define_flags()
-            sweep.main(parse_flags(sys.argv))
-        finally:
-            for name in set(flags.FLAGS) - before:
-                delattr(flags.FLAGS, name)
-            flags.FLAGS.unparse_flags()
-
-    yield run
-    logging.set_verbosity(verbosity)
-
-
-@pytest.fixture
-def count_packs(monkeypatch):
-    """How many trials each pack that is run has, in order."""
-    ran, run = [], executors.Runner.run
-
-    def counting(self, pack, *arguments):
-        ran.append(len(pack.trials))
-        return run(self, pack, *arguments)
-
-    monkeypatch.setattr(executors.Runner, "run", counting)
-    return ran
-
-
 def refused(run, capsys, *arguments):
     """The one line with which the command ends, its status 2."""
     with pytest.raises(SystemExit) as caught:
         run(*arguments)
     assert caught.value.code == 2
     text = capsys.readouterr().err
-    assert text.startswith("error: ") and text.count("\n") == 1, text
+    assert text.startswith("error: ") and text.count("\n") == 1 and len(text) <= 301, text
     return text
 
 
@@ -104,6 +52,12 @@ def snapshot(folder):
         (("--axis", "learning_rate="), ("has no values",)),
         (("--axis", "learning_rate=1", "--axis", "learning_rate=2"), ("given twice",)),
         (("--axis", "seed=1", "--seeds=2"), ("--seeds and --axis seed",)),
+        (("--axis", "hidden=(64,64)"), ("'(64' is no tuple of int", "layers joined by -, as 64-64")),
+        (("--axis", "hidden=" + "9" * 5000), ("is no tuple of int", "layers joined by -, as 64-64")),
+        (("--axis", f"hidden={2**31}"), ("config.hidden=(2147483648,)",)),
+        (("--workdir=gs://bucket/sweep",), ("gs://bucket/sweep is not on this machine",)),
+        (("--workdir=~nobody-of-that-name/x",), ("nobody-of-that-name",)),
+        (("--lanes=100000",), ("lanes", "65536")),
         (("--axis", "activation=sigmoid,tahn"), ("config.activation='tahn'", "did you mean 'tanh'?")),
         (("--axis", "batch_size=64,1000"), ("config.batch_size=1000 is more than the 512",)),
         (("--axis", "dataset=synthetic,idx:nowhere"), ("nowhere",)),
@@ -140,8 +94,13 @@ def test_ray_that_cannot_be_reached_is_said_at_once(call, capsys, tmp_path):
 
 
 def test_a_config_whose_sweep_fails_is_refused_in_one_line(call, capsys, tmp_path):
-    """An exception of its own, and a field that does not exist."""
-    for body, word in (("1 / 0", "ZeroDivisionError"), ("add(learnin_rate=1.0)", "did you mean 'learning_rate'?")):
+    """An exception of its own, an end of the program, and a field that does not exist."""
+    for body, word in (
+        ("1 / 0", "ZeroDivisionError"),
+        ("import sys; sys.exit(0)", "it ends the program, SystemExit(0)"),
+        ("raise GeneratorExit('so')", "GeneratorExit: so"),
+        ("add(learnin_rate=1.0)", "did you mean 'learning_rate'?"),
+    ):
         path = tmp_path / "mine.py"
         path.write_text(f"from configs.shallow import get_config\n\ndef sweep(add):\n    {body}\n")
         assert word in refused(call, capsys, f"--config={path}")
@@ -156,6 +115,37 @@ def test_dry_run_prints_the_plan_and_leaves_nothing(call, capsys, tmp_path):
         "8 trials, 0 finished; to run: 2 groups, 2 packs, 2 compilations of the epoch, on 2 cpu devices; about" in out
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_value_that_is_given_twice_is_run_once_and_said(call, capsys):
+    """Commas part values: two layers are joined by a dash."""
+    call(*QUICK, "--axis", "hidden=64,64", "--dry_run")
+    out = capsys.readouterr().out
+    assert "--axis hidden has 64 more than once, which is run once" in out and "layers joined by -, as 64-64" in out
+    assert "\n1 trial, 0 finished" in out
+
+
+def test_flags_may_stand_in_a_file(call, capsys, tmp_path):
+    """--flagfile does what its lines do on the command line."""
+    (tmp_path / "sweep.txt").write_text("\n".join([*QUICK, "--axis=learning_rate=.1,1", "--seeds=2"]))
+    call(f"--flagfile={tmp_path / 'sweep.txt'}", "--dry_run")
+    assert "4 trials, 0 finished" in capsys.readouterr().out
+
+
+def test_a_sweep_without_a_standard_output_runs(call, monkeypatch, tmp_path):
+    """As under a daemon: what would be printed is lost, nothing else."""
+    with monkeypatch.context() as context:
+        context.setattr(sys, "stdout", None)
+        call(*QUICK, *AXES, "--workdir=mine")
+    assert len(results.read_table(tmp_path / "mine" / "results.parquet")) == 8
+
+
+def test_a_home_folder_is_found(call, monkeypatch, tmp_path):
+    """~ in --workdir is the home folder, not a folder of that name."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    call(*QUICK, *AXES, "--workdir=~/mine")
+    assert (tmp_path / "home" / "mine" / "results.parquet").exists() and not (tmp_path / "~").exists()
 
 
 def test_a_sweep_leaves_its_results(call, capsys, tmp_path):
@@ -277,6 +267,28 @@ def test_a_killed_sweep_ends_as_an_unbroken_one(tmp_path):
     unbroken, _ = run_killed(tmp_path / "unbroken", 0, arguments)
     assert len(unbroken) == 8 * 100
     assert killed.equals(unbroken)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize("executor", ["local", "ray"])
+def test_a_signal_ends_a_sweep_in_one_line(tmp_path, executor, number, status):
+    """After its first pack: what is finished is kept, the line says how to go on, the status is the signal's."""
+    if executor == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed")
+    command = [sys.executable, "-m", "experiments.sweep", *QUICK, "--config.epochs=400", "--axis"]
+    command += ["learning_rate=0.1,1", "--seeds=4", "--lanes=1", f"--executor={executor}", f"--workdir={tmp_path}/mine"]
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not list(tmp_path.glob("mine/packs/*.parquet")) and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == status, out + err
+    assert out.splitlines()[-1].startswith("interrupted; the same command with --workdir=")
+    assert "Traceback" not in out + err
+    assert list(tmp_path.glob("mine/packs/*.parquet"))
 
 
 @pytest.mark.parametrize("file", ["plan.json", "first pack", "second pack", "results.parquet", "summary.csv"])

@@ -43,7 +43,7 @@ def table_of(swept, epochs=4, diverged=(), layers=("hidden_0",)):
     for pack in (range(0, len(trials), 2), range(1, len(trials), 2)):
         named = {as_config(trials[i]).name(): trials[i] for i in pack}
         rows = [row for i in pack for row in rows_of(trials[i], epochs, rng, layers, ends.get(i))]
-        packs += [results.pack_table(named, rows)] if rows else []
+        packs += [results.pack_table({name: as_config(trial) for name, trial in named.items()}, rows)] if rows else []
     return results.join(packs)
 
 

@@ -18,13 +18,14 @@ from training.config import as_config
 
 
 def test_study_at_its_tiny_size(tmp_path):
-    """Two published numbers, four directions; nothing is left of saturation or errors in nets of four units."""
+    """Two published numbers, four directions; four units are not saturated, and one net has one error."""
     command.run(deep_saturation.STUDY, "tiny", tmp_path)
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
     assert [claim["kind"] for claim in claims.values()] == ["number"] * 2 + ["direction"] * 4
     assert list(claims) == ["jacobian/normalized", "jacobian/standard", "4/lowest", "4/leaves", "5/leaves", "5/error"]
+    assert claims.pop("5/error")["measured"] == 0
     assert not any(claim["verdict"] == "reproduced" for claim in claims.values())
-    assert [bool(claim["exploratory"]) for claim in claims.values()] == [False] * 2 + [True] * 4
+    assert [bool(claim["exploratory"]) for claim in claims.values()] == [False] * 2 + [True] * 3
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 

@@ -28,7 +28,7 @@ from tensorboard.util import tensor_util
 import train
 from training import run_directory
 from training.files import PlaceError, RunError
-from training.provenance import PACKAGES, git_revision
+from training.provenance import PACKAGES, environment, git_revision
 from training.records import histogram
 from training.run_directory import RunDirectory
 

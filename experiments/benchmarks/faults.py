@@ -1,0 +1,305 @@
+"""What changed files and signals do to a run and to a sweep.
+
+    python -m experiments.benchmark --faults [--mutations=500] [--kills=200] [--ray]
+
+A mutation changes one file of a finished folder at random: bytes flipped, a digit changed, a value of another type, the
+end cut off, the file gone. Then the same command goes on and the folder is read. A kill ends a command by KILL, TERM,
+INT or HUP at a random instant; after a few of them the same command goes on to its end. Each is one of
+
+    right       the result has the bits of the folder that nobody touched
+    reported    the same, or nothing, and a line that says what is damaged
+    wrong       another result
+    traceback   an error that is none of a user, or a traceback on standard error
+"""
+
+import contextlib
+import io
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import train
+from configs import shallow
+from experiments.engine import lanes, results, space, sweeping
+from training.config import Config, as_config
+from training.console import progress
+from training.run_directory import read_config
+
+ROOT = Path(__file__).parents[2]
+CLASSES = ("right", "reported", "wrong", "traceback")
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+KILLS_A_FOLDER = 4
+FIELDS = {"dataset": "synthetic", "hidden": (8,), "learning_rate": 1.0, "checkpoint_every": 2}
+ODD_VALUES = (None, True, -1, 0.5, 10**30, "text", [], [[]], {}, {"a": 1})
+Judge = Callable[[Path], bool]
+
+
+def tiny_config(epochs: int) -> Config:
+    """A run that is over in a moment."""
+    return as_config({**shallow.get_config().to_dict(), **FIELDS, "epochs": epochs})
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Mutations.
+
+
+def flip(content: bytes, dice: random.Random) -> bytes:
+    """A few bytes in a row are others."""
+    start, length = dice.randrange(max(len(content), 1)), dice.randint(1, 8)
+    return (
+        content[:start]
+        + bytes(b ^ dice.randint(1, 255) for b in content[start : start + length])
+        + content[start + length :]
+    )
+
+
+def change_digit(content: bytes, dice: random.Random) -> bytes:
+    """One digit is another one; where there is none, a byte."""
+    places = [i for i, byte in enumerate(content) if byte in b"0123456789"]
+    if not places:
+        return flip(content, dice)
+    i = dice.choice(places)
+    return (
+        content[:i]
+        + dice.choice([d for d in b"0123456789".decode() if ord(d) != content[i]]).encode()
+        + content[i + 1 :]
+    )
+
+
+def change_type(content: bytes, dice: random.Random) -> bytes:
+    """A value somewhere in the JSON is of another type; where there is no JSON, a digit is another one."""
+    lines = content.splitlines(keepends=True)
+    i = dice.randrange(len(lines)) if lines else 0
+    for start, end in ((0, len(lines)), (i, i + 1)):
+        try:
+            value = json.loads(b"".join(lines[start:end]))
+        except ValueError:
+            continue
+        changed = json.dumps(_with_odd_value(value, dice)).encode() + b"\n"
+        return b"".join(lines[:start]) + changed + b"".join(lines[end:])
+    return change_digit(content, dice)
+
+
+def _with_odd_value(value: Any, dice: random.Random) -> Any:
+    if isinstance(value, dict | list) and value and dice.random() < 0.8:
+        keys: list[Any] = list(value) if isinstance(value, dict) else list(range(len(value)))
+        key = dice.choice(keys)
+        value[key] = _with_odd_value(value[key], dice)
+        return value
+    return dice.choice([odd for odd in ODD_VALUES if odd != value])
+
+
+def cut(content: bytes, dice: random.Random) -> bytes:
+    """The end is missing."""
+    return content[: dice.randrange(max(len(content), 1))]
+
+
+MUTATIONS = {"flip": flip, "digit": change_digit, "type": change_type, "cut": cut, "delete": None}
+
+
+def mutate(folder: Path, dice: random.Random) -> str:
+    """Changes one file of the folder at random; says which and how."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    path, kind = dice.choice(paths), dice.choice(list(MUTATIONS))
+    change = MUTATIONS[kind]
+    if change is None:
+        path.unlink()
+    else:
+        path.write_bytes(change(path.read_bytes(), dice))
+    return f"{kind} {path.relative_to(folder)}"
+
+
+def classify(folder: Path, judge: Judge) -> str:
+    """The class of what the judge sees in a folder that was changed."""
+    output, errors = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            is_right = judge(folder)
+    except sweeping.USER_ERRORS as error:
+        return "traceback" if "\n" in str(error).strip() else "reported"
+    except Exception:  # What a bug raises may be anything.
+        return "traceback"
+    if "Traceback" in errors.getvalue():
+        return "traceback"
+    if not is_right:
+        return "wrong"
+    return "reported" if "warning: " in errors.getvalue() else "right"
+
+
+def metrics_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a run without the time that they took."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def evaluated(folder: Path) -> str:
+    """What `--evaluate_only` prints of a run, but for its folder."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        train.evaluate_only(read_config(folder), folder)
+    return output.getvalue().replace(str(folder), "")
+
+
+def finished_run(folder: Path) -> Judge:
+    """Makes a run of four epochs; the judge evaluates it, goes on with it and evaluates it again."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        expected = metrics_of(train.train_and_evaluate(tiny_config(4), folder))
+    said = {evaluated(folder)}
+    last = folder / "checkpoints" / "4"
+    last.rename(folder / ".aside")
+    # Where the last checkpoint is damaged, which is said, that is the one before it.
+    said.add(evaluated(folder))
+    (folder / ".aside").rename(last)
+
+    def judge(changed: Path) -> bool:
+        evaluations = {evaluated(changed)}
+        rows = train.train_and_evaluate(tiny_config(4), changed)
+        return metrics_of(rows) == expected and evaluations | {evaluated(changed)} <= said
+
+    return judge
+
+
+def finished_sweep(folder: Path) -> Judge:
+    """Makes a sweep of four trials; the judge reads its table, goes on with it and reads it again."""
+    base = tiny_config(2)
+    trials = space.make_trials(base, None, {"learning_rate": (0.1, 1.0), "seed": (0, 1)})
+    with contextlib.redirect_stdout(io.StringIO()):
+        sweeping.run(base, trials, folder)
+    expected = results.read_table(folder / "results.parquet")
+
+    def judge(changed: Path) -> bool:
+        table: pa.Table = expected
+        with contextlib.suppress(results.DamagedError):  # The report says so, and the sweep makes it again.
+            table = results.read_table(changed / "results.parquet")
+        sweeping.run(base, trials, changed)
+        return table.equals(expected) and results.read_table(changed / "results.parquet").equals(expected)
+
+    return judge
+
+
+def count_mutations(count: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
+    """How many of so many mutations of a run, and of as many of a sweep, are of each class, and which were wrong or
+    ended in a traceback."""
+    dice, counts, bad = random.Random(seed), {}, []
+    with tempfile.TemporaryDirectory() as scratch, progress(2 * count, "mutation") as bar:
+        for name, make in (("run", finished_run), ("sweep", finished_sweep)):
+            whole = Path(scratch) / name
+            judge, counts[f"mutations of a {name}"] = make(whole), Counter[str]()
+            for _ in range(count):
+                changed = Path(shutil.copytree(whole, Path(scratch) / "changed"))
+                how = mutate(changed, dice)
+                found = classify(changed, judge)
+                counts[f"mutations of a {name}"][found] += 1
+                bad += [f"{found}: {how} of the {name}"] if found in ("wrong", "traceback") else []
+                shutil.rmtree(changed)
+                bar.update()
+    return counts, bad
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Kills.
+
+
+def commands(ray: bool) -> Iterator[tuple[str, list[str], Callable[[Path], object]]]:
+    """The commands that are killed: name, arguments but for the folder, and what of the folder must be equal."""
+    fields = ["--config=configs/shallow.py", "--config.dataset=synthetic", "--config.hidden=8"]
+    sweep = [
+        "-m",
+        "experiments.sweep",
+        *fields,
+        "--config.epochs=20",
+        "--axis=learning_rate=0.1,1",
+        "--seeds=8",
+        "--lanes=2",
+    ]
+    yield "train", ["train.py", *fields, "--config.epochs=200", "--config.checkpoint_every=7"], _recorded
+    yield "sweep", sweep, _swept
+    if ray:
+        yield "Ray sweep", [*sweep, "--executor=ray"], _swept
+
+
+def _recorded(folder: Path) -> object:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return metrics_of([json.loads(line) for line in lines]), (folder / "histograms.jsonl").read_bytes()
+
+
+def _swept(folder: Path) -> object:
+    return results.read_table(folder / "results.parquet").to_pylist()
+
+
+def run_command(
+    arguments: list[str], folder: Path, number: int = 0, delay: float | None = None
+) -> tuple[int, str, str]:
+    """Exit status, output and errors of a command that gets a signal after so many seconds."""
+    command = [sys.executable, *arguments, f"--workdir={folder}"]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        if delay is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(delay)
+            if process.poll() is None:
+                process.send_signal(number)
+        output, errors = process.communicate()
+    return process.returncode, output, errors
+
+
+def count_kills(count: int, seed: int, *, ray: bool = False) -> tuple[dict[str, Counter[str]], list[str]]:
+    """How many of so many kills of each command are of each class; a folder is killed a few times, then goes on."""
+    dice, counts, bad = random.Random(seed), {}, []
+    with tempfile.TemporaryDirectory() as scratch, progress(count, "kill") as bar:
+        listed = list(commands(ray))
+        for i, (name, arguments, read) in enumerate(listed):
+            start = time.perf_counter()
+            whole = Path(scratch) / name.replace(" ", "_")
+            run_command(arguments, whole)
+            seconds, expected = time.perf_counter() - start, read(whole)
+            counted, left = Counter[str](), count // len(listed) + (i < count % len(listed))
+            while left:
+                folder, kills = Path(scratch) / "killed", min(left, KILLS_A_FOLDER)
+                found, instants = _killed(arguments, folder, [dice.uniform(0, seconds) for _ in range(kills)], dice)
+                if found != "traceback":
+                    status, _, errors = run_command(arguments, folder)
+                    found = "traceback" if status or "Traceback" in errors else "wrong"
+                    found = "right" if found == "wrong" and read(folder) == expected else found
+                counted[found] += kills
+                bad += [f"{found}: {name} after {instants}"] if found != "right" else []
+                shutil.rmtree(folder, ignore_errors=True)
+                left -= kills
+                bar.update(kills)
+            counts[f"kills of {name}"] = counted
+    return counts, bad
+
+
+def _killed(arguments: list[str], folder: Path, delays: list[float], dice: random.Random) -> tuple[str, list[str]]:
+    """Starts a command again and again, each time ended by a signal; its class so far, and the instants."""
+    instants: list[str] = []
+    for delay in delays:
+        number = dice.choice(SIGNALS)
+        instants.append(f"{number.name} at {delay:.2f} s")
+        status, output, errors = run_command(arguments, folder, number, delay)
+        # While Python imports packages, before the command begins, Ctrl-C is Python's own.
+        begun = bool(output.strip())
+        if begun and ("Traceback" in errors or status not in (0, -number, 128 + number)):
+            return "traceback", instants
+    return "", instants
+
+
+def figures(mutations: int, kills: int, *, seed: int = 0, ray: bool = False) -> tuple[str, dict[str, Any]]:
+    """The table of both counts, and as JSON."""
+    lanes.use_all_cores()
+    counts, bad = count_mutations(mutations, seed) if mutations else ({}, [])
+    of_kills, bad_kills = count_kills(kills, seed, ray=ray) if kills else ({}, [])
+    counts |= of_kills
+    lines = [f"| | {' | '.join(CLASSES)} |", f"|---|{'---|' * len(CLASSES)}"]
+    lines += [f"| {name} | {' | '.join(str(of[each]) for each in CLASSES)} |" for name, of in counts.items()]
+    recorded = {"seed": seed, "counts": {name: dict(of) for name, of in counts.items()}, "bad": bad + bad_kills}
+    return "\n".join([*lines, *bad, *bad_kills]), recorded

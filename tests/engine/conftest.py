@@ -1,0 +1,59 @@
+"""The command `python -m experiments.sweep` in the process of the tests."""
+
+import sys
+
+import pytest
+from absl import flags, logging
+
+from experiments import sweep
+from experiments.engine import executors, lanes
+from experiments.reporting import page
+from training.command_line import parse_flags
+
+compile_programs, compiled = lanes.compile_programs, {}
+
+
+def compile_once(trial, shape, optional, data):
+    """The programs, compiled when they are first asked for."""
+    key = lanes.structure(trial), shape, optional, data.live_K is None
+    if key not in compiled:
+        compiled[key] = compile_programs(trial, shape, optional, data)
+    return compiled[key]
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    """Runs the command in this process, in an empty folder, with flags of its own, without drawing the report, and
+    with what has been compiled for another test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lanes, "compile_programs", compile_once)
+    monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
+    monkeypatch.setattr(page, "write", lambda workdir, table: [])
+    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments])
+        monkeypatch.delitem(sys.modules, "config_config", raising=False)
+        try:
+            sweep.define_flags()
+            sweep.main(parse_flags(sys.argv))
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+            flags.FLAGS.unparse_flags()
+
+    yield run
+    logging.set_verbosity(verbosity)
+
+
+@pytest.fixture
+def count_packs(monkeypatch):
+    """How many trials each pack that is run has, in order."""
+    ran, run = [], executors.Runner.run
+
+    def counting(self, pack, *arguments):
+        ran.append(len(pack.trials))
+        return run(self, pack, *arguments)
+
+    monkeypatch.setattr(executors.Runner, "run", counting)
+    return ran

@@ -1,0 +1,151 @@
+"""Claims are judged by one standard: the whole interval in the band, wholly outside, or neither."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import beta, t
+
+from experiments.study import claims
+from experiments.study.claims import Claim, by_key, draw_claim, exact_claim, interval_claim, mean_claim, share_claim
+
+
+def mean(values, band, **words) -> Claim:
+    """A claim of a mean, in short."""
+    return mean_claim("key", "name", "number", "source", values, band, **words)
+
+
+@pytest.mark.parametrize(
+    ("interval", "band", "verdict"),
+    [
+        ((1.0, 2.0), (1.0, 2.0), "reproduced"),
+        ((1.0, 2.0), (None, 2.0), "reproduced"),
+        ((1.0, 2.0), (1.5, None), "undecided"),
+        ((1.0, 2.0), (2.1, 3.0), "not reproduced"),
+        ((1.0, 2.0), (None, 0.9), "not reproduced"),
+        ((-math.inf, math.inf), (0.0, 1.0), "undecided"),
+        ((math.nan, math.nan), (None, None), "undecided"),
+    ],
+)
+def test_verdict_follows_from_interval_and_band(interval, band, verdict):
+    """In the band, across its end, outside; open sides; nothing known."""
+    assert claims.judged(*interval, band) == verdict
+
+
+def test_interval_of_a_mean_is_students():
+    """Mean 2 and deviation 1 of three seeds: 2 +- 4.303 / sqrt 3, which a band of 0 to 4 does not hold."""
+    claim = mean([1.0, 2.0, 3.0], (0.0, 4.0))
+    half = t.ppf(0.975, 2) / math.sqrt(3)
+    assert (claim.measured, claim.low, claim.high) == pytest.approx((2.0, 2 - half, 2 + half))
+    assert claim.verdict == "undecided" and claim.count == 3
+    assert mean([1.0, 2.0, 3.0], (0.0, 4.0), bounds=(0.0, 4.0)).verdict == "reproduced"
+    assert mean([2.0], (0.0, 4.0)).verdict == "undecided"
+
+
+def test_interval_of_ratios_is_that_of_their_logarithms():
+    """The geometric mean of 1, 10 and 100 is 10."""
+    claim = mean([1.0, 10.0, 100.0], (1.0, None), log=True)
+    assert claim.measured == pytest.approx(10) and claim.low == pytest.approx(
+        10 * math.exp(-t.ppf(0.975, 2) * math.log(10) / math.sqrt(3))
+    )
+
+
+def test_interval_of_a_share_is_exact():
+    """19 of 20: Clopper and Pearson's bounds are quantiles of beta distributions; 20 of 20 do not decide .95 either."""
+    claim = share_claim("key", "name", "direction", "source", [True] * 19 + [False], (0.7, 1.0))
+    assert (claim.low, claim.high) == pytest.approx((beta.ppf(0.025, 19, 2), beta.ppf(0.975, 20, 1)))
+    assert claim.measured == 0.95 and claim.verdict == "reproduced"
+    assert share_claim("key", "name", "ours", "source", [True] * 20, (0.95, 1.0)).verdict == "undecided"
+    assert share_claim("key", "name", "ours", "source", [False] * 20, (0.95, 1.0)).verdict == "not reproduced"
+
+
+def test_exact_number_is_a_point():
+    """In its band or not; what is no number is not."""
+    inside, outside, none = (exact_claim("k", "n", "oracle", "s", x, (0.5, 1.5)) for x in (1.5, 1.6, math.nan))
+    assert (inside.verdict, outside.verdict, none.verdict) == ("reproduced", "not reproduced", "not reproduced")
+    assert claims.sample_in_words(inside) == "exact"
+
+
+def test_estimate_with_an_interval_of_its_own():
+    """A median of walkers that may be later than was waited for."""
+    claim = interval_claim(
+        "k", "n", "oracle", "s", 150.0, (140.0, math.inf), (100.0, 200.0), count=400, sample="walkers"
+    )
+    assert claim.verdict == "undecided" and claims.sample_in_words(claim) == "400 walkers"
+
+
+def test_published_draw_among_seeds():
+    """Inside the 5-95 % range of 101 seeds; outside of it but no stranger than one more seed; far off."""
+    values = np.arange(101.0)
+    found = [draw_claim("k", "n", "s", published, values, (5, 95)) for published in (94.9, 95.1, 900.0)]
+    assert [claim.verdict for claim in found] == ["reproduced", "undecided", "not reproduced"]
+    assert found[0].band == (5.0, 95.0) and found[0].published == (94.9,)
+    assert draw_claim("k", "n", "s", 1.0, [1.0], (5, 95)).verdict == "undecided"
+
+
+def test_verdict_cannot_be_overwritten():
+    """A record of frozen fields."""
+    with pytest.raises(AttributeError):
+        mean([1.0, 2.0], (0.0, 4.0)).verdict = "reproduced"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_keys_are_unique():
+    """A picture or a document that asks for a key gets the one claim that it means."""
+    claim = exact_claim("slope", "n", "oracle", "s", 1.0, (0.5, 1.5))
+    assert by_key([claim])["slope"] is claim
+    with pytest.raises(ValueError, match="two claims have the key 'slope'"):
+        by_key([claim, claim])
+
+
+def test_claim_goes_through_json():
+    """Numbers that are not finite too, which JSON has no word for."""
+    claim = interval_claim("k", "n", "ours", "s", 1.0, (0.5, math.inf), (0.4, None), count=3, values=[1.0, math.nan])
+    text = json.dumps(claim.to_dict(), allow_nan=False)
+    back = Claim.from_dict(json.loads(text))
+    assert back.band == (0.4, None) and back.verdict == claim.verdict and math.isnan(back.high)
+    with pytest.raises(ValueError, match="no claim"):
+        Claim.from_dict({"kind": "ours"})
+    with pytest.raises(ValueError, match="verdict"):
+        Claim.from_dict(json.loads(text) | {"verdict": "yes"})
+
+
+def test_scoreboard_says_kind_interval_sample_and_verdict():
+    """A line a claim; the rival beside the band; exploratory claims are marked, and explained below."""
+    claim = mean(
+        [1.0, 1.0, 1.0], (0.95, 1.15), published=[1.0], rival="no effect", exploratory="the rates", note="So it is."
+    )
+    assert claims.cells(claim) == [
+        "name",
+        "published number, exploratory",
+        "1.0000",
+        "1.0000",
+        "",
+        "3 seeds",
+        "0.9500 to 1.1500 (excludes no effect)",
+        "yes",
+    ]
+    assert claims.notes([claim]) == ["name: exploratory: the rates; So it is."]
+    assert (
+        claims.band_in_words((10.0, None)) == "10.0000 or more"
+        and claims.band_in_words((None, 0.5)) == "0.5000 or less"
+    )
+
+
+def test_numbers_of_the_scoreboard():
+    """Four decimals, and two digits for what they would hide."""
+    assert [claims.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0)] == ["0.9500", "0.0000", "3.3e-05", "12.0000"]
+
+
+def test_headline_counts_kinds_apart():
+    """Nothing is added up over kinds, and exploratory claims are counted beside them."""
+    found = [
+        mean([1.0, 1.0], (0.5, 1.5)),
+        mean([1.0, 3.0], (0.5, 2.5)),
+        exact_claim("k", "n", "oracle", "s", 2.0, (0.5, 1.5), exploratory="the grid"),
+    ]
+    assert claims.headline(found) == [
+        "published number: 1 of 2 reproduced, 0 not reproduced, 1 undecided",
+        "oracle: 0 of 1 reproduced, 1 not reproduced, 0 undecided",
+        "exploratory among all of these: 1",
+    ]
