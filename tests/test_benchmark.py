@@ -34,7 +34,7 @@ def test_benchmark_ratios_are_medians_of_rounds():
     lines = epoch.ratio_lines(seconds)
     assert [line["measured"] for line in lines] == [1.5, 0.2, 2.0, 0.05]
     lines[0]["target"] = 1.4
-    rows = tables.table(seconds, lines).splitlines()
+    rows = tables.table({"seconds": seconds, "figures": lines}).splitlines()
     assert next(row for row in rows if "bound" in row).endswith("| <= 1.4 | **no** |")
     assert next(row for row in rows if "batch size 1 / epoch" in row).endswith("| <= 4 | yes |")
 

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from experiments.study.claims import markdown
 from training.files import RunError, write_atomically
@@ -31,8 +31,9 @@ PARTS = {
     ),
     "faults": (
         "Faults",
-        "Random mutations of the files of runs and sweeps, and runs that are killed at random instants and resumed: "
-        "how many end silently wrong, in a traceback, or with other bits.",
+        "A mutation changes one file of a finished folder at random; then the same command goes on. A kill ends a "
+        "command by a signal at a random instant; after a few of them the same command goes on to its end. *Right* has "
+        "the bits of the folder that nobody touched, *reported* says what is damaged, *wrong* is another result.",
     ),
 }
 
@@ -47,15 +48,22 @@ class Line(TypedDict):
     all: list[float]
 
 
+class Measured(TypedDict, total=False):
+    """What was measured: seconds by opponent and round, figures; of faults, how many came out how, and the bad ones."""
+
+    seconds: dict[str, list[float]]
+    figures: list[Line]
+    counts: dict[str, dict[str, int]]
+    bad: list[str]
+
+
 class Part(TypedDict):
-    """What one command measured: on which machine, when, in how many rounds; seconds by opponent and round."""
+    """What one command measured, on which machine and when."""
 
     command: str
     machine: str
     date: str
-    rounds: int
-    seconds: dict[str, list[float]]
-    figures: list[Line]
+    measured: Measured
 
 
 def line(name: str, values: list[float], target: float | None) -> Line:
@@ -63,31 +71,30 @@ def line(name: str, values: list[float], target: float | None) -> Line:
     return Line(name=name, measured=statistics.median(values), n=len(values), target=target, all=values)
 
 
-def measured_here(command: str, rounds: int, seconds: dict[str, list[float]], figures: list[Line]) -> Part:
+def measured_here(command: str, measured: Measured) -> Part:
     """The measurements with this machine and today."""
     found = versions()
     machine = f"{os.cpu_count()} cores, {device()}, Python {found['python']}, jaxlib {found['jaxlib']}"
-    return Part(
-        command=command,
-        machine=machine,
-        date=time.strftime("%Y-%m-%d"),
-        rounds=rounds,
-        seconds=seconds,
-        figures=figures,
-    )
+    return Part(command=command, machine=machine, date=time.strftime("%Y-%m-%d"), measured=measured)
 
 
-def table(seconds: Mapping[str, list[float]], lines: list[Line]) -> str:
+def table(measured: Measured) -> str:
     """The measurements as Markdown tables."""
     parts: list[str] = []
-    if seconds:
+    if seconds := measured.get("seconds"):
         rows = (
             [name, *(f"{value:.3f} s" for value in (statistics.median(v), min(v), max(v))), str(len(v))]
             for name, v in seconds.items()
         )
         parts.append(markdown(("one epoch of the shallow net", "median", "least", "most", "n"), rows))
-    if lines:
+    if lines := measured.get("figures"):
         parts.append(markdown(("figure", "measured", "least", "most", "n", "target", "met"), map(cells, lines)))
+    if counts := measured.get("counts"):
+        classes = list(dict.fromkeys(name for found in counts.values() for name in found))
+        rows = ([name, *(str(found.get(each, 0)) for each in classes)] for name, found in counts.items())
+        parts.append(markdown(("", *classes), rows))
+    if bad := measured.get("bad"):
+        parts.append("\n".join(f"- {one}" for one in bad))
     return "\n\n".join(parts)
 
 
@@ -132,7 +139,7 @@ def write_documents(workdir: Path, docs: Path) -> list[str]:
     return list(new)
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
@@ -142,7 +149,7 @@ def _read(path: Path) -> dict[str, object]:
     return content
 
 
-def document(parts: Mapping[str, object]) -> str:
+def document(parts: Mapping[str, Any]) -> str:
     """docs/speed.md, of what docs/speed.json holds."""
     sections = [
         "# Speed",
@@ -151,7 +158,7 @@ def document(parts: Mapping[str, object]) -> str:
     for name, part in parts.items():
         title, words = PARTS[name]
         try:
-            sections += [f"## {title}", about(part), table(part["seconds"], part["figures"]), words]  # pyright: ignore
+            sections += [f"## {title}", about(part), table(part["measured"]), words]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"the measurements {name!r} are damaged ({error!r}); accepted: another --workdir") from error
     return "\n\n".join(filter(None, sections)) + "\n"
