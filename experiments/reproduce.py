@@ -126,7 +126,8 @@ def last_line(log: Path) -> str:
 def write_documents(
     studies: Mapping[str, str], workdir: Path, docs: Path = DOCS, readme: Path = ROOT / "README.md"
 ) -> list[Record]:
-    """Takes what was run into the folder over into the documents; the records that they then show."""
+    """Takes what was run into the folder over into the documents, whose numbers are written anew; the records that they
+    then show."""
     new = records.read(workdir / "reproduction.json")
     found = records.read(docs / "results.json") | {name: record for name, record in new.items() if not record.failed}
     shown = [found[name] for name in studies if name in found]
@@ -135,6 +136,10 @@ def write_documents(
     records.write(docs / "results.json", shown)
     write_atomically(docs / "results.md", reproduction.document(shown))
     write_atomically(readme, text)
+    for path in sorted(docs.glob("*.md")):
+        before = path.read_text(encoding="utf-8")
+        if (after := reproduction.with_claims(before, shown)) != before:
+            write_atomically(path, after)
     return shown
 
 

@@ -2,6 +2,8 @@
 
 import base64
 import html
+import math
+import re
 import shutil
 import string
 from collections.abc import Iterable, Sequence
@@ -30,6 +32,8 @@ IN_README = (
 )
 README_COLUMNS = ("study", "what", "published", "measured (95 % interval), of", "reproduced")
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
+# A number within the text of a document: <!-- STUDY KEY -->149 (146 to 153)<!-- / -->.
+MARKED = re.compile(r"<!-- (?P<study>\w+) (?P<key>\S+) -->.*?<!-- / -->", re.DOTALL)
 
 
 def scoreboard(records: Iterable[Record]) -> str:
@@ -105,6 +109,29 @@ def with_table(readme: str, records: Iterable[Record]) -> str:
     if not (begin and end):
         raise RunError(f"README.md lacks the marks {BEGIN} and {END}, between which its table is written")
     return f"{before}{BEGIN}\n{readme_table(records)}\n{END}{after}"
+
+
+def with_claims(text: str, records: Iterable[Record]) -> str:
+    """A document's text with what is measured in it, between marks, written anew: the number and its 95 % interval."""
+    claims = {(record.study, claim.key): claim for record in records for claim in record.claims}
+
+    def measured(mark: re.Match[str]) -> str:
+        claim = claims.get((mark["study"], mark["key"]))
+        words = in_brief(claim) if claim else "(not measured at this size)"
+        return f"<!-- {mark['study']} {mark['key']} -->{words}<!-- / -->"
+
+    return MARKED.sub(measured, text)
+
+
+def in_brief(claim: Claim) -> str:
+    """`149 (146 to 153)`: three digits, or whole numbers from 100 on."""
+
+    def word(x: float) -> str:
+        return "unknown" if not math.isfinite(x) else f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"
+
+    if claim.low == claim.high:
+        return word(claim.measured)
+    return f"{word(claim.measured)} ({word(claim.low)} to {word(claim.high)})"
 
 
 def copy_pictures(workdir: Path, records: Iterable[Record], gallery: Path) -> None:
