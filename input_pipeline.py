@@ -16,7 +16,7 @@ import re
 import shlex
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 EMBEDDED_MNIST = Path(__file__).parent / "data" / "mnist.npz"
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
-ACCEPTED = "mnist, idx:FOLDER, tfds:NAME, synthetic"
 HOLD_OUT = "--config.validation=N holds N examples out of the training set instead"
 
 # No data set has as many classes; what has is damaged, or its labels are no classes.
@@ -60,16 +59,14 @@ def load(name: str, data_dir: str = DEFAULT_DATA_DIR, validation: str = "test") 
     kind, _, rest = name.partition(":")
     tested = validation == "test"
     try:
-        if name == "mnist":
-            dataset = _load_embedded_mnist()
-        elif name == "synthetic":
-            dataset = synthetic()
+        if name in DATASETS:
+            dataset = DATASETS[name]()
         elif kind == "idx" and rest:
             dataset = _load_idx(place(rest), tested)
         elif kind == "tfds" and rest:
             dataset = _load_tfds(rest, place(data_dir), tested)
         else:
-            near = near_match(name, ["mnist", "synthetic", "idx:", "tfds:"])
+            near = near_match(name, [*DATASETS, "idx:", "tfds:"])
             raise DataError(f"unknown dataset {name!r}{near}; accepted: {ACCEPTED}")
     except PlaceError as error:
         raise DataError(f"{'idx:' if kind == 'idx' else '--data_dir='}{error}") from error
@@ -165,6 +162,14 @@ def _load_embedded_mnist() -> Dataset:
             return Dataset(arrays["x_train"], arrays["y_train"], arrays["x_test"], arrays["y_test"])
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{EMBEDDED_MNIST} cannot be read as the embedded MNIST: {one_line(error, 150)}") from error
+
+
+# Data sets that need no more than their name.
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "mnist": _load_embedded_mnist,
+    "synthetic": synthetic,
+}
+ACCEPTED = ", ".join([*DATASETS, "idx:FOLDER", "tfds:NAME"])
 
 
 # IDX: the format of the four files in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published.

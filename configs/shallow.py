@@ -13,11 +13,13 @@ This file lists every field of a config; the others start from it and name what 
 
 from ml_collections import ConfigDict
 
+from training.config import Config
+
 
 def get_config(variant: str = "") -> ConfigDict:
     if variant not in ("", "quick"):
         raise ValueError(f"unknown variant {variant!r}; accepted: quick")
-    config = ConfigDict()
+    config = ConfigDict(Config().to_dict())  # A field that is added is there with its default.
 
     # Data
     config.dataset = "mnist"  # mnist, idx:FOLDER, tfds:NAME, synthetic

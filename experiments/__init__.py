@@ -1,1 +1,1 @@
-"""One file per question; each runs as `python -m experiments.NAME`."""
+"""One file per question; each runs as `python -m experiments.WING.NAME`."""

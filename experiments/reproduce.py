@@ -6,7 +6,7 @@ Each study runs in a process of its own, one after the other; WORKDIR/STUDY hold
 log.txt. The scoreboard is of every study that was run into WORKDIR, now or before: it is printed, and written to
 WORKDIR/reproduction.json and WORKDIR/reproduction.html, one page that opens offline. Whatever is asked for is run
 again, and takes the place of what was there once it has ended. With --docs no study is run: what was run into WORKDIR
-takes its place in docs/results.json and docs/gallery, from which docs/results.md is written.
+takes its place in docs/results.json and docs/gallery, from which docs/results.md and the README's table are written.
 
 Exit status: 0 where every study of this command ended well, whether its figures are reproduced or not; 1 where one
 failed; 2 for a wrong command; 130 after Ctrl-C, which keeps what has finished.
@@ -123,14 +123,18 @@ def last_line(log: Path) -> str:
     return lines[-1] if lines else "it printed nothing"
 
 
-def write_documents(studies: Mapping[str, str], workdir: Path, docs: Path = DOCS) -> list[Record]:
+def write_documents(
+    studies: Mapping[str, str], workdir: Path, docs: Path = DOCS, readme: Path = ROOT / "README.md"
+) -> list[Record]:
     """Takes what was run into the folder over into the documents; the records that they then show."""
     new = records.read(workdir / "reproduction.json")
     found = records.read(docs / "results.json") | {name: record for name, record in new.items() if not record.failed}
     shown = [found[name] for name in studies if name in found]
+    text = reproduction.with_table(readme.read_text(encoding="utf-8"), shown)
     reproduction.copy_pictures(workdir, new.values(), docs / "gallery")
     records.write(docs / "results.json", shown)
     write_atomically(docs / "results.md", reproduction.document(shown))
+    write_atomically(readme, text)
     return shown
 
 
@@ -172,7 +176,7 @@ def main(_: list[str]) -> None:
         if values.docs:
             shown = write_documents(studies, workdir)
             print("\n".join(records.headline_of(shown)))
-            print(f"Written to {DOCS}: results.json, results.md, gallery/")
+            print(f"Written to {DOCS}: results.json, results.md, gallery/, and to README.md")
             return
     except train.USER_ERRORS as error:
         fail(error)
@@ -184,5 +188,5 @@ if __name__ == "__main__":
     flags.DEFINE_alias("size", "budget")
     flags.DEFINE_list("studies", [], f"Some of {', '.join(study.find_studies())}. [all of them]")
     flags.DEFINE_string("workdir", "runs/reproduce", "Where everything goes.")
-    flags.DEFINE_bool("docs", False, "Run nothing: take what WORKDIR holds over into docs/results.md.")
+    flags.DEFINE_bool("docs", False, "Run nothing: take what WORKDIR holds over into docs/ and the README.")
     app.run(main, flags_parser=parse_flags)

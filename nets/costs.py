@@ -49,7 +49,10 @@ def cross_entropy(logits_BxC: jax.Array, targets_BxC: jax.Array, output: str = "
     )
 
 
-COSTS: dict[str, Callable[..., jax.Array]] = {"quadratic": quadratic, "cross_entropy": cross_entropy}
+COSTS: dict[str, Callable[..., jax.Array]] = {
+    "quadratic": quadratic,
+    "cross_entropy": cross_entropy,
+}
 
 
 class Cost(NamedTuple):

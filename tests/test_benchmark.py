@@ -2,16 +2,16 @@
 
 import input_pipeline
 import nets
-from experiments import benchmark, sweep_benchmark
+from experiments.benchmarks import epoch, sweep, tables
 from experiments.engine import lanes
 
 
 def test_benchmark_opponents_run_an_epoch(monkeypatch):
     """On synthetic data: every opponent that is installed, with a positive time in each round."""
     monkeypatch.setattr(input_pipeline, "load", lambda name: input_pipeline.synthetic())
-    monkeypatch.setattr(benchmark, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(benchmark, "EPOCHS_A_ROUND", 1)
-    seconds = benchmark.time_epochs(rounds=1)
+    monkeypatch.setattr(epoch, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(epoch, "EPOCHS_A_ROUND", 1)
+    seconds = epoch.time_epochs(rounds=1)
     assert {
         "matrix products (numpy)",
         "plateau",
@@ -31,25 +31,25 @@ def test_benchmark_ratios_are_medians_of_rounds():
         "plateau, its probes": [0.1, 0.3, 0.1],
         "flax loop": [10.0, 10.0, 10.0],
     }
-    lines = benchmark.ratio_lines(seconds)
+    lines = epoch.ratio_lines(seconds)
     assert [line["measured"] for line in lines] == [1.5, 0.2, 2.0, 0.05]
     lines[0]["target"] = 1.4
-    rows = benchmark.table(seconds, lines).splitlines()
+    rows = tables.table(seconds, lines).splitlines()
     assert next(row for row in rows if "bound" in row).endswith("| <= 1.4 | **no** |")
     assert next(row for row in rows if "batch size 1 / epoch" in row).endswith("| <= 4 | yes |")
 
 
-def test_sweep_benchmark_on_synthetic_data(monkeypatch):
+def test_sweep_on_synthetic_data(monkeypatch):
     """Packs of lanes are timed beside the bound and a run alone; lanes are compared with runs alone."""
     monkeypatch.setattr(input_pipeline, "load", lambda name: input_pipeline.synthetic())
-    monkeypatch.setattr(benchmark, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(sweep_benchmark, "PACKS", {"4 lanes": (2, 2, 1.1)})
+    monkeypatch.setattr(epoch, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(sweep, "PACKS", {"4 lanes": (2, 2, 1.1)})
     monkeypatch.setattr(lanes, "ONE_CORE", {})
-    monkeypatch.setattr(sweep_benchmark, "ALONE_EPOCHS", 1)
-    seconds = sweep_benchmark.time_packs(rounds=1)
+    monkeypatch.setattr(sweep, "ALONE_EPOCHS", 1)
+    seconds = sweep.time_packs(rounds=1)
     assert list(seconds) == ["matrix products (numpy)", "plateau", "4 lanes"]
     assert all(len(values) == 1 and values[0] > 0 for values in seconds.values())
     monkeypatch.setattr(nets.activations, "ACTIVATIONS", {"tanh": nets.activations.get("tanh")})
     monkeypatch.setattr(nets.costs, "COSTS", {"quadratic": nets.costs.quadratic})
-    loss, images = sweep_benchmark.differences_from_alone(input_pipeline.synthetic())
+    loss, images = sweep.differences_from_alone(input_pipeline.synthetic())
     assert 0 < loss < 1e-5 and images == 0

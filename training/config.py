@@ -117,7 +117,7 @@ def _whole(default: int, least: int, words: str, *, unit: str = "", **kinds: Unp
 
 
 def _is_dataset(name: str) -> bool:
-    return name in ("mnist", "synthetic") or (name.startswith(("idx:", "tfds:")) and not name.endswith(":"))
+    return name in input_pipeline.DATASETS or (name.startswith(("idx:", "tfds:")) and not name.endswith(":"))
 
 
 def _are_sizes(sizes: tuple[int, ...]) -> bool:

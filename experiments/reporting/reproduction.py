@@ -1,4 +1,4 @@
-"""The scoreboard of all studies: as text, as one page that opens offline, and as docs/results.md."""
+"""The scoreboard of all studies: as text, as one page that opens offline, as docs/results.md and as README's table."""
 
 import base64
 import html
@@ -11,9 +11,25 @@ from experiments.study import claims as scoreboards
 from experiments.study.claims import COLUMNS, Claim, markdown
 from experiments.study.records import Record, headline_of, outcome
 from training.console import count, duration
+from training.files import RunError
 
 TEMPLATE = Path(__file__).with_name("reproduction.html")
 MARKS = {"reproduced": "good", "not reproduced": "bad", "undecided": "open"}
+# What the README shows, by study and key of its claim: hits, a miss and what is open, of every wing.
+IN_README = (
+    ("shallow_net", "end/val_accuracy"),
+    ("lecture_nets", "intermediate"),
+    ("quadratic_or_cross_entropy", "cross_entropy/30/best"),
+    ("init_saturation", "nielsen_large/one"),
+    ("deep_saturation", "jacobian/standard"),
+    ("two_wells", "median/rate20/batch1"),
+    ("escape_time", "farthest"),
+    ("power_law_escape", "far/slope"),
+    ("batch_size", "shallow/steps/all"),
+    ("sharp_minima", "sharpness"),
+)
+README_COLUMNS = ("study", "what", "published", "measured (95 % interval), of", "reproduced")
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
 def scoreboard(records: Iterable[Record]) -> str:
@@ -63,6 +79,32 @@ def document_section(record: Record) -> str:
     head = f"## {record.study}\n\n{record.question} {outcome(record).capitalize()}.\n{made}. {picture}"
     notes = "\n".join(f"- {note}" for note in scoreboards.notes(record.claims))
     return "\n\n".join(filter(None, [head, scoreboards.scoreboard(record.claims) if record.claims else "", notes]))
+
+
+def readme_table(records: Iterable[Record]) -> str:
+    """The table of the README: a line a claim of `IN_README`, as far as its study was run, and a line a kind below."""
+    records = list(records)
+    claims = {(record.study, claim.key): claim for record in records for claim in record.claims}
+    rows: list[list[str]] = []
+    for study, key in IN_README:
+        if claim := claims.get((study, key)):
+            name, _, published, measured, within, sample, _, verdict = scoreboards.cells(claim)
+            measured = f"{measured} ({within}), {sample}" if within else f"{measured}, {sample}"
+            rows.append([f"`{study}`", name, published, measured, verdict])
+    lines = [f"- {line}" for line in headline_of(records)]
+    dates = sorted(record.date for record in records) or [""]
+    when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    below = f"All claims of the {len(records)} studies, by kind ({when}):"
+    return "\n\n".join([markdown(README_COLUMNS, rows), below, "\n".join(lines)])
+
+
+def with_table(readme: str, records: Iterable[Record]) -> str:
+    """The README's text with its table written anew between the two marks; RunError where they are not there."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise RunError(f"README.md lacks the marks {BEGIN} and {END}, between which its table is written")
+    return f"{before}{BEGIN}\n{readme_table(records)}\n{END}{after}"
 
 
 def copy_pictures(workdir: Path, records: Iterable[Record], gallery: Path) -> None:

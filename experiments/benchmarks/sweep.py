@@ -1,6 +1,4 @@
-"""How near do sweeps of the shallow net come to their arithmetic? Part of `experiments.benchmark`:
-
-    python -m experiments.benchmark --sweep [--rounds=5] [--workdir=runs/benchmark]     13 minutes on 2 cores
+"""How near do sweeps of the shallow net come to their arithmetic? Part of `experiments.benchmark`.
 
 A model-epoch is one epoch of one trial. As for single runs, its time is that of training, and a ratio is the median of
 the rounds' own ratios to the bound, numpy's time for the large matrix products of one epoch. Then the command itself is
@@ -10,14 +8,12 @@ alone and as a lane.
 
 import itertools
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -27,7 +23,8 @@ import input_pipeline
 import nets
 import train
 from configs import shallow
-from experiments import benchmark
+from experiments.benchmarks import epoch
+from experiments.benchmarks.tables import Line, line
 from experiments.engine import executors, lanes, plan, results, space
 from training.batches import make_data
 from training.config import Config
@@ -63,32 +60,32 @@ def lanes_epoch(mnist: input_pipeline.Dataset, rates: int, seeds: int) -> Callab
         numbers = place(lanes.numbers_of(trained, programs.optional))
         running.append([programs.init(numbers, seeds_W), numbers, seeds_W, place(alive_WxR)])
 
-    def epoch() -> None:
+    def run() -> None:
         for state in running:
             state[0], _ = programs.epoch(*state, np.int32(1), data)
             jax.block_until_ready(state[0])
 
-    return epoch
+    return run
 
 
 def time_packs(rounds: int) -> dict[str, list[float]]:
     """Seconds of the bound, of an epoch alone, and of a model-epoch in packs, in each round."""
     mnist = input_pipeline.load("mnist")
     single = {
-        "matrix products (numpy)": benchmark.matrix_product_bound(),
-        "plateau": benchmark.plateau(mnist, benchmark.BATCH),
+        "matrix products (numpy)": epoch.matrix_product_bound(),
+        "plateau": epoch.plateau(mnist, epoch.BATCH),
     }
     packs = {name: lanes_epoch(mnist, rates, seeds) for name, (rates, seeds, _) in PACKS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in (*single, *packs)}
     for number in tqdm(range(rounds + 1), desc="rounds", leave=False, disable=None):
-        for name, epoch in (single | packs).items():
-            time.sleep(benchmark.PAUSE_SECONDS)
+        for name, run in (single | packs).items():
+            time.sleep(epoch.PAUSE_SECONDS)
             models = 1 if name in single else PACKS[name][0] * PACKS[name][1]
-            repeats = benchmark.EPOCHS_A_ROUND if models < 64 else 1
-            epoch()
+            repeats = epoch.EPOCHS_A_ROUND if models < 64 else 1
+            run()
             start = time.perf_counter()
             for _ in range(repeats):
-                epoch()
+                run()
             if number:
                 seconds[name].append((time.perf_counter() - start) / (repeats * models))
     return seconds
@@ -101,7 +98,7 @@ def command_seconds(folder: Path) -> tuple[float, int]:
     dump = f"--xla_dump_to={folder / 'xla'} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=.*epoch_of_lanes.*"
     environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {dump}"}
     start = time.perf_counter()
-    subprocess.run(command, cwd=benchmark.ROOT, env=environment, capture_output=True, check=True)
+    subprocess.run(command, cwd=epoch.ROOT, env=environment, capture_output=True, check=True)
     seconds = time.perf_counter() - start
     table = results.read_table(folder / "sweep" / "results.parquet")
     assert len(set(table["trial"].to_pylist())) == 192
@@ -140,15 +137,13 @@ def differences_from_alone(mnist: input_pipeline.Dataset) -> tuple[float, float]
     return worst_loss, float(round(worst_images))
 
 
-def figures(rounds: int) -> tuple[dict[str, list[float]], list[dict[str, Any]]]:
+def figures(rounds: int) -> tuple[dict[str, list[float]], list[Line]]:
     """Seconds by name, and the lines of the table of figures."""
     seconds = time_packs(rounds)
-    lines = []
+    lines: list[Line] = []
 
     def add(name: str, values: list[float], target: float) -> None:
-        lines.append(
-            {"name": name, "measured": statistics.median(values), "n": len(values), "target": target, "all": values}
-        )
+        lines.append(line(name, values, target))
 
     def ratios(over: str, under: str) -> list[float]:
         return [a / b for a, b in zip(seconds[over], seconds[under], strict=True)]

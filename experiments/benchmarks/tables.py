@@ -1,0 +1,162 @@
+"""What was measured as records, as Markdown tables, and as the documents docs/speed.json and docs/speed.md."""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
+
+from experiments.study.claims import markdown
+from training.files import RunError, write_atomically
+from training.provenance import device, versions
+
+# What is measured, by the file in WORKDIR that holds it, with what the document says of it.
+PARTS = {
+    "epoch": (
+        "One run",
+        "Times are medians over rounds in which every opponent runs one epoch to warm up and then those that count; a "
+        "ratio is the median of the rounds' own ratios, so that a machine whose speed drifts does not decide. The "
+        "*bound* is the time that numpy needs for the two large matrix products of each step alone, over all 784 "
+        "pixels. An epoch is one `lax.scan` over uint8 images that are gathered and scaled on the device. Training "
+        "does without pixels that are zero in every image: their weights have no gradient. (With L2 they decay, and "
+        "all pixels are kept.)",
+    ),
+    "sweep": (
+        "Sweeps",
+        "A *model-epoch* is one epoch of one trial. Lanes of one seed share their images and one wide product in the "
+        "first layer, which numpy's bound does not, so that they can go below it; trials that share no seed with "
+        "another gather images of their own. A lane's result differs from the run alone by rounding.",
+    ),
+    "faults": (
+        "Faults",
+        "Random mutations of the files of runs and sweeps, and runs that are killed at random instants and resumed: "
+        "how many end silently wrong, in a traceback, or with other bits.",
+    ),
+}
+
+
+class Line(TypedDict):
+    """A figure with its target: the median of all that were measured; no target where there is nothing to meet."""
+
+    name: str
+    measured: float
+    n: int
+    target: float | None
+    all: list[float]
+
+
+class Part(TypedDict):
+    """What one command measured: on which machine, when, in how many rounds; seconds by opponent and round."""
+
+    command: str
+    machine: str
+    date: str
+    rounds: int
+    seconds: dict[str, list[float]]
+    figures: list[Line]
+
+
+def line(name: str, values: list[float], target: float | None) -> Line:
+    """A figure of several measurements."""
+    return Line(name=name, measured=statistics.median(values), n=len(values), target=target, all=values)
+
+
+def measured_here(command: str, rounds: int, seconds: dict[str, list[float]], figures: list[Line]) -> Part:
+    """The measurements with this machine and today."""
+    found = versions()
+    machine = f"{os.cpu_count()} cores, {device()}, Python {found['python']}, jaxlib {found['jaxlib']}"
+    return Part(
+        command=command,
+        machine=machine,
+        date=time.strftime("%Y-%m-%d"),
+        rounds=rounds,
+        seconds=seconds,
+        figures=figures,
+    )
+
+
+def table(seconds: Mapping[str, list[float]], lines: list[Line]) -> str:
+    """The measurements as Markdown tables."""
+    parts: list[str] = []
+    if seconds:
+        rows = (
+            [name, *(f"{value:.3f} s" for value in (statistics.median(v), min(v), max(v))), str(len(v))]
+            for name, v in seconds.items()
+        )
+        parts.append(markdown(("one epoch of the shallow net", "median", "least", "most", "n"), rows))
+    if lines:
+        parts.append(markdown(("figure", "measured", "least", "most", "n", "target", "met"), map(cells, lines)))
+    return "\n\n".join(parts)
+
+
+def cells(line: Line) -> list[str]:
+    """A figure's row of the table."""
+    target = line["target"]
+    met = "" if target is None else "yes" if line["measured"] <= target else "**no**"
+    values = (line["measured"], min(line["all"]), max(line["all"]))
+    return [line["name"], *map(figure, values), str(line["n"]), "" if target is None else f"<= {target:g}", met]
+
+
+def figure(value: float) -> str:
+    """Three decimals, or two significant digits for what they would make zero."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= 5e-4 else f"{value:.2g}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The documents.
+
+
+def path_of(part: str, workdir: Path) -> Path:
+    """Where a part is kept in the folder."""
+    return workdir / f"{part}.json"
+
+
+def write_part(name: str, part: Part, workdir: Path) -> None:
+    """Keeps the measurements."""
+    write_atomically(path_of(name, workdir), json.dumps(part, indent=1, allow_nan=False) + "\n")
+
+
+def write_documents(workdir: Path, docs: Path) -> list[str]:
+    """Takes what was measured into the folder over into docs/speed.json and docs/speed.md, in the place of what was
+    measured before; the parts that were taken. RunError where the folder holds nothing, or what cannot be read."""
+    new = {name: _read(path_of(name, workdir)) for name in PARTS if path_of(name, workdir).exists()}
+    if not new:
+        raise RunError(f"{workdir} holds no measurements; accepted: the --workdir of `python -m experiments.benchmark`")
+    before = _read(docs / "speed.json") if (docs / "speed.json").exists() else {}
+    parts = {name: (before | new)[name] for name in PARTS if name in before | new}
+    text = document(parts)  # A damaged file is found before anything is written.
+    write_atomically(docs / "speed.json", json.dumps(parts, indent=1, allow_nan=False) + "\n")
+    write_atomically(docs / "speed.md", text)
+    return list(new)
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}); accepted: another --workdir") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is damaged (it holds no object); accepted: another --workdir")
+    return content
+
+
+def document(parts: Mapping[str, object]) -> str:
+    """docs/speed.md, of what docs/speed.json holds."""
+    sections = [
+        "# Speed",
+        "This page is written by `python -m experiments.benchmark --docs` from `speed.json` beside it.",
+    ]
+    for name, part in parts.items():
+        title, words = PARTS[name]
+        try:
+            sections += [f"## {title}", about(part), table(part["seconds"], part["figures"]), words]  # pyright: ignore
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"the measurements {name!r} are damaged ({error!r}); accepted: another --workdir") from error
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def about(part: Part) -> str:
+    """By which command, when and where."""
+    return f"`{part['command']}`, {part['date']}, {part['machine']}."

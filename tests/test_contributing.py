@@ -1,0 +1,117 @@
+"""The steps of CONTRIBUTING.md, followed word for word in a copy of the checkout."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## Adding (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+# "In `FILE`, after the line `LINE`:" or "In the new file `FILE`:", and the block that follows.
+STEP = re.compile(
+    r"In\s(?:`(?P<path>[^`]+)`,\s(?P<side>before|after)\sthe\sline\s`(?P<line>[^`]+)`|the\snew\sfile\s`(?P<new>[^`]+)`)"
+    r":\n\n```python\n(?P<code>.*?)```\n",
+    re.DOTALL,
+)
+COPIED = ("nets", "training", "experiments", "configs", "tests", "train.py", "input_pipeline.py", "pyproject.toml")
+
+
+class Step(NamedTuple):
+    """A block of code and where it goes: into which file, before or after which line ('': a new file)."""
+
+    path: str
+    side: str
+    line: str
+    code: str
+
+
+def steps_of(section: str) -> list[Step]:
+    """The steps of a section, in order."""
+    return [
+        Step(found["path"] or found["new"], found["side"] or "", found["line"] or "", found["code"])
+        for found in STEP.finditer(section)
+    ]
+
+
+def follow(step: Step, root: Path) -> None:
+    """Does what a step says."""
+    path = root / step.path
+    if not step.side:
+        assert not path.exists(), f"{step.path} is there already"
+        path.write_text(step.code, encoding="utf-8")
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    (place,) = [i for i, line in enumerate(lines) if line == f"{step.line}\n"]
+    lines.insert(place + (step.side == "after"), step.code)
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory) -> Path:
+    """A copy of the checkout in which all sections were followed."""
+    root = tmp_path_factory.mktemp("copy")
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, root / name)
+    for section in SECTIONS.values():
+        for step in steps_of(section):
+            follow(step, root)
+    return root
+
+
+def run(root: Path, *arguments: str) -> str:
+    """What a command of Python prints in the copy; it has to end well."""
+    command = [sys.executable, *arguments]
+    ended = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert ended.returncode == 0, ended.stdout[-3000:]
+    return ended.stdout
+
+
+def test_every_block_of_a_section_is_a_step():
+    """What is not understood would not be tested."""
+    assert list(SECTIONS) == ["an activation", "a cost", "a field to the config", "a probe", "a data set", "a study"]
+    assert len(steps_of(PAGE)) == PAGE.count("```python")
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_each_addition_is_one_file_of_code_and_its_test(name):
+    """As the page promises."""
+    paths = {step.path for step in steps_of(SECTIONS[name])}
+    assert len({path for path in paths if not path.startswith("tests/")}) == 1
+    assert len({path for path in paths if path.startswith("tests/")}) == 1
+
+
+def test_the_tests_of_the_additions_pass(followed):
+    """Those that the page gives, and the ones of the tables that they join."""
+    added = [step.path for step in steps_of(PAGE) if step.path.startswith("tests/")]
+    others = ["tests/nets/test_activations.py", "tests/nets/test_costs.py"]
+    printed = run(followed, "-m", "pytest", *added, *others, "-n", "0", "-q", "-p", "no:cacheprovider")
+    assert "passed" in printed
+
+
+def test_the_code_is_laid_out_as_ours(followed):
+    """By ruff, as it checks the checkout."""
+    paths = sorted({step.path for step in steps_of(PAGE)})
+    run(followed, "-m", "ruff", "check", "--no-cache", *paths)
+    run(followed, "-m", "ruff", "format", "--check", "--no-cache", *paths)
+
+
+def test_all_additions_train_at_once(followed):
+    """The five of them that a config names, on its command line."""
+    flags = sorted(set(re.findall(r"`(--config\.[^`]*)`", PAGE)))
+    assert len(flags) == 5, flags
+    given = {flag.partition("=")[0]: flag for words in flags for flag in words.split()}
+    assert {"--config.activation", "--config.cost", "--config.dataset", "--config.note", "--config.probes"} < set(given)
+    shorter = ["--config.epochs=1", "--config.probes=weights", "--config.note=a first try", "--workdir=run"]
+    printed = run(followed, "train.py", "--config=configs/shallow.py", *given.values(), *shorter)
+    assert "Epoch 1/1" in printed
+    recorded = (followed / "run" / "config.json").read_text()
+    assert '"note": "a first try"' in recorded and '"activation": "hard_tanh"' in recorded
+    assert "weight_std/hidden_0" in (followed / "run" / "metrics.jsonl").read_text()
