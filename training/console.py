@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import signal
 import sys
 import threading
@@ -221,6 +222,10 @@ def run(main: Callable[[list[str]], object], parse: Callable[[list[str]], list[s
         with contextlib.suppress(OSError):
             say("interrupted")
         sys.exit(exit_status(error))
+    except BrokenPipeError:
+        # Who read the output has gone, as `head` does; nothing is left for Python to write at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(128 + signal.SIGPIPE)
     sys.exit(0)
 
 

@@ -127,14 +127,14 @@ function sortBy(column) {
   sorting.column = column;
 }
 
-/** By the chosen column; by a measure, those of which seeds diverged come after all others. */
+/** By the chosen column; by a measure, the later the larger the share of seeds that diverged. */
 function sorted(list) {
   const { value, ranked } = columns[sorting.column];
   const sign = sorting.descending ? -1 : 1;
   return [...list].sort((a, b) => {
     const [first, second] = [value(a), value(b)];
     if (first === null || second === null) return (first === null) - (second === null);
-    const lucky = ranked ? (data.diverged[a] > 0) - (data.diverged[b] > 0) : 0;
+    const lucky = ranked ? data.diverged[a] / data.seeds[a] - data.diverged[b] / data.seeds[b] : 0;
     return lucky || sign * (first - second) || a - b;
   });
 }

@@ -115,10 +115,11 @@ def bests_of(sweep: Sweep, values_TxE: np.ndarray, name: str) -> np.ndarray:
 
 
 def ranking(sweep: Sweep, means_C: np.ndarray, name: str) -> list[int]:
-    """The configurations that have a mean of the metric, the best first; those with seeds that diverged come after all
-    others, since their means are of the seeds that were lucky."""
+    """The configurations that have a mean of the metric, the best first; the larger the share of seeds that diverged,
+    the later they come, since their means are of the seeds that were lucky."""
     signed_C = means_C if name in LOWEST_IS_BEST else -means_C
-    lucky_C = counts_of(sweep)[1] > 0
+    trials_C, diverged_C = counts_of(sweep)
+    lucky_C = diverged_C / trials_C
     return [int(c) for c in np.lexsort((signed_C, lucky_C)) if np.isfinite(means_C[c])]
 
 

@@ -144,7 +144,7 @@ def mean_claim(
         band=band,
         rule=IN_BAND,
         verdict=judged(low, high, band),
-        count=len(values_S),
+        count=int(found.n),
         sample=sample,
         published=_numbers(published),
         values=tuple(values_S.tolist()),
@@ -333,12 +333,15 @@ def band_in_words(band: Band) -> str:
 
 def sample_in_words(claim: Claim) -> str:
     """`8 seeds`, `exact`."""
-    return claim.sample if claim.count == 1 and claim.sample == "exact" else f"{claim.count:,} {claim.sample}"
+    if claim.count == 1:
+        return claim.sample if claim.sample == "exact" else f"1 {claim.sample.removesuffix('s')}"
+    return f"{claim.count:,} {claim.sample}"
 
 
 def cells(claim: Claim) -> list[str]:
     """What the scoreboard says of a claim, one text for each of COLUMNS."""
-    is_point = claim.low == claim.high
+    # A point has no interval, and one value knows none.
+    is_point = claim.low == claim.high or (math.isnan(claim.low) and math.isnan(claim.high))
     verdict = {"reproduced": "yes", "not reproduced": "**no**", "undecided": "undecided"}[claim.verdict]
     return [
         claim.name,

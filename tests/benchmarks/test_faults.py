@@ -1,0 +1,58 @@
+"""That the count of faults changes what it says, and calls each outcome what it is."""
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.benchmarks import faults
+from training.console import warn
+from training.files import RunError
+
+LINES = b'{"epoch": 1, "loss": 0.25}\n{"epoch": 2, "loss": 0.5}\n'
+
+
+@pytest.mark.parametrize("kind", ["flip", "digit", "type", "cut"])
+def test_mutations_change_the_content(kind):
+    """Each of a hundred is another content, a digit as long as before, and none fails on an empty file or on bytes."""
+    for seed in range(100):
+        dice = random.Random(seed)
+        changed = faults.MUTATIONS[kind](LINES, dice)
+        assert changed != LINES
+        assert kind != "digit" or sum(a != b for a, b in zip(changed, LINES, strict=True)) == 1
+        for content in (b"", b"\xff\x00"):
+            faults.MUTATIONS[kind](content, dice)
+
+
+def test_one_file_is_changed(tmp_path):
+    """What is said to have been changed is what has been."""
+    for seed in range(50):
+        (tmp_path / "a.json").write_bytes(LINES)
+        (tmp_path / "b.json").write_bytes(LINES)
+        how = faults.mutate(tmp_path, random.Random(seed))
+        left = {path.name for path in tmp_path.iterdir() if path.read_bytes() == LINES}
+        assert {"a.json", "b.json"} - left == {how.split()[-1]}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (lambda: True, "right"),
+        (lambda: False, "wrong"),
+        (lambda: warn("said") or True, "reported"),
+        (lambda: warn("said") or False, "wrong"),
+        (lambda: (_ for _ in ()).throw(RunError("one line")), "reported"),
+        (lambda: (_ for _ in ()).throw(RunError("two\nlines")), "traceback"),
+        (lambda: {}["a bug"], "traceback"),
+        (lambda: print("Traceback (most recent call last)", file=sys.stderr) or True, "traceback"),
+    ],
+)
+def test_classes(outcome, expected):
+    """Right, reported, silently wrong, or a traceback."""
+
+    def judge(folder):
+        found = outcome()
+        return next(found) if hasattr(found, "__next__") else found
+
+    assert faults.classify(Path("folder"), judge) == expected
