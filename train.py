@@ -53,7 +53,7 @@ class TrainState(NamedTuple):
     step: jax.Array
     params: Any
     batch_stats: Any
-    opt_state: optax.OptState
+    opt_state: Any  # An optax.OptState.
     dropout_key: jax.Array  # Raw key data: a checkpoint and numpy take it, a typed key they do not.
 
 

@@ -123,14 +123,13 @@ def last_line(log: Path) -> str:
     return lines[-1] if lines else "it printed nothing"
 
 
-def write_documents(
-    studies: Mapping[str, str], workdir: Path, docs: Path = DOCS, readme: Path = ROOT / "README.md"
-) -> list[Record]:
-    """Takes what was run into the folder over into the documents, whose numbers are written anew; the records that they
-    then show."""
+def write_documents(studies: Mapping[str, str], workdir: Path, docs: Path = DOCS) -> list[Record]:
+    """Takes what was run into the folder over into the documents and the README beside them, whose numbers are written
+    anew; the records that they then show."""
     new = records.read(workdir / "reproduction.json")
     found = records.read(docs / "results.json") | {name: record for name, record in new.items() if not record.failed}
     shown = [found[name] for name in studies if name in found]
+    readme = docs.parent / "README.md"
     text = reproduction.with_table(readme.read_text(encoding="utf-8"), shown)
     reproduction.copy_pictures(workdir, new.values(), docs / "gallery")
     records.write(docs / "results.json", shown)

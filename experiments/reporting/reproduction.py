@@ -129,9 +129,8 @@ def in_brief(claim: Claim) -> str:
     def word(x: float) -> str:
         return "unknown" if not math.isfinite(x) else f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"
 
-    if claim.low == claim.high:
-        return word(claim.measured)
-    return f"{word(claim.measured)} ({word(claim.low)} to {word(claim.high)})"
+    measured, low, high = map(word, (claim.measured, claim.low, claim.high))
+    return measured if low == high == measured else f"{measured} ({low} to {high})"
 
 
 def copy_pictures(workdir: Path, records: Iterable[Record], gallery: Path) -> None:

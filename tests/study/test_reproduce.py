@@ -96,7 +96,7 @@ def test_scoreboard_of_studies_that_end_well_and_badly(stubs, tmp_path, capsys):
     content = json.loads((workdir / "reproduction.json").read_text())
     found = {record["study"]: record for record in content["studies"]}
     assert list(found) == ["neurons", "missed", "failing", "silent"]
-    assert content["headline"][0] == "published number: 8 of 9 reproduced, 1 not reproduced, 0 undecided"
+    assert content["headline"][0] == "published number: 12 of 13 reproduced, 1 not reproduced, 0 undecided"
     assert found["neurons"]["claims"] == json.loads((workdir / "neurons" / "results.json").read_text())
     assert found["neurons"]["command"] == "python -m experiments.lecture.neurons"
     assert found["neurons"]["budget"] == "quick" and found["missed"]["budget"] == "full"
@@ -141,7 +141,10 @@ def test_study_run_again_takes_its_own_place(stubs, tmp_path, capsys):
 
 def test_documents_are_written_from_what_was_run(stubs, tmp_path):
     """docs/results.json takes over the studies that ended well; results.md is what it says, again and again."""
-    docs = tmp_path / "docs"
+    docs, readme = tmp_path / "docs", tmp_path / "README.md"
+    docs.mkdir()
+    (docs / "words.md").write_text("It is <!-- missed pair -->old<!-- / -->, <!-- missed k -->old\nold<!-- / -->.")
+    readme.write_text(f"Before.\n{reproduction.BEGIN}\nold\n{reproduction.END}\nAfter.\n")
     run(stubs, ["failing", "missed", "neurons"], tmp_path / "work")
     shown = reproduce.write_documents(stubs, tmp_path / "work", docs)
     assert [record.study for record in shown] == ["neurons", "missed"]
@@ -149,6 +152,10 @@ def test_documents_are_written_from_what_was_run(stubs, tmp_path):
     text = (docs / "results.md").read_text()
     assert text == reproduction.document(list(records.read(docs / "results.json").values()))
     assert "## missed\n" in text and "a < b & \\|c\\|" in text and "gallery/neurons.png" in text
+    assert readme.read_text().startswith(f"Before.\n{reproduction.BEGIN}\n| study |")
+    assert readme.read_text().endswith(f"\n{reproduction.END}\nAfter.\n") and "old" not in readme.read_text()
+    words = "It is <!-- missed pair -->3<!-- / -->, <!-- missed k -->(not measured at this size)<!-- / -->."
+    assert (docs / "words.md").read_text() == words
     # A folder in which nothing was run changes nothing.
     reproduce.write_documents(stubs, tmp_path / "elsewhere", docs)
     assert (docs / "results.md").read_text() == text

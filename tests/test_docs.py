@@ -1,0 +1,209 @@
+"""The documents say what the committed numbers say, and what they show works."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import input_pipeline
+import nets
+from experiments.benchmarks import tables
+from experiments.reporting import reproduction
+from experiments.study import claims, records, study
+from experiments.study.records import Record
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = ROOT / "docs"
+PAGES = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *DOCS.glob("*.md")]}
+RESULTS = DOCS / "results.json"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Numbers.
+
+
+def test_results_are_those_of_their_json():
+    """results.md, the README's table and every number between marks are what the command would write."""
+    assert RESULTS.exists() == (DOCS / "results.md").exists()
+    if RESULTS.exists():
+        found = list(records.read(RESULTS).values())
+        assert (DOCS / "results.md").read_text(encoding="utf-8") == reproduction.document(found)
+        assert reproduction.with_table(README, found) == README
+        for path, text in PAGES.items():
+            assert reproduction.with_claims(text, found) == text, path.name
+
+
+def test_what_is_shown_was_claimed():
+    """Every number of the README's table and of the texts is one that a study claims; studies by their names."""
+    named = {(mark["study"], mark["key"]) for text in PAGES.values() for mark in reproduction.MARKED.finditer(text)}
+    named |= set(reproduction.IN_README)
+    assert len(reproduction.IN_README) <= 10 and len(named) > 30
+    assert {name for name, _ in named} <= set(study.find_studies())
+    if RESULTS.exists():
+        found = records.read(RESULTS)
+        assert not named - {(name, claim.key) for name in found for claim in found[name].claims}
+
+
+def test_speed_is_that_of_its_json():
+    """speed.md is what the command would write."""
+    path = DOCS / "speed.json"
+    assert path.exists() == (DOCS / "speed.md").exists()
+    if path.exists():
+        assert (DOCS / "speed.md").read_text(encoding="utf-8") == tables.document(json.loads(path.read_bytes()))
+
+
+def record(name: str, *found: claims.Claim) -> Record:
+    """A study that was run."""
+    return Record(
+        study=name,
+        question="Is it so?",
+        command=f"python -m experiments.lecture.{name}",
+        budget="quick",
+        date="2026-01-02",
+        git_revision=None,
+        seconds=1.0,
+        cores=2,
+        versions={"jaxlib": "0.10.1"},
+        failed=None,
+        claims=found,
+    )
+
+
+def test_table_of_the_readme():
+    """Hits and misses as they are, only those that were run, between the marks; everything else is left alone."""
+    hit = claims.mean_claim("end/val_accuracy", "the end", "number", "s", [0.86, 0.861, 0.862], (0.85, 0.875))
+    miss = claims.exact_claim("intermediate", "no", "number", "s", 0.5, (0.9, 1.0), published=0.95)
+    found = [record("shallow_net", hit), record("lecture_nets", miss)]
+    text = reproduction.with_table(f"a\n{reproduction.BEGIN}\nold\n{reproduction.END}\nb\n", found)
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert rows == [
+        "| `shallow_net` | the end |  | 0.8610 (0.8585 to 0.8635), 3 seeds | yes |",
+        "| `lecture_nets` | no | 0.9500 | 0.5000, exact | **no** |",
+    ]
+    assert text.startswith(f"a\n{reproduction.BEGIN}\n| study |") and text.endswith(f"{reproduction.END}\nb\n")
+    assert "published number: 1 of 2 reproduced, 1 not reproduced, 0 undecided" in text and "2026-01-02" in text
+    with pytest.raises(records.RunError, match="lacks the marks"):
+        reproduction.with_table("a", found)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), [([146.0, 149.0, 152.0], "149 (142 to 156)"), ([0.1, 0.1, 0.1], "0.1"), ([0.5], "0.5")]
+)
+def test_numbers_within_a_text(values, words):
+    """Three digits with the interval; a point as it is."""
+    claim = claims.mean_claim("k/1", "x", "ours", "s", values, (0, 1))
+    if len(values) == 1:
+        claim = claims.exact_claim("k/1", "x", "ours", "s", values[0], (0, 1))
+    text = reproduction.with_claims("a <!-- name k/1 -->\nold<!-- / --> b", [record("name", claim)])
+    assert text == f"a <!-- name k/1 -->{words}<!-- / --> b"
+
+
+def test_speed_is_taken_over(tmp_path):
+    """What was measured takes its place beside what was there; a folder without measurements, or a damaged one, is
+    refused before anything is written."""
+    docs, line = tmp_path / "docs", tables.line("epoch / bound", [1.4, 1.5, 1.7], 1.6)
+    docs.mkdir()
+    with pytest.raises(records.RunError, match="holds no measurements"):
+        tables.write_documents(tmp_path, docs)
+    tables.write_part("epoch", tables.measured_here("c", {"seconds": {"plateau": [1.0]}, "figures": [line]}), tmp_path)
+    assert tables.write_documents(tmp_path, docs) == ["epoch"]
+    tables.path_of("epoch", tmp_path).unlink()
+    faults = tables.measured_here("f", {"counts": {"run": {"right": 3, "wrong": 0}}, "bad": ["so"]})
+    tables.write_part("faults", faults, tmp_path)
+    assert tables.write_documents(tmp_path, docs) == ["faults"]
+    text = (docs / "speed.md").read_text()
+    assert "| epoch / bound | 1.500 | 1.400 | 1.700 | 3 | <= 1.6 | yes |" in text
+    assert "| run | 3 | 0 |" in text and "- so" in text
+    assert text == tables.document(json.loads((docs / "speed.json").read_bytes()))
+    tables.path_of("sweep", tmp_path).write_text('{"command": 1}')
+    with pytest.raises(records.RunError, match="damaged"):
+        tables.write_documents(tmp_path, docs)
+    assert (docs / "speed.md").read_text() == text
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Commands, links and examples.
+
+
+def test_readme_has_the_two_commands():
+    """Word for word what the checks call, on lines of their own, and the files that they name."""
+    run, test = "pip install -r requirements.txt", "pip install -r requirements-dev.txt && pytest"
+    first = f"python3 -m venv .venv && . .venv/bin/activate && {run} && python train.py --config=configs/shallow.py"
+    lines = README.splitlines()
+    assert first in lines and test in lines
+    checks = (ROOT / ".ci" / "run").read_text().replace(" -q ", " ")
+    assert test in checks and "python train.py --config=configs/shallow.py" in checks
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_and_names_of_files(path):
+    """Every link within the repository and every file, folder and module that is named is there."""
+    text = re.sub(r"^```python\n.*?^```", "", PAGES[path], flags=re.M | re.S)
+    made = {"docs/results.md", "docs/speed.md", "results.md", "speed.md"}  # Written by commands.
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if not link.startswith("http") and link not in made:
+            assert (path.parent / link).exists(), link
+    for module in set(re.findall(r"python -m (experiments\.[\w.]+)", text)):
+        if "NAME" not in module and module != "experiments.saturation.born_zero":
+            assert importlib.util.find_spec(module), module
+    for file in set(re.findall(r"(?<![\w./])((?:configs|nets|training|experiments|tests)/[\w/]+\.py)", text)):
+        given = CONTRIBUTED.get(path.name, set())
+        assert file in given or (ROOT / file).exists(), file
+
+
+# Files that the steps of a page make.
+CONTRIBUTED = {"CONTRIBUTING.md": set(re.findall(r"new file\s`([^`]+)`", (ROOT / "CONTRIBUTING.md").read_text()))}
+
+
+def python_blocks(name: str) -> list[str]:
+    """The code that a page shows."""
+    return re.findall(r"^```python\n(.*?)^```", PAGES[ROOT / name], re.M | re.S)
+
+
+def test_example_of_the_readme_runs(capsys):
+    """A model that has never heard of `nets`, as it stands; numpy finds the same share."""
+    random = np.random.default_rng(0)
+    shapes = {"first": (5, 4), "second": (4, 10)}
+    params = {
+        name: {"w": random.normal(size=shape).astype(np.float32), "bias": np.zeros(shape[1], np.float32)}
+        for name, shape in shapes.items()
+    }
+    x_NxD, labels_N = random.normal(size=(30, 5)).astype(np.float32), random.integers(0, 10, 30)
+    (block,) = python_blocks("README.md")
+    with jax.numpy_rank_promotion("allow"):
+        exec(block, {"params": params, "x_NxD": x_NxD, "labels_N": labels_N})
+    saturated, top = capsys.readouterr().out.splitlines()
+    a_NxH = np.tanh(x_NxD @ params["first"]["w"])
+    assert float(saturated) == pytest.approx(np.mean(abs(a_NxH) > 0.9), rel=1e-6)
+    assert float(top.strip("[]")) > 0
+
+
+def test_examples_of_the_instruments_run(capsys, monkeypatch):
+    """The escape from one's own cost, which is that of the docstring, and four learning rates at once."""
+    escape, lanes = python_blocks("docs/instruments.md")
+    shown = [line.split("  #")[0].strip() for line in escape.splitlines() if line.strip() and "import" not in line]
+    told = [line.split("  #")[0].strip() for line in (nets.escape.__doc__ or "").splitlines()]
+    assert [line for line in told if line in shown] == shown
+    monkeypatch.setattr(input_pipeline, "load", lambda _: input_pipeline.synthetic())
+    exec(lanes, {})
+    printed = capsys.readouterr().out
+    assert len(printed.strip("[]\n ").split()) == 4
+
+
+def test_reference_builds_without_warnings(tmp_path):
+    """Of `nets` and `train`, by the command that the pages give."""
+    command = ["-m", "pdoc", "nets", "train", "-o"]
+    assert all(
+        f"python {' '.join(command)} docs/api" in PAGES[ROOT / name] for name in ("README.md", "CONTRIBUTING.md")
+    )
+    built = subprocess.run([sys.executable, *command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0 and not built.stderr.strip(), built.stderr
+    page = (tmp_path / "nets" / "saturation.html").read_text()
+    assert "saturated_fraction" in page and (tmp_path / "train.html").stat().st_size > 10_000
