@@ -114,6 +114,40 @@ def _numbers(published: ArrayLike | None) -> tuple[float, ...]:
     return () if published is None else tuple(float(number) for number in np.ravel(np.asarray(published, float)))
 
 
+def _claim(
+    names: tuple[str, str, Kind, str],
+    measured: float,
+    within: tuple[float, float],
+    band: Band,
+    sample: tuple[int, str],
+    published: ArrayLike | None,
+    values: ArrayLike = (),
+    rule: str = IN_BAND,
+    verdict: Verdict | None = None,
+    **words: Unpack[Words],
+) -> Claim:
+    """A claim of (key, name, kind, source) and a sample of (count, what), judged by its interval unless a verdict is
+    given."""
+    key, name, kind, source = names
+    return Claim(
+        key=key,
+        name=name,
+        kind=kind,
+        source=source,
+        measured=float(measured),
+        low=float(within[0]),
+        high=float(within[1]),
+        band=band,
+        rule=rule,
+        verdict=verdict or judged(*within, band),
+        count=sample[0],
+        sample=sample[1],
+        published=_numbers(published),
+        values=_numbers(values),
+        **words,
+    )
+
+
 def mean_claim(
     key: str,
     name: str,
@@ -129,27 +163,13 @@ def mean_claim(
     **words: Unpack[Words],
 ) -> Claim:
     """A claim of the mean of independent values (paired differences, one a seed), with Student's interval within what
-    is possible; with `log` of the geometric mean. One value decides nothing (but see `exact_claim`)."""
+    is possible; with `log` of the geometric mean. Values that are NaN are left out and not counted; one value decides
+    nothing (but see `exact_claim`)."""
     values_S = np.ravel(np.asarray(values, float))
     found = interval(np.log(values_S)) if log else interval(values_S, bounds=bounds)
     measured, low, high = (float(np.exp(x)) if log else float(x) for x in (found.mean, found.low, found.high))
-    return Claim(
-        key=key,
-        name=name,
-        kind=kind,
-        source=source,
-        measured=measured,
-        low=low,
-        high=high,
-        band=band,
-        rule=IN_BAND,
-        verdict=judged(low, high, band),
-        count=int(found.n),
-        sample=sample,
-        published=_numbers(published),
-        values=tuple(values_S.tolist()),
-        **words,
-    )
+    names, count = (key, name, kind, source), int(found.n)
+    return _claim(names, measured, (low, high), band, (count, sample), published, values_S, **words)
 
 
 def share_claim(
@@ -169,24 +189,11 @@ def share_claim(
     from scipy.stats import binomtest
 
     succeeded = np.ravel(np.asarray(successes, bool))
-    found = binomtest(int(succeeded.sum()), len(succeeded)).proportion_ci(0.95, "exact")
-    low, high = float(found.low), float(found.high)
-    return Claim(
-        key=key,
-        name=name,
-        kind=kind,
-        source=source,
-        measured=float(succeeded.mean()),
-        low=low,
-        high=high,
-        band=band,
-        rule=IN_BAND,
-        verdict=judged(low, high, band),
-        count=len(succeeded),
-        sample=sample,
-        published=_numbers(published),
-        **words,
-    )
+    count = len(succeeded)
+    found = binomtest(int(succeeded.sum()), count).proportion_ci(0.95, "exact")
+    within = float(found.low), float(found.high)
+    names = key, name, kind, source
+    return _claim(names, float(succeeded.mean()), within, band, (count, sample), published, **words)
 
 
 def exact_claim(
@@ -203,24 +210,10 @@ def exact_claim(
     **words: Unpack[Words],
 ) -> Claim:
     """A claim of a number that is computed without chance: a point. `count` and `sample` say of how many it is, as the
-    farthest of 40 points."""
-    value = float(value)
-    return Claim(
-        key=key,
-        name=name,
-        kind=kind,
-        source=source,
-        measured=value,
-        low=value,
-        high=value,
-        band=band,
-        rule=IS_IN_BAND,
-        verdict="not reproduced" if math.isnan(value) else judged(value, value, band),
-        count=count,
-        sample=sample,
-        published=_numbers(published),
-        **words,
-    )
+    farthest of 40 points. What is no number is not reproduced."""
+    verdict: Verdict | None = "not reproduced" if math.isnan(value) else None
+    names, point = (key, name, kind, source), (float(value), float(value))
+    return _claim(names, value, point, band, (count, sample), published, (), IS_IN_BAND, verdict, **words)
 
 
 def interval_claim(
@@ -239,24 +232,7 @@ def interval_claim(
     **words: Unpack[Words],
 ) -> Claim:
     """A claim of an estimate that comes with its own 95 % interval: a median, a fitted slope, a time to escape."""
-    low, high = map(float, within)
-    return Claim(
-        key=key,
-        name=name,
-        kind=kind,
-        source=source,
-        measured=float(measured),
-        low=low,
-        high=high,
-        band=band,
-        rule=IN_BAND,
-        verdict=judged(low, high, band),
-        count=count,
-        sample=sample,
-        published=_numbers(published),
-        values=tuple(np.ravel(np.asarray(values, float)).tolist()),
-        **words,
-    )
+    return _claim((key, name, kind, source), measured, within, band, (count, sample), published, values, **words)
 
 
 def draw_claim(
@@ -276,32 +252,17 @@ def draw_claim(
     from scipy.stats import t
 
     values_S = np.ravel(np.asarray(values, float))
+    mean, count = float(values_S.mean()), len(values_S)
     low, high = (float(bound) for bound in np.percentile(values_S, percentiles))
-    mean, spread, count = (
-        float(values_S.mean()),
-        float(values_S.std(ddof=1)) if len(values_S) > 1 else 0.0,
-        len(values_S),
-    )
+    spread = float(values_S.std(ddof=1)) if count > 1 else 0.0
     half = float(t.ppf(0.975, max(count - 1, 1))) * spread * math.sqrt(1 + 1 / count)
     verdict: Verdict = "undecided" if count < 2 or abs(published - mean) <= half else "not reproduced"
+    verdict = "reproduced" if count > 1 and low <= published <= high else verdict
     within = "range" if percentiles == (0, 100) else f"{percentiles[0]:g}-{percentiles[1]:g} % range"
-    return Claim(
-        key=key,
-        name=name,
-        kind="number",
-        source=source,
-        measured=mean,
-        low=low,
-        high=high,
-        band=(low, high),
-        rule=f"{IN_RANGE}: the {within} of the {sample}",
-        verdict="reproduced" if count > 1 and low <= published <= high else verdict,
-        count=count,
-        sample=sample,
-        published=(float(published),),
-        values=tuple(values_S.tolist()),
-        **words,
-    )
+    names: tuple[str, str, Kind, str] = (key, name, "number", source)
+    rule = f"{IN_RANGE}: the {within} of the {sample}"
+    ends = low, high
+    return _claim(names, mean, ends, ends, (count, sample), published, values_S, rule, verdict, **words)
 
 
 def by_key(claims: Iterable[Claim]) -> dict[str, Claim]:
