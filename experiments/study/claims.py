@@ -22,6 +22,7 @@ from experiments.engine.statistics import interval
 
 Kind: TypeAlias = Literal["number", "direction", "oracle", "ours"]
 Verdict: TypeAlias = Literal["reproduced", "not reproduced", "undecided"]
+Names: TypeAlias = tuple[str, str, Kind, str]  # Key, name, kind and source.
 Band: TypeAlias = tuple[float | None, float | None]  # None is an open side.
 KINDS: dict[Kind, str] = {
     "number": "published number",
@@ -115,7 +116,7 @@ def _numbers(published: ArrayLike | None) -> tuple[float, ...]:
 
 
 def _claim(
-    names: tuple[str, str, Kind, str],
+    names: Names,
     measured: float,
     within: tuple[float, float],
     band: Band,
@@ -168,7 +169,8 @@ def mean_claim(
     values_S = np.ravel(np.asarray(values, float))
     found = interval(np.log(values_S)) if log else interval(values_S, bounds=bounds)
     measured, low, high = (float(np.exp(x)) if log else float(x) for x in (found.mean, found.low, found.high))
-    names, count = (key, name, kind, source), int(found.n)
+    names: Names = key, name, kind, source
+    count = int(found.n)
     return _claim(names, measured, (low, high), band, (count, sample), published, values_S, **words)
 
 
@@ -192,7 +194,7 @@ def share_claim(
     count = len(succeeded)
     found = binomtest(int(succeeded.sum()), count).proportion_ci(0.95, "exact")
     within = float(found.low), float(found.high)
-    names = key, name, kind, source
+    names: Names = key, name, kind, source
     return _claim(names, float(succeeded.mean()), within, band, (count, sample), published, **words)
 
 
@@ -212,7 +214,8 @@ def exact_claim(
     """A claim of a number that is computed without chance: a point. `count` and `sample` say of how many it is, as the
     farthest of 40 points. What is no number is not reproduced."""
     verdict: Verdict | None = "not reproduced" if math.isnan(value) else None
-    names, point = (key, name, kind, source), (float(value), float(value))
+    names: Names = key, name, kind, source
+    point = float(value), float(value)
     return _claim(names, value, point, band, (count, sample), published, (), IS_IN_BAND, verdict, **words)
 
 
@@ -259,7 +262,7 @@ def draw_claim(
     verdict: Verdict = "undecided" if count < 2 or abs(published - mean) <= half else "not reproduced"
     verdict = "reproduced" if count > 1 and low <= published <= high else verdict
     within = "range" if percentiles == (0, 100) else f"{percentiles[0]:g}-{percentiles[1]:g} % range"
-    names: tuple[str, str, Kind, str] = (key, name, "number", source)
+    names: Names = key, name, "number", source
     rule = f"{IN_RANGE}: the {within} of the {sample}"
     ends = low, high
     return _claim(names, mean, ends, ends, (count, sample), published, values_S, rule, verdict, **words)
