@@ -30,7 +30,8 @@ def measure(part: str) -> Measured:
         from experiments.benchmarks import faults
 
         _, recorded = faults.figures(values.mutations, values.kills, ray=values.ray)
-        return {"counts": recorded["counts"], "bad": recorded["bad"]}
+        counts = {name: {each: of.get(each, 0) for each in faults.CLASSES} for name, of in recorded["counts"].items()}
+        return {"counts": counts, "bad": recorded["bad"]}
     if part == "sweep":
         from experiments.benchmarks import sweep
         from experiments.engine import lanes

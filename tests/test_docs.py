@@ -84,8 +84,8 @@ def test_table_of_the_readme():
     text = reproduction.with_table(f"a\n{reproduction.BEGIN}\nold\n{reproduction.END}\nb\n", found)
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert rows == [
-        "| `shallow_net` | the end |  | 0.8610 (0.8585 to 0.8635), 3 seeds | yes |",
-        "| `lecture_nets` | no | 0.9500 | 0.5000, exact | **no** |",
+        "| `shallow_net` | the end |  | 0.861 (0.8585 to 0.8635), 3 seeds | yes |",
+        "| `lecture_nets` | no | 0.95 | 0.5, exact | **no** |",
     ]
     assert text.startswith(f"a\n{reproduction.BEGIN}\n| study |") and text.endswith(f"{reproduction.END}\nb\n")
     assert "published number: 1 of 2 reproduced, 1 not reproduced, 0 undecided" in text and "2026-01-02" in text

@@ -86,20 +86,21 @@ def document_section(record: Record) -> str:
 
 
 def readme_table(records: Iterable[Record]) -> str:
-    """The table of the README: a line a claim of `IN_README`, as far as its study was run, and a line a kind below."""
+    """The table of the README: a line a claim of `IN_README`, as far as its study was run, and below how many there
+    are of each kind."""
     records = list(records)
     claims = {(record.study, claim.key): claim for record in records for claim in record.claims}
     rows: list[list[str]] = []
     for study, key in IN_README:
         if claim := claims.get((study, key)):
-            name, _, published, measured, within, sample, _, verdict = scoreboards.cells(claim)
-            measured = f"{measured} ({within}), {sample}" if within else f"{measured}, {sample}"
-            rows.append([f"`{study}`", name, published, measured, verdict])
-    lines = [f"- {line}" for line in headline_of(records)]
+            published = " and ".join(brief(number, 4) for number in claim.published)
+            measured = f"{in_brief(claim, 4)}, {scoreboards.sample_in_words(claim)}"
+            rows.append([f"`{study}`", claim.name, published, measured, scoreboards.cells(claim)[-1]])
     dates = sorted(record.date for record in records) or [""]
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    below = f"All claims of the {len(records)} studies, by kind ({when}):"
-    return "\n\n".join([markdown(README_COLUMNS, rows), below, "\n".join(lines)])
+    kinds = "; ".join(headline_of(records))
+    below = f"All claims of the {len(records)} studies that were run, by kind, {when}: {kinds}."
+    return f"{markdown(README_COLUMNS, rows)}\n\n{below}"
 
 
 def with_table(readme: str, records: Iterable[Record]) -> str:
@@ -123,14 +124,17 @@ def with_claims(text: str, records: Iterable[Record]) -> str:
     return MARKED.sub(measured, text)
 
 
-def in_brief(claim: Claim) -> str:
-    """`149 (146 to 153)`: three digits, or whole numbers from 100 on."""
-
-    def word(x: float) -> str:
-        return "unknown" if not math.isfinite(x) else f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"
-
-    measured, low, high = map(word, (claim.measured, claim.low, claim.high))
+def in_brief(claim: Claim, digits: int = 3) -> str:
+    """`149 (146 to 153)`: the number and its 95 % interval, where that is no point."""
+    measured, low, high = (brief(number, digits) for number in (claim.measured, claim.low, claim.high))
     return measured if low == high == measured else f"{measured} ({low} to {high})"
+
+
+def brief(number: float, digits: int) -> str:
+    """So many digits, or whole numbers from 100 on; `unknown` for what is not finite."""
+    return (
+        "unknown" if not math.isfinite(number) else f"{number:,.0f}" if abs(number) >= 100 else f"{number:.{digits}g}"
+    )
 
 
 def copy_pictures(workdir: Path, records: Iterable[Record], gallery: Path) -> None:
