@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from absl import flags, logging
 import input_pipeline
 import nets
 from training import console, probes, run_directory
-from training.batches import Data, batches, make_data, on_data, permutation, scale
+from training.batches import Data, Metrics, batches, make_data, on_data, permutation, scale
 from training.command_line import default_workdir, define_config_flags, folder_of, parse_flags
 from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, CompilerError, check_sums, compiled, epoch_options
 from training.config import (
@@ -42,6 +42,8 @@ from training.records import METRICS, read_records
 from training.screen import as_number, conclusion, diverged_line, epoch_line, natural_order, summary, uniform_guess_cost
 
 EVALUATION_CHUNK = 2_000
+
+Batch: TypeAlias = tuple[jax.Array, jax.Array, jax.Array]  # images_BxD, labels_B, weights_B
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The pure functions of a run.
@@ -70,9 +72,9 @@ class Train(NamedTuple):
     """
 
     init: Callable[..., TrainState]
-    step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
-    epoch: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
-    evaluate: Callable[..., dict[str, jax.Array]]
+    step: Callable[..., tuple[TrainState, Metrics]]
+    epoch: Callable[..., tuple[TrainState, Metrics]]
+    evaluate: Callable[..., Metrics]
 
 
 def make_model(config: AnyConfig) -> nets.MLP:
@@ -104,10 +106,10 @@ def make_train(config: AnyConfig) -> Train:
         batch_stats = drawn.get("batch_stats", {})
         return TrainState(jnp.int32(0), params, batch_stats, opt_state, jax.random.key_data(dropout_key))
 
-    def descend(state: TrainState, hyperparameters: Hyperparameters, batch):
+    def descend(state: TrainState, hyperparameters: Hyperparameters, batch: Batch) -> tuple[TrainState, jax.Array]:
         images_BxD, labels_B, weights_B = batch
 
-        def mean_cost(params):
+        def mean_cost(params: Any):
             logits_BxC, batch_stats = apply_in_training(model, state._replace(params=params), images_BxD, weights_B)
             return batch_metrics(cost, logits_BxC, labels_B, weights_B)["loss"], (logits_BxC, batch_stats)
 
@@ -117,15 +119,17 @@ def make_train(config: AnyConfig) -> Train:
         params = optax.apply_updates(state.params, updates)
         return TrainState(state.step + 1, params, batch_stats, opt_state, state.dropout_key), logits_BxC
 
-    def step(state: TrainState, hyperparameters: Hyperparameters, batch):
+    def step(state: TrainState, hyperparameters: Hyperparameters, batch: Batch) -> tuple[TrainState, Metrics]:
         state, logits_BxC = descend(state, hyperparameters, batch)
         return state, batch_metrics(cost, logits_BxC, *batch[1:])
 
-    def epoch(state: TrainState, hyperparameters: Hyperparameters, dataset, key: jax.Array):
+    def epoch(
+        state: TrainState, hyperparameters: Hyperparameters, dataset: tuple[jax.Array, ...], key: jax.Array
+    ) -> tuple[TrainState, Metrics]:
         images_NxD, labels_N = dataset[0], dataset[1]
         order_SxB, weights_SxB = batches(permutation(key, len(images_NxD)), batch_size)
 
-        def one_step(state, rows):
+        def one_step(state: TrainState, rows: tuple[jax.Array, jax.Array]) -> tuple[TrainState, jax.Array]:
             order_B, weights_B = rows
             return descend(state, hyperparameters, (images_NxD[order_B], labels_N[order_B], weights_B))
 
@@ -135,21 +139,21 @@ def make_train(config: AnyConfig) -> Train:
         metrics = batch_metrics(cost, logits_MxC, labels_N[order_SxB.ravel()], weights_SxB.ravel())
         return state, {name: metrics[name] for name in ("loss", "accuracy")}
 
-    def evaluate(state: TrainState, images_NxD: jax.Array, labels_N: jax.Array):
+    def evaluate(state: TrainState, images_NxD: jax.Array, labels_N: jax.Array) -> Metrics:
         order_N = jnp.arange(len(images_NxD), dtype=jnp.int32)
         order_SxB, weights_SxB = batches(order_N, min(EVALUATION_CHUNK, len(images_NxD)))
 
-        def one_chunk(_, rows):
+        def one_chunk(nothing: None, rows: tuple[jax.Array, jax.Array]) -> tuple[None, Metrics]:
             order_B, weights_B = rows
             logits_BxC, _ = model.apply(variables(state), scale(images_NxD[order_B]))
-            return None, batch_metrics(cost, logits_BxC, labels_N[order_B], weights_B)
+            return nothing, batch_metrics(cost, logits_BxC, labels_N[order_B], weights_B)
 
         return weighted_means(jax.lax.scan(one_chunk, None, (order_SxB, weights_SxB))[1])
 
     return Train(jax.jit(init), jax.jit(step), jax.jit(epoch), jax.jit(evaluate))
 
 
-def make_probe(config: AnyConfig) -> Callable[..., tuple[dict[str, jax.Array], dict[str, jax.Array]]]:
+def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.Array]]]:
     """What measures the config's network: a pure function, jitted, that composes as those of `Train` do.
 
     `probe(state, hyperparameters, params_before, dataset, key) -> (metrics, activations)`: the measures of the groups
@@ -161,11 +165,17 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[dict[str, jax.Array], d
     cost = nets.costs.get(config.cost, config.output)
     activation, groups, has_probabilities = config.activation, config.probes, config.output != "identity"
 
-    def probe(state: TrainState, hyperparameters: Hyperparameters, params_before, dataset, key: jax.Array):
+    def probe(
+        state: TrainState,
+        hyperparameters: Hyperparameters,
+        params_before: Any,
+        dataset: tuple[jax.Array, ...],
+        key: jax.Array,
+    ) -> tuple[Metrics, dict[str, jax.Array]]:
         images_PxD, labels_P = dataset[0][:probe_examples], dataset[1][:probe_examples]
         batch = scale(images_PxD), jax.nn.one_hot(labels_P, model.classes, dtype=jnp.float32)
 
-        def cost_of(params, batch):
+        def cost_of(params: Any, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
             logits_BxC, _ = model.apply(variables(state._replace(params=params)), batch[0])
             return cost.per_example(logits_BxC, batch[1])
 
@@ -191,7 +201,7 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[dict[str, jax.Array], d
     return jax.jit(probe)
 
 
-def variables(state: TrainState) -> dict:
+def variables(state: TrainState) -> dict[str, Any]:
     """The state's Flax variables, as `model.apply` takes them."""
     return {"params": state.params, "batch_stats": state.batch_stats}
 
@@ -277,12 +287,12 @@ def initial_state(config: AnyConfig) -> TrainState:
 class Programs(NamedTuple):
     """The compiled functions that the epochs of a run call."""
 
-    epoch: Callable
-    evaluate: Callable
+    epoch: Callable[..., tuple[TrainState, Metrics]]
+    evaluate: Callable[..., Metrics]
     probe: Any  # None where nothing is probed.
 
 
-def compile_programs(config: Config, data: Data, pool: Executor) -> list[Future]:
+def compile_programs(config: Config, data: Data, pool: Executor) -> list[Future[Any]]:
     """Starts compiling `Programs` for a run on the data, in their order; `epoch` uses its state up."""
     train, numbers, key = make_train(config), hyperparameters(config), run_keys(config.seed)[1]
     state, data = jax.eval_shape(train.init, numbers, key), jax.eval_shape(lambda data: data, data)

@@ -98,7 +98,7 @@ def first_passage(
     slope = jax.grad(lambda params, batch: jnp.mean(cost(params, batch)))
 
     def walk(params: Tree, key: jax.Array) -> FirstPassage:
-        def step(carry, index_B: jax.Array):
+        def step(carry: tuple[Tree, jax.Array, jax.Array], index_B: jax.Array):
             params, done, taken = carry
             gradient = slope(params, jax.tree.map(lambda x: x.at[index_B].get(mode="promise_in_bounds"), data))
             going = ~done & (taken < steps)
@@ -107,12 +107,12 @@ def first_passage(
             )
             return (params, done | _truth(escaped, params), taken + going), None
 
-        def round_of_steps(carry):
-            rounds, *state = carry
+        def round_of_steps(carry: tuple[jax.Array, Tree, jax.Array, jax.Array]):
+            rounds, params, done, taken = carry
             indices = _draw(jax.random.fold_in(key, rounds), (length, batch_size), count)
-            return rounds + 1, *jax.lax.scan(step, tuple(state), indices)[0]
+            return rounds + 1, *jax.lax.scan(step, (params, done, taken), indices)[0]
 
-        def goes_on(carry) -> jax.Array:
+        def goes_on(carry: tuple[jax.Array, Tree, jax.Array, jax.Array]) -> jax.Array:
             _, _, done, taken = carry
             return ~done & (taken < steps)
 

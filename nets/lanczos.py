@@ -40,7 +40,7 @@ def lanczos(matvec: Callable[[Tree], Tree], like: Tree, key: jax.Array, steps: i
     flat_P, unravel = flatten(like)
     steps, dtype = min(steps, flat_P.size), flat_P.dtype
 
-    def step(carry, i):
+    def step(carry: tuple[jax.Array, jax.Array, jax.Array], i: jax.Array):
         basis_SxP, image_P, size = carry
         vector_P, beta = next_vector(basis_SxP, image_P, jax.random.fold_in(key, i), size)
         basis_SxP = basis_SxP.at[i].set(vector_P)
@@ -101,7 +101,14 @@ class _Blocks(NamedTuple):
     residuals_K: jax.Array
 
 
-def block_lanczos(matvec: Callable, flat_P: jax.Array, key: jax.Array, k: int, steps: int, tolerance: ArrayLike):
+def block_lanczos(
+    matvec: Callable[[jax.Array], jax.Array],
+    flat_P: jax.Array,
+    key: jax.Array,
+    k: int,
+    steps: int,
+    tolerance: ArrayLike,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """(values_K, vectors_KxP, residuals_K, passes) of the operator, flat [K, P] -> [K, P]."""
     steps = min(steps, -(-flat_P.size // k))
     rows, dtype = k * steps, flat_P.dtype

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn import initializers
+from jax.typing import DTypeLike
 
 from nets import activations, costs
 from nets.tables import look_up
@@ -16,7 +17,9 @@ from nets.tables import look_up
 Initializer = Callable[..., jax.Array]
 
 
-def _uniform_one_over_sqrt_fan_in(key: jax.Array, shape: Sequence[int], dtype=jnp.float32, out_sharding=None):
+def _uniform_one_over_sqrt_fan_in(
+    key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32, out_sharding: object = None
+) -> jax.Array:
     """U[-1/sqrt n, 1/sqrt n] with n inputs: the 'standard' initialization that Glorot & Bengio (2010) argue against."""
     del out_sharding
     bound = shape[0] ** -0.5

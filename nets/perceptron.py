@@ -30,7 +30,9 @@ def forward(unit: Perceptron, x_BxD: ArrayLike) -> jax.Array:
     return threshold_step(jnp.matmul(x_BxD, unit.weights_D, precision=jax.lax.Precision.HIGHEST) + unit.bias)
 
 
-def learn(unit: Perceptron, learning_rate: ArrayLike, example: tuple[ArrayLike, ArrayLike]) -> tuple[Perceptron, dict]:
+def learn(
+    unit: Perceptron, learning_rate: ArrayLike, example: tuple[ArrayLike, ArrayLike]
+) -> tuple[Perceptron, dict[str, jax.Array]]:
     """Rosenblatt's learning rule on one example (x_D, label): w += rate (label - output) x, b += rate (label - output).
 
     Returns the unit and `{"mistakes": 0. or 1.}`. On linearly separable points, started at zero, the number of mistakes
@@ -45,7 +47,7 @@ def learn(unit: Perceptron, learning_rate: ArrayLike, example: tuple[ArrayLike, 
 
 def learn_epoch(
     unit: Perceptron, learning_rate: ArrayLike, x_BxD: ArrayLike, labels_B: ArrayLike
-) -> tuple[Perceptron, dict]:
+) -> tuple[Perceptron, dict[str, jax.Array]]:
     """The learning rule on every example in turn; `mistakes` is their number in this pass, 0 once all are right."""
     unit, metrics = jax.lax.scan(lambda unit, example: learn(unit, learning_rate, example), unit, (x_BxD, labels_B))
     return unit, {"mistakes": jnp.sum(metrics["mistakes"])}

@@ -64,7 +64,7 @@ def _share(condition_BxH: jax.Array, a_BxH: jax.Array) -> jax.Array:
     return jnp.where(jnp.isnan(a_BxH), jnp.nan, condition_BxH.astype(a_BxH.dtype))
 
 
-def _resolve(activation: str | Activation) -> tuple[Activation, str]:
+def _resolve(activation: object) -> tuple[Activation, str]:
     """The activation together with its name for errors."""
     if isinstance(activation, Activation):
         names = [name for name, entry in ACTIVATIONS.items() if entry == activation]
@@ -120,6 +120,11 @@ def unit_saturation(a_BxH: ArrayLike, activation: str | Activation, margin: floa
     return jnp.mean(_saturated(a_BxH, activation, margin, "unit_saturation"), axis=0)
 
 
+def _is_whole(value: object) -> bool:
+    """Whether the value is a whole number, Python's or NumPy's; a truth value is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def phi(a_BxH: ArrayLike, activation: str | Activation, bins: int = 10) -> jax.Array:
     """phi_B of a whole layer (Rakitianskaia & Engelbrecht, SSCI 2015): [B, H] -> a scalar in [0, 1], 1 if all saturate.
 
@@ -129,7 +134,7 @@ def phi(a_BxH: ArrayLike, activation: str | Activation, bins: int = 10) -> jax.A
     that is not a whole number from 1, for arrays that are not [B, H], and, outside jit and vmap, for values outside the
     range, which are no outputs.
     """
-    if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 1:
+    if not _is_whole(bins) or bins < 1:
         raise ValueError(f"bins is {bins!r}; accepted: a whole number from 1")
     a_BxH, low, high = _outputs(a_BxH, activation, "phi")
     place_BxH = (a_BxH - low) / (high - low)

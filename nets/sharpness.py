@@ -4,7 +4,7 @@ N examples of the data set, P parameters, M pairs of memory. `cost`, `params` an
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from nets.chunks import CHUNK, Cost, Tree, check_cost, check_whole, dot, flatten
 
 MEMORY = 10  # Pairs that L-BFGS remembers.
 HALVINGS = 20  # Steps that its line search tries.
+# What is minimised: y_P -> (value, gradient_P).
+Function: TypeAlias = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
 
 
 # What a cost that is never negative may come out as by rounding.
@@ -75,7 +77,9 @@ class _Descent(NamedTuple):
     changes_MxP: jax.Array
 
 
-def _minimise_in_box(function: Callable, start: tuple[jax.Array, jax.Array], radius_P: jax.Array, steps: int):
+def _minimise_in_box(
+    function: Function, start: tuple[jax.Array, jax.Array], radius_P: jax.Array, steps: int
+) -> tuple[jax.Array, jax.Array]:
     """(y_P, value) after that many L-BFGS iterations from 0, where function(0) is `start`, in |y| <= radius."""
 
     def iterate(state: _Descent) -> _Descent:
@@ -111,12 +115,12 @@ def _direction(state: _Descent, radius_P: jax.Array) -> tuple[jax.Array, jax.Arr
     usable_M = curvature_M > jnp.finfo(radius_P.dtype).eps * squares_M
     weights_M = jnp.where(usable_M, 1 / jnp.where(usable_M, curvature_M, 1), 0)
 
-    def back(q_P, pair):
+    def back(q_P: jax.Array, pair: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         move_P, change_P, weight = pair
         share = weight * dot(move_P, q_P)
         return q_P - share * change_P, share
 
-    def forth(z_P, pair):
+    def forth(z_P: jax.Array, pair: tuple[jax.Array, jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         move_P, change_P, weight, share = pair
         return z_P + (share - weight * dot(change_P, z_P)) * move_P, None
 
@@ -130,7 +134,9 @@ def _direction(state: _Descent, radius_P: jax.Array) -> tuple[jax.Array, jax.Arr
     return jnp.where(informed, -z_P * free_P, (corner_P - y_P) * free_P), informed
 
 
-def _line_search(function: Callable, state: _Descent, direction_P: jax.Array, radius_P: jax.Array):
+def _line_search(
+    function: Function, state: _Descent, direction_P: jax.Array, radius_P: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """(y_P, value, gradient_P, moved): backtracking along the direction, each trial projected into the box.
 
     The step is halved until Armijo's condition holds on the projected path (Bertsekas 1976).
@@ -144,11 +150,11 @@ def _line_search(function: Callable, state: _Descent, direction_P: jax.Array, ra
         promised = 1e-4 * dot(state.gradient_P, y_P - state.y_P)
         return (value < state.value) & (value <= state.value + promised)
 
-    def searches(carry) -> jax.Array:
+    def searches(carry: tuple[jax.Array, jax.Array, jax.Array, jax.Array]) -> jax.Array:
         tries, y_P, value, _ = carry
         return (tries < HALVINGS) & ~accepted(y_P, value) & jnp.any(direction_P != 0)
 
-    def search(carry):
+    def search(carry: tuple[jax.Array, jax.Array, jax.Array, jax.Array]):
         y_P = trial(carry[0])
         return carry[0] + 1, y_P, *function(y_P)
 

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
 from nets import canary
+
+Result = TypeVar("Result")
 
 
 class CompilerError(Exception):
@@ -36,7 +38,9 @@ def epoch_options(batch_size: int) -> dict[str, Any]:
     return FAST_TO_RUN if batch_size <= MOST_ROWS_OF_EIGEN else LARGE_PRODUCTS
 
 
-def compiled(function: Callable, *arguments, cpu_options: dict[str, Any], donate: tuple[int, ...] = ()) -> Callable:
+def compiled(
+    function: Callable[..., Result], *arguments: Any, cpu_options: dict[str, Any], donate: tuple[int, ...] = ()
+) -> Callable[..., Result]:
     """The function compiled for arguments of these shapes, with options for the CPU backend but for those that the
     environment's XLA_FLAGS sets."""
     given = os.environ.get("XLA_FLAGS", "")

@@ -7,7 +7,6 @@ and sweeps of earlier versions stay readable and go on.
 """
 
 import builtins
-import collections
 import dataclasses
 import hashlib
 import itertools
@@ -272,11 +271,12 @@ FIELDS: dict[str, Field] = {field.name: _of_dataclass(field) for field in datacl
 # Arguments of the compiled program, one number a lane; all other fields shape it or the data set.
 NUMERIC = tuple(name for name, field in FIELDS.items() if field.spec.numeric)
 OPTIONAL = tuple(name for name in NUMERIC if FIELDS[name].spec.optional)
+_NUMBERS = [(name, Any) for name in NUMERIC if FIELDS[name].type is float]  # All but the seed.
 # What a sweep may vary: an axis of what is only recorded would give the same numbers again.
 AXES = tuple(name for name, field in FIELDS.items() if not field.spec.recorded)
 
 
-class Hyperparameters(collections.namedtuple("_Numbers", [name for name in NUMERIC if FIELDS[name].type is float])):
+class Hyperparameters(NamedTuple("_Numbers", _NUMBERS)):
     """The numbers of a run, as float32 scalars: arguments of the compiled program, so a new value never recompiles.
 
     One that is optional, as `momentum`, may be None: then nothing is kept for it, which makes plain SGD a pass over the

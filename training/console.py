@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Generator, Sized
 from types import FrameType, TracebackType
 from typing import NoReturn, Self, TextIO, TypeVar
 
@@ -136,7 +136,7 @@ def exit_status(error: KeyboardInterrupt) -> int:
 
 
 @contextlib.contextmanager
-def endings() -> Iterator[None]:
+def endings() -> Generator[None]:
     """Within the block SIGTERM and SIGHUP raise `Ended` in the main thread, as Ctrl-C raises KeyboardInterrupt.
 
     What was ignored from the start, as SIGHUP is under `nohup`, stays ignored; handlers of others are left alone.

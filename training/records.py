@@ -83,7 +83,7 @@ def histogram(a_PxH: np.ndarray) -> dict[str, Any]:
     return {"low": low, "high": high, "counts": counts.tolist()}
 
 
-def event_of(row: dict[str, Any], activations: Mapping[str, np.ndarray], histograms: Mapping[str, dict]):
+def event_of(row: dict[str, Any], activations: Mapping[str, np.ndarray], histograms: Mapping[str, dict[str, Any]]):
     """An epoch as a TensorBoard event: scalars, and the histogram of each layer's outputs."""
     from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore
     from tensorboard.compat.proto.histogram_pb2 import HistogramProto  # pyright: ignore

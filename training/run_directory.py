@@ -25,6 +25,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from input_pipeline import Dataset
 from training import console, figures
 from training.checkpoints import Checkpoints, restore, set_aside_later
 from training.config import Config, as_config
@@ -233,7 +234,9 @@ class RunDirectory:
         names = {"events.out.tfevents.*" if name.startswith("events.") else name for name in names}
         return sorted(name for name in names if not name.startswith("."))
 
-    def draw_figures(self, dataset, params: dict, confusion_CxC: np.ndarray, baseline: float) -> None:
+    def draw_figures(
+        self, dataset: Dataset, params: dict[str, Any], confusion_CxC: np.ndarray, baseline: float
+    ) -> None:
         """Draws the figures of the finished run; `baseline` is the cost of a uniform guess."""
         kernel, shape = params["hidden_0"]["kernel"], dataset.shape
         draw: dict[str, Callable[[], Any]] = {

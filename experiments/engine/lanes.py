@@ -10,7 +10,7 @@ float32 rounding, and do not depend on the lanes beside it but for that rounding
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -145,7 +145,7 @@ def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], dat
 
     training = states, numbers, seeds, alive, number, data
     with ThreadPoolExecutor() as pool:
-        programs = [
+        programs: list[Future[Any]] = [
             pool.submit(compiled, "init", numbers, seeds, same=0, options=FAST_TO_COMPILE),
             pool.submit(compiled, "epoch", *training, same=2, options=of_epoch, donate=(0,)),
             pool.submit(compiled, "evaluate", states, data, same=1, options=large),

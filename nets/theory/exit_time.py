@@ -213,7 +213,7 @@ Step = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 def _walk(step: Step, numbers: jax.Array, levels_K: jax.Array, u_W: jax.Array, peak_W: jax.Array, key: jax.Array):
     """CHUNK steps of every walker: where they are, their largest |u|, and the steps begun below each level [K, W]."""
 
-    def one_step(carry, key):
+    def one_step(carry: tuple[jax.Array, jax.Array, jax.Array], key: jax.Array):
         u_W, peak_W, steps_KxW = carry
         steps_KxW += peak_W[None, :] < levels_K[:, None]
         # Where 64-bit numbers are on, a step may draw them.

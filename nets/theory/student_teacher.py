@@ -17,9 +17,12 @@ digit of a gradient near the teacher and float64 in the ninth.
 """
 
 import math
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+
+Triple: TypeAlias = tuple[jax.Array, jax.Array, jax.Array]
 
 
 def _sine(product: jax.Array, w_squared: jax.Array, v_squared: jax.Array) -> jax.Array:
@@ -37,7 +40,7 @@ def _pair(product: jax.Array, w_squared: jax.Array, v_squared: jax.Array) -> jax
 
 
 @_pair.defjvp
-def _pair_jvp(primals, tangents):
+def _pair_jvp(primals: Triple, tangents: Triple) -> tuple[jax.Array, jax.Array]:
     """The derivative by hand: in the automatic one, terms that grow without bound cancel where neurons are parallel."""
     product, w_squared, v_squared = primals
     sine = _sine(*primals)
