@@ -30,12 +30,11 @@ from training.config import (
     ConfigError,
     Hyperparameters,
     as_config,
-    check_fits,
-    check_size,
     hyperparameters,
 )
 from training.console import fail, say
 from training.files import place
+from training.fitting import check_fits, check_size
 from training.metrics import batch_metrics, weighted_means
 from training.optimizers import make_optimizer, scale_kernels
 from training.records import METRICS, read_records

@@ -9,9 +9,7 @@ and sweeps of earlier versions stay readable and go on.
 import builtins
 import dataclasses
 import hashlib
-import itertools
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
@@ -401,42 +399,6 @@ def _check_together(config: Config) -> None:
         nets.costs.get(config.cost, config.output)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-
-
-def check_size(config: Config) -> None:
-    """Raises ConfigError for a network or a batch that this machine's memory cannot hold, before anything is made:
-    parameters, their gradient, their change and a velocity, and the outputs of a batch forth and back."""
-    sizes = (config.inputs, *config.hidden, config.classes)
-    parameters = sum((before + 1) * after for before, after in itertools.pairwise(sizes))
-    needed = 4 * (4 * parameters + 2 * config.batch_size * sum(sizes))
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > memory:
-        raise ConfigError(
-            f"config.hidden={shown(config.hidden)} and config.batch_size={config.batch_size} need at least "
-            f"{needed / 1e9:,.0f} GB; accepted: what fits into the {memory / 1e9:,.0f} GB of this machine"
-        )
-
-
-def check_fits(config: Config, dataset: input_pipeline.Dataset) -> None:
-    """Raises ConfigError where the data set does not fit the config's input size, classes or batch size, or where the
-    machine does not fit the network."""
-    check_size(config)
-    examples, inputs = dataset.images.shape
-    if inputs != config.inputs:
-        raise ConfigError(f"config.inputs={config.inputs}, but images of {config.dataset} have {inputs} pixels")
-    top = int(max(dataset.labels.max(), dataset.validation_labels.max()))
-    if top >= config.classes:
-        raise ConfigError(
-            f"config.classes={config.classes}, but labels of {config.dataset} go up to {top}; "
-            f"accepted: --config.classes={top + 1} or more"
-        )
-    if "noise" in config.probes and examples < 2:
-        raise ConfigError(f"config.probes has 'noise', which needs 2 training examples or more; here is {examples}")
-    if config.batch_size > examples:
-        raise ConfigError(
-            f"config.batch_size={config.batch_size} is more than the {examples} training examples; "
-            f"accepted: 1 to {examples}"
-        )
 
 
 def field_table() -> list[tuple[str, str, str, str, str, str]]:

@@ -17,8 +17,9 @@ from experiments.engine.plan_file import SweepError
 from experiments.engine.space import Trials, as_cell, swept
 from experiments.engine.sweep_directory import SweepDirectory, finished_trials
 from training.compiling import check_sums
-from training.config import NUMERIC, AnyConfig, Config, as_config, check_fits
+from training.config import NUMERIC, AnyConfig, Config, as_config
 from training.console import count, duration, progress, say
+from training.fitting import check_fits
 
 USER_ERRORS = (*train.USER_ERRORS, SweepError, ray_executor.ExecutorError, results.DamagedError)
 # (packs, trials, datasets, advance) -> each pack with its rows as it ends: `executors.run_locally` and its like.
