@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nets.tables import near_match
+from training import console
 from training.console import fail, one_line, parse_flags
 from training.files import PlaceError, place
 
@@ -392,7 +393,7 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from absl import app, flags
+    from absl import flags
 
     flags.DEFINE_string("data_dir", DEFAULT_DATA_DIR, "Folder under which TensorFlow Datasets keeps prepared data.")
-    app.run(main, flags_parser=parse_flags)
+    console.run(main, parse_flags)

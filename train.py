@@ -336,9 +336,9 @@ def fit(
             row = {"epoch": number} | {name: as_number(metrics[name]) for name in METRICS}
             row["seconds"] = round(time.perf_counter() - start, 4)
             row |= {name: as_number(measured[name]) for name in sorted(measured, key=natural_order)}
+            run.record(row, activations)
             bar.say(epoch_line(row, config.epochs, steps))
             bar.update()
-            run.record(row, activations)
             if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
                 raise DivergedError(diverged_line(row, config))
             if config.is_saved(number) or signals.asked:
@@ -407,6 +407,8 @@ def main(_: list[str]) -> None:
             evaluate_only(config or run_directory.read_config(workdir), workdir, data_dir)
         else:
             train_and_evaluate(config, workdir, data_dir)
+    except BrokenPipeError:  # Who read the output has gone, which `console.run` knows how to end.
+        raise
     except USER_ERRORS as error:
         fail(error)
     except jax.errors.JaxRuntimeError as error:

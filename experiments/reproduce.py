@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from absl import app, flags, logging
+from absl import flags, logging
 from tqdm import tqdm
 
 import train
@@ -31,10 +31,11 @@ from experiments.study import records, study
 from experiments.study.claims import Claim
 from experiments.study.records import Record
 from nets import tables
+from training import console
 from training.command_line import CONFIGS
 from training.config import ConfigError
-from training.console import duration, fail, parse_flags
-from training.files import lock, place, write_atomically
+from training.console import duration, exit_status, fail, parse_flags, say
+from training.files import RunError, lock, place, write_atomically
 from training.provenance import git_revision
 
 ROOT = CONFIGS.parent
@@ -63,9 +64,23 @@ def run(studies: Mapping[str, str], names: list[str], budget: str, workdir: Path
 
 def run_study(name: str, module: str, budget: str, folder: Path, bar: "tqdm[Any]") -> Record:
     """Runs a study as its command would, in a process of its own."""
-    loaded = study.load(module)
-    size = budget if budget in loaded.sizes else "quick"
     folder.mkdir(exist_ok=True)
+    try:
+        loaded = study.load(module)
+    except Exception as error:  # A file of one study that cannot be read stops no other.
+        return Record(
+            study=name,
+            question=name,
+            command=f"python -m {module}",
+            budget=budget,
+            date=datetime.date.today().isoformat(),
+            git_revision=git_revision(),
+            seconds=0.0,
+            **records.machine(),
+            failed=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            claims=(),
+        )
+    size = budget if budget in loaded.sizes else "quick"
     results = folder / "results.json"
     before, revision, start = modified(results), git_revision(), time.perf_counter()
     options = [f"--budget={size}"] if size != "quick" else []
@@ -125,13 +140,18 @@ def last_line(log: Path) -> str:
 
 def write_documents(studies: Mapping[str, str], workdir: Path, docs: Path = DOCS) -> list[Record]:
     """Takes what was run into the folder over into the documents and the README beside them, whose numbers are written
-    anew; the records that they then show."""
-    new = records.read(workdir / "reproduction.json")
-    found = records.read(docs / "results.json") | {name: record for name, record in new.items() if not record.failed}
+    anew; the records that they then show. A study that they show at a larger size keeps its place."""
+    found = records.read(docs / "results.json")
+    size_of = lambda record: study.SIZES.index(record.budget)  # noqa: E731
+    ended = [record for record in records.read(workdir / "reproduction.json").values() if not record.failed]
+    if not ended:
+        raise RunError(f"{workdir} holds no study that ended well; accepted: a --workdir of this command")
+    new = [record for record in ended if record.study not in found or size_of(record) >= size_of(found[record.study])]
+    found |= {record.study: record for record in new}
     shown = [found[name] for name in studies if name in found]
     readme = docs.parent / "README.md"
     text = reproduction.with_table(readme.read_text(encoding="utf-8"), shown)
-    reproduction.copy_pictures(workdir, new.values(), docs / "gallery")
+    reproduction.copy_pictures(workdir, new, docs / "gallery")
     records.write(docs / "results.json", shown)
     write_atomically(docs / "results.md", reproduction.document(shown))
     write_atomically(readme, text)
@@ -163,9 +183,9 @@ def reproduce(studies: Mapping[str, str], given: list[str], budget: str, workdir
         found = run(studies, names, budget, workdir)
     except train.USER_ERRORS as error:
         fail(error)
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; what has finished is kept in {workdir}, and --studies=... runs the others")
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        say(f"\ninterrupted; what has finished is kept in {workdir}, and --studies=... runs the others")
+        sys.exit(exit_status(error))
     print(reproduction.scoreboard(found.values()))
     print(reproduction.conclusion(list(found.values()), len(studies)))
     print(f"Written to {workdir}: reproduction.json, reproduction.html")
@@ -193,4 +213,4 @@ if __name__ == "__main__":
     flags.DEFINE_list("studies", [], f"Some of {', '.join(study.find_studies())}. [all of them]")
     flags.DEFINE_string("workdir", "runs/reproduce", "Where everything goes.")
     flags.DEFINE_bool("docs", False, "Run nothing: take what WORKDIR holds over into docs/ and the README.")
-    app.run(main, flags_parser=parse_flags)
+    console.run(main, parse_flags)

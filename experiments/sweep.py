@@ -81,7 +81,7 @@ def define_flags() -> None:
     """The flags of the command."""
     define_config_flags()
     flags.DEFINE_multi_string("axis", [], "NAME=v1,v2: a config field and the values to try; may be repeated.")
-    flags.DEFINE_integer("seeds", None, "Seeds 0, 1, ... of every configuration.", lower_bound=1)
+    flags.DEFINE_integer("seeds", None, "Seeds 0, 1, ... of every configuration.", lower_bound=1, upper_bound=100_000)
     flags.DEFINE_bool("dry_run", False, "Print the plan and run nothing.")
     flags.DEFINE_integer("lanes", None, "Most lanes of a pack. [as many as suit the devices]", 1, plan.MOST_LANES)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "Who runs the packs.")
@@ -133,6 +133,8 @@ def main(_: list[str]) -> None:
             dry_run=values.dry_run,
             report=page.write,
         )
+    except BrokenPipeError:
+        raise
     except USER_ERRORS as error:
         fail(error)
     except jax.errors.JaxRuntimeError as error:

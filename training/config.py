@@ -131,7 +131,7 @@ class Config:
     )
     validation: str = _field(
         "test",
-        lambda v: v == "test" or (v.isdecimal() and int(v) > 0),
+        lambda v: v == "test" or (v.isdecimal() and len(v) < 11 and int(v) > 0),
         "'test' or a positive number",
         "what is validated on: the test set, or so many examples held out from the end of the training set",
         unit="examples",

@@ -30,6 +30,12 @@ def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> 
     return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
+def label_epochs(axis) -> None:
+    """Names an axis of epochs, whose ticks are whole numbers."""
+    axis.set_xlabel("epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+
+
 def draw_learning_curves(rows: list[dict[str, Any]], baseline: float) -> "Figure":
     """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is."""
     figure, axes = new_figure(10, 4, 2)
@@ -38,7 +44,7 @@ def draw_learning_curves(rows: list[dict[str, Any]], baseline: float) -> "Figure
     for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
         axis.plot(epochs, [row[name] for row in rows], label="training (running mean)", **style)
         axis.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation", **style)
-        axis.set_xlabel("epoch")
+        label_epochs(axis)
         axis.grid(alpha=0.3)
     axes[0].axhline(baseline, color="gray", linestyle="--", label=f"uniform guess, {baseline:.4g}")
     best = max(rows, key=lambda row: row["val_accuracy"])
@@ -175,7 +181,8 @@ def draw_lines(axis: "Axes", rows: list[dict[str, Any]], measure: str, **style: 
         marker = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
         line: dict[str, Any] = {"label": layer, "color": f"C{i % 10}"} | marker | style
         axis.plot(epochs, shown, **line)
-    axis.set(xlabel="epoch", ylabel=of_measure.unit)
+    axis.set_ylabel(of_measure.unit)
+    label_epochs(axis)
     axis.grid(alpha=0.3)
     if log and any(value > 0 for _, values in layers.values() for value in values):
         axis.set_yscale("log")
@@ -206,7 +213,8 @@ def draw_activations(histograms: list[dict[str, Any]]) -> "Figure":
         edges, shares_ExK = common_histogram([row[layer] for row in shown])
         # The root lets the few outputs between the asymptotes be seen beside the many at them.
         picture = axis.pcolormesh(borders, edges, np.sqrt(shares_ExK.T), cmap="magma_r", vmin=0, vmax=1)
-        axis.set(title=layer, xlabel="epoch", ylabel="output a of a unit")
+        axis.set(title=layer, ylabel="output a of a unit")
+        label_epochs(axis)
     for axis in axes[len(layers) :]:
         axis.set_axis_off()
     bar = figure.colorbar(picture, ax=list(axes), label="share of the layer's outputs, by bin")

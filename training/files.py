@@ -101,14 +101,14 @@ def _chained(before: bytes, line: bytes) -> bytes:
 def read_lines(path: Path) -> Lines:
     """The objects in a file that a `LineFile` wrote; a last line without its end was torn when the machine stopped, and
     is no damage. Files of before there were digests are read without them."""
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    text = path.read_bytes() if path.exists() else b""
+    # Not splitlines, which would also cut at a carriage return that does not belong there.
+    lines = [line + b"\n" for line in text.split(b"\n")[:-1]]
     digested = digests_of(path).exists()
     digests = digests_of(path).read_bytes().split() if digested else []
     rows: list[dict[str, Any]] = []
     before = b""
     for i, line in enumerate(lines):
-        if not line.endswith(b"\n"):
-            break
         if digested:
             before = _chained(before, line)
             if digests[i : i + 1] != [before]:

@@ -1,6 +1,7 @@
 """What a run records of its epochs: lines of JSON, TensorBoard events, histograms of the layers' outputs."""
 
 import itertools
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ def read_records(workdir: str | Path) -> Records:
     path = Path(workdir) / "metrics.jsonl"
     metrics, histograms = read_lines(path), read_lines(Path(workdir) / "histograms.jsonl")
     damages = [lines.damage for lines in (metrics, histograms) if lines.damage]
+    if metrics.rows and not metrics.digested and _begun_with_digests(Path(workdir)):
+        return Records([], [], [f"{path} has lost its digests"], True)
     rows = list(itertools.takewhile(_is_row, metrics.rows))
     in_order = next((i for i, row in enumerate(rows) if row["epoch"] != i + 1), len(rows))
     if in_order < len(metrics.rows):
@@ -38,6 +41,14 @@ def read_records(workdir: str | Path) -> Records:
     if len(counted) < len(histograms.rows):
         damages.append(f"line {len(counted) + 1} of {Path(workdir) / 'histograms.jsonl'} holds no histograms")
     return Records(rows[:in_order], counted, damages, not rows or (metrics.digested and histograms.digested))
+
+
+def _begun_with_digests(workdir: Path) -> bool:
+    """Whether the run in the folder was begun by a version that gives every line a digest."""
+    try:
+        return "environment" in json.loads((workdir / "config.json").read_bytes())
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False  # Whoever needs config.json says what is wrong with it.
 
 
 def is_probed(row: Mapping[str, Any]) -> bool:

@@ -197,6 +197,10 @@ class RunDirectory:
             return
         begun = read_recorded(path)
         warn_of_other_conditions(begun, self.workdir)
+        if begun.keys() <= FIRST_KEYS and self.config.optimizer == "adam":
+            console.warn(
+                f"{self.workdir} was begun with Adam's epsilon after the bias correction; it goes on as Keras's"
+            )
         if as_config(begun["config"]) != self.config or begun.keys() <= FIRST_KEYS:
             write_recorded(path, {**begun, "config": self.config.to_dict()})
 

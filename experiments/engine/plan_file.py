@@ -101,8 +101,8 @@ def recorded_of(content: Any) -> Recorded:
     """The plan in what has been read from JSON; ValueError where it is none."""
     if not isinstance(content, dict) or content.keys() - {DIGEST} != KEYS:
         raise ValueError(f"it has not the entries {', '.join(sorted(KEYS))}")
-    digest = content.pop(DIGEST, None)
-    if digest is not None and digest != digest_of(content):
+    has_digest, digest = DIGEST in content, content.pop(DIGEST, None)
+    if has_digest and digest != digest_of(content):
         raise ValueError("it is not what was written")
     made_for = content["made_for"]
     if not (isinstance(content["base"], dict) and isinstance(made_for, dict)):

@@ -78,11 +78,10 @@ class Claim:
         return self.verdict == "reproduced"
 
     def to_dict(self) -> dict[str, Any]:
-        """The claim as JSON takes it: numbers that are not finite as None."""
+        """The claim as JSON takes it: NaN as None, infinities as text."""
         fields = dataclasses.asdict(self)
-        for name in ("measured", "low", "high"):
-            fields[name] = fields[name] if math.isfinite(fields[name]) else None
-        fields["values"] = [value if math.isfinite(value) else None for value in self.values]
+        fields |= {name: _as_json(fields[name]) for name in ("measured", "low", "high")}
+        fields["values"] = [_as_json(value) for value in self.values]
         return fields | {"published": list(self.published), "band": list(self.band)}
 
     @classmethod
@@ -98,7 +97,15 @@ class Claim:
         low, high = found["band"]
         found["band"], found["published"] = (low, high), tuple(found["published"])
         found["values"] = tuple(map(number, found["values"]))
-        return cls(**found)
+        claim = cls(**found)
+        if claim.rule == IN_BAND and claim.verdict != judged(claim.low, claim.high, claim.band):
+            raise ValueError("its verdict does not follow from its interval and band")
+        return claim
+
+
+def _as_json(value: float) -> float | str | None:
+    """A number that JSON can hold, and that `float` reads back."""
+    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
 
 
 def judged(low: float, high: float, band: Band) -> Verdict:
@@ -167,7 +174,11 @@ def mean_claim(
     is possible; with `log` of the geometric mean. Values that are NaN are left out and not counted; one value decides
     nothing (but see `exact_claim`)."""
     values_S = np.ravel(np.asarray(values, float))
-    found = interval(np.log(values_S)) if log else interval(values_S, bounds=bounds)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs_S = np.log(values_S) if log else values_S
+    found = interval(logs_S, bounds=(-math.inf, math.inf) if log else bounds)
+    if np.isinf(logs_S).any():  # One seed that exploded, or a ratio of zero: no mean is known.
+        found = found._replace(mean=np.nan, low=np.nan, high=np.nan)
     measured, low, high = (float(np.exp(x)) if log else float(x) for x in (found.mean, found.low, found.high))
     names: Names = key, name, kind, source
     count = int(found.n)
@@ -259,7 +270,8 @@ def draw_claim(
     low, high = (float(bound) for bound in np.percentile(values_S, percentiles))
     spread = float(values_S.std(ddof=1)) if count > 1 else 0.0
     half = float(t.ppf(0.975, max(count - 1, 1))) * spread * math.sqrt(1 + 1 / count)
-    verdict: Verdict = "undecided" if count < 2 or abs(published - mean) <= half else "not reproduced"
+    is_near = count < 2 or not math.isfinite(mean) or abs(published - mean) <= half
+    verdict: Verdict = "undecided" if is_near else "not reproduced"
     verdict = "reproduced" if count > 1 and low <= published <= high else verdict
     within = "range" if percentiles == (0, 100) else f"{percentiles[0]:g}-{percentiles[1]:g} % range"
     names: Names = key, name, "number", source
@@ -295,6 +307,12 @@ def band_in_words(band: Band) -> str:
     return f"{number(low)} or more" if high is None else f"{number(low)} to {number(high)}"
 
 
+def within_in_words(claim: Claim) -> str:
+    """The interval; of a published draw the range of the seeds, which is none of their mean."""
+    words = f"{number(claim.low)} to {number(claim.high)}"
+    return f"(range of {claim.sample}) {words}" if claim.rule.startswith(IN_RANGE) else words
+
+
 def sample_in_words(claim: Claim) -> str:
     """`8 seeds`, `exact`."""
     if claim.count == 1:
@@ -312,7 +330,7 @@ def cells(claim: Claim) -> list[str]:
         KINDS[claim.kind] + (", exploratory" if claim.exploratory else ""),
         " and ".join(map(number, claim.published)),
         number(claim.measured),
-        "" if is_point else f"{number(claim.low)} to {number(claim.high)}",
+        "" if is_point else within_in_words(claim),
         sample_in_words(claim),
         band_in_words(claim.band) + (f" (excludes {claim.rival})" if claim.rival else ""),
         verdict,
@@ -342,15 +360,16 @@ def notes(claims: Iterable[Claim]) -> list[str]:
 
 
 def headline(claims: Iterable[Claim]) -> list[str]:
-    """A line a kind: how many of its claims are reproduced, not reproduced and undecided; then how many of all are
-    exploratory."""
+    """A line a kind: how many of its claims are reproduced, not reproduced and undecided; those that are exploratory
+    are counted apart."""
     claims, lines = list(claims), list[str]()
     for kind, words in KINDS.items():
-        of_kind = [claim.verdict for claim in claims if claim.kind == kind]
-        if of_kind:
-            counts = [of_kind.count(verdict) for verdict in get_args(Verdict)]
-            lines.append(
-                f"{words}: {counts[0]} of {len(of_kind)} reproduced, {counts[1]} not reproduced, {counts[2]} undecided"
-            )
-    exploratory = sum(bool(claim.exploratory) for claim in claims)
-    return [*lines, f"exploratory among all of these: {exploratory}"] if exploratory else lines
+        for exploratory in (False, True):
+            found = [claim.verdict for claim in claims if claim.kind == kind and bool(claim.exploratory) is exploratory]
+            counts = [found.count(verdict) for verdict in get_args(Verdict)]
+            if found:
+                lines.append(
+                    f"{words}{', exploratory' * exploratory}: {counts[0]} of {len(found)} reproduced, "
+                    f"{counts[1]} not reproduced, {counts[2]} undecided"
+                )
+    return lines

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from experiments.engine import lanes
 from experiments.engine.sweeping import USER_ERRORS
 from experiments.study.claims import by_key, headline, notes, scoreboard
 from experiments.study.study import Study
+from training import console
 from training.compiling import check_sums
-from training.console import fail, parse_flags
+from training.console import exit_status, fail, parse_flags, say
 from training.figures import save_figure
 from training.files import place, write_atomically
 
@@ -35,9 +36,9 @@ def run(study: Study[Any], size: str, workdir: str | Path) -> None:
         write_atomically(workdir / "results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     except USER_ERRORS as error:
         fail(error)
-    except KeyboardInterrupt:
-        print("\ninterrupted")
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        say("\ninterrupted")
+        sys.exit(exit_status(error))
     print("\n".join([scoreboard(claims), *notes(claims), *headline(claims), f"Written to {workdir}"]))
 
 
@@ -58,4 +59,4 @@ def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
         if not (answer and answer()):
             run(study, flags.FLAGS.budget, flags.FLAGS.workdir)
 
-    app.run(start, flags_parser=parse_flags)
+    console.run(start, parse_flags)

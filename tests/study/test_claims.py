@@ -51,6 +51,14 @@ def test_interval_of_ratios_is_that_of_their_logarithms():
     )
 
 
+def test_values_without_end_decide_nothing():
+    """A seed that exploded does not help the others; one that was not measured is left out and not counted."""
+    assert mean([1.0, 1.0, math.inf], (0.5, 1.5)).verdict == "undecided"
+    assert mean([1.0, 1.0, 0.0], (0.5, 1.5), log=True).verdict == "undecided"
+    assert mean([1.0, 1.0, math.nan], (0.5, 1.5)).count == 2
+    assert draw_claim("k", "n", "s", 1.0, [1.0, math.nan, 2.0]).verdict == "undecided"
+
+
 def test_interval_of_a_share_is_exact():
     """19 of 20: Clopper and Pearson's bounds are quantiles of beta distributions; 20 of 20 do not decide .95 either."""
     claim = share_claim("key", "name", "direction", "source", [True] * 19 + [False], (0.7, 1.0))
@@ -81,6 +89,7 @@ def test_published_draw_among_seeds():
     found = [draw_claim("k", "n", "s", published, values, (5, 95)) for published in (94.9, 95.1, 900.0)]
     assert [claim.verdict for claim in found] == ["reproduced", "undecided", "not reproduced"]
     assert found[0].band == (5.0, 95.0) and found[0].published == (94.9,)
+    assert claims.cells(found[0])[4] == "(range of seeds) 5.0000 to 95.0000"
     assert draw_claim("k", "n", "s", 1.0, [1.0], (5, 95)).verdict == "undecided"
 
 
@@ -103,11 +112,14 @@ def test_claim_goes_through_json():
     claim = interval_claim("k", "n", "ours", "s", 1.0, (0.5, math.inf), (0.4, None), count=3, values=[1.0, math.nan])
     text = json.dumps(claim.to_dict(), allow_nan=False)
     back = Claim.from_dict(json.loads(text))
-    assert back.band == (0.4, None) and back.verdict == claim.verdict and math.isnan(back.high)
+    assert back.band == (0.4, None) and back.high == math.inf and math.isnan(back.values[1])
+    assert back.to_dict() == claim.to_dict()
     with pytest.raises(ValueError, match="no claim"):
         Claim.from_dict({"kind": "ours"})
     with pytest.raises(ValueError, match="verdict"):
         Claim.from_dict(json.loads(text) | {"verdict": "yes"})
+    with pytest.raises(ValueError, match="does not follow"):
+        Claim.from_dict(json.loads(text) | {"verdict": "not reproduced"})
 
 
 def test_scoreboard_says_kind_interval_sample_and_verdict():
@@ -146,6 +158,5 @@ def test_headline_counts_kinds_apart():
     ]
     assert claims.headline(found) == [
         "published number: 1 of 2 reproduced, 0 not reproduced, 1 undecided",
-        "oracle: 0 of 1 reproduced, 1 not reproduced, 0 undecided",
-        "exploratory among all of these: 1",
+        "oracle, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided",
     ]

@@ -13,7 +13,7 @@ from experiments.reporting import reproduction
 from experiments.study import records
 from experiments.study.claims import exact_claim
 from training.command_line import CONFIGS
-from training.files import lock
+from training.files import RunError, lock
 
 ROOT = CONFIGS.parent
 STUDY = '''"""Does <{name}> end well?"""
@@ -156,8 +156,11 @@ def test_documents_are_written_from_what_was_run(stubs, tmp_path):
     assert readme.read_text().endswith(f"\n{reproduction.END}\nAfter.\n") and "old" not in readme.read_text()
     words = "It is <!-- missed pair -->3<!-- / -->, <!-- missed k -->(not measured at this size)<!-- / -->."
     assert (docs / "words.md").read_text() == words
-    # A folder in which nothing was run changes nothing.
-    reproduce.write_documents(stubs, tmp_path / "elsewhere", docs)
+    # A folder in which nothing was run changes nothing, nor does a smaller size.
+    with pytest.raises(RunError, match="no study that ended well"):
+        reproduce.write_documents(stubs, tmp_path / "elsewhere", docs)
+    run(stubs, ["missed"], tmp_path / "smaller", "tiny")
+    reproduce.write_documents(stubs, tmp_path / "smaller", docs)
     assert (docs / "results.md").read_text() == text
 
 

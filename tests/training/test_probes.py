@@ -175,7 +175,8 @@ def test_a_new_group_is_an_entry_of_the_table(monkeypatch, synthetic_config, dat
     assert statistics.bounds_of("largest/output") == (-2.0, 3.0)
     assert sweep_data.unit_of("largest/output") == "weight"
     assert [sweep_data.unit_of(name) for name in ("batch_size", "activation", "diverged")] == ["examples", "", ""]
-    assert len(run_directory.figure_names(as_config(synthetic_config))) == 4
+    rows = [{"epoch": 1, "loss": 1.0, "largest/output": 0.5}]
+    assert len(run_directory.figure_names(as_config(synthetic_config), rows)) == 4
 
 
 def test_batch_norm_and_dropout_are_measured_as_in_evaluation(synthetic_config, data):
