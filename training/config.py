@@ -269,7 +269,9 @@ FIELDS: dict[str, Field] = {field.name: _of_dataclass(field) for field in datacl
 # Arguments of the compiled program, one number a lane; all other fields shape it or the data set.
 NUMERIC = tuple(name for name, field in FIELDS.items() if field.spec.numeric)
 OPTIONAL = tuple(name for name in NUMERIC if FIELDS[name].spec.optional)
-_NUMBERS = [(name, Any) for name in NUMERIC if FIELDS[name].type is float]  # All but the seed.
+# All but the seed; init_scale last, as code that gives them by their places has them since the first version.
+_PLACES = sorted((name for name in NUMERIC if FIELDS[name].type is float), key=lambda name: name == "init_scale")
+_NUMBERS = [(name, Any) for name in _PLACES]
 # What a sweep may vary: an axis of what is only recorded would give the same numbers again.
 AXES = tuple(name for name, field in FIELDS.items() if not field.spec.recorded)
 
