@@ -30,7 +30,7 @@ def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> 
     return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
-def label_epochs(axis) -> None:
+def label_epochs(axis: Any) -> None:
     """Names an axis of epochs, whose ticks are whole numbers."""
     axis.set_xlabel("epoch")
     axis.xaxis.get_major_locator().set_params(integer=True)
