@@ -86,7 +86,7 @@ def test_interval_of_a_median():
     """Of 12 values the third and the tenth, of 6 the ends, of 5 none: the binomial's chance of less is below 2.5 %."""
     assert toolkit.median_interval(np.arange(12)[::-1]) == (2, 9)
     assert toolkit.median_interval(np.arange(6)) == (0, 5)
-    assert toolkit.median_interval(np.arange(5)) == (-np.inf, np.inf)
+    assert np.isnan(toolkit.median_interval(np.arange(5))).all()
 
 
 def test_study_end_to_end(tmp_path):

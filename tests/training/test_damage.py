@@ -184,6 +184,9 @@ def test_wrong_types_in_rows_without_digests(copy, finished, no_figures, capsys,
     """Rows of before there were digests are checked for what they are."""
     for file in ("metrics.jsonl", "histograms.jsonl"):
         digests_of(copy / file).unlink()
+    begun = json.loads((copy / "config.json").read_bytes())
+    first = {name: begun[name] for name in ("config", "versions", "device", "git_revision")}
+    (copy / "config.json").write_text(json.dumps(first))
     (copy / "metrics.jsonl").write_bytes(line.encode("latin-1") + b"\n")
     (copy / "histograms.jsonl").write_bytes(b'{"epoch": 1, "hidden_0": {"low": 0, "high": "1", "counts": 3}}\n')
     train.train_and_evaluate(make_config(), copy)
@@ -191,6 +194,16 @@ def test_wrong_types_in_rows_without_digests(copy, finished, no_figures, capsys,
     assert said[0].startswith(f"warning: line 1 of {copy}/metrics.jsonl is no")
     assert said[1].startswith(f"warning: line 1 of {copy}/histograms.jsonl holds no histograms")
     assert len(said) == 2
+    assert_ends_as(copy, finished, make_config())
+
+
+def test_digests_that_are_gone(copy, finished, no_figures, capsys):
+    """Of a run that was begun with digests, rows without them are not believed: its epochs are computed again."""
+    digests_of(copy / "metrics.jsonl").unlink()
+    text = (copy / "metrics.jsonl").read_text()
+    (copy / "metrics.jsonl").write_text(text.replace('"val_accuracy": 0', '"val_accuracy": 9'))
+    train.train_and_evaluate(make_config(), copy)
+    assert "has lost its digests" in capsys.readouterr().err
     assert_ends_as(copy, finished, make_config())
 
 
