@@ -198,6 +198,8 @@ def main(_: list[str]) -> None:
     try:
         workdir = place(values.workdir)
         if values.docs:
+            if values.studies or values["budget"].present:
+                raise ConfigError("--docs runs nothing; accepted with it: --workdir alone")
             shown = write_documents(studies, workdir)
             print("\n".join(records.headline_of(shown)))
             print(f"Written to {DOCS}: results.json, results.md, gallery/, and to README.md")

@@ -114,19 +114,25 @@ def with_table(readme: str, records: Iterable[Record]) -> str:
 
 def with_claims(text: str, records: Iterable[Record]) -> str:
     """A document's text with what is measured in it, between marks, written anew: the number and its 95 % interval."""
+    records = list(records)
     claims = {(record.study, claim.key): claim for record in records for claim in record.claims}
+    run = {record.study for record in records}
 
     def measured(mark: re.Match[str]) -> str:
         claim = claims.get((mark["study"], mark["key"]))
-        words = in_brief(claim) if claim else "(not measured at this size)"
+        missing = "(not measured at this size)" if mark["study"] in run else "(not run yet)"
+        words = in_brief(claim) if claim else missing
         return f"<!-- {mark['study']} {mark['key']} -->{words}<!-- / -->"
 
     return MARKED.sub(measured, text)
 
 
 def in_brief(claim: Claim, digits: int = 3) -> str:
-    """`149 (146 to 153)`: the number and its 95 % interval, where that is no point."""
+    """`149 (146 to 153)`: the number and its 95 % interval, where that is no point; of a published draw the range of
+    the seeds, which is said."""
     measured, low, high = (brief(number, digits) for number in (claim.measured, claim.low, claim.high))
+    if claim.rule.startswith(scoreboards.IN_RANGE):
+        return f"{measured} ({claim.sample} {low} to {high})"
     return measured if low == high == measured else f"{measured} ({low} to {high})"
 
 

@@ -198,6 +198,14 @@ def test_wrong_commands_end_in_one_line(stubs, tmp_path, capsys):
     assert "damaged" in error and error.count("\n") == 1
 
 
+def test_documents_take_no_studies(tmp_path):
+    """What --docs would ignore is refused."""
+    for flag in ("--studies=neurons", "--budget=full"):
+        command = [sys.executable, "-m", "experiments.reproduce", "--docs", flag, f"--workdir={tmp_path / 'work'}"]
+        refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "--workdir alone" in refused.stderr
+
+
 def test_command_line(tmp_path):
     """As a command, where an unknown study ends with status 2."""
     command = [sys.executable, "-m", "experiments.reproduce", "--studies=neuron", f"--workdir={tmp_path / 'work'}"]
