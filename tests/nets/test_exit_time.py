@@ -67,6 +67,14 @@ def test_tail_exponent_where_its_moment_is_a_polynomial():
     assert exit_time.tail_exponent(learning_rate, 1) == pytest.approx(4, rel=1e-6)
 
 
+def test_cells_follow_the_noise():
+    """Where the noise is less than ten of 200 cells, more are taken unasked: 200 find .8 % too few steps here."""
+    arguments = 0.001, 1, 0.05
+    found = exit_time.mean_steps_of_gaussians(*arguments, nodes=20)
+    assert found == exit_time.mean_steps_of_gaussians(*arguments, 500, 20)
+    assert found > 1.005 * exit_time.mean_steps_of_gaussians(*arguments, 200, 20)
+
+
 def test_slope_of_the_exact_chain_approaches_the_tail_exponent():
     """Far out, the mean steps grow as the radius to the kappa."""
     near, far = (exit_time.mean_steps_of_gaussians(0.5, 1, radius) for radius in (30.0, 60.0))
@@ -124,6 +132,11 @@ def test_walkers_agree_with_the_chain_of_gaussians():
             r"nodes are 20; accepted at this radius and noise: 63 to 1500",
         ),
         (lambda: exit_time.mean_steps_of_signs(1e-4, 1, 1.0), r"radius is 1 with .*; accepted: at most 0.0239"),
+        (lambda: exit_time.mean_steps_of_gaussians(1e-4, 1, 1.0), r"radius is 1 with .*; accepted: at most 0.015"),
+        (
+            lambda: exit_time.mean_steps_of_gaussians(0.1, 1, 1.0, 9),
+            r"cells are 9; accepted at this radius and noise: 10 to 1500",
+        ),
         (lambda: exit_time.mean_steps_of_signs(0.1, 1, 2.0), r"beyond 1e\+11 steps"),
         (lambda: exit_time.tail_exponent(0.0, 1), r"learning_rate is 0.0; accepted: more than 0"),
         (lambda: exit_time.first_exits(rising, 1.0, np.zeros(1), 3, KEY), r"levels_K are \[0.\]"),
