@@ -341,9 +341,12 @@ def fit(
             bar.update()
             if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
                 raise DivergedError(diverged_line(row, config))
-            if config.is_saved(number) or signals.asked:
+            # A signal that comes during the next two lines waits for the next epoch, whose state is saved.
+            is_asked = signals.asked
+            if config.is_saved(number) or is_asked:
                 run.save(number, state)
-            signals.deliver()
+            if is_asked:
+                signals.deliver()
     return state
 
 

@@ -108,7 +108,7 @@ def signals_by_default():
         signal.signal(number, handler)
 
 
-def test_run_ended_by_signals(tmp_path, no_figures, compiled_as_in_a_run, signals_by_default):
+def test_run_ended_by_signals(tmp_path, no_figures, signals_by_default):
     """A process ended by KILL, TERM, INT and HUP at random instants, and started again each time, ends as the unbroken
     run; all but KILL say how to go on, and leave their checkpoint."""
     seed = random.SystemRandom().randrange(10**6)
@@ -160,6 +160,25 @@ def test_signal_waits_for_the_end_of_its_epoch(tmp_path, finished, no_figures, m
     assert_ends_as(tmp_path, finished, make_config())
 
 
+def test_signal_right_after_it_was_looked_for(tmp_path, no_figures, monkeypatch, signals_by_default):
+    """Between the question whether there is one and the end of an epoch that has no checkpoint: the run goes on to the
+    end of the next one, so that it leaves the state of its last row."""
+    asked, looks = console.Held.asked.fget, []
+
+    def signalled(self):
+        found = asked(self)
+        looks.append(found)
+        if len(looks) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(console.Held, "asked", property(signalled))
+    with pytest.raises(KeyboardInterrupt), console.endings():
+        train.train_and_evaluate(make_config(), tmp_path)
+    assert looks == [False, False, False, True]
+    assert checkpoints(tmp_path)[-1] == len(strict_rows(tmp_path)) == 4
+
+
 def test_other_versions_are_said(copy, capsys):
     """A run that was begun under another version of a package says so when it goes on."""
     path = copy / "config.json"
@@ -176,12 +195,14 @@ def test_other_conditions_are_said(copy, capsys, no_figures, monkeypatch):
     """What the last bits depend on besides is recorded, and said where it differs."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64))
     monkeypatch.setenv("XLA_FLAGS", "--xla_of_another_kind=true")
-    flags = json.loads((copy / "config.json").read_text())["environment"]["XLA_FLAGS"] or "not set"
-    cores = json.loads((copy / "config.json").read_text())["environment"]["cores"]
+    path = copy / "config.json"
+    recorded = run_directory.read_recorded(path)
+    cores = recorded["environment"]["cores"]
+    run_directory.write_recorded(path, recorded | {"environment": recorded["environment"] | {"XLA_FLAGS": "--xla_a=1"}})
     with RunDirectory(copy, train.as_config(make_config())) as run:
         run.restore(train.initial_state(make_config()))
     assert capsys.readouterr().err == (
-        f"warning: {copy} was begun with cores {cores}, now 64; XLA_FLAGS {flags}, now --xla_of_another_kind=true: "
+        f"warning: {copy} was begun with cores {cores}, now 64; XLA_FLAGS --xla_a=1, now --xla_of_another_kind=true: "
         "the last bits may differ\n"
     )
 
