@@ -1,8 +1,6 @@
 """The flags of every command that takes a config, and how they are read: whatever is wrong with them, or with the
 config file that they name, ends in one line. Flags may stand in files too, as absl's `--flagfile` has it."""
 
-import textwrap
-from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -18,8 +16,6 @@ from training.console import fail
 from training.files import PlaceError, place
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-WIDTH = 100
-HELP = {"help": False, "helpshort": False, "?": False, "helpfull": True, "helpxml": True}
 
 
 def define_config_flags() -> None:
@@ -63,7 +59,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
         expanded = [*arguments[:1], *flags.FLAGS.read_flags_from_files(arguments[1:], force_gnu=False)]
     except (flags.Error, OSError, UnicodeError) as error:
         fail(f"--flagfile cannot be read: {error}")
-    _print_help(expanded)
+    console.print_help(expanded, ["Fields of the config, as --config.FIELD=VALUE:", *map(_field_lines, field_table())])
     for argument in expanded[1:]:
         flag, dot, name = argument.partition("=")[0].partition(".")
         if flag in ("--config", "-config") and dot and name not in FIELDS:
@@ -131,52 +127,7 @@ def _fail_to_load(given: str, error: BaseException) -> NoReturn:
     fail(f"the config {given} cannot be loaded: {said}")
 
 
-def _print_help(arguments: Iterable[str]) -> None:
-    """Prints what `--help` or `--helpfull` asks for and ends the program, where it is among the arguments."""
-    asked = [argument.lstrip("-") for argument in arguments if argument.startswith("-")]
-    asked = [HELP[name] for name in asked if name in HELP]
-    if asked:
-        console.say(help_text(everything=any(asked)))
-        raise SystemExit(0)
-
-
-def help_text(*, everything: bool = False) -> str:
-    """The docstring of the command, its flags and the config's fields, in lines of at most 100 letters; with
-    `everything` also the flags of the packages that it uses."""
-    import __main__
-
-    own = [flag for module, found in flags.FLAGS.flags_by_module_dict().items() if _is_ours(module) for flag in found]
-    # A field's flag is there once it is given.
-    own = [flag for flag in dict.fromkeys(own) if not flag.name.startswith("config.")]
-    parts = [(__main__.__doc__ or "").strip().partition("\n\n")[0], "Flags:"]
-    parts += [_flag_lines(flag) for flag in own]
-    parts += ["Fields of the config, as --config.FIELD=VALUE:", *(_field_lines(row) for row in field_table())]
-    if everything:
-        named = {flag.name for flag in own}
-        others = {flag.name: flag for found in flags.FLAGS.flags_by_module_dict().values() for flag in found}
-        parts += ["Flags of the packages:"]
-        parts += [_flag_lines(flag) for name, flag in sorted(others.items()) if name not in named and "." not in name]
-    else:
-        parts += ["--helpfull also lists the flags of the packages."]
-    return "\n".join(parts)
-
-
-def _is_ours(module: str) -> bool:
-    return not module.startswith(("absl", "ml_collections", "tensorflow", "etils", "jax", "orbax", "flax", "chex"))
-
-
-def _flag_lines(flag: flags.Flag) -> str:
-    default = "" if flag.default in (None, False, []) else f" [{flag.default_as_str}]"
-    return _wrapped(f"  --{flag.name}", f"{flag.help or ''}{default}")
-
-
 def _field_lines(row: tuple[str, str, str, str, str, str]) -> str:
     name, kind, default, unit, accepted, words = row
     measured = f"{kind}, {unit}" if unit else kind
-    return _wrapped(f"  {name}", f"{words} ({measured}) [{default}]; accepted: {accepted}")
-
-
-def _wrapped(name: str, words: str, indent: int = 22) -> str:
-    start = f"{name:<{indent}}" if len(name) < indent else f"{name}  "
-    lines = textwrap.wrap(start + " ".join(words.split()), WIDTH, subsequent_indent=" " * indent)
-    return "\n".join(lines)
+    return console.wrapped(f"  {name}", f"{words} ({measured}) [{default}]; accepted: {accepted}")

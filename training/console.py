@@ -2,19 +2,25 @@
 
 import contextlib
 import errno
+import gc
 import os
 import signal
 import sys
+import textwrap
 import threading
-from collections.abc import Callable, Generator, Sized
+from collections.abc import Callable, Generator, Iterable, Sized
 from types import FrameType, TracebackType
-from typing import NoReturn, Self, TextIO, TypeVar
+from typing import Any, NoReturn, Self, TextIO, TypeVar
 
 from tqdm import tqdm
 
 T = TypeVar("T")
 # A refusal that is longer is not read; its middle, mostly a long value that was given, is left out.
 LONGEST_LINE = 300
+WIDTH = 100
+# The flags that ask for help, and whether for all of it.
+HELP = {"help": False, "helpshort": False, "?": False, "helpfull": True, "helpxml": True}
+PACKAGES = ("absl", "ml_collections", "tensorflow", "etils", "jax", "orbax", "flax", "chex")
 # What a scheduler and a closed terminal send; Ctrl-C sends SIGINT, for which Python has a handler already.
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -215,6 +221,8 @@ def run(main: Callable[[list[str]], object], parse: Callable[[list[str]], list[s
     """Runs a command whose flags are defined: `app.run` that ends in one line and with its status on every signal."""
     from absl import app
 
+    # What is imported stays: looking through it for garbage would be a tenth of the time in which programs compile.
+    gc.freeze()
     try:
         with endings():
             app.run(main, flags_parser=parse)
@@ -234,12 +242,13 @@ def run(main: Callable[[list[str]], object], parse: Callable[[list[str]], list[s
 
 
 def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses a command line of flags alone, ending with one line where it is wrong."""
+    """Parses a command line of flags alone, ending with one line where it is wrong. `--help` prints the flags."""
     from absl import flags
 
     try:
+        print_help(flags.FLAGS.read_flags_from_files(arguments[1:], force_gnu=False))
         rest = flags.FLAGS(arguments)
-    except flags.Error as error:
+    except (flags.Error, OSError, UnicodeError) as error:
         fail(cause_of(error))
     if len(rest) > 1:
         fail(f"unexpected argument {rest[1]!r}; accepted: flags alone, as --help lists them")
@@ -251,3 +260,48 @@ def cause_of(error: BaseException) -> BaseException:
     while "Traceback" in str(error) and error.__context__:
         error = error.__context__
     return error
+
+
+def print_help(arguments: Iterable[str], more: Iterable[str] = ()) -> None:
+    """Prints what `--help` or `--helpfull` asks for and ends the program, where it is among the arguments."""
+    asked = [argument.lstrip("-") for argument in arguments if argument.startswith("-")]
+    asked = [HELP[name] for name in asked if name in HELP]
+    if asked:
+        say(help_text(more, everything=any(asked)))
+        raise SystemExit(0)
+
+
+def help_text(more: Iterable[str] = (), *, everything: bool = False) -> str:
+    """The first paragraph of the command's docstring and its example, its flags and `more`; with `everything` also the
+    flags of the packages that it uses."""
+    from absl import flags
+
+    import __main__
+
+    by_module = flags.FLAGS.flags_by_module_dict()
+    own = [flag for module, flags_of in by_module.items() if not module.startswith(PACKAGES) for flag in flags_of]
+    # A field's flag is there once it is given.
+    own = [flag for flag in dict.fromkeys(own) if not flag.name.startswith("config.")]
+    title, *rest = (__main__.__doc__ or "").strip("\n").split("\n\n")
+    usage = [text for text in rest[:1] if text.startswith(" ")]
+    parts = [title.strip(), *usage, "Flags:", *map(_flag_lines, own), *more]
+    if everything:
+        named = {flag.name for flag in own}
+        others = {flag.name: flag for flags_of in by_module.values() for flag in flags_of}
+        parts += ["Flags of the packages:"]
+        parts += [_flag_lines(flag) for name, flag in sorted(others.items()) if name not in named and "." not in name]
+    else:
+        parts += ["--helpfull also lists the flags of the packages."]
+    return "\n".join(parts)
+
+
+def _flag_lines(flag: Any) -> str:
+    default = "" if flag.default in (None, False, []) else f" [{flag.default_as_str}]"
+    return wrapped(f"  --{flag.name}", f"{flag.help or ''}{default}")
+
+
+def wrapped(name: str, words: str, indent: int = 22) -> str:
+    """A name and the words on it, in lines that are as wide as help is."""
+    start = f"{name:<{indent}}" if len(name) < indent else f"{name}  "
+    lines = textwrap.wrap(start + " ".join(words.split()), WIDTH, subsequent_indent=" " * indent)
+    return "\n".join(lines)
