@@ -17,10 +17,18 @@ from absl import flags, logging
 from experiments.benchmarks import tables
 from experiments.benchmarks.tables import Measured
 from training import console
+from training.compiling import CompilerError, check_sums
 from training.console import fail, parse_flags, say
 from training.files import PlaceError, RunError, place
 
 DOCS = Path(__file__).parent.parent / "docs"
+# The flags that each of the three measurements, and the writing of the documents, listens to.
+LISTENS: dict[str, tuple[str, ...]] = {
+    "epoch": ("rounds",),
+    "sweep": ("rounds",),
+    "faults": ("mutations", "kills", "ray"),
+    "docs": (),
+}
 
 
 def measure(part: str) -> Measured:
@@ -54,21 +62,34 @@ def command_of(part: str) -> str:
     return f"python -m experiments.benchmark{' --sweep' if part == 'sweep' else ''} --rounds={values.rounds}"
 
 
+def chosen_part() -> str:
+    """`epoch`, `sweep`, `faults` or `docs`; ends in one line where flags ask for two, or for what is none of it."""
+    values = flags.FLAGS
+    asked = [name for name in ("sweep", "faults", "docs") if values[name].value]
+    if len(asked) > 1:
+        fail(f"{' and '.join(f'--{name}' for name in asked)} are given together; accepted: one of them")
+    part = asked[0] if asked else "epoch"
+    for name in ("rounds", "mutations", "kills", "ray"):
+        if values[name].present and name not in LISTENS[part]:
+            with_it = ", ".join(f"--{flag}" for flag in (*LISTENS[part], "workdir"))
+            command = "the measurement of one run" if part == "epoch" else f"--{part}"
+            fail(f"--{name} is nothing to {command}; accepted with it: {with_it}")
+    return part
+
+
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
     warnings.filterwarnings("ignore")  # scikit-learn says each epoch that it has not converged.
-    values = flags.FLAGS
-    if values.sweep and values.faults:
-        fail("--sweep and --faults are two measurements; accepted: one of them")
+    name = chosen_part()
     try:
-        workdir = place(values.workdir)
-        if values.docs:
+        workdir = place(flags.FLAGS.workdir)
+        if name == "docs":
             say(f"Written to {DOCS}: speed.json, speed.md, with new {', '.join(tables.write_documents(workdir, DOCS))}")
             return
         workdir.mkdir(parents=True, exist_ok=True)
-    except (RunError, PlaceError, OSError) as error:
+        check_sums()
+    except (RunError, PlaceError, CompilerError, OSError) as error:
         fail(error)
-    name = "sweep" if values.sweep else "faults" if values.faults else "epoch"
     part = tables.measured_here(command_of(name), measure(name))
     say(f"{tables.about(part)}\n{tables.table(part['measured'])}")
     tables.write_part(name, part, workdir)

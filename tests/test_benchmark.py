@@ -1,9 +1,17 @@
 """The benchmark: every opponent runs, ratios are those of rounds, lanes are compared with runs alone."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 import input_pipeline
 import nets
 from experiments.benchmarks import epoch, sweep, tables
 from experiments.engine import lanes
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_benchmark_opponents_run_an_epoch(monkeypatch):
@@ -53,3 +61,32 @@ def test_sweep_on_synthetic_data(monkeypatch):
     monkeypatch.setattr(nets.costs, "COSTS", {"quadratic": nets.costs.quadratic})
     loss, images = sweep.differences_from_alone(input_pipeline.synthetic())
     assert 0 < loss < 1e-5 and images == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--sweep", "--faults"], "--sweep and --faults are given together; accepted: one of them"),
+        (["--docs", "--sweep"], "--sweep and --docs are given together; accepted: one of them"),
+        (["--kills=3"], "--kills is nothing to the measurement of one run; accepted with it: --rounds, --workdir"),
+        (["--sweep", "--ray"], "--ray is nothing to --sweep; accepted with it: --rounds, --workdir"),
+        (["--faults", "--rounds=2"], "accepted with it: --mutations, --kills, --ray, --workdir"),
+        (["--docs", "--rounds=2"], "--rounds is nothing to --docs; accepted with it: --workdir"),
+    ],
+)
+def test_flags_that_would_be_ignored_are_refused(tmp_path, arguments, said):
+    """In one line, before anything is measured or made."""
+    command = [sys.executable, "-m", "experiments.benchmark", *arguments, f"--workdir={tmp_path / 'new'}"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ended.returncode == 2 and ended.stdout == "" and not (tmp_path / "new").exists()
+    assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1 and said in ended.stderr
+
+
+@pytest.mark.parametrize("module", ["benchmark", "reproduce", "report", "lecture.neurons"])
+def test_help(module):
+    """Of a command without a config: what it does, an example and its own flags, in lines that fit."""
+    command = [sys.executable, "-m", f"experiments.{module}", "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ended.returncode == 0 and ended.stderr == ""
+    assert f"python -m experiments.{module}" in ended.stdout and "\n  --workdir" in ended.stdout
+    assert "Fields of the config" not in ended.stdout

@@ -25,8 +25,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import pyarrow as pa
 
 import train
@@ -192,6 +193,9 @@ def count_mutations(count: int, seed: int) -> tuple[dict[str, Counter[str]], lis
     ended in a traceback."""
     dice, counts, bad = random.Random(seed), {}, []
     with tempfile.TemporaryDirectory() as scratch, progress(2 * count, "mutation") as bar:
+        # What goes on again and again is compiled once.
+        jax.config.update("jax_compilation_cache_dir", str(Path(scratch) / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         for name, make in (("run", finished_run), ("sweep", finished_sweep)):
             whole = Path(scratch) / name
             judge, counts[f"mutations of a {name}"] = make(whole), Counter[str]()
@@ -237,23 +241,34 @@ def _swept(folder: Path) -> object:
     return results.read_table(folder / "results.parquet").to_pylist()
 
 
-def run_command(
-    arguments: list[str], folder: Path, number: int = 0, delay: float | None = None
-) -> tuple[int, str, str]:
-    """Exit status, output and errors of a command that gets a signal after so many seconds."""
+class Ended(NamedTuple):
+    """How a command came to its end: exit status, output, errors, and whether a signal reached it before."""
+
+    status: int
+    output: str
+    errors: str
+    was_signalled: bool
+
+
+def run_command(arguments: list[str], folder: Path, number: int = 0, delay: float | None = None) -> Ended:
+    """Runs a command to its end; it gets the signal after so many seconds if it still runs then."""
     command = [sys.executable, *arguments, f"--workdir={folder}"]
+    was_signalled = False
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         if delay is not None:
+            # Its few lines fit into the pipe meanwhile.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(delay)
-            if process.poll() is None:
+            was_signalled = process.poll() is None
+            if was_signalled:
                 process.send_signal(number)
         output, errors = process.communicate()
-    return process.returncode, output, errors
+    return Ended(process.returncode, output, errors, was_signalled)
 
 
 def count_kills(count: int, seed: int, *, ray: bool = False) -> tuple[dict[str, Counter[str]], list[str]]:
-    """How many of so many kills of each command are of each class; a folder is killed a few times, then goes on."""
+    """How many of so many kills, shared among the commands, are of each class; a folder is killed a few times, then
+    goes on to its end. A signal that comes too late is no kill and is not counted."""
     dice, counts, bad = random.Random(seed), {}, []
     with tempfile.TemporaryDirectory() as scratch, progress(count, "kill") as bar:
         listed = list(commands(ray))
@@ -264,31 +279,35 @@ def count_kills(count: int, seed: int, *, ray: bool = False) -> tuple[dict[str, 
             seconds, expected = time.perf_counter() - start, read(whole)
             counted, left = Counter[str](), count // len(listed) + (i < count % len(listed))
             while left:
-                folder, kills = Path(scratch) / "killed", min(left, KILLS_A_FOLDER)
-                found, instants = _killed(arguments, folder, [dice.uniform(0, seconds) for _ in range(kills)], dice)
-                if found != "traceback":
-                    status, _, errors = run_command(arguments, folder)
-                    found = "traceback" if status or "Traceback" in errors else "wrong"
+                folder = Path(scratch) / "killed"
+                delays = [dice.uniform(0, seconds) for _ in range(min(left, KILLS_A_FOLDER))]
+                found, instants = _killed(arguments, folder, delays, dice)
+                if instants and found != "traceback":
+                    ended = run_command(arguments, folder)
+                    found = "traceback" if ended.status or "Traceback" in ended.errors else "wrong"
                     found = "right" if found == "wrong" and read(folder) == expected else found
-                counted[found] += kills
-                bad += [f"{found}: {name} after {instants}"] if found != "right" else []
+                counted[found] += len(instants)
+                bad += [f"{found}: {name} after {instants}"] if instants and found != "right" else []
                 shutil.rmtree(folder, ignore_errors=True)
-                left -= kills
-                bar.update(kills)
-            counts[f"kills of {name}"] = counted
+                left -= len(instants)
+                bar.update(len(instants))
+            counts[f"kills of {name}"] = +counted
     return counts, bad
 
 
 def _killed(arguments: list[str], folder: Path, delays: list[float], dice: random.Random) -> tuple[str, list[str]]:
-    """Starts a command again and again, each time ended by a signal; its class so far, and the instants."""
+    """Starts a command again and again, each time ended by a signal, until it comes to its end; its class so far, and
+    the signals with their instants."""
     instants: list[str] = []
     for delay in delays:
         number = dice.choice(SIGNALS)
+        ended = run_command(arguments, folder, number, delay)
+        if not ended.was_signalled:
+            break
         instants.append(f"{number.name} at {delay:.2f} s")
-        status, output, errors = run_command(arguments, folder, number, delay)
         # While Python imports packages, before the command begins, Ctrl-C is Python's own.
-        begun = bool(output.strip())
-        if begun and ("Traceback" in errors or status not in (0, -number, 128 + number)):
+        begun = bool(ended.output.strip())
+        if begun and ("Traceback" in ended.errors or ended.status not in (0, -number, 128 + number)):
             return "traceback", instants
     return "", instants
 

@@ -56,3 +56,33 @@ def test_classes(outcome, expected):
         return next(found) if hasattr(found, "__next__") else found
 
     assert faults.classify(Path("folder"), judge) == expected
+
+
+SLOW = """
+import pathlib, sys, time
+folder = pathlib.Path(sys.argv[1].removeprefix("--workdir="))
+folder.mkdir(exist_ok=True)
+time.sleep(0.2)
+(folder / "result").write_text("the same")
+"""
+
+
+def test_a_signal_that_comes_too_late_is_no_kill(monkeypatch):
+    """As many kills are counted as signals have ended the command, however many came after its end."""
+    came = []
+    run_command = faults.run_command
+
+    def counting(arguments, folder, number=0, delay=None):
+        ended = run_command(arguments, folder, number, delay)
+        came.extend([ended] if delay is not None else [])
+        return ended
+
+    monkeypatch.setattr(faults, "run_command", counting)
+    monkeypatch.setattr(
+        faults, "commands", lambda ray: [("script", ["-c", SLOW], lambda folder: (folder / "result").read_text())]
+    )
+    # A measured time is not needed here: half of the delays are longer than the script takes.
+    monkeypatch.setattr(faults.random.Random, "uniform", lambda dice, low, high: dice.choice([0.01, 5.0]))
+    counts, bad = faults.count_kills(6, seed=0)
+    assert counts == {"kills of script": {"right": 6}} and bad == []
+    assert sum(ended.was_signalled for ended in came) == 6 < len(came)
