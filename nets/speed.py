@@ -10,12 +10,12 @@ the order in which JAX flattens the tree (dicts by sorted key). Every function w
 leading axes of lanes. NaN in a leaf makes its layer's result NaN and touches no other layer.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from flax.core.meta import AxisMetadata
 from jax.typing import ArrayLike
 
@@ -30,7 +30,9 @@ KERNELS = ("kernel", "weight", "w")
 
 def _is_box(node: object) -> bool:
     """Whether it is one array in a box, as NNX keeps its variables and Flax Linen its partitioned parameters."""
-    return isinstance(node, nnx.Variable | AxisMetadata)
+    # Who has such a variable has imported NNX, which would be a fifth of importing this package.
+    nnx = sys.modules.get("flax.nnx")
+    return isinstance(node, AxisMetadata) or (nnx is not None and isinstance(node, nnx.Variable))
 
 
 def _unboxed(node: Tree, name: str) -> Tree:
