@@ -128,11 +128,13 @@ def with_claims(text: str, records: Iterable[Record]) -> str:
 
 
 def in_brief(claim: Claim, digits: int = 3) -> str:
-    """`149 (146 to 153)`: the number and its 95 % interval, where that is no point; of a published draw the range of
-    the seeds, which is said."""
+    """`149 (146 to 153)`: the number and its 95 % interval, where that is no point; `7,754 (7,024 or more)` where it
+    has no upper end; of a published draw the range of the seeds, which is said."""
     measured, low, high = (brief(number, digits) for number in (claim.measured, claim.low, claim.high))
     if claim.rule.startswith(scoreboards.IN_RANGE):
         return f"{measured} ({claim.sample} {low} to {high})"
+    if claim.high == math.inf:
+        return f"{measured} ({low} or more)"
     return measured if low == high == measured else f"{measured} ({low} to {high})"
 
 

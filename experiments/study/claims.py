@@ -309,7 +309,7 @@ def band_in_words(band: Band) -> str:
 
 def within_in_words(claim: Claim) -> str:
     """The interval; of a published draw the range of the seeds, which is none of their mean."""
-    words = f"{number(claim.low)} to {number(claim.high)}"
+    words = band_in_words((claim.low, None if claim.high == math.inf else claim.high))
     return f"(range of {claim.sample}) {words}" if claim.rule.startswith(IN_RANGE) else words
 
 
