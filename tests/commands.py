@@ -1,10 +1,15 @@
-"""The command `python train.py`, as typed, and the one line that it ends with where something is wrong."""
+"""Commands as typed, in a process of their own or in that of the tests, and the one line that they end with where
+something is wrong."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from absl import flags, logging
+
+from training.command_line import parse_flags
 
 ROOT = Path(__file__).parent.parent
 SHALLOW = f"--config={ROOT / 'configs' / 'shallow.py'}"
@@ -15,6 +20,26 @@ def typed(folder, *arguments):
     """The finished process of `python train.py` with these arguments, started in that folder."""
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+@contextlib.contextmanager
+def in_this_process(module, monkeypatch):
+    """What runs the command of a module, with flags of its own, as often as it is called."""
+    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *arguments])
+        monkeypatch.delitem(sys.modules, "config_config", raising=False)
+        try:
+            module.define_flags()
+            module.main(parse_flags(sys.argv))
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+            flags.FLAGS.unparse_flags()
+
+    yield run
+    logging.set_verbosity(verbosity)
 
 
 def refused(run, capsys, *arguments):

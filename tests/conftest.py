@@ -1,20 +1,21 @@
 """For every test: no silent broadcasting between ranks (and, in pyproject.toml, every warning an error)."""
 
+import gc
 import os
 import shutil
-import sys
 import tempfile
 
-# Before JAX starts: tests compile much and run little.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+# Before JAX starts, and for the processes that tests start: tests compile much and run little.
+os.environ["XLA_FLAGS"] = " ".join(
+    [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"]
+)
 
 import jax
 import pytest
-from absl import flags, logging
+from commands import in_this_process
 
 import train
 from configs import shallow
-from training.command_line import parse_flags
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Lanes are spread over devices: here as on a machine of two cores, however many there are.
@@ -27,16 +28,16 @@ def pytest_configure(config):
         return
     folder = tempfile.mkdtemp(prefix="compiled-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    shared = {"compilation_cache_dir": folder, "persistent_cache_min_compile_time_secs": 0}
+    shared = {"compilation_cache_dir": folder, "persistent_cache_min_compile_time_secs": 0.3}
     for name, value in shared.items():
         os.environ[f"JAX_{name.upper()}"] = str(value)
         jax.config.update(f"jax_{name}", value)
 
 
-@pytest.fixture
-def compiled_as_in_a_run(monkeypatch):
-    """What is compiled in the test is optimized as in a run: its options are not left to the environment."""
-    monkeypatch.delenv("XLA_FLAGS")
+@pytest.fixture(autouse=True, scope="module")
+def nothing_old_is_garbage():
+    """What earlier modules have left, mostly compiled programs, is not looked through again and again."""
+    gc.freeze()
 
 
 @pytest.fixture
@@ -55,18 +56,5 @@ def call(monkeypatch, tmp_path):
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        monkeypatch.delitem(sys.modules, "config_config", raising=False)
-        try:
-            train.define_flags()
-            train.main(parse_flags(sys.argv))
-        finally:
-            for name in set(flags.FLAGS) - before:
-                delattr(flags.FLAGS, name)
-            flags.FLAGS.unparse_flags()
-
-    yield run
-    logging.set_verbosity(verbosity)
+    with in_this_process(train, monkeypatch) as run:
+        yield run

@@ -1,14 +1,11 @@
 """The command `python -m experiments.sweep` in the process of the tests."""
 
-import sys
-
 import pytest
-from absl import flags, logging
+from commands import in_this_process
 
 from experiments import sweep
 from experiments.engine import executors, lanes
 from experiments.reporting import page
-from training.command_line import parse_flags
 
 compile_programs, compiled = lanes.compile_programs, {}
 
@@ -29,21 +26,8 @@ def call(monkeypatch, tmp_path):
     monkeypatch.setattr(lanes, "compile_programs", compile_once)
     monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
     monkeypatch.setattr(page, "write", lambda workdir, table: [])
-    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments])
-        monkeypatch.delitem(sys.modules, "config_config", raising=False)
-        try:
-            sweep.define_flags()
-            sweep.main(parse_flags(sys.argv))
-        finally:
-            for name in set(flags.FLAGS) - before:
-                delattr(flags.FLAGS, name)
-            flags.FLAGS.unparse_flags()
-
-    yield run
-    logging.set_verbosity(verbosity)
+    with in_this_process(sweep, monkeypatch) as run:
+        yield run
 
 
 @pytest.fixture

@@ -269,8 +269,10 @@ def test_a_killed_sweep_ends_as_an_unbroken_one(tmp_path):
     assert killed.equals(unbroken)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-@pytest.mark.parametrize("executor", ["local", "ray"])
+@pytest.mark.parametrize(
+    ("executor", "number", "status"),
+    [("local", signal.SIGTERM, 143), ("local", signal.SIGHUP, 129), ("ray", signal.SIGTERM, 143)],
+)
 def test_a_signal_ends_a_sweep_in_one_line(tmp_path, executor, number, status):
     """After its first pack: what is finished is kept, the line says how to go on, the status is the signal's."""
     if executor == "ray":
