@@ -16,6 +16,7 @@ from absl import flags, logging
 
 from experiments.benchmarks import tables
 from experiments.benchmarks.tables import Measured
+from experiments.engine import lanes
 from training import console
 from training.compiling import CompilerError, check_sums
 from training.console import fail, parse_flags, say
@@ -42,9 +43,7 @@ def measure(part: str) -> Measured:
         return {"counts": counts, "bad": recorded["bad"]}
     if part == "sweep":
         from experiments.benchmarks import sweep
-        from experiments.engine import lanes
 
-        lanes.use_all_cores()
         seconds, figures = sweep.figures(values.rounds)
     else:
         from experiments.benchmarks import epoch
@@ -87,6 +86,8 @@ def main(_: list[str]) -> None:
             say(f"Written to {DOCS}: speed.json, speed.md, with new {', '.join(tables.write_documents(workdir, DOCS))}")
             return
         workdir.mkdir(parents=True, exist_ok=True)
+        if name != "epoch":
+            lanes.use_all_cores()
         check_sums()
     except (RunError, PlaceError, CompilerError, OSError) as error:
         fail(error)

@@ -1,5 +1,6 @@
 """The benchmark: every opponent runs, ratios are those of rounds, lanes are compared with runs alone."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +91,15 @@ def test_help(module):
     assert ended.returncode == 0 and ended.stderr == ""
     assert f"python -m experiments.{module}" in ended.stdout and "\n  --workdir" in ended.stdout
     assert "Fields of the config" not in ended.stdout
+
+
+def test_one_mutation_as_typed(tmp_path):
+    """The command counts it, of a run and of a sweep, prints the table and keeps it."""
+    options = ["--faults", "--mutations=1", "--kills=0", f"--workdir={tmp_path}"]
+    command = [sys.executable, "-m", "experiments.benchmark", *options]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    counts = json.loads((tmp_path / "faults.json").read_text())["measured"]["counts"]
+    assert list(counts) == ["mutations of a run", "mutations of a sweep"]
+    for name, found in counts.items():
+        assert sum(found.values()) == 1 and found["wrong"] == found["traceback"] == 0
+        assert f"| {name} | {' | '.join(map(str, found.values()))} |" in ended.stdout

@@ -32,7 +32,7 @@ import pyarrow as pa
 
 import train
 from configs import shallow
-from experiments.engine import lanes, results, space, sweeping
+from experiments.engine import results, space, sweeping
 from training.config import Config, as_config
 from training.console import progress
 from training.run_directory import read_config
@@ -314,7 +314,6 @@ def _killed(arguments: list[str], folder: Path, delays: list[float], dice: rando
 
 def figures(mutations: int, kills: int, *, seed: int = 0, ray: bool = False) -> tuple[str, dict[str, Any]]:
     """The table of both counts, and as JSON."""
-    lanes.use_all_cores()
     counts, bad = count_mutations(mutations, seed) if mutations else ({}, [])
     of_kills, bad_kills = count_kills(kills, seed, ray=ray) if kills else ({}, [])
     counts |= of_kills
