@@ -298,6 +298,12 @@ def _load_tfds(name: str, data_dir: Path, tested: bool) -> Dataset:
     return Dataset(images, labels, *(test[0] if tested else (images[:0], labels[:0])))
 
 
+def is_read_alone(name: str) -> bool:
+    """Whether no other thread may import anything while that data set is read: TensorFlow Datasets exchanges Python's
+    own `import` for one that puts imports off, in the whole process, each time one of its modules is imported."""
+    return name.startswith("tfds:")
+
+
 def _find_tfds(name: str, data_dir: Path) -> "DatasetBuilder":
     """The prepared data set of that name."""
     if not data_dir.is_dir():

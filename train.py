@@ -242,10 +242,11 @@ def train_and_evaluate(
         say(f"{workdir} holds this run, finished after {len(rows)} epochs; nothing was changed.")
         say(conclusion(rows))
         return rows
+    early = load_dataset(config, data_dir) if input_pipeline.is_read_alone(config.dataset) else None
     with ThreadPoolExecutor() as pool:
         # They compile while the data set is read.
         checking, drawing = pool.submit(check_sums), pool.submit(initial_state, config)
-        dataset = load_dataset(config, data_dir)
+        dataset = early or load_dataset(config, data_dir)
         checking.result()
     with run_directory.RunDirectory(workdir, config) as run:
         state = fit(config, dataset, run, drawing.result())

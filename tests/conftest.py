@@ -41,6 +41,12 @@ def nothing_old_is_garbage():
 
 
 @pytest.fixture
+def optimized(monkeypatch):
+    """Programs of runs are optimized as they are outside of tests: that option is not left to the environment."""
+    monkeypatch.delenv("XLA_FLAGS")
+
+
+@pytest.fixture
 def synthetic_config():
     """The lecture's shallow net on the tiny synthetic data set, for three epochs."""
     config = shallow.get_config()

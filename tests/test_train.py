@@ -138,7 +138,7 @@ def train_both_ways(config, passes):
 
 @pytest.mark.parametrize(("cost", "output"), PAIRS)
 @pytest.mark.parametrize("activation", nets.activations.ACTIVATIONS)
-def test_thousand_steps_agree_with_float64_back_propagation(activation, cost, output, compiled_as_in_a_run):
+def test_thousand_steps_agree_with_float64_back_propagation(activation, cost, output, optimized):
     """From the same weights and batches, on real MNIST, the 96-example batch padded to 128 included."""
     config = shallow.get_config()
     config.activation, config.cost, config.output, config.inputs = activation, cost, output, 112
@@ -148,7 +148,7 @@ def test_thousand_steps_agree_with_float64_back_propagation(activation, cost, ou
     assert relative_difference(*train_both_ways(config, passes=32)) < 1e-5
 
 
-def test_l2_agrees_with_float64_back_propagation(compiled_as_in_a_run):
+def test_l2_agrees_with_float64_back_propagation(optimized):
     """L2 shrinks the kernels and leaves the biases alone."""
     config = shallow.get_config()
     config.hidden, config.inputs, config.learning_rate, config.l2 = (8, 8), 112, 0.5, 0.1
@@ -341,3 +341,19 @@ def test_summary_counts_the_lectures_parameters(config, total):
         .splitlines()[-1]
         .endswith(total)
     )
+
+
+def test_tensorflow_datasets_is_imported_beside_no_other_thread(tmp_path, synthetic_config, monkeypatch):
+    """It exchanges Python's `import` for a while, at which a program that is traced meanwhile fails."""
+    begun = []
+
+    def load(config, data_dir):
+        begun.append("load")
+        raise input_pipeline.DataError("enough")
+
+    monkeypatch.setattr(train, "load_dataset", load)
+    monkeypatch.setattr(train, "check_sums", lambda: begun.append("check"))
+    synthetic_config.dataset = "tfds:some"
+    with pytest.raises(input_pipeline.DataError, match="enough"):
+        train.train_and_evaluate(synthetic_config, tmp_path / "run")
+    assert begun == ["load"]
