@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # matplotlib is imported where the first figure is drawn: it 
 
 # More columns than this cannot be told apart in a picture, and are slow to draw.
 MOST_EPOCHS_SHOWN = 300
+# Nor can more lines in one panel.
+MOST_LINES = 6
 
 
 def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> "tuple[Figure, np.ndarray[Any, Any]]":
@@ -51,8 +53,7 @@ def draw_learning_curves(rows: list[dict[str, Any]], baseline: float) -> "Figure
     axes[0].set(ylabel="cost", title=f"Cost: validation ends at {rows[-1]['val_loss']:.4f}")
     title = f"Accuracy: validation ends at {rows[-1]['val_accuracy']:.4f}, best {best['val_accuracy']:.4f}"
     axes[1].set(ylabel="accuracy (fraction correct)", title=title)
-    axes[0].legend()
-    axes[1].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -172,15 +173,16 @@ def probed_layers(rows: list[dict[str, Any]], measure: str) -> dict[str, tuple[l
 
 def draw_lines(axis: "Axes", rows: list[dict[str, Any]], measure: str, **style: Any) -> bool:
     """One line a layer of a measure over the epochs, in the layers' own colours, the axis as is said of the measure in
-    `training.probes`; whether there was any."""
+    `training.probes`; of more than six layers the first, the last and some evenly between. Whether there was any."""
     layers, of_measure = probed_layers(rows, measure), measure_of(measure) or Measure()
-    log = of_measure.log
-    for i, (layer, (epochs, values)) in enumerate(layers.items()):
+    log, chosen = of_measure.log, np.linspace(0, len(layers) - 1, min(len(layers), MOST_LINES)).round()
+    shown = {layer: layers[layer] for i, layer in enumerate(layers) if i in chosen}
+    for i, (layer, (epochs, values)) in enumerate(shown.items()):
         # A logarithmic axis has no place for zero.
-        shown = [value if value > 0 or not log else math.nan for value in values]
+        heights = [value if value > 0 or not log else math.nan for value in values]
         marker = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
-        line: dict[str, Any] = {"label": layer, "color": f"C{i % 10}"} | marker | style
-        axis.plot(epochs, shown, **line)
+        line: dict[str, Any] = {"label": layer, "color": f"C{i}"} | marker | style
+        axis.plot(epochs, heights, **line)
     axis.set_ylabel(of_measure.unit)
     label_epochs(axis)
     axis.grid(alpha=0.3)
@@ -190,10 +192,8 @@ def draw_lines(axis: "Axes", rows: list[dict[str, Any]], measure: str, **style: 
 
 
 def legend_outside(axis: "Axes") -> None:
-    """The layers' colours beside the last axes, where there may be many."""
-    count = len(axis.get_legend_handles_labels()[1])
-    size = 10 if count <= 12 else 6
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=size, ncols=max(1, math.ceil(count / 20)))
+    """The layers' colours beside the last axes."""
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def draw_activations(histograms: list[dict[str, Any]]) -> "Figure":

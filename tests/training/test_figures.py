@@ -46,6 +46,14 @@ def test_lines_are_the_rows():
     assert not figures.draw_lines(axis, measured, "saturation")
 
 
+def test_of_many_layers_six_are_drawn():
+    """The first, the last and four evenly between, each in a colour of its own."""
+    axis = matplotlib.figure.Figure().subplots()
+    assert figures.draw_lines(axis, rows([f"hidden_{i}" for i in range(11)], [1, 2]), "speed")
+    assert [line.get_label() for line in axis.get_lines()] == [f"hidden_{i}" for i in (0, 2, 4, 6, 8, 10)]
+    assert [line.get_color() for line in axis.get_lines()] == [f"C{i}" for i in range(6)]
+
+
 @pytest.mark.parametrize(
     ("layers", "epochs", "value"),
     [(1, [1], 0.1), (1, [1], None), (3, [2, 4, 5], 0.1), (3, [2, 4, 5], 0.0), (3, [2, 4, 5], None), (12, [1, 2], 0.1)],
