@@ -376,11 +376,11 @@ def draw(tuned: Mapping[Setting, Tuned], size: Size, claims: Sequence[Claim]) ->
     """Accuracy of each net, cost, rate, sharpness and noise scale against the batch size."""
     figure, axes = figures.new_figure(16, 10, 3, 2)
     measured = {key: claim.measured for key, claim in by_key(claims).items()}
-    worse = " and ".join(f"{-measured[f'{net}/epochs/large']:+.1f}" for net in size.nets)
-    no_worse = " and ".join(f"{measured[f'{net}/steps/all']:+.2f}" for net in size.nets)
+    epochs = " and ".join(f"{-measured[f'{net}/epochs/large']:+.1f}" for net in size.nets)
+    steps = " and ".join(f"{measured[f'{net}/steps/all']:+.2f}" for net in size.nets)
     figure.suptitle(
-        f"Batches of {size.large:,} are {worse} points of accuracy ahead of {LECTURE} in the same epochs,\n"
-        f"all examples at once {no_worse} in the same steps ({' and '.join(size.nets)} net, best rates)",
+        f"Points of accuracy over batches of {LECTURE}, {' and '.join(size.nets)} net at best rates:\n"
+        f"{size.large:,} in the same epochs {epochs}, all examples at once in the same steps {steps}",
         fontsize=13,
     )
     for axis, net in zip(axes, size.nets, strict=False):
