@@ -244,7 +244,7 @@ def train_and_evaluate(
         return rows
     early = load_dataset(config, data_dir) if input_pipeline.is_read_alone(config.dataset) else None
     with ThreadPoolExecutor() as pool:
-        # They compile while the data set is read.
+        # They compile while most data sets are read.
         checking, drawing = pool.submit(check_sums), pool.submit(initial_state, config)
         dataset = early or load_dataset(config, data_dir)
         checking.result()
@@ -342,11 +342,9 @@ def fit(
             bar.update()
             if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
                 raise DivergedError(diverged_line(row, config))
-            # A signal that comes during the next two lines waits for the next epoch, whose state is saved.
-            is_asked = signals.asked
-            if config.is_saved(number) or is_asked:
+            # A signal that comes after the question waits for the next epoch, whose state is then saved.
+            if config.is_saved(number) or signals.asked:
                 run.save(number, state)
-            if is_asked:
                 signals.deliver()
     return state
 
@@ -411,8 +409,6 @@ def main(_: list[str]) -> None:
             evaluate_only(config or run_directory.read_config(workdir), workdir, data_dir)
         else:
             train_and_evaluate(config, workdir, data_dir)
-    except BrokenPipeError:  # Who read the output has gone, which `console.run` knows how to end.
-        raise
     except USER_ERRORS as error:
         fail(error)
     except jax.errors.JaxRuntimeError as error:

@@ -17,10 +17,11 @@ from absl import flags, logging
 from experiments.benchmarks import tables
 from experiments.benchmarks.tables import Measured
 from experiments.engine import lanes
+from experiments.engine.sweeping import USER_ERRORS
 from training import console
-from training.compiling import CompilerError, check_sums
+from training.compiling import check_sums
 from training.console import fail, parse_flags, say
-from training.files import PlaceError, RunError, place
+from training.files import place
 
 DOCS = Path(__file__).parent.parent / "docs"
 # The flags that each of the three measurements, and the writing of the documents, listens to.
@@ -72,7 +73,7 @@ def chosen_part() -> str:
         if values[name].present and name not in LISTENS[part]:
             with_it = ", ".join(f"--{flag}" for flag in (*LISTENS[part], "workdir"))
             command = "the measurement of one run" if part == "epoch" else f"--{part}"
-            fail(f"--{name} is nothing to {command}; accepted with it: {with_it}")
+            fail(f"--{name} says nothing of {command}, which takes {with_it}")
     return part
 
 
@@ -89,11 +90,11 @@ def main(_: list[str]) -> None:
         if name != "epoch":
             lanes.use_all_cores()
         check_sums()
-    except (RunError, PlaceError, CompilerError, OSError) as error:
+        part = tables.measured_here(command_of(name), measure(name))
+        say(f"{tables.about(part)}\n{tables.table(part['measured'])}")
+        tables.write_part(name, part, workdir)
+    except USER_ERRORS as error:
         fail(error)
-    part = tables.measured_here(command_of(name), measure(name))
-    say(f"{tables.about(part)}\n{tables.table(part['measured'])}")
-    tables.write_part(name, part, workdir)
 
 
 if __name__ == "__main__":

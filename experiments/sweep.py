@@ -133,8 +133,6 @@ def main(_: list[str]) -> None:
             dry_run=values.dry_run,
             report=page.write,
         )
-    except BrokenPipeError:
-        raise
     except USER_ERRORS as error:
         fail(error)
     except jax.errors.JaxRuntimeError as error:

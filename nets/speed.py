@@ -31,8 +31,8 @@ KERNELS = ("kernel", "weight", "w")
 def _is_box(node: object) -> bool:
     """Whether it is one array in a box, as NNX keeps its variables and Flax Linen its partitioned parameters."""
     # Who has such a variable has imported NNX, which would be a fifth of importing this package.
-    nnx = sys.modules.get("flax.nnx")
-    return isinstance(node, AxisMetadata) or (nnx is not None and isinstance(node, nnx.Variable))
+    variable = getattr(sys.modules.get("flax.nnx"), "Variable", AxisMetadata)
+    return isinstance(node, AxisMetadata | variable)
 
 
 def _unboxed(node: Tree, name: str) -> Tree:

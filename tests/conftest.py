@@ -37,12 +37,13 @@ def pytest_configure(config):
 @pytest.fixture(autouse=True, scope="module")
 def nothing_old_is_garbage():
     """What earlier modules have left, mostly compiled programs, is not looked through again and again."""
+    gc.collect()  # Coroutines and files that were left open are complained of here.
     gc.freeze()
 
 
 @pytest.fixture
 def optimized(monkeypatch):
-    """Programs of runs are optimized as they are outside of tests: that option is not left to the environment."""
+    """Programs of runs are compiled as they are outside of tests: their options are not left to the environment."""
     monkeypatch.delenv("XLA_FLAGS")
 
 

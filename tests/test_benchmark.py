@@ -69,10 +69,10 @@ def test_sweep_on_synthetic_data(monkeypatch):
     [
         (["--sweep", "--faults"], "--sweep and --faults are given together; accepted: one of them"),
         (["--docs", "--sweep"], "--sweep and --docs are given together; accepted: one of them"),
-        (["--kills=3"], "--kills is nothing to the measurement of one run; accepted with it: --rounds, --workdir"),
-        (["--sweep", "--ray"], "--ray is nothing to --sweep; accepted with it: --rounds, --workdir"),
-        (["--faults", "--rounds=2"], "accepted with it: --mutations, --kills, --ray, --workdir"),
-        (["--docs", "--rounds=2"], "--rounds is nothing to --docs; accepted with it: --workdir"),
+        (["--kills=3"], "--kills says nothing of the measurement of one run, which takes --rounds, --workdir"),
+        (["--sweep", "--ray"], "--ray says nothing of --sweep, which takes --rounds, --workdir"),
+        (["--faults", "--rounds=2"], "--rounds says nothing of --faults, which takes --mutations, --kills, --ray"),
+        (["--docs", "--rounds=2"], "--rounds says nothing of --docs, which takes --workdir"),
     ],
 )
 def test_flags_that_would_be_ignored_are_refused(tmp_path, arguments, said):
@@ -83,13 +83,22 @@ def test_flags_that_would_be_ignored_are_refused(tmp_path, arguments, said):
     assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1 and said in ended.stderr
 
 
-@pytest.mark.parametrize("module", ["benchmark", "reproduce", "report", "lecture.neurons"])
-def test_help(module):
+@pytest.mark.parametrize(
+    ("module", "flag"),
+    [
+        ("benchmark", "--rounds            Rounds in which every opponent runs its epochs. ['15']"),
+        ("reproduce", "--docs              Run nothing:"),
+        ("report", "--workdir           The folder of a finished sweep."),
+        ("lecture.forward", "--digit             Which digit of the test set. ['0']"),
+    ],
+)
+def test_help(module, flag):
     """Of a command without a config: what it does, an example and its own flags, in lines that fit."""
     command = [sys.executable, "-m", f"experiments.{module}", "--help"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert ended.returncode == 0 and ended.stderr == ""
-    assert f"python -m experiments.{module}" in ended.stdout and "\n  --workdir" in ended.stdout
+    assert f"python -m experiments.{module}" in ended.stdout and f"\n  {flag}" in ended.stdout
+    assert "\n  --workdir" in ended.stdout and max(map(len, ended.stdout.splitlines())) <= 120
     assert "Fields of the config" not in ended.stdout
 
 

@@ -1,5 +1,6 @@
 """What commands say and how they end: lines that any output takes, progress, errors of one line, signals."""
 
+import atexit
 import contextlib
 import errno
 import gc
@@ -50,7 +51,10 @@ def warn(text: object) -> None:
 
 
 def fail(message: object) -> NoReturn:
-    """Ends a program with one line and exit status 2."""
+    """Ends a program with one line and exit status 2; but that the reader of its output has gone, which is no mistake
+    of anybody, goes on to `run`."""
+    if isinstance(message, BrokenPipeError):
+        raise message
     with contextlib.suppress(BrokenPipeError):
         _write(one_line(f"error: {one_line(message)}", LONGEST_LINE), sys.stderr)
     sys.exit(2)
@@ -145,10 +149,13 @@ def exit_status(error: KeyboardInterrupt) -> int:
 def endings() -> Generator[None]:
     """Within the block SIGTERM and SIGHUP raise `Ended` in the main thread, as Ctrl-C raises KeyboardInterrupt.
 
-    What was ignored from the start, as SIGHUP is under `nohup`, stays ignored; handlers of others are left alone.
+    What was ignored from the start, as SIGHUP is under `nohup`, stays ignored; handlers of others are left alone. What
+    is raised where Python drops it, in a finalizer or while garbage is collected, is raised again a moment later.
     """
     ours: list[int] = []
     ended: list[int] = []
+    dropped_before, is_open = sys.unraisablehook, threading.Event()
+    is_open.set()
 
     def end(number: int, _: FrameType | None) -> None:
         ended.append(number)
@@ -156,13 +163,28 @@ def endings() -> Generator[None]:
         if len(ended) == 1:
             raise Ended(number)
 
+    def dropped(unraisable: "sys.UnraisableHookArgs") -> None:
+        error = unraisable.exc_value
+        if not isinstance(error, KeyboardInterrupt):
+            dropped_before(unraisable)
+            return
+        ended.clear()
+        number, main = exit_status(error) - 128, threading.main_thread().ident
+        again = threading.Timer(0.05, lambda: is_open.is_set() and main and signal.pthread_kill(main, number))
+        again.daemon = True
+        again.start()
+
     if threading.current_thread() is threading.main_thread():
         ours = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+        sys.unraisablehook = dropped
     for number in ours:
         signal.signal(number, end)
     try:
         yield
     finally:
+        is_open.clear()
+        if sys.unraisablehook is dropped:
+            sys.unraisablehook = dropped_before
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
 
@@ -229,12 +251,26 @@ def run(main: Callable[[list[str]], object], parse: Callable[[list[str]], list[s
     except KeyboardInterrupt as error:
         with contextlib.suppress(OSError):
             say("interrupted")
-        sys.exit(exit_status(error))
+        _leave(exit_status(error))
     except BrokenPipeError:
         # Who read the output has gone, as `head` does; nothing is left for Python to write at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(128 + signal.SIGPIPE)
+        _leave(128 + signal.SIGPIPE)
+    except SystemExit as ended:
+        if isinstance(ended.code, int) and ended.code:
+            _leave(ended.code)
+        raise
     sys.exit(0)
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process without taking Python down: what goes on computing or compiling in another thread would ask for
+    it, and abort the process instead of its exit status."""
+    atexit._run_exitfuncs()  # pyright: ignore
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -283,7 +319,7 @@ def help_text(more: Iterable[str] = (), *, everything: bool = False) -> str:
     # A field's flag is there once it is given.
     own = [flag for flag in dict.fromkeys(own) if not flag.name.startswith("config.")]
     title, *rest = (__main__.__doc__ or "").strip("\n").split("\n\n")
-    usage = [text for text in rest[:1] if text.startswith(" ")]
+    usage = [text for text in rest if text.startswith(" ")][:1]
     parts = [title.strip(), *usage, "Flags:", *map(_flag_lines, own), *more]
     if everything:
         named = {flag.name for flag in own}
@@ -296,7 +332,7 @@ def help_text(more: Iterable[str] = (), *, everything: bool = False) -> str:
 
 
 def _flag_lines(flag: Any) -> str:
-    default = "" if flag.default in (None, False, []) else f" [{flag.default_as_str}]"
+    default = "" if flag.default is None or flag.default is False or flag.default == [] else f" [{flag.default_as_str}]"
     return wrapped(f"  --{flag.name}", f"{flag.help or ''}{default}")
 
 

@@ -15,6 +15,7 @@ INT or HUP at a random instant; after a few of them the same command goes on to 
 import contextlib
 import io
 import json
+import os
 import random
 import shutil
 import signal
@@ -41,6 +42,7 @@ ROOT = Path(__file__).parents[2]
 CLASSES = ("right", "reported", "wrong", "traceback")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 KILLS_A_FOLDER = 4
+CACHE_ALL = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 FIELDS = {"dataset": "synthetic", "hidden": (8,), "learning_rate": 1.0, "checkpoint_every": 2}
 ODD_VALUES = (None, True, -1, 0.5, 10**30, "text", [], [[]], {}, {"a": 1})
 Judge = Callable[[Path], bool]
@@ -188,14 +190,26 @@ def finished_sweep(folder: Path) -> Judge:
     return judge
 
 
+@contextlib.contextmanager
+def compiled_once() -> Iterator[None]:
+    """Within the block what this process compiles again and again is compiled once."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for name, value in zip(names, (folder, 0), strict=True):
+                jax.config.update(name, value)
+            yield
+        finally:
+            for name, value in before.items():
+                jax.config.update(name, value)
+
+
 def count_mutations(count: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
     """How many of so many mutations of a run, and of as many of a sweep, are of each class, and which were wrong or
     ended in a traceback."""
     dice, counts, bad = random.Random(seed), {}, []
-    with tempfile.TemporaryDirectory() as scratch, progress(2 * count, "mutation") as bar:
-        # What goes on again and again is compiled once.
-        jax.config.update("jax_compilation_cache_dir", str(Path(scratch) / "compiled"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    with tempfile.TemporaryDirectory() as scratch, compiled_once(), progress(2 * count, "mutation") as bar:
         for name, make in (("run", finished_run), ("sweep", finished_sweep)):
             whole = Path(scratch) / name
             judge, counts[f"mutations of a {name}"] = make(whole), Counter[str]()
@@ -253,8 +267,11 @@ class Ended(NamedTuple):
 def run_command(arguments: list[str], folder: Path, number: int = 0, delay: float | None = None) -> Ended:
     """Runs a command to its end; it gets the signal after so many seconds if it still runs then."""
     command = [sys.executable, *arguments, f"--workdir={folder}"]
+    # Most of their time would go into compiling, again and again, and most signals would come then.
+    shared = {"JAX_COMPILATION_CACHE_DIR": str(folder.parent / "compiled"), **CACHE_ALL}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": os.environ | shared}
     was_signalled = False
-    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
         if delay is not None:
             # Its few lines fit into the pipe meanwhile.
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -273,15 +290,18 @@ def count_kills(count: int, seed: int, *, ray: bool = False) -> tuple[dict[str, 
     with tempfile.TemporaryDirectory() as scratch, progress(count, "kill") as bar:
         listed = list(commands(ray))
         for i, (name, arguments, read) in enumerate(listed):
-            start = time.perf_counter()
             whole = Path(scratch) / name.replace(" ", "_")
-            run_command(arguments, whole)
+            run_command(
+                arguments, whole
+            )  # This one compiles; another, to a folder of its own, shows how long they take.
+            start = time.perf_counter()
+            run_command(arguments, whole.with_suffix(".again"))
             seconds, expected = time.perf_counter() - start, read(whole)
             counted, left = Counter[str](), count // len(listed) + (i < count % len(listed))
             while left:
                 folder = Path(scratch) / "killed"
                 delays = [dice.uniform(0, seconds) for _ in range(min(left, KILLS_A_FOLDER))]
-                found, instants = _killed(arguments, folder, delays, dice)
+                found, instants = ended_by_signals(arguments, folder, delays, dice)
                 if instants and found != "traceback":
                     ended = run_command(arguments, folder)
                     found = "traceback" if ended.status or "Traceback" in ended.errors else "wrong"
@@ -295,19 +315,24 @@ def count_kills(count: int, seed: int, *, ray: bool = False) -> tuple[dict[str, 
     return counts, bad
 
 
-def _killed(arguments: list[str], folder: Path, delays: list[float], dice: random.Random) -> tuple[str, list[str]]:
+def ended_by_signals(
+    arguments: list[str], folder: Path, delays: list[float], dice: random.Random
+) -> tuple[str, list[str]]:
     """Starts a command again and again, each time ended by a signal, until it comes to its end; its class so far, and
-    the signals with their instants."""
+    the signals with their instants. A start that fails before its signal comes is a traceback like one after it."""
     instants: list[str] = []
     for delay in delays:
         number = dice.choice(SIGNALS)
         ended = run_command(arguments, folder, number, delay)
-        if not ended.was_signalled:
+        failed = "Traceback" in ended.errors
+        if not ended.was_signalled and not (failed or ended.status):
             break
-        instants.append(f"{number.name} at {delay:.2f} s")
+        instants.append(f"{number.name} at {delay:.2f} s" if ended.was_signalled else "no signal")
+        if not ended.was_signalled:
+            return "traceback", instants
         # While Python imports packages, before the command begins, Ctrl-C is Python's own.
         begun = bool(ended.output.strip())
-        if begun and ("Traceback" in ended.errors or ended.status not in (0, -number, 128 + number)):
+        if begun and (failed or ended.status not in (0, -number, 128 + number)):
             return "traceback", instants
     return "", instants
 

@@ -33,6 +33,7 @@ from experiments.study import command, toolkit
 from experiments.study.claims import Claim, by_key, exact_claim, interval_claim
 from experiments.study.study import Study
 from training import figures
+from training.console import fail
 
 R2 = 0.4
 SLOPE_BATCHES, SLOPE_RATE, ARRHENIUS = (1, 2, 4), 0.1, 0.4
@@ -326,6 +327,9 @@ def answer() -> bool:
     """Prints the one point that the flags ask for; whether they ask for one."""
     if flags.FLAGS.radius is None:
         return False
+    for name in ("budget", "workdir"):
+        if flags.FLAGS[name].present:
+            fail(f"--{name} is given with --radius; accepted for one point: {', '.join(f'--{f}' for f in POINT_FLAGS)}")
     point = measure(flags.FLAGS.batch_size, flags.FLAGS.learning_rate, flags.FLAGS.radius, jax.random.key(0))
     print(line_of(point))
     return True

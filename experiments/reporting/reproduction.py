@@ -133,7 +133,7 @@ def in_brief(claim: Claim, digits: int = 3) -> str:
     measured, low, high = (brief(number, digits) for number in (claim.measured, claim.low, claim.high))
     if claim.rule.startswith(scoreboards.IN_RANGE):
         return f"{measured} ({claim.sample} {low} to {high})"
-    if claim.high == math.inf:
+    if claim.low < claim.high == math.inf:
         return f"{measured} ({low} or more)"
     return measured if low == high == measured else f"{measured} ({low} to {high})"
 

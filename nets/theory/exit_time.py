@@ -126,13 +126,14 @@ def _chain_of_gaussians(
     """|u| < radius as a Markov chain over cells of equal width: their middles [N], the probabilities of a step [N, N].
 
     A step starts in the middle of its cell; the distribution of where it ends is exact, so that the error is of second
-    order in the width: .3 % of the mean steps where the noise at the minimum spans ten cells, 15 % where it spans one.
+    order in the width, and grows with the mean steps: where the noise at the minimum spans ten cells .3 % of some
+    thousand steps and about 2 % of 1e11, where it spans one 15 % of some thousand.
     """
     _check(learning_rate, batch_size, radius)
-    noise = learning_rate / math.sqrt(batch_size)
-    needed = math.ceil((1 if cells else FINE) * radius / noise)
+    noise, fine = learning_rate / math.sqrt(batch_size), FINE if cells is None else 1
+    needed = math.ceil(fine * radius / noise)
     if needed > MOST_NODES:
-        most = noise * MOST_NODES / FINE
+        most = noise * MOST_NODES / fine
         raise ValueError(f"radius is {radius:g} with noise of {noise:.3g}; accepted: at most {most:.3g}")
     cells = max(200, needed) if cells is None else cells
     if not needed <= cells <= MOST_NODES:
@@ -153,8 +154,9 @@ def mean_steps_of_gaussians(
 ) -> float:
     """Mean number of steps until |u| >= radius for inputs x ~ N(0, 1), from the middle of the cell next to 0.
 
-    The error falls with the square of the cells. None takes 200, or as many as keep it at .3 %; cells that are wider
-    than the noise, and more than 1,500, are a ValueError.
+    The error falls with the square of the cells. None takes 200, or as many as make the noise ten cells wide, with
+    which some thousand steps are .3 % and 1e11 about 2 % too few. Cells that are wider than the noise, and more than
+    1,500, are a ValueError.
     """
     _, stay_NxN = _chain_of_gaussians(learning_rate, batch_size, radius, cells, nodes)
     name = f"learning_rate {learning_rate:g}, batch_size {batch_size}, radius {radius:g}"

@@ -86,3 +86,12 @@ def test_a_signal_that_comes_too_late_is_no_kill(monkeypatch):
     counts, bad = faults.count_kills(6, seed=0)
     assert counts == {"kills of script": {"right": 6}} and bad == []
     assert sum(ended.was_signalled for ended in came) == 6 < len(came)
+
+
+def test_a_start_that_fails_by_itself_is_counted(monkeypatch, tmp_path):
+    """What crashes before its signal comes is no "right", though the next start goes well."""
+    script = SLOW.replace(
+        "time.sleep(0.2)", "assert not (folder / 'torn').exists(); (folder / 'torn').touch(); time.sleep(5)"
+    )
+    found, instants = faults.ended_by_signals(["-c", script], tmp_path / "run", [1.0, 5.0], faults.random.Random(0))
+    assert found == "traceback" and instants[-1] == "no signal"

@@ -11,7 +11,13 @@ import pytest
 from nets import canary, saturation
 from training.compiling import FAST_TO_COMPILE, FAST_TO_RUN, LARGE_PRODUCTS
 
-OPTIONS = {"none": {}, "once": FAST_TO_COMPILE, "large": LARGE_PRODUCTS, "epoch": FAST_TO_RUN}
+# As a process without XLA_FLAGS compiles, and as runs do.
+OPTIONS = {
+    "none": {"xla_cpu_use_fusion_emitters": True},
+    "once": FAST_TO_COMPILE,
+    "large": LARGE_PRODUCTS,
+    "epoch": FAST_TO_RUN,
+}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -48,6 +54,12 @@ def test_the_canary_sings_here():
     """No sum is wrong, also where the question comes while another program is traced."""
     assert canary.wrong_sums() == 0
     assert jax.jit(lambda x: x + canary.wrong_sums.__wrapped__())(1) == 1
+
+
+def test_the_canary_sings_without_its_options(monkeypatch):
+    """A jaxlib that does not know one of them is asked without."""
+    monkeypatch.setattr(canary, "UNOPTIMIZED", {"xla_no_such_option": 1})
+    assert canary.wrong_sums.__wrapped__() == 0
 
 
 def test_measures_warn_once_of_a_compiler_that_cannot_add(monkeypatch):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -151,6 +152,41 @@ def test_held_signals_wait():
         signal.raise_signal(signal.SIGINT)
         reached.append("never")
     assert reached == [True, True, "first"]
+
+
+class Noisy:
+    """What gets a signal while it is thrown away."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_in_a_finalizer_is_not_lost():
+    """Python drops what a finalizer raises; the block ends by it all the same, and the hook of before is back."""
+    hook = sys.unraisablehook
+    with pytest.raises(console.Ended, match="SIGTERM"), console.endings():
+        Noisy()
+        time.sleep(20)
+    assert sys.unraisablehook is hook
+
+
+INTERRUPTED = """
+import atexit, signal, threading, time
+from training import console
+
+def main(_):
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    atexit.register(print, "tidied up")
+    signal.raise_signal(signal.SIGTERM)
+
+console.run(main, console.parse_flags)
+"""
+
+
+def test_an_ended_command_waits_for_no_thread():
+    """What goes on in another thread is neither waited for nor asked; what was registered for the end is called."""
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "interrupted\ntidied up\n", "")
 
 
 def test_other_threads_have_no_signals():
