@@ -39,9 +39,7 @@ def measure(part: str) -> Measured:
     if part == "faults":
         from experiments.benchmarks import faults
 
-        _, recorded = faults.figures(values.mutations, values.kills, ray=values.ray)
-        counts = {name: {each: of.get(each, 0) for each in faults.CLASSES} for name, of in recorded["counts"].items()}
-        return {"counts": counts, "bad": recorded["bad"]}
+        return faults.figures(values.mutations, values.kills, ray=values.ray)
     if part == "sweep":
         from experiments.benchmarks import sweep
 

@@ -30,7 +30,7 @@ KERNELS = ("kernel", "weight", "w")
 
 def _is_box(node: object) -> bool:
     """Whether it is one array in a box, as NNX keeps its variables and Flax Linen its partitioned parameters."""
-    # Who has such a variable has imported NNX, which would be a fifth of importing this package.
+    # Who has such a variable has imported NNX, which takes long.
     variable = getattr(sys.modules.get("flax.nnx"), "Variable", AxisMetadata)
     return isinstance(node, AxisMetadata | variable)
 

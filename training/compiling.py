@@ -26,7 +26,7 @@ def check_sums() -> None:
 # faster without the YNN kernels, whose matrix products are slower than Eigen's at the shapes of a batch. Thousands of
 # examples at a time need them: on a busy machine Eigen's product of so many rows was seen to take the first 96 of them
 # from what was in the memory before (jaxlib 0.10.2). In jaxlib 0.10.1 products go to YNN, and of sums the first windows
-# of long ones, which came out right in 2,400 programs of random shapes; in 0.10.2 whole sums do, and come out wrong.
+# of long ones, which came out right wherever they were tried; in 0.10.2 whole sums do, and come out wrong.
 FAST_TO_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 LARGE_PRODUCTS = {
     "xla_backend_optimization_level": 1,

@@ -243,7 +243,7 @@ def run(main: Callable[[list[str]], object], parse: Callable[[list[str]], list[s
     """Runs a command whose flags are defined: `app.run` that ends in one line and with its status on every signal."""
     from absl import app
 
-    # What is imported stays: looking through it for garbage would be a tenth of the time in which programs compile.
+    # What is imported stays: looking through it for garbage would take its share of the time in which programs compile.
     gc.freeze()
     try:
         with endings():

@@ -32,6 +32,11 @@ def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> 
     return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
+def evenly(items: "np.ndarray[Any, Any]", most: int) -> "np.ndarray[Any, Any]":
+    """No more than that many of the items, evenly chosen, the first and the last among them."""
+    return items[np.unique(np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int))]
+
+
 def label_epochs(axis: Any) -> None:
     """Names an axis of epochs, whose ticks are whole numbers."""
     axis.set_xlabel("epoch")
@@ -175,9 +180,9 @@ def draw_lines(axis: "Axes", rows: list[dict[str, Any]], measure: str, **style: 
     """One line a layer of a measure over the epochs, in the layers' own colours, the axis as is said of the measure in
     `training.probes`; of more than six layers the first, the last and some evenly between. Whether there was any."""
     layers, of_measure = probed_layers(rows, measure), measure_of(measure) or Measure()
-    log, chosen = of_measure.log, np.linspace(0, len(layers) - 1, min(len(layers), MOST_LINES)).round()
-    shown = {layer: layers[layer] for i, layer in enumerate(layers) if i in chosen}
-    for i, (layer, (epochs, values)) in enumerate(shown.items()):
+    log, names = of_measure.log, evenly(np.array(list(layers)), MOST_LINES)
+    for i, layer in enumerate(names.tolist()):
+        epochs, values = layers[layer]
         # A logarithmic axis has no place for zero.
         heights = [value if value > 0 or not log else math.nan for value in values]
         marker = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
@@ -198,8 +203,7 @@ def legend_outside(axis: "Axes") -> None:
 
 def draw_activations(histograms: list[dict[str, Any]]) -> "Figure":
     """How the outputs of each layer are spread, epoch by epoch: saturation gathers them at the asymptotes."""
-    chosen = np.unique(np.linspace(0, len(histograms) - 1, min(len(histograms), MOST_EPOCHS_SHOWN)).round().astype(int))
-    shown = [histograms[int(i)] for i in chosen]
+    shown = [histograms[int(i)] for i in evenly(np.arange(len(histograms)), MOST_EPOCHS_SHOWN)]
     layers = [name for name in shown[0] if name != "epoch"]
     columns = min(len(layers), 4)
     rows = -(-len(layers) // columns)

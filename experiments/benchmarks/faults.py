@@ -33,6 +33,7 @@ import pyarrow as pa
 
 import train
 from configs import shallow
+from experiments.benchmarks.tables import Measured
 from experiments.engine import results, space, sweeping
 from training.config import Config, as_config
 from training.console import progress
@@ -337,12 +338,9 @@ def ended_by_signals(
     return "", instants
 
 
-def figures(mutations: int, kills: int, *, seed: int = 0, ray: bool = False) -> tuple[str, dict[str, Any]]:
-    """The table of both counts, and as JSON."""
-    counts, bad = count_mutations(mutations, seed) if mutations else ({}, [])
+def figures(mutations: int, kills: int, *, seed: int = 0, ray: bool = False) -> Measured:
+    """Both counts, and what was bad."""
+    of_mutations, bad = count_mutations(mutations, seed) if mutations else ({}, [])
     of_kills, bad_kills = count_kills(kills, seed, ray=ray) if kills else ({}, [])
-    counts |= of_kills
-    lines = [f"| | {' | '.join(CLASSES)} |", f"|---|{'---|' * len(CLASSES)}"]
-    lines += [f"| {name} | {' | '.join(str(of[each]) for each in CLASSES)} |" for name, of in counts.items()]
-    recorded = {"seed": seed, "counts": {name: dict(of) for name, of in counts.items()}, "bad": bad + bad_kills}
-    return "\n".join([*lines, *bad, *bad_kills]), recorded
+    counts = {name: {each: of[each] for each in CLASSES} for name, of in (of_mutations | of_kills).items()}
+    return {"counts": counts, "bad": bad + bad_kills}

@@ -25,7 +25,6 @@ from experiments.reporting.sweep_data import (
     configuration_name,
     counts_of,
     diverged_epochs,
-    evenly,
     finals_of,
     groups_of,
     has_numbers,
@@ -41,7 +40,7 @@ from training import figures
 from training.files import write_atomically
 
 CROSS = "\N{MULTIPLICATION SIGN}"
-MOST_LINES, MOST_PANELS, MOST_LAYERS, MOST_CELLS, MOST_COLOURS = 6, 6, 4, 12, 10
+MOST_PANELS, MOST_LAYERS, MOST_CELLS, MOST_COLOURS = 6, 4, 12, 10
 # Names are shown as they are, whatever mathematics their signs might be; papers take no fonts of type 3.
 STYLE: dict[Any, Any] = {"text.parse_math": False, "pdf.fonttype": 42, "font.size": 10}
 
@@ -172,10 +171,10 @@ def add_colours(figure: Figure, axes: Iterable[Axes], sweep: Sweep, name: str, c
     from matplotlib.lines import Line2D
 
     values = sweep.values[name]
-    if len(colours) > MOST_LINES and is_number(sweep, name):
+    if len(colours) > figures.MOST_LINES and is_number(sweep, name):
         all_colours = ListedColormap(list(colours_of(sweep, name, range(len(values))).values()))
         scale = figure.colorbar(ScalarMappable(cmap=all_colours), ax=list(axes), label=field_label(name))
-        ticks = evenly(np.arange(len(values)), MOST_LINES)
+        ticks = figures.evenly(np.arange(len(values)), figures.MOST_LINES)
         scale.set_ticks(((ticks + 0.5) / len(values)).tolist(), labels=[label_of(values[code]) for code in ticks])
         return
     lines = [Line2D([], [], color=colour, label=short(label(values[code]))) for code, colour in colours.items()]
@@ -243,7 +242,9 @@ def curve_details(sweep: Sweep, lines: int, coloured: str, rest: list[str], cros
         others = [name for name in rest if name != coloured]
         of_each = f"of each {coloured} the best over {', '.join(others)}" if others else ""
         more = {True: "evenly chosen, with the best", False: "the best"}[is_number(sweep, coloured)]
-        most = f"at most {MOST_LINES} a panel, {more}" if len(sweep.values[coloured]) > MOST_LINES else ""
+        most = (
+            f"at most {figures.MOST_LINES} a panel, {more}" if len(sweep.values[coloured]) > figures.MOST_LINES else ""
+        )
         which = "; ".join(filter(None, (of_each, most)))
         details.append(f"Shown are {lines} of {len(sweep.codes_CxF)} configurations: {which}.")
     return details
@@ -290,11 +291,11 @@ def lines_of(sweep: Sweep, members: list[int], coloured: str, ranked: list[int])
             of_value.setdefault(int(codes_C[c]), c)
     by_value = [of_value[code] for code in sorted(of_value)]
     if coloured and not is_number(sweep, coloured):
-        kept = list(dict.fromkeys(int(codes_C[c]) for c in best_first))[:MOST_LINES]
+        kept = list(dict.fromkeys(int(codes_C[c]) for c in best_first))[: figures.MOST_LINES]
         return [c for c in by_value if codes_C[c] in kept]
-    if len(by_value) <= MOST_LINES:
+    if len(by_value) <= figures.MOST_LINES:
         return by_value
-    shown = evenly(np.arange(len(by_value)), MOST_LINES)
+    shown = figures.evenly(np.arange(len(by_value)), figures.MOST_LINES)
     best = by_value.index(next(iter(of_value.values())))
     shown[np.argmin(np.abs(shown - best))] = best
     return [by_value[i] for i in shown]
@@ -374,7 +375,7 @@ def draw_saturation(table: pa.Table, sweep: Sweep) -> Figure | None:
     if measure is None or not sweep.fields:
         return None
     measured = [name for name in columns if name.startswith(f"{measure}/")]
-    layers = [measured[i] for i in evenly(np.arange(len(measured)), MOST_LAYERS)]
+    layers = [measured[i] for i in figures.evenly(np.arange(len(measured)), MOST_LAYERS)]
     finals = {name: over_seeds(sweep, finals_of(sweep, values_of(table, sweep, name)), name).mean for name in layers}
     known_C = np.isfinite(list(finals.values())).any(axis=0)
     if not known_C.any():
@@ -386,7 +387,7 @@ def draw_saturation(table: pa.Table, sweep: Sweep) -> Figure | None:
     down = -(-len(layers) // across)
     figure, axes = figures.new_figure(8.0 if across == 1 else 10.0, 3.0 * down + 1.2, across, down)
     codes = np.unique(codes_of(sweep, coloured)[known_C])
-    shown = colours_of(sweep, coloured, map(int, evenly(codes, MOST_LINES)))
+    shown = colours_of(sweep, coloured, map(int, figures.evenly(codes, figures.MOST_LINES)))
     for i, (axis, (name, values_C)) in enumerate(zip(axes, finals.items(), strict=False)):
         draw_by_field(axis, sweep, values_C, x, coloured, shown)
         axis.set_title(name, fontsize=10)
@@ -421,7 +422,7 @@ def draw_by_field(axis: Axes, sweep: Sweep, values_C: np.ndarray, x: str, colour
         members = [chosen & (group_C == group) for group in np.unique(group_C[chosen])]
         axis.scatter(position_C[chosen], values_C[chosen], s=10, alpha=0.5, color=colour, linewidth=0)
         axis.plot([position_C[m].mean() for m in members], [values_C[m].mean() for m in members], color=colour)
-    ticks = evenly(np.arange(len(scale.ticks)), MOST_TICKS)
+    ticks = figures.evenly(np.arange(len(scale.ticks)), MOST_TICKS)
     labels = [short(scale.tick_labels[i], 14) for i in ticks]
     turned = max(map(len, labels)) * len(labels) > 50
     axis.set_xticks([scale.ticks[i] for i in ticks], labels, **(TURNED if turned else {}))

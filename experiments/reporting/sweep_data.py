@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from experiments.engine import results, statistics
 from training.config import FIELDS
+from training.figures import evenly
 from training.probes import measure_of
 from training.records import METRICS
 from training.screen import natural_order
@@ -305,11 +306,6 @@ def curve_data(
         for c in alike:
             curves["grid"][c] = grid
     return curves
-
-
-def evenly(items: np.ndarray, most: int) -> np.ndarray:
-    """No more than that many of the items, evenly chosen, the first and the last among them."""
-    return items[np.unique(np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int))]
 
 
 def as_lists(values: np.ndarray, digits: int = 4) -> list:

@@ -30,7 +30,7 @@ import numpy as np
 
 # Beyond this, I - K is so nearly singular that float64 leaves fewer than four digits of the mean.
 MOST_STEPS = 1e11
-# To find that many nodes, or to solve for that many cells, takes seconds.
+# To find that many nodes takes seconds; to fill the table of that many cells, longer.
 MOST_NODES = 1_500
 # Cells that the noise at the minimum spans where nobody says how many there are.
 FINE = 10
@@ -126,8 +126,7 @@ def _chain_of_gaussians(
     """|u| < radius as a Markov chain over cells of equal width: their middles [N], the probabilities of a step [N, N].
 
     A step starts in the middle of its cell; the distribution of where it ends is exact, so that the error is of second
-    order in the width, and grows with the mean steps: where the noise at the minimum spans ten cells .3 % of some
-    thousand steps and about 2 % of 1e11, where it spans one 15 % of some thousand.
+    order in the width: as a share of the mean steps at most about (radius^2 / 2 Var u) (width / noise)^2 / 12.
     """
     _check(learning_rate, batch_size, radius)
     noise, fine = learning_rate / math.sqrt(batch_size), FINE if cells is None else 1
@@ -154,9 +153,9 @@ def mean_steps_of_gaussians(
 ) -> float:
     """Mean number of steps until |u| >= radius for inputs x ~ N(0, 1), from the middle of the cell next to 0.
 
-    The error falls with the square of the cells. None takes 200, or as many as make the noise ten cells wide, with
-    which some thousand steps are .3 % and 1e11 about 2 % too few. Cells that are wider than the noise, and more than
-    1,500, are a ValueError.
+    Cells find too few steps, by a share of at most about (radius^2 / 2 Var u) (width / noise)^2 / 12, with the noise
+    and Var u at the minimum, eta / sqrt(B) and nearly eta / 2B. None takes 200 cells, or as many as make the noise ten
+    cells wide; cells that are wider than the noise, and more than 1,500, are a ValueError.
     """
     _, stay_NxN = _chain_of_gaussians(learning_rate, batch_size, radius, cells, nodes)
     name = f"learning_rate {learning_rate:g}, batch_size {batch_size}, radius {radius:g}"
