@@ -23,7 +23,15 @@ import nets
 from training import console, probes, run_directory
 from training.batches import Data, Metrics, batches, make_data, on_data, permutation, scale
 from training.command_line import default_workdir, define_config_flags, folder_of, parse_flags
-from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, CompilerError, check_sums, compiled, epoch_options
+from training.compiling import (
+    FAST_TO_COMPILE,
+    LARGE_PRODUCTS,
+    CompilerError,
+    check_sums,
+    compiled,
+    epoch_options,
+    keep_programs,
+)
 from training.config import (
     AnyConfig,
     Config,
@@ -399,6 +407,7 @@ def define_flags() -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises.
+    keep_programs()
     workdir, config, data_dir = folder_of("workdir"), flags.FLAGS.config, str(folder_of("data_dir"))
     if flags.FLAGS.evaluate_only and workdir is None:
         fail("--evaluate_only needs --workdir; accepted: the folder of a run")

@@ -27,6 +27,7 @@ from experiments.engine.sweeping import USER_ERRORS, run
 from experiments.reporting import page
 from training import console
 from training.command_line import default_workdir, define_config_flags, folder_of, given_config, parse_flags
+from training.compiling import keep_programs
 from training.config import FIELDS, Config, ConfigError
 from training.console import fail, say
 
@@ -116,6 +117,7 @@ def check_executor() -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)
+    keep_programs()
     given, base, values = given_config(), flags.FLAGS.config, flags.FLAGS
     workdir = folder_of("workdir") or default_workdir()
     try:

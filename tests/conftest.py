@@ -2,8 +2,6 @@
 
 import gc
 import os
-import shutil
-import tempfile
 
 # Before JAX starts, and for the processes that tests start: tests compile much and run little.
 os.environ["XLA_FLAGS"] = " ".join(
@@ -16,6 +14,7 @@ from commands import in_this_process
 
 import train
 from configs import shallow
+from training.compiling import keep_programs
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Lanes are spread over devices: here as on a machine of two cores, however many there are.
@@ -23,15 +22,13 @@ jax.config.update("jax_num_cpu_devices", 2)
 
 
 def pytest_configure(config):
-    """The workers, and the processes that tests start, share what they compile for the length of this run."""
-    if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    """The workers, the processes that tests start and the next run of the tests share what they compile."""
+    if hasattr(config, "workerinput"):
         return
-    folder = tempfile.mkdtemp(prefix="compiled-")
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    shared = {"compilation_cache_dir": folder, "persistent_cache_min_compile_time_secs": 0.3}
-    for name, value in shared.items():
-        os.environ[f"JAX_{name.upper()}"] = str(value)
-        jax.config.update(f"jax_{name}", value)
+    keep_programs("tests")
+    for name in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"):
+        if (value := getattr(jax.config, name)) is not None:
+            os.environ[name.upper()] = str(value)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,7 +1,12 @@
-"""How programs are compiled: XLA's options for its CPU backend."""
+"""How programs are compiled: XLA's options for its CPU backend, and where they are kept for the next process."""
 
+import contextlib
+import hashlib
 import os
+import platform
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -52,3 +57,58 @@ def compiled(
     options = {name: value for name, value in cpu_options.items() if f"--{name}=" not in given}
     options = options if jax.default_backend() == "cpu" else None
     return jax.jit(function, donate_argnums=donate, compiler_options=options).lower(*arguments).compile()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# From one process to the next.
+
+MOST_KEPT = 500_000_000  # bytes
+
+
+def keep_programs(kind: str = "programs") -> None:
+    """What this process compiles is found by the next one on this machine that keeps programs of the same kind, in
+    `~/.cache/plateau` (or below XDG_CACHE_HOME); commands ask for it before they compile.
+
+    JAX's own settings go before: JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=0 keeps
+    nothing. Nothing is kept where the folder cannot be written, and a program that cannot be read is compiled again.
+    """
+    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+        return
+    # A home may be shared by machines whose processors differ.
+    folder = _caches() / "plateau" / f"{kind}-{_processor()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        remove_oldest(folder, MOST_KEPT)
+    except OSError:
+        return
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def remove_oldest(folder: Path, most: int) -> None:
+    """Removes the oldest files of the folder until half of so many bytes are left, if there are more than these."""
+    found = [(stat.st_mtime, stat.st_size, path) for path in folder.iterdir() for stat in [path.stat()]]
+    size = sum(size for _, size, _ in found)
+    if size <= most:
+        return
+    for _, length, path in sorted(found):
+        if size <= most // 2:
+            return
+        with contextlib.suppress(OSError):  # Another process may have removed it.
+            path.unlink()
+        size -= length
+
+
+def _caches() -> Path:
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(given) if os.path.isabs(given) else Path(os.path.expanduser("~")) / ".cache"
+
+
+def _processor() -> str:
+    """What tells processors apart that run other instructions."""
+    kinds = {platform.machine()}
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        kinds |= {line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}
+    return hashlib.sha256("\n".join(sorted(kinds)).encode()).hexdigest()[:12]

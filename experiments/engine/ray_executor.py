@@ -20,7 +20,7 @@ from experiments.engine import lanes, plan
 from experiments.engine.executors import Datasets, Runner
 from experiments.engine.space import Trials
 from training import console
-from training.compiling import check_sums
+from training.compiling import check_sums, keep_programs
 
 ROOT = Path(__file__).parent.parent.parent
 CONNECT_SECONDS, WAIT_SECONDS = 5.0, 0.5
@@ -215,5 +215,6 @@ def run_task(pack: plan.Pack, trials: Trials, dataset: Any, cpus: int) -> pa.Tab
     """What a Ray worker does: one pack, on the devices that the task has been given."""
     with contextlib.suppress(RuntimeError):  # JAX has started in an earlier task.
         jax.config.update("jax_num_cpu_devices", max(1, cpus))
+    keep_programs()
     check_sums()  # Its jaxlib and its processor are not those of the machine that asks.
     return _runner.run(pack, trials, input_pipeline.Dataset(*dataset), lambda _: None)

@@ -13,7 +13,7 @@ from experiments.engine.sweeping import USER_ERRORS
 from experiments.study.claims import by_key, headline, notes, scoreboard
 from experiments.study.study import Study
 from training import console
-from training.compiling import CompilerError, check_sums
+from training.compiling import CompilerError, check_sums, keep_programs
 from training.console import exit_status, fail, parse_flags, say
 from training.figures import save_figure
 from training.files import place, write_atomically
@@ -55,6 +55,7 @@ def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
 
     def start(_: list[str]) -> None:
         logging.set_verbosity(logging.ERROR)
+        keep_programs()
         lanes.use_all_cores()
         try:
             check_sums()

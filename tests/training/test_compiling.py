@@ -1,0 +1,57 @@
+"""Compiled programs that outlast their process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from training import compiling
+
+ROOT = Path(__file__).parents[2]
+COMMAND = """
+import jax, jax.numpy as jnp
+from jax import monitoring
+from training.compiling import keep_programs
+keep_programs()
+found = []
+monitoring.register_event_listener(lambda event, **_: found.append(event.endswith("/cache_hits")))
+print(jax.jit(lambda x: jnp.sin(x @ x.T).sum())(jnp.ones((3, 3))), sum(found) > 0)
+"""
+
+
+def in_new_process(folder, **more):
+    """What the program printed, and the files below the folder."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    environment = given | {"XDG_CACHE_HOME": str(folder), "PYTHONPATH": str(ROOT)} | more
+    ended = subprocess.run([sys.executable, "-c", COMMAND], env=environment, capture_output=True, text=True, check=True)
+    assert not ended.stderr
+    return ended.stdout.split(), sorted(path for path in Path(folder).rglob("*") if path.is_file())
+
+
+def test_programs_are_found_again_and_damaged_ones_compiled_again(tmp_path):
+    (value, was_found), kept = in_new_process(tmp_path)
+    assert was_found == "False" and kept
+    assert in_new_process(tmp_path) == ([value, "True"], kept)
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-7])
+    assert in_new_process(tmp_path)[0] == [value, "False"]
+
+
+def test_jax_settings_go_before(tmp_path):
+    assert in_new_process(tmp_path, JAX_ENABLE_COMPILATION_CACHE="0")[1] == []
+
+
+def test_nothing_is_kept_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "plateau").write_text("a file")
+    assert in_new_process(tmp_path)[1] == [tmp_path / "plateau"]
+
+
+def test_the_oldest_programs_go_first(tmp_path):
+    for i in range(10):
+        path = tmp_path / str(i)
+        path.write_bytes(bytes(10))
+        os.utime(path, (i, i))
+    compiling.remove_oldest(tmp_path, 100)
+    assert len(list(tmp_path.iterdir())) == 10
+    compiling.remove_oldest(tmp_path, 99)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["6", "7", "8", "9"]
