@@ -72,7 +72,7 @@ def keep_programs(kind: str = "programs") -> None:
     JAX's own settings go before: JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=0 keeps
     nothing. Nothing is kept where the folder cannot be written, and a program that cannot be read is compiled again.
     """
-    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+    if jax.config.jax_compilation_cache_dir:
         return
     # A home may be shared by machines whose processors differ.
     folder = _caches() / "plateau" / f"{kind}-{_processor()}"
