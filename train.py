@@ -170,7 +170,8 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.
     config = as_config(config)
     model, optimizer, probe_examples = make_model(config), config.optimizer, config.probe_examples
     cost = nets.costs.get(config.cost, config.output)
-    activation, groups, has_probabilities = config.activation, config.probes, config.output != "identity"
+    groups, has_probabilities = config.probes, config.output != "identity"
+    output = nets.costs.OUTPUTS[config.output]
 
     def probe(
         state: TrainState,
@@ -182,28 +183,31 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.
         images_PxD, labels_P = dataset[0][:probe_examples], dataset[1][:probe_examples]
         batch = scale(images_PxD), jax.nn.one_hot(labels_P, model.classes, dtype=jnp.float32)
 
-        def cost_of(params: Any, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
-            logits_BxC, _ = model.apply(variables(state._replace(params=params)), batch[0])
-            return cost.per_example(logits_BxC, batch[1])
+        def logits_of(params: Any, images_BxD: jax.Array) -> jax.Array:
+            return model.apply(variables(state._replace(params=params)), images_BxD)[0]
 
-        named: Any = model.apply(variables(state), batch[0])[1]
-        gradient = jax.grad(lambda params: jnp.mean(cost_of(params, batch)))(state.params)
+        def cost_of(params: Any, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+            return cost.per_example(logits_of(params, batch[0]), batch[1])
+
+        layers, gradient = nets.watching.layer_values(cost_of, state.params, batch)
         updates, _ = make_optimizer(optimizer, hyperparameters).update(gradient, state.opt_state, state.params)
-        probed = probes.Probed(
-            activation=activation,
-            named=named,
-            outputs_PxC=named["output/a"] if has_probabilities else None,
-            targets_PxC=batch[1],
+        outputs_PxC = output(logits_of(state.params, batch[0]))
+        probed = nets.measures.Probed(
+            # Whether output neurons are saturated depends on their side.
+            layers=[layer._replace(activation=None) if layer.name == "output" else layer for layer in layers],
+            gradient=gradient,
             cost=cost_of,
-            batch=batch,
             params=state.params,
+            batch=batch,
             params_before=params_before,
             params_after=optax.apply_updates(state.params, updates),
-            gradient=gradient,
             key=key,
+            outputs_BxC=outputs_PxC if has_probabilities else None,
+            targets_BxC=batch[1],
         )
         metrics = {name: value for group in groups for name, value in probes.PROBES[group].measure(probed).items()}
-        return metrics, {layer: named[f"{layer}/a"] for layer in (*probes.hidden_layers(named), "output")}
+        activations = {layer.name: layer.a_NxH for layer in layers if layer.activation and layer.name != "output"}
+        return metrics, activations | {"output": outputs_PxC}
 
     return jax.jit(probe)
 

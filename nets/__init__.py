@@ -41,6 +41,7 @@ from nets import (
     curvature,
     escape,
     landscape,
+    measures,
     mlp,
     noise,
     perceptron,
@@ -48,20 +49,25 @@ from nets import (
     sharpness,
     speed,
     theory,
+    watching,
 )
 from nets.mlp import MLP
 from nets.theory import born_dead, exit_time, relu_cells, student_teacher
+from nets.watching import Watched, every, watch
 
 __all__ = [
     "MLP",
+    "Watched",
     "activations",
     "born_dead",
     "chunks",
     "costs",
     "curvature",
     "escape",
+    "every",
     "exit_time",
     "landscape",
+    "measures",
     "mlp",
     "noise",
     "perceptron",
@@ -71,4 +77,6 @@ __all__ = [
     "speed",
     "student_teacher",
     "theory",
+    "watch",
+    "watching",
 ]

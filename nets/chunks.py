@@ -17,7 +17,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -27,8 +27,8 @@ from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
 from nets import canary
+from nets.trees import CostOfFloats, Tree, check_no_statistics, floats_of, is_mixed
 
-Tree: TypeAlias = Any  # A pytree of arrays, whose structure a type checker cannot know.
 Cost: TypeAlias = Callable[[Tree, Tree], jax.Array]
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -37,6 +37,8 @@ Result = TypeVar("Result")
 CHUNK = 1000
 # Examples that are tried in two companies.
 TRIED = 8
+# Arguments that are trees like params.
+LIKE_PARAMS = {"params", "vector", "direction", "directions"}
 
 dot = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
@@ -50,6 +52,12 @@ def check_whole(name: str, value: object, least: int) -> None:
     whole = hasattr(value, "__index__") and not isinstance(value, bool | np.bool_)
     if not whole or int(value) < least:  # pyright: ignore[reportArgumentType]
         raise ValueError(f"{name} is {value!r}; accepted: a whole number >= {least}")
+
+
+def check_hash(cost: object) -> None:
+    """ValueError for a cost that jit cannot tell from another."""
+    if getattr(cost, "__hash__", None) is None:
+        raise ValueError(f"cost is a {type(cost).__name__} without a hash; accepted: a function, or one with it")
 
 
 def check_params(params: Tree) -> None:
@@ -177,14 +185,17 @@ def measure(
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             cost, params, data, chunk = (bound.arguments[name] for name in ("cost", "params", "data", "chunk"))
-            if getattr(cost, "__hash__", None) is None:
-                raise ValueError(
-                    f"cost is a {type(cost).__name__} without a hash; accepted: a function, or one with it"
-                )
+            check_hash(cost)
             check_whole("chunk", chunk, 1)
+            check_no_statistics(params)
+            if is_mixed(params):
+                cost = bound.arguments["cost"] = CostOfFloats(cost, params)
+                for name in LIKE_PARAMS & bound.arguments.keys():
+                    bound.arguments[name] = floats_of(bound.arguments[name])
+                params = bound.arguments["params"]
             check_params(params)
             count = count_examples(data)
-            result = compiled(*args, **kwargs)
+            result = compiled(*bound.args, **bound.kwargs)
             check_apart(cost, params, data, whole=count <= chunk and not singles)
             return result
 

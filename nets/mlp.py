@@ -3,7 +3,7 @@
 B batch, D inputs, H hidden units, C classes. Flax kernels are [in, out].
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +53,11 @@ BIAS_INITS: dict[str, Initializer] = {
 # As in Keras: what the running statistics of batch normalization keep of themselves in a step, and what is added to a
 # variance.
 BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON = 0.99, 1e-3
+
+
+def hidden_layers(named: Iterable[str]) -> list[str]:
+    """The names of the hidden layers among those of a network's values, from the first one."""
+    return [name.removesuffix("/a") for name in named if name.endswith("/a") and name != "output/a"]
 
 
 class MLP(nn.Module):

@@ -10,34 +10,25 @@ the order in which JAX flattens the tree (dicts by sorted key). Every function w
 leading axes of lanes. NaN in a leaf makes its layer's result NaN and touches no other layer.
 """
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax.core.meta import AxisMetadata
 from jax.typing import ArrayLike
 
 from nets.activations import Activation
-from nets.chunks import Tree
 from nets.saturation import slopes
+from nets.trees import Tree, is_box
 
 # Names of leaves: of Flax, Equinox and Haiku.
 BIASES = ("bias", "b")
 KERNELS = ("kernel", "weight", "w")
 
 
-def _is_box(node: object) -> bool:
-    """Whether it is one array in a box, as NNX keeps its variables and Flax Linen its partitioned parameters."""
-    # Who has such a variable has imported NNX, which takes long.
-    variable = getattr(sys.modules.get("flax.nnx"), "Variable", AxisMetadata)
-    return isinstance(node, AxisMetadata | variable)
-
-
 def _unboxed(node: Tree, name: str) -> Tree:
     """The array in the box; ValueError where there are several."""
-    if not _is_box(node):
+    if not is_box(node):
         return node
     arrays = jax.tree.leaves(node)
     if len(arrays) != 1:
@@ -65,7 +56,7 @@ def by_layer(tree: Tree) -> dict[str, dict[str, jax.Array]]:
     """
     layers: dict[str, dict[str, jax.Array]] = {}
     paths: dict[str, Any] = {}
-    for path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_box):
+    for path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_box):
         *layer, last = [jax.tree_util.keystr((key,), simple=True) for key in path] or [""]
         name = "/".join(layer) or "."
         if _is_setting(leaf := _unboxed(node, last), path, last):
@@ -81,7 +72,7 @@ def by_layer(tree: Tree) -> dict[str, dict[str, jax.Array]]:
     return layers
 
 
-def _norm(arrays: Iterable[jax.Array]) -> jax.Array:
+def norm(arrays: Iterable[jax.Array]) -> jax.Array:
     """The Euclidean norm of all the arrays together.
 
     They are divided by the largest absolute value first: the square of a gradient of 1e-20, which a deep sigmoid net
@@ -106,6 +97,12 @@ def _named(leaves: Mapping[str, object], names: tuple[str, ...], layer: str) -> 
     return found[0] if found else None
 
 
+def biases(tree: Tree) -> list[tuple[str, dict[str, jax.Array], str]]:
+    """The layers that have a bias: name, leaves, and which leaf it is; ValueError where one has two."""
+    named = [(name, leaves, _named(leaves, BIASES, name)) for name, leaves in by_layer(tree).items()]
+    return [(name, leaves, bias) for name, leaves, bias in named if bias]
+
+
 def bias_gradient_norms(gradient: Tree) -> dict[str, jax.Array]:
     """Speed of learning |delta^l| of each layer (Nielsen, Neural Networks and Deep Learning, ch. 5): {layer: scalar}.
 
@@ -116,7 +113,7 @@ def bias_gradient_norms(gradient: Tree) -> dict[str, jax.Array]:
     """
     layers = by_layer(gradient)
     biases = {name: _named(leaves, BIASES, name) for name, leaves in layers.items()}
-    norms = {name: _norm([layers[name][bias]]) for name, bias in biases.items() if bias}
+    norms = {name: norm([layers[name][bias]]) for name, bias in biases.items() if bias}
     if not norms:
         names = ", ".join(layers)
         names = names if len(names) <= 150 else f"{names[:147]}..."
@@ -126,7 +123,7 @@ def bias_gradient_norms(gradient: Tree) -> dict[str, jax.Array]:
 
 def gradient_norms(gradient: Tree) -> dict[str, jax.Array]:
     """Norm of each layer's gradient over all its leaves together: {layer: scalar}; ValueErrors of `by_layer`."""
-    return {name: _norm(leaves.values()) for name, leaves in by_layer(gradient).items()}
+    return {name: norm(leaves.values()) for name, leaves in by_layer(gradient).items()}
 
 
 def _paired(before: Tree, after: Tree) -> dict[str, dict[str, tuple[jax.Array, jax.Array]]]:
@@ -155,8 +152,8 @@ def update_ratios(before: Tree, after: Tree) -> dict[str, jax.Array]:
     for name, leaves in _paired(before, after).items():
         bias = _named(leaves, BIASES, name) if _named(leaves, KERNELS, name) else None
         pairs = [pair for leaf, pair in leaves.items() if leaf != bias]
-        moved = _norm(_promoted(new) - _promoted(old) for old, new in pairs)
-        ratios[name] = jnp.where(moved == 0, 0.0, moved / _norm(old for old, _ in pairs))
+        moved = norm(_promoted(new) - _promoted(old) for old, new in pairs)
+        ratios[name] = jnp.where(moved == 0, 0.0, moved / norm(old for old, _ in pairs))
     return ratios
 
 
@@ -166,7 +163,7 @@ def displacements(before: Tree, after: Tree) -> dict[str, jax.Array]:
     ValueError naming the leaf where the two trees differ in their leaves or shapes.
     """
     pairs = {name: leaves.values() for name, leaves in _paired(before, after).items()}
-    return {name: _norm(_promoted(new) - _promoted(old) for old, new in leaves) for name, leaves in pairs.items()}
+    return {name: norm(_promoted(new) - _promoted(old) for old, new in leaves) for name, leaves in pairs.items()}
 
 
 def layer_jacobian_singular_values(kernel_IxO: ArrayLike, z_BxO: ArrayLike, activation: str | Activation) -> jax.Array:

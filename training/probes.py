@@ -21,103 +21,13 @@ new measure is a line of its function and an entry of its group's measures, a ne
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from nets import activations, curvature, noise, saturation, speed
+from nets.measures import Probed, of_curvature, of_noise, of_saturation, of_speed
 from training import metrics
 from training.metrics import Measure
-
-DORMANT_TAU = 0.1
-CURVATURE_STEPS, TRACE_SAMPLES = 20, 10
-
-
-class Probed(NamedTuple):
-    """A network at the end of an epoch with its probe examples."""
-
-    activation: str
-    named: dict[str, jax.Array]  # z and a of every layer, as nets.MLP gives them
-    outputs_PxC: jax.Array | None  # outputs in (0, 1), None for identity outputs
-    targets_PxC: jax.Array
-    cost: Callable[[Any, Any], jax.Array]  # (params, (images_BxD, targets_BxC)) -> cost_B
-    batch: tuple[jax.Array, jax.Array]  # images_PxD, targets_PxC
-    params: Any
-    params_before: Any  # at the start of the epoch
-    params_after: Any  # one step of the optimizer on the probe examples later
-    gradient: Any  # of the mean cost over the probe examples
-    key: jax.Array
-
-
-def hidden_layers(named: dict[str, jax.Array]) -> list[str]:
-    """The names of the hidden layers, from the first one."""
-    return [name.removesuffix("/a") for name in named if name.endswith("/a") and name != "output/a"]
-
-
-def is_bounded(activation: activations.Activation) -> bool:
-    """Whether the output approaches an asymptote at both ends."""
-    return None not in activation.asymptotes
-
-
-def probe_saturation(probed: Probed) -> dict[str, jax.Array]:
-    """Where the neurons of each hidden layer sit on their activation function."""
-    activation = activations.get(probed.activation)
-    measured: dict[str, jax.Array] = {}
-    for layer in hidden_layers(probed.named):
-        z_PxH, a_PxH = probed.named[f"{layer}/z"], probed.named[f"{layer}/a"]
-        if is_bounded(activation):
-            measured[f"saturation/{layer}"] = saturation.saturated_fraction(a_PxH, activation)
-            measured[f"phi/{layer}"] = saturation.phi(a_PxH, activation)
-        else:
-            measured[f"dormant_units/{layer}"] = jnp.mean(saturation.dormant_units(a_PxH, DORMANT_TAU))
-        if probed.activation == "relu":
-            measured[f"zero_fraction/{layer}"] = saturation.zero_fraction(a_PxH)
-            measured[f"dead_units/{layer}"] = jnp.mean(saturation.dead_units(a_PxH))
-        if probed.activation != "step":
-            measured[f"slope_mass/{layer}"] = saturation.slope_mass(z_PxH, activation)
-        statistics = saturation.statistics(a_PxH)
-        measured[f"activation_mean/{layer}"] = statistics["mean"]
-        measured[f"activation_std/{layer}"] = statistics["std"]
-        measured[f"activation_p98/{layer}"] = statistics["percentile_98"]
-    if probed.outputs_PxC is not None:
-        measured["wrong_side/output"] = saturation.wrong_side_fraction(probed.outputs_PxC, probed.targets_PxC)
-    return measured
-
-
-def probe_speed(probed: Probed) -> dict[str, jax.Array]:
-    """How fast each layer learns."""
-    measures = {
-        "speed": speed.bias_gradient_norms(probed.gradient),
-        "gradient_norm": speed.gradient_norms(probed.gradient),
-        "update_ratio": speed.update_ratios(probed.params, probed.params_after),
-        "displacement": speed.displacements(probed.params_before, probed.params),
-    }
-    return {f"{measure}/{layer}": value for measure, layers in measures.items() for layer, value in layers.items()}
-
-
-def probe_curvature(probed: Probed) -> dict[str, jax.Array]:
-    """The Hessian of the cost: its largest eigenvalue and its trace."""
-    lanczos_key, trace_key = jax.random.split(probed.key)
-    arguments = probed.cost, probed.params, probed.batch
-    top = curvature.top_eigenvalues(*arguments, lanczos_key, k=1, steps=CURVATURE_STEPS)
-    trace, trace_error = curvature.hessian_trace(*arguments, trace_key, samples=TRACE_SAMPLES)
-    return {
-        "curvature/top_eigenvalue": top.values_K[0],
-        "curvature/top_residual": top.residuals_K[0],
-        "curvature/trace": trace,
-        "curvature/trace_error": trace_error,
-    }
-
-
-def probe_noise(probed: Probed) -> dict[str, jax.Array]:
-    """The noise of single examples' gradients against their mean."""
-    scale = noise.gradient_noise_scale(probed.cost, probed.params, probed.batch)
-    return {
-        "noise/scale": scale.noise_scale,
-        "noise/covariance_trace": scale.covariance_trace,
-        "noise/gradient_squared": scale.gradient_squared,
-    }
 
 
 class Group(NamedTuple):
@@ -131,7 +41,7 @@ class Group(NamedTuple):
 
 PROBES = {
     "saturation": Group(
-        probe_saturation,
+        of_saturation,
         {
             "saturation": Measure("fraction of outputs near an asymptote", 0.0, 1.0),
             "phi": Measure("", 0.0, 1.0),
@@ -147,7 +57,7 @@ PROBES = {
         figures=("activations.png", "saturation.png"),
     ),
     "speed": Group(
-        probe_speed,
+        of_speed,
         {
             "speed": Measure("|mean dC/db|", 0.0, log=True),
             "gradient_norm": Measure("|dC/dw|", 0.0, log=True),
@@ -157,7 +67,7 @@ PROBES = {
         figures=("learning_speed.png", "update_ratios.png"),
     ),
     "curvature": Group(
-        probe_curvature,
+        of_curvature,
         {
             "curvature/top_eigenvalue": Measure(),
             "curvature/top_residual": Measure(),
@@ -166,7 +76,7 @@ PROBES = {
         },
     ),
     "noise": Group(
-        probe_noise,
+        of_noise,
         {
             "noise/scale": Measure("examples"),
             "noise/covariance_trace": Measure(),

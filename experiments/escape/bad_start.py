@@ -170,7 +170,7 @@ def dead_of_net() -> Any:
 
     def dead(params, images_BxD):
         named: Any = model.apply({"params": params}, scale(images_BxD))[1]
-        layers = [nets.saturation.dead_units(named[f"{layer}/a"]) for layer in probes.hidden_layers(named)]
+        layers = [nets.saturation.dead_units(named[f"{layer}/a"]) for layer in nets.mlp.hidden_layers(named)]
         return jnp.mean(jnp.concatenate(layers).astype(jnp.float32))
 
     return jax.jit(dead)

@@ -100,7 +100,7 @@ def test_curvature_is_that_of_the_exact_hessian(synthetic_config, data):
     eigenvalues = np.linalg.eigvalsh(np.float64(jax.hessian(mean_cost)(flat)))
     np.testing.assert_allclose(metrics["curvature/top_eigenvalue"], eigenvalues[-1], rtol=1e-3)
     # The variance of Hutchinson's estimate is at most 2 |H|^2 / samples.
-    error = np.sqrt(2 * np.sum(eigenvalues**2) / probes.TRACE_SAMPLES)
+    error = np.sqrt(2 * np.sum(eigenvalues**2) / nets.measures.TRACE_SAMPLES)
     assert abs(metrics["curvature/trace"] - eigenvalues.sum()) < 4 * error
 
 
