@@ -66,6 +66,7 @@ NO_ACTIVATION = (
     "sparse_plus",
 )
 PRODUCTS = ("dot_general", "conv_general_dilated")
+RESHAPING = ("broadcast_in_dim", "convert_element_type", "reshape", "squeeze", "transpose")
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "argmax", "argmin")
 
 
@@ -173,12 +174,14 @@ def find(program: ClosedJaxpr, leaves: Sequence[str | None]) -> list[Site]:
     known = [_argument(variable.aval, leaf) for variable, leaf in zip(program.jaxpr.invars, leaves, strict=True)]
     finder.walk(program, known, (), ())
     activated = {site.product.place for site in finder.activations if site.product}
-    linear = [site for site in finder.products if site.place not in activated]
+    linear = [site for site in finder.products if site.product and site.product.place not in activated]
     return sorted(finder.activations + linear, key=lambda site: site.place)
 
 
 def _argument(aval: Any, leaf: str | None) -> Value:
     rank = getattr(aval, "ndim", 0)
+    if not (jnp.issubdtype(aval.dtype, jnp.number) or aval.dtype == jnp.bool_):
+        return Value((None,) * rank)  # Random numbers are no inputs: nothing is done to them but by them.
     if leaf is not None:
         return Value((None,) * rank, leaf=leaf, size=aval.size)
     return Value((BATCH, *[None] * (rank - 1)) if rank else (), fed=True)
@@ -271,7 +274,7 @@ class _Finder:
             aval = equation.outvars[0].aval
             what = None, None, product, loops, aval.shape, aval.dtype, labels, line_of(equation)
             self.products.append(Site(here, None, frozenset(), *what))
-        return Value(labels, fed=True, product=product)
+        return Value(labels, fed=True, product=product, fresh=True)
 
     def scan(self, equation: Any, values: list[Value], here: Place, loops: tuple[Loop, ...]) -> list[Value]:
         """A loop whose steps are layers where it goes through stacked weights."""
@@ -308,6 +311,13 @@ class _Finder:
                     "scan, and loops of a fixed number of steps"
                 )
 
+    def add_bias(self, equation: Any, product: Product | None, labels: Axes, here: Place) -> None:
+        """The weighted input of a layer without activation has its bias."""
+        for i, site in enumerate(self.products):
+            if site.product == product and site.place[:-1] == here[:-1]:
+                shape = equation.outvars[0].aval.shape
+                self.products[i] = site._replace(place=here, shape=shape, axes=labels)
+
     def elementwise(self, equation: Any, values: list[Value], here: Place) -> list[Value]:
         """What is known of the results of any other operation."""
         if not any(value.fed for value in values):
@@ -322,12 +332,16 @@ class _Finder:
         reduced = equation.primitive.name in REDUCTIONS or all(value.reduced for value in fed)
         labels = axes.after(equation, [value.axes for value in values])
         ranks = [getattr(variable.aval, "ndim", 0) for variable in equation.outvars]
+        fresh = len(fed) == 1 and fed[0].fresh and equation.primitive.name in RESHAPING
+        if len(fed) == 1 and fed[0].fresh and weights and equation.primitive.name in ("add", "add_any"):
+            self.add_bias(equation, product, labels, here)
         curves = curves_of(equation, values)
         return [
             Value(
                 labels if len(labels) == rank else (None,) * rank,
                 fed=True,
                 product=product,
+                fresh=fresh,
                 reduced=reduced,
                 curves=curves,
             )

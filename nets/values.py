@@ -41,6 +41,7 @@ class Value(NamedTuple):
     size: int = 0
     loops: tuple[Loop, ...] = ()
     product: Product | None = None
+    fresh: bool = False  # Whether it is what its product gave, as it came out.
     reduced: bool = False  # Whether it is a statistic of what its product gave.
     constant: float | None = None
     curves: Mapping[Root, Curve] = MappingProxyType({})  # What function it is of each value that alone determines it.

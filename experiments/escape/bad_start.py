@@ -44,7 +44,7 @@ from experiments.engine import executors, results, space, statistics
 from experiments.study import command, toolkit
 from experiments.study.claims import Claim, by_key, interval_claim, markdown, mean_claim
 from experiments.study.study import Study
-from training import figures, probes
+from training import figures
 from training.batches import scale
 from training.config import Config, as_config
 
