@@ -63,6 +63,7 @@ def compiled(
 # From one process to the next.
 
 MOST_KEPT = 500_000_000  # bytes
+FOLDER = "jax_compilation_cache_dir"
 
 
 def keep_programs(kind: str = "programs") -> None:
@@ -72,7 +73,7 @@ def keep_programs(kind: str = "programs") -> None:
     JAX's own settings go before: JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=0 keeps
     nothing. Nothing is kept where the folder cannot be written, and a program that cannot be read is compiled again.
     """
-    if jax.config.jax_compilation_cache_dir:
+    if getattr(jax.config, FOLDER):
         return
     # A home may be shared by machines whose processors differ.
     folder = _caches() / "plateau" / f"{kind}-{_processor()}"
@@ -82,7 +83,7 @@ def keep_programs(kind: str = "programs") -> None:
     except OSError:
         return
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update(FOLDER, str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
