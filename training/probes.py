@@ -2,8 +2,9 @@
 
 P probe examples, D inputs, H units of a layer, C classes. A group is a pure function of a `Probed` and returns flat
 metrics named `measure/layer`. Networks are measured as in evaluation: without dropout, with the running statistics of
-batch normalization. The formulas are those of `nets.saturation`, `nets.speed`, `nets.curvature` and `nets.noise`. A
-new measure is a line of its function and an entry of its group's measures, a new group an entry of `PROBES`.
+batch normalization. The formulas are those of `nets.saturation`, `nets.speed`, `nets.curvature`, `nets.noise` and
+`nets.cockpit`. A new measure is a line of its function and an entry of its group's measures, a new group an entry of
+`PROBES`.
 
     saturation  saturation, phi (10 bins): hidden layers of activations that are bounded on both sides
                 zero_fraction, dead_units: relu; dead_units as a share of the layer
@@ -18,6 +19,12 @@ new measure is a line of its function and an entry of its group's measures, a ne
                 curvature/top_residual; curvature/trace and its standard error, curvature/trace_error
     noise       noise/scale       the gradient noise scale tr(Sigma)/|G|^2, in examples
                 noise/covariance_trace, noise/gradient_squared: tr(Sigma) and |G|^2
+    cockpit     cockpit/mean_gsnr, cockpit/early_stopping: the signal of the probe examples' gradient, above 0 of the
+                second there is none; cockpit/norm_test, cockpit/inner_product_test, cockpit/orthogonality_test: the
+                noise of their mean, around it, along it and across
+                cockpit/alpha     of one step of the optimizer on the probe examples: 0 ends in the fit's minimum
+                block_trace, block_eigenvalue: of the layer's block of the Hessian, with the trace's standard error,
+                block_trace_error, and how far off the eigenvalue may be, block_eigenvalue_residual
 """
 
 from collections.abc import Callable
@@ -26,12 +33,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nets import activations, curvature, noise, saturation, speed
+from nets import activations, cockpit, curvature, noise, saturation, speed
 from training import metrics
 from training.metrics import Measure
 
 DORMANT_TAU = 0.1
 CURVATURE_STEPS, TRACE_SAMPLES = 20, 10
+COCKPIT_KEY = 1
 
 
 class Probed(NamedTuple):
@@ -120,6 +128,28 @@ def probe_noise(probed: Probed) -> dict[str, jax.Array]:
     }
 
 
+def probe_cockpit(probed: Probed) -> dict[str, jax.Array]:
+    """Cockpit's quantities: signal and noise of the gradient, the step on a local fit, and the curvature by layer."""
+    arguments = probed.cost, probed.params, probed.batch
+    # Not the keys that other groups split off.
+    trace_key, lanczos_key = jax.random.split(jax.random.fold_in(probed.key, COCKPIT_KEY))
+    signal = cockpit.gradient_signal(*arguments)
+    traces = cockpit.block_traces(*arguments, trace_key, samples=TRACE_SAMPLES)
+    eigenvalues = cockpit.block_eigenvalues(*arguments, lanczos_key, steps=CURVATURE_STEPS)
+    return {
+        "cockpit/mean_gsnr": signal.mean_gsnr,
+        "cockpit/early_stopping": signal.early_stopping,
+        "cockpit/norm_test": signal.norm_test,
+        "cockpit/inner_product_test": signal.inner_product_test,
+        "cockpit/orthogonality_test": signal.orthogonality_test,
+        "cockpit/alpha": cockpit.alpha(probed.cost, probed.params, probed.params_after, probed.batch),
+        **{f"block_trace/{layer}": block.trace for layer, block in traces.items()},
+        **{f"block_trace_error/{layer}": block.error for layer, block in traces.items()},
+        **{f"block_eigenvalue/{layer}": block.value for layer, block in eigenvalues.items()},
+        **{f"block_eigenvalue_residual/{layer}": block.residual for layer, block in eigenvalues.items()},
+    }
+
+
 class Group(NamedTuple):
     """Measures that are taken together: the function that takes them, what is said of each, by the name that its
     metrics begin with, and the figures that a run draws of them."""
@@ -171,6 +201,21 @@ PROBES = {
             "noise/scale": Measure("examples"),
             "noise/covariance_trace": Measure(),
             "noise/gradient_squared": Measure(),
+        },
+    ),
+    "cockpit": Group(
+        probe_cockpit,
+        {
+            "cockpit/mean_gsnr": Measure("signal / noise", 0.0, log=True),
+            "cockpit/early_stopping": Measure("", high=1.0),
+            "cockpit/norm_test": Measure("|gradient|", 0.0, log=True),
+            "cockpit/inner_product_test": Measure("|gradient|", 0.0, log=True),
+            "cockpit/orthogonality_test": Measure("|gradient|", 0.0, log=True),
+            "cockpit/alpha": Measure("steps to the minimum, less 1"),
+            "block_trace": Measure(),
+            "block_trace_error": Measure("", 0.0),
+            "block_eigenvalue": Measure(),
+            "block_eigenvalue_residual": Measure("", 0.0),
         },
     ),
 }
