@@ -53,7 +53,7 @@ def get_config(variant: str = "") -> ConfigDict:
     # Record
     config.checkpoint_every = 20  # epochs; there is always one at the end
     config.checkpoints_kept = 3  # the last ones
-    config.probes = ("saturation", "speed")  # measures of the network; also curvature, noise; () or --config.probes=
+    config.probes = ("saturation", "speed")  # also curvature, noise, cockpit; () or --config.probes= for none
     config.probe_every = 1  # epochs; there is always one at the end
     config.probe_examples = 1_000  # the first training images; all where there are fewer
 

@@ -142,7 +142,9 @@ def block_lanczos(
         residuals_K=jnp.full(k, jnp.inf, dtype),
     )
     last = jax.lax.while_loop(goes_on, step, initial)
-    return last.values_K, dot(last.ritz_RxK.T, last.basis_RxP), last.residuals_K, last.step
+    # Of a matrix with nan, rows that are not in use may give eigenvalues of their own.
+    values_K = jnp.where(jnp.isnan(last.residuals_K), jnp.nan, last.values_K)
+    return values_K, dot(last.ritz_RxK.T, last.basis_RxP), last.residuals_K, last.step
 
 
 def _append(state: _Blocks, k: int, key: jax.Array) -> jax.Array:

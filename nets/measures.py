@@ -10,13 +10,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nets import activations, curvature, noise, saturation, speed
+from nets import activations, cockpit, curvature, noise, saturation, speed
 from nets.activations import Activation
 from nets.chunks import Cost
 from nets.trees import Tree, by_container
 
 DORMANT_TAU = 0.1
 CURVATURE_STEPS, TRACE_SAMPLES = 20, 10
+COCKPIT_KEY = 1
 
 
 class LayerValues(NamedTuple):
@@ -126,9 +127,36 @@ def of_noise(probed: Probed) -> dict[str, jax.Array]:
     }
 
 
+def of_cockpit(probed: Probed) -> dict[str, jax.Array]:
+    """Cockpit's quantities: signal and noise of the gradient, the step on a local fit, and the curvature by layer."""
+    arguments = probed.cost, probed.params, probed.batch
+    # Not the keys that other groups split off.
+    trace_key, lanczos_key = jax.random.split(jax.random.fold_in(probed.key, COCKPIT_KEY))
+    signal = cockpit.gradient_signal(*arguments)
+    traces = cockpit.block_traces(*arguments, trace_key, samples=TRACE_SAMPLES)
+    eigenvalues = cockpit.block_eigenvalues(*arguments, lanczos_key, steps=CURVATURE_STEPS)
+    measures = {
+        "cockpit/mean_gsnr": signal.mean_gsnr,
+        "cockpit/early_stopping": signal.early_stopping,
+        "cockpit/norm_test": signal.norm_test,
+        "cockpit/inner_product_test": signal.inner_product_test,
+        "cockpit/orthogonality_test": signal.orthogonality_test,
+    }
+    if probed.params_after is not None:
+        measures["cockpit/alpha"] = cockpit.alpha(probed.cost, probed.params, probed.params_after, probed.batch)
+    for layer, block in traces.items():
+        name = layer.removeprefix("params/")
+        measures |= {f"block_trace/{name}": block.trace, f"block_trace_error/{name}": block.error}
+    for layer, block in eigenvalues.items():
+        name = layer.removeprefix("params/")
+        measures |= {f"block_eigenvalue/{name}": block.value, f"block_eigenvalue_residual/{name}": block.residual}
+    return measures
+
+
 GROUPS: dict[str, Callable[[Probed], dict[str, jax.Array]]] = {
     "saturation": of_saturation,
     "speed": of_speed,
     "curvature": of_curvature,
     "noise": of_noise,
+    "cockpit": of_cockpit,
 }

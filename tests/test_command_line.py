@@ -107,6 +107,7 @@ def test_bad_field(call, capsys, field):
         ("validation=500 train_examples=13", "train_examples=13 is more than the 12"),
         ("validation=500 batch_size=13", "config.batch_size=13 is more than the 12"),
         ("probes=noise train_examples=1 batch_size=1", "config.probes has 'noise', which needs 2 training examples"),
+        ("probes=cockpit train_examples=1 batch_size=1", "config.probes has 'cockpit', which needs 2"),
     ],
 )
 def test_fields_that_do_not_go_together(call, capsys, fields, said):

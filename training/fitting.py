@@ -37,8 +37,10 @@ def check_fits(config: Config, dataset: Dataset) -> None:
             f"config.classes={config.classes}, but labels of {config.dataset} go up to {top}; "
             f"accepted: --config.classes={top + 1} or more"
         )
-    if "noise" in config.probes and examples < 2:
-        raise ConfigError(f"config.probes has 'noise', which needs 2 training examples or more; here is {examples}")
+    if examples < 2 and (varying := [group for group in config.probes if group in ("noise", "cockpit")]):
+        raise ConfigError(
+            f"config.probes has {varying[0]!r}, which needs 2 training examples or more; here is {examples}"
+        )
     if config.batch_size > examples:
         raise ConfigError(
             f"config.batch_size={config.batch_size} is more than the {examples} training examples; "

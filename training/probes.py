@@ -2,8 +2,9 @@
 
 P probe examples, D inputs, H units of a layer, C classes. A group is a pure function of a `Probed` and returns flat
 metrics named `measure/layer`. Networks are measured as in evaluation: without dropout, with the running statistics of
-batch normalization. The formulas are those of `nets.saturation`, `nets.speed`, `nets.curvature` and `nets.noise`. A
-new measure is a line of its function and an entry of its group's measures, a new group an entry of `PROBES`.
+batch normalization. The formulas are those of `nets.saturation`, `nets.speed`, `nets.curvature`, `nets.noise` and
+`nets.cockpit`. A new measure is a line of its function and an entry of its group's measures, a new group an entry of
+`PROBES`.
 
     saturation  saturation, phi (10 bins): hidden layers of activations that are bounded on both sides
                 zero_fraction, dead_units: relu; dead_units as a share of the layer
@@ -18,6 +19,12 @@ new measure is a line of its function and an entry of its group's measures, a ne
                 curvature/top_residual; curvature/trace and its standard error, curvature/trace_error
     noise       noise/scale       the gradient noise scale tr(Sigma)/|G|^2, in examples
                 noise/covariance_trace, noise/gradient_squared: tr(Sigma) and |G|^2
+    cockpit     cockpit/mean_gsnr, cockpit/early_stopping: the signal of the probe examples' gradient, above 0 of the
+                second there is none; cockpit/norm_test, cockpit/inner_product_test, cockpit/orthogonality_test: the
+                noise of their mean, around it, along it and across
+                cockpit/alpha     of one step of the optimizer on the probe examples: 0 ends in the fit's minimum
+                block_trace, block_eigenvalue: of the layer's block of the Hessian, with the trace's standard error,
+                block_trace_error, and how far off the eigenvalue may be, block_eigenvalue_residual
 """
 
 from collections.abc import Callable
@@ -25,7 +32,7 @@ from typing import NamedTuple
 
 import jax
 
-from nets.measures import Probed, of_curvature, of_noise, of_saturation, of_speed
+from nets.measures import Probed, of_cockpit, of_curvature, of_noise, of_saturation, of_speed
 from training import metrics
 from training.metrics import Measure
 
@@ -81,6 +88,21 @@ PROBES = {
             "noise/scale": Measure("examples"),
             "noise/covariance_trace": Measure(),
             "noise/gradient_squared": Measure(),
+        },
+    ),
+    "cockpit": Group(
+        of_cockpit,
+        {
+            "cockpit/mean_gsnr": Measure("signal / noise", 0.0, log=True),
+            "cockpit/early_stopping": Measure("", high=1.0),
+            "cockpit/norm_test": Measure("|gradient|", 0.0, log=True),
+            "cockpit/inner_product_test": Measure("|gradient|", 0.0, log=True),
+            "cockpit/orthogonality_test": Measure("|gradient|", 0.0, log=True),
+            "cockpit/alpha": Measure("steps to the minimum, less 1"),
+            "block_trace": Measure(),
+            "block_trace_error": Measure("", 0.0),
+            "block_eigenvalue": Measure(),
+            "block_eigenvalue_residual": Measure("", 0.0),
         },
     ),
 }

@@ -18,7 +18,7 @@ net = nets.MLP(hidden=(8,), classes=3)
 x_NxD, labels_N = random.normal(size=(50, 5)).astype(np.float32), np.arange(50) % 3
 params = jax.tree.map(lambda x: x.astype(jnp.float32), net.init(key, x_NxD)["params"])
 targets_NxC = jax.nn.one_hot(labels_N, 3)
-data, c, s = (x_NxD, targets_NxC), nets.curvature, nets.saturation
+data, c, k, s = (x_NxD, targets_NxC), nets.curvature, nets.cockpit, nets.saturation
 
 def cost(params, batch):
     return nets.costs.get("cross_entropy", "softmax").per_example(net.apply({"params": params}, batch[0])[0], batch[1])
@@ -43,6 +43,12 @@ instruments = {
     "density": lambda: c.spectral_density(cost, params, data, key, steps=8).nodes_QxS.max(),
     "trace": lambda: c.hessian_trace(bowl, one, x_NxD[:, 0], key)[0],
     "noise": lambda: c.gradient_noise_scale(cost, params, data).covariance_trace,
+    "signal": lambda: [float(x) for x in k.gradient_signal(bowl, one, np.float32([0, 1]))[1:3]],
+    "signal_of_net": lambda: k.gradient_signal(cost, params, data).norm_test,
+    "alpha": lambda: k.alpha(bowl, one, np.float32(0), np.zeros(3, np.float32)),
+    "alpha_of_net": lambda: k.alpha(cost, params, moved, data),
+    "block_trace": lambda: k.block_traces(cost, params, data, key)["output"].trace,
+    "block_eigenvalue": lambda: k.block_eigenvalues(cost, params, data, key)["output"].value,
     "line": lambda: c.cost_on_line(bowl, one, one, [-1, 0.0, 1], np.zeros(3, np.float32)),
     "plane": lambda: c.cost_on_plane(cost, params, (params, params), np.linspace(-1, 1, 2), [0], data),
     "direction": lambda: c.filter_normalised_direction(key, params)["output"]["kernel"],
@@ -85,6 +91,8 @@ def test_every_instrument_works_where_64_bit_numbers_are_on():
     # From .5 the square rises at most to the bound of .1 (.5 + 1) more.
     assert found["sharpness"] == pytest.approx(100 * (0.65**2 - 0.5**2) / 1.25, rel=1e-5)
     assert found["eigenvalue"] == pytest.approx(2) and found["trace"] == pytest.approx(2)
+    # Slopes of 1 and -1 cancel; the step goes to the minimum.
+    assert found["signal"] == [0, 1] and found["alpha"] == pytest.approx(0) and -1 < found["alpha_of_net"] < 0
     assert found["line"] == pytest.approx([0, 0.25, 1]) and found["certificate"] is True
     # The distance to 1 halves with every step.
     assert found["passage"] == [3] * 4

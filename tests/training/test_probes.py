@@ -123,6 +123,43 @@ def test_noise_is_that_of_the_single_gradients(synthetic_config, data):
     np.testing.assert_allclose(metrics["noise/scale"], trace / squared, rtol=1e-2)
 
 
+def test_cockpit_is_that_of_the_network_and_its_step(synthetic_config, data):
+    """On images of a few pixels: all of a block's eigenvalues by numpy, the signal and a full-batch step's alpha."""
+    few = data._replace(images=data.images[:, 380:384])
+    changes = {"inputs": 4, "hidden": (3,), "activation": "tanh", "cost": "cross_entropy", "learning_rate": 0.1}
+    config = small(synthetic_config, probes=("cockpit",), **changes)
+    state, _, metrics, _ = probed(config, few)
+    flat_K, unravel = jax.flatten_util.ravel_pytree(state.params)
+    model, cost = train.make_model(config), nets.costs.get(config.cost, config.output)
+    x_PxD, y_PxC = jnp.float32(few.images[:EXAMPLES]) / 255, jax.nn.one_hot(few.labels[:EXAMPLES], 10)
+
+    def costs(flat_K):
+        return cost.per_example(model.apply({"params": unravel(flat_K)}, x_PxD)[0], y_PxC)
+
+    hessian_KxK = np.float64(jax.hessian(lambda flat_K: jnp.mean(costs(flat_K)))(flat_K))
+    # The flat order is that of the layers' names.
+    for layer, block in (("hidden_0", slice(0, 15)), ("output", slice(15, None))):
+        eigenvalues = np.linalg.eigvalsh(hessian_KxK[block, block])
+        np.testing.assert_allclose(metrics[f"block_eigenvalue/{layer}"], eigenvalues[-1], rtol=1e-3)
+        assert metrics[f"block_eigenvalue_residual/{layer}"] < 1e-3 * eigenvalues[-1]
+        error = np.sqrt(2 * np.sum(eigenvalues**2) / probes.TRACE_SAMPLES)
+        assert abs(metrics[f"block_trace/{layer}"] - eigenvalues.sum()) < 4 * error
+        assert 0 < metrics[f"block_trace_error/{layer}"] < 3 * error
+    g_PxK = np.float64(jax.jacrev(costs)(flat_K))
+    g_K, variance_K = g_PxK.mean(axis=0), g_PxK.var(axis=0, ddof=1)
+    np.testing.assert_allclose(
+        metrics["cockpit/early_stopping"], 1 - EXAMPLES * np.mean(g_K**2 / variance_K), rtol=1e-3
+    )
+    np.testing.assert_allclose(metrics["cockpit/mean_gsnr"], np.mean(g_K**2 / g_PxK.var(axis=0)), rtol=1e-3)
+    norm = np.sqrt(variance_K.sum() / EXAMPLES) / np.linalg.norm(g_K)
+    np.testing.assert_allclose(metrics["cockpit/norm_test"], norm, rtol=1e-3)
+    inner = np.sqrt((g_PxK @ g_K).var(ddof=1) / EXAMPLES) / (g_K @ g_K)
+    np.testing.assert_allclose(metrics["cockpit/inner_product_test"], inner, rtol=1e-3)
+    np.testing.assert_allclose(metrics["cockpit/orthogonality_test"], np.sqrt(norm**2 - inner**2), rtol=1e-3)
+    # A step of gradient descent on a cost that is nearly a parabola on its way has alpha = rate g.Hg / g.g - 1.
+    np.testing.assert_allclose(metrics["cockpit/alpha"] + 1, 0.1 * (g_K @ hessian_KxK @ g_K) / (g_K @ g_K), rtol=0.02)
+
+
 @pytest.mark.parametrize("activation", nets.activations.ACTIVATIONS)
 def test_every_activation_is_measured(activation, synthetic_config, data):
     """Saturation where there are two asymptotes, dormant units elsewhere, zeros of relu, slopes where they end."""
@@ -196,7 +233,7 @@ def test_batch_norm_and_dropout_are_measured_as_in_evaluation(synthetic_config, 
 
 def test_probe_works_under_vmap(synthetic_config, data):
     """Lanes of a sweep are measured as they are alone."""
-    config = small(synthetic_config, probes=("saturation", "speed", "noise"))
+    config = small(synthetic_config, probes=("saturation", "speed", "noise", "cockpit"))
     functions, numbers = train.make_train(config), train.hyperparameters(config)
     keys = jax.random.split(jax.random.key(0), 3)
     states = jax.vmap(functions.init, in_axes=(None, 0))(numbers, keys)
