@@ -9,7 +9,7 @@ import input_pipeline
 import nets
 
 mnist = input_pipeline.load("mnist")
-batch = jnp.asarray(mnist.images[:1000].reshape(-1, 784) / 255), jnp.asarray(mnist.labels[:1000])
+batch = jnp.asarray(mnist.images[:500].reshape(-1, 784) / 255), jnp.asarray(mnist.labels[:500])
 model = eqx.nn.MLP(784, 10, width_size=64, depth=2, activation=jax.nn.tanh, key=jax.random.key(0))
 
 

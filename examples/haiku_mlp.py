@@ -9,7 +9,7 @@ import input_pipeline
 import nets
 
 mnist = input_pipeline.load("mnist")
-batch = jnp.asarray(mnist.images[:1000].reshape(-1, 784) / 255), jnp.asarray(mnist.labels[:1000])
+batch = jnp.asarray(mnist.images[:500].reshape(-1, 784) / 255), jnp.asarray(mnist.labels[:500])
 net = hk.without_apply_rng(hk.transform(lambda x: hk.nets.MLP((64, 32, 10), activation=jax.nn.relu)(x)))
 params = net.init(jax.random.key(0), batch[0])
 

@@ -19,7 +19,7 @@ class CNN(nn.Module):
 
 
 mnist = input_pipeline.load("mnist")
-images, labels = jnp.asarray(mnist.images[:1000].reshape(-1, 28, 28, 1) / 255), jnp.asarray(mnist.labels[:1000])
+images, labels = jnp.asarray(mnist.images[:500].reshape(-1, 28, 28, 1) / 255), jnp.asarray(mnist.labels[:500])
 model = CNN()
 params, statistics = (variables := model.init(jax.random.key(0), images))["params"], variables["batch_stats"]
 

@@ -20,7 +20,7 @@ class MLP(nnx.Module):
 
 
 mnist = input_pipeline.load("mnist")
-batch = jnp.asarray(mnist.images[:1000].reshape(-1, 784) / 255), jnp.asarray(mnist.labels[:1000])
+batch = jnp.asarray(mnist.images[:500].reshape(-1, 784) / 255), jnp.asarray(mnist.labels[:500])
 graph, params = nnx.split(MLP(nnx.Rngs(0)))
 
 

@@ -11,16 +11,12 @@ mnist = input_pipeline.load("mnist")
 images, labels = jnp.asarray(mnist.images[:4000].reshape(-1, 784) / 255), jnp.asarray(mnist.labels[:4000])
 init = jax.nn.initializers.glorot_uniform()
 keys = jax.random.split(jax.random.key(0), 2)
-params = {
-    "hidden": {"w": init(keys[0], (784, 64)), "b": jnp.zeros(64)},
-    "head": {"w": init(keys[1], (64, 10)), "b": jnp.zeros(10)},
-}
-optimizer = optax.sgd(0.5)
+params, optimizer = {"hidden": init(keys[0], (784, 64)), "head": init(keys[1], (64, 10))}, optax.sgd(0.5)
 
 
 def cost(params, batch):
-    a = jax.nn.sigmoid(batch[0] @ params["hidden"]["w"] + params["hidden"]["b"])
-    return optax.softmax_cross_entropy_with_integer_labels(a @ params["head"]["w"] + params["head"]["b"], batch[1])
+    logits = jax.nn.sigmoid(batch[0] @ params["hidden"]) @ params["head"]
+    return optax.softmax_cross_entropy_with_integer_labels(logits, batch[1])
 
 
 watched = nets.watch(cost)
@@ -30,7 +26,7 @@ watched = nets.watch(cost)
 def train(params, state):
     def step(carry, number):
         params, state = carry
-        rows = jax.lax.dynamic_slice_in_dim(jnp.arange(4000), number * 100 % 4000, 100)
+        rows = (100 * number + jnp.arange(100)) % 4000
         gradient = jax.grad(lambda params: cost(params, (images[rows], labels[rows])).mean())(params)
         updates, state = optimizer.update(gradient, state)
         measured = nets.every(10, lambda: watched.measure(cost, params, (images[:500], labels[:500])), number)

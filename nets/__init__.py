@@ -10,21 +10,24 @@
     named["hidden_0/a"]                       # outputs of the first hidden layer, [B, 64]
     nets.activations.get("tanh").asymptotes   # (-1.0, 1.0)
 
-Any model can be measured, in Flax or plain JAX; here one of two layers that has never heard of `nets`:
+Any model can be measured, in Flax, Equinox, Haiku or plain JAX; here one that has never heard of `nets`:
 
     def forward(params, x_BxD):
         a_BxH = jnp.tanh(x_BxD @ params["first"]["w"] + params["first"]["bias"])
-        return a_BxH, a_BxH @ params["second"]["w"] + params["second"]["bias"]
+        return a_BxH @ params["second"]["w"] + params["second"]["bias"]
 
     def cost(params, batch):                  # one cost an example, [B]
-        return optax.softmax_cross_entropy_with_integer_labels(forward(params, batch[0])[1], batch[1])
+        return optax.softmax_cross_entropy_with_integer_labels(forward(params, batch[0]), batch[1])
 
-    gradient = nets.curvature.gradient(cost, params, (x_NxD, labels_N))
-    print(nets.saturation.saturated_fraction(forward(params, x_NxD)[0], "tanh"))
-    print(nets.speed.bias_gradient_norms(gradient))     # {"first": ..., "second": ...}
+    watched = nets.watch(forward)
+    print(watched.layers(params, x_NxD))      # first tanh, second none, with their shapes and places in the source
+    z_NxH, a_NxH = watched.outputs(params, x_NxD)["first"]
+    measured = watched.measure(cost, params, (x_NxD, labels_N))
+    print(measured["saturation/first"], measured["speed/first"])
     print(nets.curvature.top_eigenvalues(cost, params, (x_NxD, labels_N), jax.random.key(0), k=1).values_K)
 
-`activations` has the neurons' functions with their ranges and asymptotes, `costs` the per-example costs, `mlp` the
+`watch` (`watching`) finds and measures the layers of any model, with the groups of measures of `measures`; `every`
+takes them now and then within a jitted loop. `activations` has the neurons' functions with their ranges and asymptotes, `costs` the per-example costs, `mlp` the
 network and its initializers, `perceptron` Rosenblatt's unit and learning rule; `saturation`, `speed`, `curvature`,
 `sharpness`, `noise` and `cockpit` are the instruments: how far neurons are saturated, how fast each layer learns, how
 the cost is curved, how far it rises nearby, how noisy its gradient is, and whether a step was too short or too long.

@@ -152,6 +152,7 @@ class Watched:
                         later; `displacement` with `params_before` (`nets.speed`)
             curvature   `curvature/top_eigenvalue`, `curvature/top_residual`, `curvature/trace`, `curvature/trace_error`
             noise       `noise/scale`, `noise/covariance_trace`, `noise/gradient_squared`
+            cockpit     the quantities of `nets.cockpit`; `cockpit/alpha` with `params_after`
 
         A unit of a layer with positions, such as an image's, is a channel: its outputs at all positions of all examples
         are its outputs, so that it is dead where it is zero at all of them. With `units="positions"` a unit is each
@@ -169,9 +170,9 @@ class Watched:
         given = params, batch, params_before, params_after, jax.random.key(0) if key is None else key
         skeleton, static = Skeleton(given), {"cost": cost, "groups": tuple(groups), "units": units}
         check_hash(cost)
-        if {"curvature", "noise"} & set(groups):
+        if {"curvature", "noise", "cockpit"} & set(groups):
             of_floats = CostOfFloats(cost, params) if is_mixed(params) else cost
-            check_apart(of_floats, floats_of(params), batch, whole="noise" not in groups)
+            check_apart(of_floats, floats_of(params), batch, whole=not {"noise", "cockpit"} & set(groups))
         return _measure(arrays_of(given), skeleton=skeleton, **static)
 
 
