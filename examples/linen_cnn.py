@@ -12,14 +12,14 @@ import nets
 class CNN(nn.Module):
     @nn.compact
     def __call__(self, x, train=False):
-        for features in (8, 16):
+        for features in (4, 8):
             x = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Conv(features, (3, 3), strides=2)(x)))
         x = nn.tanh(nn.Dense(32)(x.reshape(len(x), -1)))
         return nn.Dense(10)(nn.Dropout(0.2, deterministic=not train)(x))
 
 
 mnist = input_pipeline.load("mnist")
-images, labels = jnp.asarray(mnist.images[:500].reshape(-1, 28, 28, 1) / 255), jnp.asarray(mnist.labels[:500])
+images, labels = jnp.asarray(mnist.images[:100].reshape(-1, 28, 28, 1) / 255), jnp.asarray(mnist.labels[:100])
 model = CNN()
 params, statistics = (variables := model.init(jax.random.key(0), images))["params"], variables["batch_stats"]
 

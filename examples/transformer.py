@@ -10,7 +10,7 @@ import nets
 
 WIDTH, HEADS, BLOCKS, LENGTH = 32, 4, 3, 16
 BLOCK = {"qkv": (WIDTH, 3, HEADS, WIDTH // HEADS), "out": (WIDTH, WIDTH), "up": (WIDTH, 99), "down": (99, WIDTH)}
-text = (Path(__file__).parents[1] / "LICENSE").read_bytes()[: 100 * (LENGTH + 1)]
+text = (Path(__file__).parents[1] / "LICENSE").read_bytes()[: 40 * (LENGTH + 1)]
 tokens = jnp.asarray(list(text)).reshape(-1, LENGTH + 1) % 128
 normal = jax.nn.initializers.normal(0.1)
 keys = iter(jax.random.split(jax.random.key(0), len(BLOCK) + 2))

@@ -27,15 +27,15 @@ Any model can be measured, in Flax, Equinox, Haiku or plain JAX; here one that h
     print(nets.curvature.top_eigenvalues(cost, params, (x_NxD, labels_N), jax.random.key(0), k=1).values_K)
 
 `watch` (`watching`) finds and measures the layers of any model, with the groups of measures of `measures`; `every`
-takes them now and then within a jitted loop. `activations` has the neurons' functions with their ranges and asymptotes, `costs` the per-example costs, `mlp` the
-network and its initializers, `perceptron` Rosenblatt's unit and learning rule; `saturation`, `speed`, `curvature`,
-`sharpness`, `noise` and `cockpit` are the instruments: how far neurons are saturated, how fast each layer learns, how
-the cost is curved, how far it rises nearby, how noisy its gradient is, and whether a step was too short or too long.
-`chunks` has the mean of a cost over a data set and its derivatives. `escape` sends walkers of SGD out of a minimum and
-certifies minima; `landscape` has the plane of a path, the cost on lines and planes, barriers and the widths of basins.
-`theory` has what is known exactly, and its modules are attributes of `nets` as well: `exit_time`, `born_dead`,
-`relu_cells` (minima at the kinks of a ReLU net) and `student_teacher` (a net whose cost over all Gaussian inputs is
-known).
+takes them now and then within a jitted loop. `activations` has the neurons' functions with their ranges and asymptotes,
+`costs` the per-example costs, `mlp` the network and its initializers, `perceptron` Rosenblatt's unit and learning rule;
+`saturation`, `speed`, `curvature`, `sharpness`, `noise` and `cockpit` are the instruments: how far neurons are
+saturated, how fast each layer learns, how the cost is curved, how far it rises nearby, how noisy its gradient is, and
+whether a step was too short or too long. `chunks` has the mean of a cost over a data set and its derivatives. `escape`
+sends walkers of SGD out of a minimum and certifies minima; `landscape` has the plane of a path, the cost on lines and
+planes, barriers and the widths of basins. `theory` has what is known exactly, and its modules are attributes of `nets`
+as well: `exit_time`, `born_dead`, `relu_cells` (minima at the kinks of a ReLU net) and `student_teacher` (a net whose
+cost over all Gaussian inputs is known).
 """
 
 from nets import (
