@@ -93,6 +93,21 @@ def get(name: str) -> Activation:
     return look_up(ACTIVATIONS, name, "activation")
 
 
+def of_layers(names: str, layers: int) -> list[str]:
+    """The name of each of so many layers' activation: one name for all, or one for each, separated by commas.
+
+    ValueError for an unknown name, and for another number of names than one or that of the layers.
+    """
+    listed = [name.strip() for name in names.split(",")]
+    for name in listed:
+        get(name)
+    if len(listed) not in (1, layers):
+        raise ValueError(
+            f"activation {names!r} has {len(listed)} names; accepted: one, or one for each of {layers} layers"
+        )
+    return listed * layers if len(listed) == 1 else listed
+
+
 def leaky(slope: float) -> Activation:
     """leaky_relu with another slope below zero."""
     lowest = -INF if slope > 0 else 0.0

@@ -61,17 +61,17 @@ def hidden_layers(named: Iterable[str]) -> list[str]:
 
 
 class MLP(nn.Module):
-    """Dense layers with one activation, and an output layer: `apply(variables, images_BxD) -> (logits_BxC, named)`.
+    """Dense layers with an activation, and an output layer: `apply(variables, images_BxD) -> (logits_BxC, named)`.
 
     `named` holds every layer's weighted input z = x W + b and output a, both [B, units], under the flat names
     `hidden_0/z`, `hidden_0/a`, ..., `output/z`, `output/a`; what is not used costs nothing under jit. Parameters are
     `hidden_0`, ..., `output`, each with `kernel` [in, out] and `bias` [out].
 
-    With `batch_norm` each hidden activation is followed by batch normalization (Ioffe & Szegedy 2015; momentum .99
-    and epsilon 1e-3 as in Keras), whose running statistics are the collection `batch_stats`. `dropout` is the rate at
-    which inputs of the output layer are dropped while training (rng collection `dropout`). `mask_B` marks the examples
-    that count in the batch statistics. An empty `hidden` is a single layer of output neurons. Unknown names raise
-    ValueError on `init` and `apply`.
+    With `batch_norm` each hidden activation is followed by batch normalization (Ioffe & Szegedy 2015; momentum .99 and
+    epsilon 1e-3 as in Keras), whose running statistics are the collection `batch_stats`. `dropout` is the rate at which
+    inputs of the output layer are dropped while training (rng collection `dropout`). `mask_B` marks the examples that
+    count in the batch statistics. `activation` is one name, or one for each hidden layer, as `tanh,relu`. An empty
+    `hidden` is a single layer of output neurons. Unknown names raise ValueError on `init` and `apply`.
     """
 
     hidden: Sequence[int] = (64,)
@@ -85,12 +85,12 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x_BxD: jax.Array, *, train: bool = False, mask_B: jax.Array | None = None):
-        activation = activations.get(self.activation).function
+        of_layers = activations.of_layers(self.activation, len(self.hidden))
         output = look_up(costs.OUTPUTS, self.output, "output")
         named = {}
         for i, units in enumerate(self.hidden):
             z_BxH = self._dense(units, f"hidden_{i}")(x_BxD)
-            a_BxH = activation(z_BxH)
+            a_BxH = activations.get(of_layers[i]).function(z_BxH)
             named |= {f"hidden_{i}/z": z_BxH, f"hidden_{i}/a": a_BxH}
             x_BxD = a_BxH
             if self.batch_norm:

@@ -35,6 +35,8 @@ BAD_FIELDS = {
     "learning_rate=fast": ("config.learning_rate=fast", "could not convert"),
     "dataset=mnits": ("config.dataset='mnits'", "did you mean 'mnist'?", input_pipeline.ACCEPTED),
     "dataset=idx:": ("config.dataset='idx:'", input_pipeline.ACCEPTED),
+    "activation=tanh,relu": ("activation 'tanh,relu' has 2 names", "accepted: one, or one for each of 1 layers"),
+    "activation=tanh,rleu": ("config.activation='tanh,rleu'", "did you mean 'relu'?"),
     "activation=tahn": ("config.activation='tahn'", "did you mean 'tanh'?", "accepted: sigmoid, tanh, relu, "),
     "activation=": ("config.activation=''", "accepted: sigmoid, "),
     "output=sofmax": ("config.output='sofmax'", "did you mean 'softmax'?", "accepted: softmax, sigmoid, identity"),

@@ -147,7 +147,13 @@ class Config:
         unit="neurons",
         on_axis="positive whole numbers below 2^31, layers joined by -, as 64-64",
     )
-    activation: str = _choice("sigmoid", nets.activations.ACTIVATIONS, "what a hidden neuron computes")
+    activation: str = _field(
+        "sigmoid",
+        lambda names: all(name in nets.activations.ACTIVATIONS for name in names.split(",")),
+        f"{', '.join(nets.activations.ACTIVATIONS)}, or one a layer, such as tanh,relu",
+        "what a hidden neuron computes",
+        on_axis=f"{', '.join(nets.activations.ACTIVATIONS)}, those of layers joined by -, as tanh-relu",
+    )
     output: str = _choice("softmax", nets.costs.OUTPUTS, "what the output neurons compute")
     kernel_init: str = _choice("glorot_uniform", nets.mlp.KERNEL_INITS, "how kernels are drawn")
     bias_init: str = _choice("zeros", nets.mlp.BIAS_INITS, "how biases are drawn")
@@ -376,8 +382,8 @@ def shown(value: object, longest: int = 120) -> str:
 
 def _near(field: Field, value: Any) -> str:
     """The accepted word that is close to the one that is not."""
-    choices = field.accepted.removesuffix(", or nothing").removeprefix("any of ").split(", ")
-    words: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+    choices = [word for word in field.accepted.removeprefix("any of ").split(", ") if " " not in word]
+    words: tuple[Any, ...] = value if isinstance(value, tuple) else words_of([value])
     wrong = [word for word in words if isinstance(word, str) and word not in choices]
     return near_match(wrong[0], choices) if wrong else ""
 
@@ -398,6 +404,7 @@ def _check_together(config: Config) -> None:
     if len(config.hidden) > MOST_LAYERS:
         raise ConfigError(f"config.hidden has {len(config.hidden):,} layers; accepted: at most {MOST_LAYERS}")
     try:
+        nets.activations.of_layers(config.activation, len(config.hidden))
         nets.costs.get(config.cost, config.output)
     except ValueError as error:
         raise ConfigError(str(error)) from error

@@ -73,8 +73,9 @@ def summary(config: Config, params: Any, batch_stats: Any) -> str:
         for layer, leaves in tree.items():
             counts[layer] = counts.get(layer, 0) + sum(leaf.size for leaf in jax.tree.leaves(leaves))
     lines = [f"{'Layer':<28}{'Output shape':<16}{'Parameters':>10}"]
+    of_layers = nets.activations.of_layers(config.activation, len(config.hidden))
     for i, units in enumerate(config.hidden):
-        lines.append(f"{f'hidden_{i} ({config.activation})':<28}{f'(B, {units})':<16}{counts[f'hidden_{i}']:>10,}")
+        lines.append(f"{f'hidden_{i} ({of_layers[i]})':<28}{f'(B, {units})':<16}{counts[f'hidden_{i}']:>10,}")
         if config.batch_norm:
             lines.append(f"{f'batch_norm_{i}':<28}{f'(B, {units})':<16}{counts[f'batch_norm_{i}']:>10,}")
     if config.dropout:

@@ -39,6 +39,8 @@ def repeated(name: str, values: Sequence[Any]) -> str | None:
 def parse_value(name: str, word: str) -> Any:
     """A word of the command line as the type of that field."""
     field = FIELDS[name]
+    if name == "activation":  # No name of one has a hyphen.
+        return word.replace("-", ",")
     try:
         if field.type is bool:
             return {"true": True, "false": False}[word.lower()]

@@ -18,6 +18,7 @@ ONE, TWO, GPU = (plan.Machines(1, 1, "cpu", 8e9), plan.Machines(2, 2, "cpu", 8e9
     [
         ("learning_rate=0.01,1e1,3", ("learning_rate", (0.01, 10.0, 3.0))),
         ("activation=sigmoid, tanh", ("activation", ("sigmoid", "tanh"))),
+        ("activation=sigmoid,tanh-relu", ("activation", ("sigmoid", "tanh,relu"))),
         ("batch_size=8", ("batch_size", (8,))),
         ("hidden=64,64-32", ("hidden", ((64,), (64, 32)))),
         ("batch_norm=true,False", ("batch_norm", (True, False))),

@@ -27,6 +27,19 @@ def test_intermediates_are_every_layers_z_and_a():
     np.testing.assert_array_equal(logits, named["output/z"])
 
 
+def test_an_activation_for_each_layer():
+    """The names in their order; another number of them than that of the layers is refused."""
+    x_BxD = jnp.linspace(-1, 1, 12).reshape(3, 4)
+    net = nets.MLP(hidden=(5, 6), classes=2, activation="tanh, relu")
+    named = net.apply(net.init(jax.random.key(0), x_BxD), x_BxD)[1]
+    np.testing.assert_array_equal(named["hidden_0/a"], jnp.tanh(named["hidden_0/z"]))
+    np.testing.assert_array_equal(named["hidden_1/a"], jax.nn.relu(named["hidden_1/z"]))
+    with pytest.raises(
+        ValueError, match=r"activation 'tanh,relu,tanh' has 3 names; accepted: one, or one for each of 2"
+    ):
+        nets.MLP(hidden=(5, 6), activation="tanh,relu,tanh").init(jax.random.key(0), x_BxD)
+
+
 def test_no_hidden_layer_is_one_layer_of_neurons():
     """Softmax regression."""
     logits, named = nets.MLP(hidden=(), classes=3).init_with_output(jax.random.key(0), jnp.ones((2, 4)))[0]
