@@ -4,6 +4,7 @@ The labels stand in the column named label, target, class or y, else in the firs
 with a point targets of a regression, and words classes in sorted order. There is no test part.
 """
 
+import contextlib
 import csv
 import gzip
 import math
@@ -130,16 +131,13 @@ def _is_number(word: str) -> bool:
 
 def _features(layout: Layout, row: int, cells: list[str]) -> np.ndarray:
     """The numbers of a row but for its label, as float32."""
-    given = [cell for i, cell in enumerate(cells) if i != layout.label]
-    try:
-        # numpy as Python takes 1_000 for a number, which nobody means in a table.
-        numbers = np.array(["_" if "_" in cell else cell for cell in given], np.float64)
-        with np.errstate(over="ignore"):
-            numbers = numbers.astype(np.float32)
-        if np.isfinite(numbers).all():
-            return numbers
-    except ValueError:
-        pass
+    given = cells[: layout.label] + cells[layout.label + 1 :]
+    # Python takes 1_000 for a number, which nobody means in a table.
+    if "_" not in "".join(given):
+        with contextlib.suppress(ValueError), np.errstate(over="ignore"):
+            numbers = np.array(list(map(float, given))).astype(np.float32)
+            if np.isfinite(numbers).all():
+                return numbers
     for i, cell in enumerate(cells):
         if i == layout.label:
             continue

@@ -72,8 +72,13 @@ def _flags(dataset: Dataset, name: str) -> str:
     fields = {"dataset": name, "inputs": dataset.images.shape[1], "classes": max(width, 2 - dataset.is_regression)}
     if dataset.is_regression:
         fields |= {"output": "identity", "cost": "quadratic"}
+    examples = len(dataset.labels)
     if not len(dataset.validation_labels):
-        fields["validation"] = max(1, int(HELD_OUT * len(dataset.labels)))
+        fields["validation"] = max(1, int(HELD_OUT * examples))
+        examples -= fields["validation"]
+    # The default is 128, and a batch has no more examples than there are.
+    if examples < 128:
+        fields["batch_size"] = examples
     return " ".join(f"--config.{field}={value}" for field, value in fields.items())
 
 

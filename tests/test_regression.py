@@ -112,7 +112,9 @@ def test_outputs_must_be_the_targets(fields, targets, said):
 
 def test_one_output_is_no_choice():
     """Of classes there are two or more: of the config, and of a data set with an output per class."""
-    with pytest.raises(ConfigError, match=r"config\.classes=1 is for a regression; accepted with output softmax: 2 or"):
+    with pytest.raises(
+        ConfigError, match=r"=1 with config.output=softmax is no choice.*accepted: 2 or more, or --config"
+    ):
         train.as_config({"classes": 1})
     classes = regression()._replace(labels=np.zeros(200, np.int32), validation_labels=np.zeros(5, np.int32))
     assert with_targets(train.as_config(FIELDS), classes).labels.tolist() == [[0.0]] * 200
@@ -135,6 +137,7 @@ def test_run_of_a_regression(call, diabetes, tmp_path, capsys):
         assert len(rows) == 2 and all(row["accuracy"] is None and row["val_accuracy"] is None for row in rows)
         figures = {path.name for path in (workdir / "figures").iterdir()}
         assert "predictions.png" in figures and "confusion_matrix.png" not in figures
+        assert ("saturation.png" in figures) == (hidden != "()")
         call(*arguments, f"--config.hidden={hidden}", f"--workdir={workdir}")
         assert "holds this run, finished after 2 epochs" in capsys.readouterr().out
         call("--evaluate_only", f"--workdir={workdir}")

@@ -400,7 +400,8 @@ def _check_together(config: Config) -> None:
     if len(config.hidden) > MOST_LAYERS:
         raise ConfigError(f"config.hidden has {len(config.hidden):,} layers; accepted: at most {MOST_LAYERS}")
     if config.classes == 1 and config.output != "identity":
-        raise ConfigError(f"config.classes=1 is for a regression; accepted with output {config.output}: 2 or more")
+        given = f"config.classes=1 with config.output={config.output} is no choice between classes"
+        raise ConfigError(f"{given}; accepted: 2 or more, or --config.output=identity for a regression")
     if config.dropout and not config.hidden:
         raise ConfigError(f"config.dropout={config.dropout} drops hidden outputs; accepted without hidden layers: 0")
     try:

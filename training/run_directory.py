@@ -89,12 +89,10 @@ def figure_names(config: Config, rows: list[dict[str, Any]]) -> list[str]:
     measures = {name.partition("/")[0] for row in rows for name in row}
     groups = [PROBES[group] for group in config.probes]
     # A regression has no classes to be confused.
-    outcome = ["predictions.png" if rows and lacks(rows[-1], "val_accuracy") else FIGURES[-1]]
-    return [
-        *FIGURES[:-1],
-        *outcome,
-        *(name for group in groups if measures & set(group.measures) for name in group.figures),
-    ]
+    outcome = "predictions.png" if rows and lacks(rows[-1], "val_accuracy") else FIGURES[-1]
+    drawn = [name for group in groups if measures & set(group.measures) for name in group.figures]
+    # What is drawn of hidden layers alone is empty without them.
+    return [*FIGURES[:-1], outcome, *(name for name in drawn if config.hidden or name != "saturation.png")]
 
 
 def _without_histograms(rows: list[dict[str, Any]], histograms: list[dict[str, Any]]) -> list[int]:

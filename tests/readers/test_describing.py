@@ -41,7 +41,8 @@ def test_classes(describe, tmp_path, capsys):
         "  class  training",
         "    ant         3",
         "    bee         2",
-        "  train on it: --config.dataset=csv:a.csv --config.inputs=1 --config.classes=2 --config.validation=1",
+        "  train on it: --config.dataset=csv:a.csv --config.inputs=1 --config.classes=2 --config.validation=1 "
+        "--config.batch_size=4",
         "  samples: csv-a-csv-samples.png",
     ]
     with PIL.Image.open("csv-a-csv-samples.png") as picture:
