@@ -65,7 +65,9 @@ def conclusion(rows: list[dict[str, Any]], most: int = 5) -> str:
     table; the larger the share of seeds that
     diverged, the later they come, since their means are of the seeds that were lucky."""
     fields = [name for name in rows[0] if name in FIELDS]
-    score = "val_accuracy" if any(row["val_accuracy_n"] for row in rows) else "val_loss"
+    # A regression has no accuracy.
+    has = {name: any(row.get(f"{name}_n") for row in rows) for name in ("val_accuracy", "val_loss")}
+    score = "val_loss" if has["val_loss"] and not has["val_accuracy"] else "val_accuracy"
     sign = 1 if score in LOWEST_IS_BEST else -1
     ended = [row for row in rows if row[f"{score}_n"]]
     ended.sort(key=lambda row: (row["diverged"] / row["seeds"], sign * row[f"{score}_mean"]))
