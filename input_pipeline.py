@@ -1,11 +1,20 @@
-"""Data sets by name, as arrays in memory: `load('mnist') -> Dataset`. The only file that reads data sets.
+"""Data sets by name, as arrays in memory: `load('mnist') -> Dataset`; and what there is in one, as text and picture.
 
-N training examples, V validation examples, D = pixels of an image. Images stay as they came, uint8 or float32: the
-training step scales bytes by 1/255 on the device and takes floats as they are. Run as a command, it prepares the
-embedded MNIST for TensorFlow Datasets, without TensorFlow:
-
-    python input_pipeline.py --data_dir=~/tensorflow_datasets
+    python input_pipeline.py --describe=csv:FILE [--picture=FILE.png]
+    python input_pipeline.py --data_dir=~/tensorflow_datasets     prepares MNIST for TensorFlow Datasets
     python train.py --config=configs/shallow.py --config.dataset=tfds:mnist --data_dir=~/tensorflow_datasets
+
+N training examples, V validation examples, D = numbers of an example. Images and features stay as they came, uint8 or
+float32: the training step scales bytes by 1/255 on the device and takes floats as they are. A name says its kind:
+
+    mnist, synthetic   the embedded MNIST; a tiny one for tests
+    idx:FOLDER         the four files in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published
+    npz:FILE           x_train, y_train and perhaps x_test, y_test; or KMNIST's files of one array each
+    csv:FILE           a row an example, labels in the column label, target, class or y, else in the first
+    sklearn:NAME       digits, iris, wine, breast_cancer, diabetes or linnerud of scikit-learn, if it is installed
+    tfds:NAME          what TensorFlow Datasets has prepared under --data_dir
+
+Whole labels are classes, float ones the targets of a regression. What has no test set trains with examples held out.
 """
 
 import gzip
@@ -23,6 +32,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nets.tables import near_match
+from readers import bundled, csv_files, describing, npz_files
+from readers.dataset import HOLD_OUT, DataError, Dataset, checked
 from training import console
 from training.console import fail, one_line, parse_flags
 from training.files import PlaceError, place
@@ -32,25 +43,6 @@ if TYPE_CHECKING:
 
 EMBEDDED_MNIST = Path(__file__).parent / "data" / "mnist.npz"
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
-HOLD_OUT = "--config.validation=N holds N examples out of the training set instead"
-
-# No data set has as many classes; what has is damaged, or its labels are no classes.
-MOST_CLASSES = 1_000_000
-
-
-class Dataset(NamedTuple):
-    """images_NxD with int32 labels_N to train on, and the same to validate on; the images' height, width and, where
-    they have several, channels, or () where that is not known."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    validation_images: np.ndarray
-    validation_labels: np.ndarray
-    shape: tuple[int, ...] = ()
-
-
-class DataError(ValueError):
-    """A data set that is not there or not what its name says, in one line."""
 
 
 def load(name: str, data_dir: str = DEFAULT_DATA_DIR, validation: str = "test") -> Dataset:
@@ -62,15 +54,17 @@ def load(name: str, data_dir: str = DEFAULT_DATA_DIR, validation: str = "test") 
     try:
         if name in DATASETS:
             dataset = DATASETS[name]()
-        elif kind == "idx" and rest:
-            dataset = _load_idx(place(rest), tested)
+        elif kind in FILES and rest:
+            dataset = FILES[kind](place(rest), tested)
         elif kind == "tfds" and rest:
             dataset = _load_tfds(rest, place(data_dir), tested)
+        elif kind == "sklearn" and rest:
+            dataset = bundled.load_bundled(rest, tested)
         else:
-            near = near_match(name, [*DATASETS, "idx:", "tfds:"])
+            near = near_match(name if name in KINDS else kind if rest else name, [*DATASETS, *KINDS])
             raise DataError(f"unknown dataset {name!r}{near}; accepted: {ACCEPTED}")
     except PlaceError as error:
-        raise DataError(f"{'idx:' if kind == 'idx' else '--data_dir='}{error}") from error
+        raise DataError(f"{f'{kind}:' if kind in FILES else '--data_dir='}{error}") from error
     except OSError as error:
         raise DataError(f"{name} cannot be read: {one_line(error, 150)}") from error
     return checked(dataset, name, tested)
@@ -105,58 +99,6 @@ def synthetic(examples: int = 512, validation_examples: int = 256, pixels: int =
     return Dataset(images[:examples], labels[:examples], images[examples:], labels[examples:])
 
 
-def checked(dataset: Dataset, name: str, tested: bool = True) -> Dataset:
-    """The data set as flat uint8 or float32 images and int32 labels, as many of one as of the other, with the shape of
-    the images if they were not flat; DataError for what cannot be trained on."""
-    shape = dataset.images.shape[1:] if dataset.images.ndim > 2 else dataset.shape
-    training = _checked_part(dataset.images, dataset.labels, f"{name}: ", "training")
-    if not (tested or len(dataset.validation_images)):
-        return Dataset(*training, training[0][:0], training[1][:0], _without_one_channel(shape))
-    validation = _checked_part(dataset.validation_images, dataset.validation_labels, f"{name}: ", "validation")
-    sizes = [" x ".join(map(str, part.shape[1:])) for part in (dataset.images, dataset.validation_images)]
-    if sizes[0] != sizes[1]:
-        raise DataError(f"{name}: training images are {sizes[0]} pixels, validation images {sizes[1]}")
-    return Dataset(*training, *validation, _without_one_channel(shape))
-
-
-def _without_one_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Height and width where there is one channel; () for what is no picture."""
-    shape = shape[:2] if shape[2:] == (1,) else shape
-    return shape if len(shape) in (2, 3) else ()
-
-
-def _checked_part(images: np.ndarray, labels: np.ndarray, name: str, which: str) -> tuple[np.ndarray, np.ndarray]:
-    """Flat images and int32 labels of one part of a data set."""
-    if images.ndim < 2 or labels.ndim != 1:
-        raise DataError(f"{name}{which} images of shape {images.shape} with labels of shape {labels.shape}")
-    if len(images) != len(labels):
-        raise DataError(f"{name}{len(images)} {which} images but {len(labels)} labels")
-    if not images.size:
-        raise DataError(f"{name}no {which} images" + (", but empty ones" if len(images) else ""))
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"{name}{which} labels are {labels.dtype}; accepted: whole numbers from 0")
-    for label in (labels.min(), labels.max()):
-        if not 0 <= label < MOST_CLASSES:
-            raise DataError(f"{name}a {which} label is {label}; accepted: whole numbers from 0 to {MOST_CLASSES - 1:,}")
-    if images.dtype != np.uint8:
-        images = _checked_floats(images, f"{name}{which} images")
-    return np.ascontiguousarray(images).reshape(len(images), -1), labels.astype(np.int32)
-
-
-def _checked_floats(images: np.ndarray, name: str) -> np.ndarray:
-    """float32 images that a network can be trained on as they are."""
-    if images.dtype.kind != "f":
-        raise DataError(f"{name} are {images.dtype}; accepted: uint8, or floats of about 0 to 1")
-    low, high = float(images.min()), float(images.max())
-    if not (math.isfinite(low) and math.isfinite(high) and max(-low, high) <= float(np.finfo(np.float32).max)):
-        raise DataError(f"{name} are {images.dtype} from {low:g} to {high:g}; accepted: finite numbers")
-    # Bytes in the clothes of floats would saturate every unit: floats are not scaled.
-    if low >= 0 and high >= 128:
-        given = f"{name} are {images.dtype} from {low:g} to {high:g}"
-        raise DataError(f"{given}, and floats are not scaled; accepted: uint8, or floats of about 0 to 1")
-    return images.astype(np.float32, copy=False)
-
-
 def _load_embedded_mnist() -> Dataset:
     try:
         with EMBEDDED_MNIST.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -170,7 +112,13 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
     "mnist": _load_embedded_mnist,
     "synthetic": synthetic,
 }
-ACCEPTED = ", ".join([*DATASETS, "idx:FOLDER", "tfds:NAME"])
+ACCEPTED = ", ".join([*DATASETS, "idx:FOLDER", "npz:FILE", "csv:FILE", "sklearn:NAME", "tfds:NAME"])
+KINDS = ("idx:", "npz:", "csv:", "sklearn:", "tfds:")
+
+
+def is_name(name: str) -> bool:
+    """Whether a data set may be called so: one of the table, or a kind and more."""
+    return name in DATASETS or (name.startswith(KINDS) and not name.endswith(":"))
 
 
 # IDX: the format of the four files in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published.
@@ -275,6 +223,14 @@ def read_idx(path: Path, kind: str) -> np.ndarray:
     if not all(shape[1:]):
         raise DataError(f"{path}: its header {shape} has images without pixels")
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+
+
+# Kinds of files by what stands before the colon: from the place that is named and whether there must be a test set.
+FILES: dict[str, Callable[[Path, bool], Dataset]] = {
+    "idx": _load_idx,
+    "npz": npz_files.load_npz,
+    "csv": csv_files.load_csv,
+}
 
 
 # TensorFlow Datasets, read without TensorFlow where the files are array_record, else through TensorFlow.
@@ -383,23 +339,51 @@ def prepare_tfds_mnist(data_dir: Path) -> Path:
     return Path(builder.data_dir)
 
 
+def describe(name: str, data_dir: str, picture: str | None) -> None:
+    """Prints what is in the data set of that name, and writes a picture of samples."""
+    path = place(picture or f"{describing.file_name(name)}-samples.png")
+    try:
+        # As where examples are held out: a test set may be there or not.
+        described = load(name, data_dir, validation="0")
+    except DataError as error:
+        fail(error)
+    console.say(describing.in_words(described, name))
+    try:
+        describing.write_samples(described, path)
+    except (OSError, ValueError) as error:
+        fail(f"the picture {path} cannot be written: {one_line(error, 150)}; accepted: --picture=FILE.png")
+    console.say(f"  samples: {path}")
+
+
+def prepare(data_dir: str) -> None:
+    """Prepares MNIST for TensorFlow Datasets, and says how to train on it."""
+    try:
+        folder = prepare_tfds_mnist(place(data_dir))
+    except PlaceError as error:
+        fail(f"--data_dir={error}")
+    except Exception as error:  # TFDS raises many kinds for a folder that it cannot use.
+        fail(f"MNIST cannot be prepared under --data_dir={data_dir}: {one_line(error, 150)}")
+    command = f"--config.dataset=tfds:mnist {shlex.quote(f'--data_dir={place(data_dir)}')}"
+    print(one_line(f"MNIST is prepared in {folder}; train on it by {command}"))
+
+
 def main(_: list[str]) -> None:
     from absl import flags, logging
 
     logging.set_verbosity(logging.ERROR)
-    try:
-        data_dir = place(flags.FLAGS.data_dir)
-        folder = prepare_tfds_mnist(data_dir)
-    except PlaceError as error:
-        fail(f"--data_dir={error}")
-    except Exception as error:  # TFDS raises many kinds for a folder that it cannot use.
-        fail(f"MNIST cannot be prepared under --data_dir={flags.FLAGS.data_dir}: {one_line(error, 150)}")
-    command = f"--config.dataset=tfds:mnist {shlex.quote(f'--data_dir={data_dir}')}"
-    print(one_line(f"MNIST is prepared in {folder}; train on it by {command}"))
+    given = flags.FLAGS
+    if given.describe is not None:
+        describe(given.describe, given.data_dir, given.picture)
+    elif given.picture is not None:
+        fail("--picture is for --describe=NAME; accepted with it: the name of a data set")
+    else:
+        prepare(given.data_dir)
 
 
 if __name__ == "__main__":
     from absl import flags
 
+    flags.DEFINE_string("describe", None, f"A data set to describe: {ACCEPTED}. [MNIST is prepared for --data_dir]")
+    flags.DEFINE_string("picture", None, "Where --describe writes a picture of samples. [NAME-samples.png]")
     flags.DEFINE_string("data_dir", DEFAULT_DATA_DIR, "Folder under which TensorFlow Datasets keeps prepared data.")
     console.run(main, parse_flags)

@@ -42,11 +42,20 @@ from training.config import (
 )
 from training.console import fail, say
 from training.files import place
-from training.fitting import check_fits, check_size
-from training.metrics import batch_metrics, weighted_means
+from training.fitting import check_fits, check_size, warn_of_unseen_classes, with_targets
+from training.metrics import batch_metrics, mean_guess_cost, targets_of, weighted_means
 from training.optimizers import make_optimizer, scale_kernels
 from training.records import METRICS, read_records
-from training.screen import as_number, conclusion, diverged_line, epoch_line, natural_order, summary, uniform_guess_cost
+from training.screen import (
+    as_number,
+    conclusion,
+    diverged_line,
+    epoch_line,
+    evaluation_lines,
+    natural_order,
+    summary,
+    uniform_guess_cost,
+)
 
 EVALUATION_CHUNK = 2_000
 
@@ -72,7 +81,8 @@ class Train(NamedTuple):
     `init(hyperparameters, key) -> state`
     `step(state, hyperparameters, batch) -> (state, metrics)`, batch = (images_BxD, labels_B, weights_B): uint8 images
         are scaled by 1/255, floats taken as they are, weight 0 marks padding (of finite numbers; not all may
-        be padding); metrics `loss`, `accuracy`, `examples`
+        be padding); labels are whole classes, or float targets_BxC, whose accuracy is NaN; metrics `loss`,
+        `accuracy`, `examples`
     `epoch(state, hyperparameters, dataset, key) -> (state, metrics)`: every example of (images, labels, ...) once, in
         an order drawn from the key, as one lax.scan; metrics are the running means `loss` and `accuracy`
     `evaluate(state, images_NxD, labels_N) -> metrics`: `loss` and `accuracy` over all N
@@ -181,7 +191,7 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.
         key: jax.Array,
     ) -> tuple[Metrics, dict[str, jax.Array]]:
         images_PxD, labels_P = dataset[0][:probe_examples], dataset[1][:probe_examples]
-        batch = scale(images_PxD), jax.nn.one_hot(labels_P, model.classes, dtype=jnp.float32)
+        batch = scale(images_PxD), targets_of(labels_P, model.classes)
 
         def logits_of(params: Any, images_BxD: jax.Array) -> jax.Array:
             return model.apply(variables(state._replace(params=params)), images_BxD)[0]
@@ -262,8 +272,8 @@ def train_and_evaluate(
         checking.result()
     with run_directory.RunDirectory(workdir, config) as run:
         state = fit(config, dataset, run, drawing.result())
-        confusion_CxC = confusion_matrix(config, state, dataset)
-        run.draw_figures(dataset, jax.device_get(state.params), confusion_CxC, uniform_guess_cost(config))
+        outputs_VxC = validation_outputs(config, state, dataset)
+        run.draw_figures(dataset, jax.device_get(state.params), outputs_VxC, guess_cost(config, dataset))
         say(conclusion(run.rows))
         say(f"Written to {run.workdir}: {', '.join(run.contents())}")
         return run.rows
@@ -273,8 +283,9 @@ def load_dataset(config: AnyConfig, data_dir: str) -> input_pipeline.Dataset:
     """The config's data set, split as it says and checked to fit."""
     config = as_config(config)
     dataset = input_pipeline.load(config.dataset, data_dir, config.validation)
-    dataset = input_pipeline.split(dataset, config.train_examples, config.validation)
+    dataset = with_targets(config, input_pipeline.split(dataset, config.train_examples, config.validation))
     check_fits(config, dataset)
+    warn_of_unseen_classes(config, dataset)
     return dataset
 
 
@@ -361,16 +372,19 @@ def fit(
     return state
 
 
-def confusion_matrix(config: Config, state: TrainState, dataset: input_pipeline.Dataset) -> np.ndarray:
-    """Validation examples by true label (row) and predicted label (column), [C, C]."""
-    model = make_model(config)
-    predict = jax.jit(lambda images_BxD: jnp.argmax(model.apply(variables(state), scale(images_BxD))[0], axis=-1))
-    images, labels = dataset.validation_images, dataset.validation_labels
+def validation_outputs(config: Config, state: TrainState, dataset: input_pipeline.Dataset) -> np.ndarray:
+    """The logits of the validation examples, [V, C]."""
+    model, images = make_model(config), dataset.validation_images
+    predict = jax.jit(lambda images_BxD: model.apply(variables(state), scale(images_BxD))[0])
     chunks = range(0, len(images), EVALUATION_CHUNK)
-    predicted = np.concatenate([predict(images[start : start + EVALUATION_CHUNK]) for start in chunks])
-    confusion_CxC = np.zeros((config.classes, config.classes), int)
-    np.add.at(confusion_CxC, (labels, predicted), 1)
-    return confusion_CxC
+    return np.concatenate([predict(images[start : start + EVALUATION_CHUNK]) for start in chunks])
+
+
+def guess_cost(config: Config, dataset: input_pipeline.Dataset) -> float:
+    """The cost of knowing nothing of an example: of a uniform guess, for a regression of the mean training target."""
+    if dataset.is_regression:
+        return mean_guess_cost(nets.costs.get(config.cost, config.output), dataset.labels)
+    return uniform_guess_cost(config)
 
 
 def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> None:
@@ -388,13 +402,9 @@ def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_
         raise run_directory.RunError(f"{workdir} holds no checkpoint that can be used; accepted: a run with one")
     check_sums()
     metrics = make_train(config).evaluate(state, dataset.validation_images, dataset.validation_labels)
-    confusion_CxC = confusion_matrix(config, state, dataset)
+    outputs_VxC = validation_outputs(config, state, dataset)
     say(f"Checkpoint of epoch {epoch} in {workdir} on {len(dataset.validation_labels):,} validation examples")
-    say(f"val_loss: {float(metrics['loss']):.4f}  val_accuracy: {float(metrics['accuracy']):.4f}")
-    say(f"{'class':>5}  {'examples':>8}  {'correct':>7}  {'accuracy':>8}")
-    for label, row in enumerate(confusion_CxC):
-        accuracy = f"{row[label] / row.sum():.4f}" if row.sum() else "none"
-        say(f"{label:>5}  {row.sum():>8,}  {row[label]:>7,}  {accuracy:>8}")
+    say(evaluation_lines(dataset.validation_labels, outputs_VxC, metrics, guess_cost(config, dataset)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

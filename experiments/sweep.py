@@ -30,6 +30,7 @@ from training.command_line import default_workdir, define_config_flags, folder_o
 from training.compiling import keep_programs
 from training.config import FIELDS, Config, ConfigError
 from training.console import fail, say
+from training.records import LOWEST_IS_BEST
 
 
 def load_sweep(file: str) -> space.Sweep | None:
@@ -60,19 +61,24 @@ def trials_of(given: str, base: ConfigDict, axes: Mapping[str, Sequence[Any]]) -
 
 
 def conclusion(rows: list[dict[str, Any]], most: int = 5) -> str:
-    """The configurations of a summary with the best final val_accuracy, as a table; the larger the share of seeds that
+    """The configurations of a summary with the best final val_accuracy, or val_loss where none has an accuracy, as a
+    table; the larger the share of seeds that
     diverged, the later they come, since their means are of the seeds that were lucky."""
     fields = [name for name in rows[0] if name in FIELDS]
-    ended = [row for row in rows if row["val_accuracy_n"]]
-    ended.sort(key=lambda row: (row["diverged"] / row["seeds"], -row["val_accuracy_mean"]))
-    lines = ["Best final val_accuracy (mean over seeds, 95 % interval of the mean):"]
+    # A regression has no accuracy.
+    has = {name: any(row.get(f"{name}_n") for row in rows) for name in ("val_accuracy", "val_loss")}
+    score = "val_loss" if has["val_loss"] and not has["val_accuracy"] else "val_accuracy"
+    sign = 1 if score in LOWEST_IS_BEST else -1
+    ended = [row for row in rows if row[f"{score}_n"]]
+    ended.sort(key=lambda row: (row["diverged"] / row["seeds"], sign * row[f"{score}_mean"]))
+    lines = [f"Best final {score} (mean over seeds, 95 % interval of the mean):"]
     for row in ended[:most]:
         called = "".join(f"  {name}={row[name]}" for name in fields)
-        low, high, n = row["val_accuracy_low"], row["val_accuracy_high"], row["val_accuracy_n"]
+        low, high, n = (row[f"{score}_{part}"] for part in ("low", "high", "n"))
         parts = [f"{low:.4f} to {high:.4f}"] if low is not None else []
         parts.append("1 seed" if n == 1 else f"{n} seeds")
         parts += [f"{row['diverged']} of {row['seeds']} seeds diverged"] if row["diverged"] else []
-        lines.append(f"  {row['val_accuracy_mean']:.4f} ({', '.join(parts)}){called}")
+        lines.append(f"  {row[f'{score}_mean']:.4f} ({', '.join(parts)}){called}")
     if any(row["diverged"] for row in ended) and not all(row["diverged"] for row in ended):
         lines[0] = lines[0].replace("):", "; configurations with diverged seeds last):")
     return "\n".join(lines if ended else ["Every trial has diverged."])

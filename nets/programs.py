@@ -359,6 +359,8 @@ def _activation(equation: Any, result: Value, known: Mapping[Any, Value], place:
     if called and len(fed) == 1 and fed[0].aval.shape == aval.shape and not _has_products(equation):
         exact = result.curves.get((place, fed[0]))
         kind = match(exact, TOLERANCE) if exact is not None else None
+        if kind and called == "celu" and kind.activation == "elu":  # With alpha 1 they are one function.
+            kind = Match("celu")
         return kind or Match(called), fed[0]
     tolerance = TOLERANCE if aval.dtype.itemsize >= 4 else TOLERANCE_OF_HALF
     for (level, variable), curve in reversed(list(result.curves.items())):

@@ -48,7 +48,7 @@ BAD_FIELDS = {
     ),
     "bias_init=zero": ("config.bias_init='zero'", "did you mean 'zeros'?"),
     "optimizer=adm": ("config.optimizer='adm'", "did you mean 'adam'?", "accepted: sgd, adam"),
-    "hidden=()": ("config.hidden=()", "accepted: positive whole numbers"),
+    "dataset=csv:": ("config.dataset='csv:'", input_pipeline.ACCEPTED),
     "hidden=(0,)": ("config.hidden=(0,)", "accepted: positive whole numbers"),
     "hidden=(64,-3)": ("config.hidden=(64, -3)", "accepted: positive whole numbers"),
     "hidden=(6.5,)": ("config.hidden=(6.5,)", "accepted: positive whole numbers"),
@@ -225,7 +225,7 @@ def test_interruption_names_the_folder(call, capsys, monkeypatch, given, error, 
 
 TYPED = {
     "unknown field": ([SHALLOW, "--config.lerning_rate=1.0"], "did you mean 'learning_rate'?"),
-    "out of range": ([SHALLOW, "--config.hidden=()"], "config.hidden=()"),
+    "out of range": ([SHALLOW, "--config.hidden=(0,)"], "config.hidden=(0,)"),
     "stray argument": ([SHALLOW, SYNTHETIC, "extra"], "unexpected argument 'extra'"),
     "config that raises": (["--config=CONFIG"], "RuntimeError: one line and another"),
     "data that are not there": ([SHALLOW, "--config.dataset=tfds:mnist", "--data_dir=/nowhere"], "/nowhere"),

@@ -19,7 +19,17 @@ STEP = re.compile(
     r":\n\n```python\n(?P<code>.*?)```\n",
     re.DOTALL,
 )
-COPIED = ("nets", "training", "experiments", "configs", "tests", "train.py", "input_pipeline.py", "pyproject.toml")
+COPIED = (
+    "nets",
+    "readers",
+    "training",
+    "experiments",
+    "configs",
+    "tests",
+    "train.py",
+    "input_pipeline.py",
+    "pyproject.toml",
+)
 
 
 class Step(NamedTuple):

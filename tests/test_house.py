@@ -14,6 +14,8 @@ ORDER = (
     "nets",
     "training.console",
     "training.files",
+    "training.pictures",
+    "readers",
     "input_pipeline",
     "training",
     "train",
@@ -33,7 +35,7 @@ def modules() -> dict[str, Path]:
     """Every module of the project by its dotted name, tests and notebooks left out."""
     paths = [
         *ROOT.glob("*.py"),
-        *(p for room in ("nets", "training", "configs", "experiments") for p in (ROOT / room).rglob("*.py")),
+        *(p for room in ("nets", "readers", "training", "configs", "experiments") for p in (ROOT / room).rglob("*.py")),
     ]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 

@@ -225,7 +225,8 @@ def test_labels_are_classes():
     for labels, said in (
         (dataset.labels - 2, "validation label is -2"),
         (dataset.labels.astype(np.int64) + 2**32, "label is 4294967296; accepted: whole numbers from 0 to 999,999"),
-        (dataset.labels.astype(np.float32), "labels are float32; accepted: whole numbers"),
+        (dataset.labels.astype(np.float32), r"training labels are int32 \[12\], validation labels float32 \[12\]"),
+        (dataset.labels.astype(str), "labels are <U11; accepted: whole numbers from 0; targets of a regression"),
         (dataset.labels[:, None], r"labels of shape \(12, 1\)"),
     ):
         given = dataset._replace(validation_images=dataset.images, validation_labels=labels)
@@ -247,12 +248,12 @@ def test_floats_stay_as_they_are(kind):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda images: images.astype(np.float32), "float32 from 0 to 255, and floats are not scaled"),
+        (lambda images: images.astype(np.float32), "whole numbers from 0 to 255, and floats are not scaled"),
         (lambda images: np.where(images == images[0, 0], np.nan, images / 255), "from nan to nan; accepted: finite"),
         (lambda images: images / 255 - np.where(images == images[0, 0], np.inf, 0), "from -inf to"),
         (lambda images: images / 255 + 1e39, "from 1e\\+39 to 1e\\+39; accepted: finite"),
-        (lambda images: images.astype(np.int64), "training images are int64; accepted: uint8, or floats"),
-        (lambda images: images.astype(object), "training images are object; accepted: uint8, or floats"),
+        (lambda images: images.astype(object), "training images are object; accepted: uint8, other whole numbers"),
+        (lambda images: images.astype(complex), "training images are complex128; accepted: uint8, other whole"),
         (lambda images: images[:, :0], "no training images, but empty ones"),
         (lambda images: images[:, 0], r"images of shape \(12,\)"),
     ],

@@ -137,7 +137,7 @@ def train_both_ways(config, passes):
 
 
 @pytest.mark.parametrize(("cost", "output"), PAIRS)
-@pytest.mark.parametrize("activation", nets.activations.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS_64)
 def test_thousand_steps_agree_with_float64_back_propagation(activation, cost, output, optimized):
     """From the same weights and batches, on real MNIST, the 96-example batch padded to 128 included."""
     config = shallow.get_config()

@@ -48,16 +48,24 @@ def make_data(config: AnyConfig, dataset: input_pipeline.Dataset) -> Data:
     return Data((images, dataset.labels), live_K, probed, validation)
 
 
+def first_layer(state: Any) -> str:
+    """The name of the layer that reads the inputs, in a state or in parameters: the output, where none is hidden."""
+    names = {getattr(key, "key", None) for path, _ in jax.tree.leaves_with_path(state) for key in path}
+    return "hidden_0" if "hidden_0" in names else "output"
+
+
 def on_data(epoch: Epoch[State]) -> Callable[[State, Hyperparameters, Data, jax.Array], tuple[State, Metrics]]:
     """`Train.epoch` as a function of `Data`: only the weights of live inputs take part."""
-
-    def reads_inputs(path: Path) -> bool:
-        return [getattr(key, "key", None) for key in path[-2:]] == ["hidden_0", "kernel"]
 
     def run(state: State, hyperparameters: Hyperparameters, data: Data, key: jax.Array) -> tuple[State, Metrics]:
         live_K = data.live_K
         if live_K is None:
             return epoch(state, hyperparameters, data.training, key)
+
+        first = first_layer(state)
+
+        def reads_inputs(path: Path) -> bool:
+            return [getattr(key, "key", None) for key in path[-2:]] == [first, "kernel"]
 
         def take(path: Path, leaf: jax.Array) -> jax.Array:
             return leaf[live_K] if reads_inputs(path) else leaf

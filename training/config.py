@@ -113,19 +113,21 @@ def _whole(default: int, least: int, words: str, *, unit: str = "", **kinds: Unp
     return _field(default, lambda n: least <= n < MOST_WHOLE, accepted, words, unit=unit, **kinds)
 
 
-def _is_dataset(name: str) -> bool:
-    return name in input_pipeline.DATASETS or (name.startswith(("idx:", "tfds:")) and not name.endswith(":"))
-
-
 def _are_sizes(sizes: tuple[int, ...]) -> bool:
-    return len(sizes) > 0 and all(0 < n < MOST_WHOLE for n in sizes)
+    return all(0 < n < MOST_WHOLE for n in sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A run, in the words that one would say it in. The defaults are the lecture's shallow net."""
 
-    dataset: str = _field("mnist", _is_dataset, input_pipeline.ACCEPTED, "the data set", of_data=True)
+    dataset: str = _field(
+        "mnist",
+        input_pipeline.is_name,
+        input_pipeline.ACCEPTED,
+        "the data set; `python input_pipeline.py --describe=NAME` says what is in it",
+        of_data=True,
+    )
     train_examples: int = _whole(
         0, 0, "how many of the training set, from its start; 0: all", unit="examples", of_data=True
     )
@@ -138,11 +140,11 @@ class Config:
         of_data=True,
     )
     inputs: int = _whole(784, 1, "numbers of an example", unit="pixels")
-    classes: int = _whole(10, 2, "output neurons")
+    classes: int = _whole(10, 1, "output neurons: one a class, or one a target of a regression")
     hidden: tuple[int, ...] = _field(
         (64,),
         _are_sizes,
-        "positive whole numbers below 2^31, one a layer, such as 64 or 64,64",
+        "positive whole numbers below 2^31, one a layer, such as 64 or 64,64; () for none",
         "units of each hidden layer",
         unit="neurons",
         on_axis="positive whole numbers below 2^31, layers joined by -, as 64-64",
@@ -403,6 +405,11 @@ def _check_together(config: Config) -> None:
     _check_optimizer(config)
     if len(config.hidden) > MOST_LAYERS:
         raise ConfigError(f"config.hidden has {len(config.hidden):,} layers; accepted: at most {MOST_LAYERS}")
+    if config.classes == 1 and config.output != "identity":
+        given = f"config.classes=1 with config.output={config.output} is no choice between classes"
+        raise ConfigError(f"{given}; accepted: 2 or more, or --config.output=identity for a regression")
+    if config.dropout and not config.hidden:
+        raise ConfigError(f"config.dropout={config.dropout} drops hidden outputs; accepted without hidden layers: 0")
     try:
         nets.activations.of_layers(config.activation, len(config.hidden))
         nets.costs.get(config.cost, config.output)

@@ -3,16 +3,17 @@
 E epochs, D inputs, H hidden units, C classes. A row is an epoch of metrics.jsonl, a histogram one of histograms.jsonl.
 """
 
-import io
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.files import write_atomically
 from training.metrics import Measure
+from training.pictures import as_pictures, montage, new_figure, tile_size
+from training.pictures import draw_digits as draw_digits
+from training.pictures import save_figure as save_figure
 from training.probes import measure_of
+from training.records import lacks
 
 if TYPE_CHECKING:  # matplotlib is imported where the first figure is drawn: it takes a while.
     from matplotlib.axes import Axes
@@ -22,14 +23,6 @@ if TYPE_CHECKING:  # matplotlib is imported where the first figure is drawn: it 
 MOST_EPOCHS_SHOWN = 300
 # Nor can more lines in one panel.
 MOST_LINES = 6
-
-
-def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> "tuple[Figure, np.ndarray[Any, Any]]":
-    """A figure of that many inches and its axes, row by row."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
 def evenly(items: "np.ndarray[Any, Any]", most: int) -> "np.ndarray[Any, Any]":
@@ -44,53 +37,34 @@ def label_epochs(axis: Any) -> None:
 
 
 def draw_learning_curves(rows: list[dict[str, Any]], baseline: float) -> "Figure":
-    """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is."""
-    figure, axes = new_figure(10, 4, 2)
+    """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is; of a regression
+    the cost alone, beside that of the mean target as a guess."""
+    is_regression = lacks(rows[-1], "val_accuracy")
+    names = ("loss",) if is_regression else ("loss", "accuracy")
+    figure, axes = new_figure(5 + 5 * (len(names) - 1), 4, len(names))
     epochs = [row["epoch"] for row in rows]
     style = {"marker": "o", "markersize": 3} if len(rows) <= 30 else {}
-    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
+    for axis, name in zip(axes, names, strict=True):
         axis.plot(epochs, [row[name] for row in rows], label="training (running mean)", **style)
         axis.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation", **style)
         label_epochs(axis)
         axis.grid(alpha=0.3)
-    axes[0].axhline(baseline, color="gray", linestyle="--", label=f"uniform guess, {baseline:.4g}")
-    best = max(rows, key=lambda row: row["val_accuracy"])
+    guess = "mean target as a guess" if is_regression else "uniform guess"
+    axes[0].axhline(baseline, color="gray", linestyle="--", label=f"{guess}, {baseline:.4g}")
     axes[0].set(ylabel="cost", title=f"Cost: validation ends at {rows[-1]['val_loss']:.4f}")
-    title = f"Accuracy: validation ends at {rows[-1]['val_accuracy']:.4f}, best {best['val_accuracy']:.4f}"
-    axes[1].set(ylabel="accuracy (fraction correct)", title=title)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    if not is_regression:
+        best = max(rows, key=lambda row: row["val_accuracy"])
+        title = f"Accuracy: validation ends at {rows[-1]['val_accuracy']:.4f}, best {best['val_accuracy']:.4f}"
+        axes[1].set(ylabel="accuracy (fraction correct)", title=title)
+    columns = 1 if is_regression else 3
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
-def draw_digits(
-    images_NxD: np.ndarray, labels_N: np.ndarray, rows: int = 4, columns: int = 10, shape: tuple[int, ...] = ()
+def draw_first_layer(
+    kernel_DxH: np.ndarray, most: int = 64, shape: tuple[int, ...] = (), layer: str = "first hidden layer"
 ) -> "Figure":
-    """The first training images with their labels; bytes from 0 to 255, floats from the least to the greatest shown.
-    Of four channels the first three are the colours; of another number, the first is shown."""
-    pictures = as_pictures(images_NxD[: rows * columns], shape)
-    if pictures.ndim == 4 and pictures.shape[3] != 3:
-        pictures = pictures[..., :3] if pictures.shape[3] == 4 else pictures[..., 0]
-    low, high = (0, 255) if pictures.dtype == np.uint8 else (float(pictures.min()), float(pictures.max()))
-    height, width = pictures.shape[1] + 1, pictures.shape[2] + 1
-    tile = _tile(height, width, 0.8)
-    figure, (axis,) = new_figure(columns * tile[1], rows * tile[0] + 0.4)
-    tiles = montage(pictures, columns)
-    if tiles.ndim == 3:
-        # Colours are drawn from 0 to 1, and white between the images.
-        tiles = np.nan_to_num((tiles - low) / ((high - low) or 1.0), nan=1.0)
-    axis.imshow(tiles, cmap="gray_r", vmin=low, vmax=high)
-    # On white paper a label can be read as it is.
-    behind = {"facecolor": "white", "linewidth": 0, "pad": 0.6} if tiles.ndim == 3 else None
-    for i, label in enumerate(labels_N[: rows * columns]):
-        corner = (i % columns * width, i // columns * height)
-        axis.text(*corner, str(label), color="tab:blue", fontsize=9, ha="left", va="top", bbox=behind)
-    axis.set_title("First training images, each with its label")
-    axis.set_axis_off()
-    return figure
-
-
-def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64, shape: tuple[int, ...] = ()) -> "Figure":
-    """The weights into each unit of the first hidden layer as a picture, one scale for all. Where images have colours,
+    """The weights into each unit of the first layer as a picture, one scale for all. Where images have colours,
     a unit's channels stand one below the other: signs and sizes can be read, which mixed colours would hide."""
     units = kernel_DxH.shape[1]
     shown = min(most, units)
@@ -103,43 +77,17 @@ def draw_first_layer(kernel_DxH: np.ndarray, most: int = 64, shape: tuple[int, .
         parts = [np.pad(part, below, constant_values=np.nan) for part in np.moveaxis(pictures, -1, 0)]
         # Wider gaps between the units than between a unit's channels.
         pictures = np.pad(np.concatenate(parts, axis=1), [(0, 0), (0, 2), (0, 3)], constant_values=np.nan)
-    tile = _tile(pictures.shape[1] + 1, pictures.shape[2] + 1, 0.6)
-    figure, (axis,) = new_figure(columns * tile[1] + 2.0, -(-shown // columns) * tile[0] + 0.6)
+    tile = tile_size(pictures.shape[1] + 1, pictures.shape[2] + 1, 0.6)
+    figure, (axis,) = new_figure(max(columns * tile[1] + 2.0, 5.0), -(-shown // columns) * tile[0] + 0.6)
     limit = float(np.abs(kernel_DxH).max()) or 1.0
     picture = axis.imshow(montage(pictures, columns), cmap="RdBu_r", vmin=-limit, vmax=limit)
-    which = f"all {units}" if shown == units else f"the first {shown} of {units}"
+    which = f"all {units} units" if shown == units else f"the first {shown} of {units} units"
+    which = "the one unit" if units == 1 else which
     order = {1: "", 3: "\nof each: red, green, blue, from the top"}.get(channels, f"\nof each: its {channels} channels")
-    axis.set_title(f"Weights into {which} units of the first hidden layer{order}")
+    axis.set_title(f"Weights into {which} of the {layer}{order}")
     axis.set_axis_off()
     figure.colorbar(picture, ax=axis, label="weight", shrink=0.8)
     return figure
-
-
-def _tile(height: int, width: int, inches: float) -> tuple[float, float]:
-    """Height and width in inches of a picture whose area is that of a square so wide, within a factor of four."""
-    root = math.sqrt(min(max(height / width, 1 / 16), 16))
-    return inches * root, inches / root
-
-
-def as_pictures(pixels_NxD: np.ndarray, shape: tuple[int, ...] = ()) -> np.ndarray:
-    """Rows of pixels as pictures of that height, width and channels; where that is not given, as the rectangles next to
-    a square that they fill."""
-    count = pixels_NxD.shape[1]
-    if math.prod(shape) != count or len(shape) not in (2, 3):
-        height = next(height for height in range(math.isqrt(count), 0, -1) if count % height == 0)
-        shape = (height, count // height)
-    return pixels_NxD.reshape(len(pixels_NxD), *shape)
-
-
-def montage(pictures_NxHxW: np.ndarray, columns: int) -> np.ndarray:
-    """Pictures, also with channels, side by side in rows of that many, NaN between them: drawing one image is far
-    faster than many."""
-    count, height, width, *channels = pictures_NxHxW.shape
-    rows = -(-count // columns)
-    tiles = np.full((rows * columns, height + 1, width + 1, *channels), np.nan)
-    tiles[:count, :height, :width] = pictures_NxHxW
-    tiles = tiles.reshape(rows, columns, height + 1, width + 1, *channels).swapaxes(1, 2)
-    return tiles.reshape(rows * (height + 1), columns * (width + 1), *channels)
 
 
 def draw_confusion(confusion_CxC: np.ndarray) -> "Figure":
@@ -161,6 +109,25 @@ def draw_confusion(confusion_CxC: np.ndarray) -> "Figure":
     axis.set_xticks(range(classes))
     axis.set_yticks(range(classes))
     figure.colorbar(picture, ax=axis, label="share of the true label's examples")
+    return figure
+
+
+def draw_predictions(targets_VxC: np.ndarray, outputs_VxC: np.ndarray, most: int = 5_000) -> "Figure":
+    """Outputs of a regression over their targets, a panel a target up to six; on the diagonal they are equal."""
+    targets = min(targets_VxC.shape[1], MOST_LINES)
+    columns = min(targets, 3)
+    figure, axes = new_figure(4.2 * columns + 0.8, 4.2 * -(-targets // columns) + 0.4, columns, -(-targets // columns))
+    shown = evenly(np.arange(len(targets_VxC)), most)
+    for i, axis in enumerate(axes[:targets]):
+        target_V, output_V = targets_VxC[shown, i], outputs_VxC[shown, i]
+        ends = [float(np.nanmin(target_V)), float(np.nanmax(target_V))]
+        axis.plot(ends, ends, color="gray", linestyle="--")
+        axis.plot(target_V, output_V, ".", markersize=4, alpha=0.5)
+        axis.set(xlabel="target", ylabel="output", title=f"Target {i}" if targets > 1 else "")
+        axis.grid(alpha=0.3)
+    for axis in axes[targets:]:
+        axis.set_axis_off()
+    figure.suptitle(f"{len(targets_VxC):,} validation examples; dashed: output = target")
     return figure
 
 
@@ -198,7 +165,8 @@ def draw_lines(axis: "Axes", rows: list[dict[str, Any]], measure: str, **style: 
 
 def legend_outside(axis: "Axes") -> None:
     """The layers' colours beside the last axes."""
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def draw_activations(histograms: list[dict[str, Any]]) -> "Figure":
@@ -276,10 +244,3 @@ def draw_update_ratios(rows: list[dict[str, Any]]) -> "Figure":
     axis.set_title("Update-to-weight ratio of a step on the probe examples")
     legend_outside(axis)
     return figure
-
-
-def save_figure(figure: "Figure", path: Path) -> None:
-    """Writes a PNG, whole or not at all."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    write_atomically(path, buffer.getvalue())

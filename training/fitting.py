@@ -3,7 +3,10 @@
 import itertools
 import os
 
+import numpy as np
+
 from input_pipeline import Dataset
+from training import console
 from training.config import Config, ConfigError, shown
 
 
@@ -21,22 +24,49 @@ def check_size(config: Config) -> None:
         )
 
 
+def with_targets(config: Config, dataset: Dataset) -> Dataset:
+    """The data set as a regression where the config has one output, which is no choice between classes: whole labels,
+    such as prices, are then targets."""
+    if config.classes != 1 or dataset.is_regression or dataset.class_names:
+        return dataset
+    targets, validation = (part.astype(np.float32)[:, None] for part in (dataset.labels, dataset.validation_labels))
+    return dataset._replace(labels=targets, validation_labels=validation)
+
+
+def warn_of_unseen_classes(config: Config, dataset: Dataset) -> None:
+    """Warns of examples held out that are of classes which are not trained on, as in a file sorted by its labels."""
+    if config.validation == "test" or dataset.is_regression:
+        return
+    unseen = int(np.sum(~np.isin(dataset.validation_labels, dataset.labels)))
+    if unseen:
+        console.warn(
+            f"{unseen} of the {config.validation} examples held out from the end of {config.dataset} are of classes "
+            f"that no training example has; accepted: a data set in random order"
+        )
+
+
 def check_fits(config: Config, dataset: Dataset) -> None:
     """Raises ConfigError where the data set does not fit the config's input size, classes or batch size, or where the
     machine does not fit the network."""
     check_size(config)
     examples, inputs = dataset.images.shape
+    if dataset.is_regression:
+        _check_regression(config, inputs, dataset.labels.shape[1])
     if inputs != config.inputs:
+        is_picture = dataset.shape or dataset.images.dtype == np.uint8
+        of, numbers = ("images", "pixels") if is_picture else ("examples", "inputs")
         raise ConfigError(
-            f"config.inputs={config.inputs}, but images of {config.dataset} have {inputs} pixels; "
+            f"config.inputs={config.inputs}, but {of} of {config.dataset} have {inputs} {numbers}; "
             f"accepted: --config.inputs={inputs}"
         )
-    top = int(max(dataset.labels.max(), dataset.validation_labels.max()))
+    top = 0 if dataset.is_regression else int(max(dataset.labels.max(), dataset.validation_labels.max()))
     if top >= config.classes:
         raise ConfigError(
             f"config.classes={config.classes}, but labels of {config.dataset} go up to {top}; "
             f"accepted: --config.classes={top + 1} or more"
         )
+    if not dataset.is_regression and config.classes < 2:
+        raise ConfigError(f"config.classes={config.classes}, but {config.dataset} has classes; accepted: 2 or more")
     if examples < 2 and (varying := [group for group in config.probes if group in ("noise", "cockpit")]):
         raise ConfigError(
             f"config.probes has {varying[0]!r}, which needs 2 training examples or more; here is {examples}"
@@ -46,3 +76,15 @@ def check_fits(config: Config, dataset: Dataset) -> None:
             f"config.batch_size={config.batch_size} is more than the {examples} training examples; "
             f"accepted: 1 to {examples}"
         )
+
+
+def _check_regression(config: Config, inputs: int, targets: int) -> None:
+    """Raises ConfigError, with all flags that mend it, where the outputs are not numbers as many as the targets."""
+    needed = {"inputs": inputs, "classes": targets, "output": "identity"}
+    needed |= {"cost": "quadratic"} if config.cost == "cross_entropy" else {}
+    wrong = [name for name in needed if getattr(config, name) != needed[name]]
+    if wrong and wrong != ["inputs"]:
+        accepted = " ".join(f"--config.{name}={needed[name]}" for name in wrong)
+        count = "one float target" if targets == 1 else f"{targets} float targets"
+        said = f"{config.dataset} is a regression, {count} an example, which config.{wrong[-1]}="
+        raise ConfigError(f"{said}{getattr(config, wrong[-1])} does not fit; accepted: {accepted}")

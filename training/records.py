@@ -13,6 +13,7 @@ import numpy as np
 from training.files import read_lines
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
+LOWEST_IS_BEST = ("loss", "val_loss")
 HISTOGRAM_BINS = 50
 
 
@@ -54,6 +55,12 @@ def _begun_with_digests(workdir: Path) -> bool:
 def is_probed(row: Mapping[str, Any]) -> bool:
     """Whether the network was measured in the epoch of that row."""
     return not row.keys() <= {"epoch", *METRICS, "seconds"}
+
+
+def lacks(row: Mapping[str, Any], name: str) -> bool:
+    """Whether the metric is an accuracy that there is not, as of a regression, in a row measured or recorded."""
+    value = row.get(name, 0.0)
+    return name in ("accuracy", "val_accuracy") and (value is None or math.isnan(value))
 
 
 def _is_number(value: Any) -> bool:
@@ -103,7 +110,7 @@ def event_of(row: dict[str, Any], activations: Mapping[str, np.ndarray], histogr
     values = [
         Summary.Value(tag=name, simple_value=math.nan if value is None else value)
         for name, value in row.items()
-        if name != "epoch"
+        if name != "epoch" and not lacks(row, name)
     ]
     for layer, counted in histograms.items():
         edges = np.linspace(counted["low"], counted["high"], HISTOGRAM_BINS + 1)

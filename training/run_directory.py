@@ -1,12 +1,14 @@
 """What a run leaves on disk: config, metrics, TensorBoard events, checkpoints and figures.
 
     config.json      the resolved config, package versions, device, what else the bits depend on, git revision, digest
-    metrics.jsonl    one object an epoch, `seconds` including validation and probes; null for what is not finite
+    metrics.jsonl    one object an epoch, `seconds` including validation and probes; null for what is not finite, and
+                     for the accuracies of a regression
     histograms.jsonl one object a probed epoch: {"low", "high", "counts"} of the outputs of each layer
     *.jsonl.sha256   a digest a line of those two, of the line and of all before it
     events.out.*     TensorBoard scalars and histograms
     checkpoints/     Orbax checkpoints, one folder an epoch
-    figures/         learning curves, sample digits, first-layer weights, confusion matrix; with the probes
+    figures/         learning curves, sample digits, first-layer weights, confusion matrix or, of a regression,
+                     predictions; with the probes
                      activations, saturation, learning speed, update-to-weight ratio
 
 A run killed at any instant and started again goes on from its last sound checkpoint: the metrics of later epochs are
@@ -27,13 +29,15 @@ import numpy as np
 
 from input_pipeline import Dataset
 from training import console, figures
+from training.batches import first_layer
 from training.checkpoints import Checkpoints, restore, set_aside_later
 from training.config import Config, as_config
 from training.figures import save_figure
 from training.files import LineFile, RunError, lock, need_room, place, write_atomically
+from training.metrics import confusion_matrix
 from training.probes import PROBES
 from training.provenance import provenance, warn_of_other_conditions
-from training.records import event_of, histogram, is_probed, read_records
+from training.records import event_of, histogram, is_probed, lacks, read_records
 
 State = TypeVar("State")
 FIGURES = ("learning_curves.png", "sample_digits.png", "first_layer_weights.png", "confusion_matrix.png")
@@ -84,7 +88,11 @@ def figure_names(config: Config, rows: list[dict[str, Any]]) -> list[str]:
     """The figures of a run with that config and those rows: probes that were asked for too late have none."""
     measures = {name.partition("/")[0] for row in rows for name in row}
     groups = [PROBES[group] for group in config.probes]
-    return [*FIGURES, *(name for group in groups if measures & set(group.measures) for name in group.figures)]
+    # A regression has no classes to be confused.
+    outcome = "predictions.png" if rows and lacks(rows[-1], "val_accuracy") else FIGURES[-1]
+    drawn = [name for group in groups if measures & set(group.measures) for name in group.figures]
+    # What is drawn of hidden layers alone is empty without them.
+    return [*FIGURES[:-1], outcome, *(name for name in drawn if config.hidden or name != "saturation.png")]
 
 
 def _without_histograms(rows: list[dict[str, Any]], histograms: list[dict[str, Any]]) -> list[int]:
@@ -238,16 +246,19 @@ class RunDirectory:
         names = {"events.out.tfevents.*" if name.startswith("events.") else name for name in names}
         return sorted(name for name in names if not name.startswith("."))
 
-    def draw_figures(
-        self, dataset: Dataset, params: dict[str, Any], confusion_CxC: np.ndarray, baseline: float
-    ) -> None:
-        """Draws the figures of the finished run; `baseline` is the cost of a uniform guess."""
-        kernel, shape = params["hidden_0"]["kernel"], dataset.shape
+    def draw_figures(self, dataset: Dataset, params: dict[str, Any], outputs_VxC: np.ndarray, baseline: float) -> None:
+        """Draws the figures of the finished run from its outputs for the validation examples; `baseline` is the cost of
+        a uniform guess, or of the mean target."""
+        layer, shape, labels_V = first_layer(params), dataset.shape, dataset.validation_labels
+        kernel, called = params[layer]["kernel"], "first hidden layer" if self.config.hidden else "output layer"
         draw: dict[str, Callable[[], Any]] = {
             "learning_curves.png": lambda: figures.draw_learning_curves(self.rows, baseline),
-            "sample_digits.png": lambda: figures.draw_digits(dataset.images, dataset.labels, shape=shape),
-            "first_layer_weights.png": lambda: figures.draw_first_layer(kernel, shape=shape),
-            "confusion_matrix.png": lambda: figures.draw_confusion(confusion_CxC),
+            "sample_digits.png": lambda: figures.draw_digits(
+                dataset.images, dataset.labels, shape=shape, names=dataset.class_names
+            ),
+            "first_layer_weights.png": lambda: figures.draw_first_layer(kernel, shape=shape, layer=called),
+            "confusion_matrix.png": lambda: figures.draw_confusion(confusion_matrix(labels_V, outputs_VxC)),
+            "predictions.png": lambda: figures.draw_predictions(labels_V, outputs_VxC),
             "activations.png": lambda: figures.draw_activations(self.histograms),
             "saturation.png": lambda: figures.draw_saturation(self.rows),
             "learning_speed.png": lambda: figures.draw_learning_speed(self.rows),

@@ -10,7 +10,8 @@ import numpy as np
 
 import nets
 from training.config import AnyConfig, Config, as_config
-from training.records import METRICS
+from training.metrics import are_targets, confusion_matrix
+from training.records import METRICS, lacks
 
 
 def as_number(value: Any) -> float:
@@ -25,7 +26,7 @@ def natural_order(name: str) -> list[str | int]:
 
 def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
     """`Epoch 7/200  469 steps  0.12s  loss: 0.0889  accuracy: 0.1682  val_loss: 0.0887  val_accuracy: 0.1933`."""
-    metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in METRICS)
+    metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in METRICS if not lacks(row, name))
     return f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}{saturation_words(row)}"
 
 
@@ -47,8 +48,13 @@ def diverged_line(row: dict[str, Any], config: Config) -> str:
 
 
 def conclusion(rows: list[dict[str, Any]]) -> str:
-    """The best and the final validation accuracy of a run."""
-    best, last = max(rows, key=lambda row: row["val_accuracy"]), rows[-1]
+    """The best and the final validation accuracy of a run, of a regression the cost."""
+    last = rows[-1]
+    if lacks(last, "val_accuracy"):
+        best = min(rows, key=lambda row: row["val_loss"])
+        final = f"final val_loss {last['val_loss']:.4f} at epoch {last['epoch']}"
+        return f"Best val_loss {best['val_loss']:.4f} at epoch {best['epoch']}; {final}."
+    best = max(rows, key=lambda row: row["val_accuracy"])
     return (
         f"Best val_accuracy {best['val_accuracy']:.4f} at epoch {best['epoch']}; final val_accuracy "
         f"{last['val_accuracy']:.4f}, val_loss {last['val_loss']:.4f} at epoch {last['epoch']}."
@@ -85,3 +91,17 @@ def summary(config: Config, params: Any, batch_stats: Any) -> str:
     note = "" if total == trainable else f"  ({trainable:,} trainable)"
     width = len(lines[0])
     return "\n".join([lines[0], "-" * width, *lines[1:], "-" * width, f"{'total':<44}{total:>10,}{note}"])
+
+
+def evaluation_lines(labels: np.ndarray, outputs_VxC: np.ndarray, metrics: Mapping[str, Any], guess: float) -> str:
+    """What `--evaluate_only` says of the validation set: cost and accuracy, and the latter by class; of a regression
+    the cost beside that of guessing the mean of the training targets, which is `guess`."""
+    loss = f"val_loss: {float(metrics['loss']):.4f}"
+    if are_targets(labels):
+        return f"{loss}  (the mean of the training targets as a guess: {guess:.4f})"
+    lines = [f"{loss}  val_accuracy: {float(metrics['accuracy']):.4f}"]
+    lines.append(f"{'class':>5}  {'examples':>8}  {'correct':>7}  {'accuracy':>8}")
+    for label, row in enumerate(confusion_matrix(labels, outputs_VxC)):
+        accuracy = f"{row[label] / row.sum():.4f}" if row.sum() else "none"
+        lines.append(f"{label:>5}  {row.sum():>8,}  {row[label]:>7,}  {accuracy:>8}")
+    return "\n".join(lines)

@@ -29,7 +29,7 @@ LEAST_GPU_MEMORY = 8e9
 RETRIES = 10
 ACCEPTED = "accepted: HOST:PORT of a running `ray start --head`, auto, or no --address for this machine alone"
 # What a worker needs of this checkout; its data set and its trials come through the object store.
-SHIPPED = ("configs", "experiments", "input_pipeline.py", "nets", "train.py", "training")
+SHIPPED = ("configs", "experiments", "input_pipeline.py", "nets", "readers", "train.py", "training")
 # In the order of a .gitignore, whose last line that fits decides: `/.` is the checkout itself.
 NOT_SHIPPED = ["/*", "!/.", *(f"!/{name}" for name in SHIPPED), "**/__pycache__"]
 # Ray of its own accord listens on all addresses of a machine; told that clusters of several are not wanted, on the

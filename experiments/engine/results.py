@@ -205,6 +205,11 @@ def metric_names(table: pa.Table) -> list[str]:
     return [*METRICS, *table.column_names[len(LEADING) :]]
 
 
+def score_of(table: pa.Table) -> str:
+    """What trials are ranked by: `val_accuracy`, or where none has one, as of a regression, `val_loss`."""
+    return "val_accuracy" if table["val_accuracy"].null_count < table.num_rows else "val_loss"
+
+
 def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
     """One row a configuration: its swept fields, how many of its seeds ended and how many diverged, and of what was
     measured last by the seeds that ended, mean, standard deviation, n and 95 % interval."""

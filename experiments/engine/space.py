@@ -86,8 +86,8 @@ def of_cells(cells: Mapping[str, Any]) -> Config:
         field = FIELDS[name]
         if field.type is not tuple or not isinstance(cell, str):
             return cell
-        # An empty tuple of words is '', and one of numbers would be no config.
-        return tuple(cell.split(",")) if field.item is str else tuple(map(int, cell.split("-")))
+        # No hidden layers are ''; no words are a word '', which a config takes for none.
+        return tuple(cell.split(",")) if field.item is str else tuple(map(int, cell.split("-"))) if cell else ()
 
     try:
         return as_config({name: value_of(name, cell) for name, cell in cells.items()})

@@ -1,6 +1,7 @@
 """Running a sweep: what is missing in its folder, pack by pack."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -20,6 +21,7 @@ from training.compiling import check_sums
 from training.config import NUMERIC, AnyConfig, Config, as_config
 from training.console import count, duration, progress, say
 from training.fitting import check_fits
+from training.records import LOWEST_IS_BEST
 
 USER_ERRORS = (*train.USER_ERRORS, SweepError, ray_executor.ExecutorError, results.DamagedError)
 # (packs, trials, datasets, advance) -> each pack with its rows as it ends: `executors.run_locally` and its like.
@@ -163,10 +165,12 @@ def with_progress(execute: Any, packs: list[plan.Pack], trials: Trials) -> Itera
             trial = trials[pack.trials[0]]
             called = "".join(f"  {name}={as_cell(getattr(trial, name))}" for name in fields)
             diverged = pc.sum(table["diverged"]).as_py()  # pyright: ignore
-            best = pc.max(table["val_accuracy"]).as_py()  # pyright: ignore
+            score = results.score_of(table)
+            best = (pc.min if score in LOWEST_IS_BEST else pc.max)(table[score]).as_py()  # pyright: ignore
+            best = math.nan if best is None else best
             seconds = time.perf_counter() - start
             bar.say(
                 f"Pack {number}/{len(packs)}{called}  {count(pack.trials, 'trial')}  {seconds:.0f}s  "
-                f"best val_accuracy: {best:.4f}" + (f"  diverged: {diverged}" if diverged else "")
+                f"best {score}: {best:.4f}" + (f"  diverged: {diverged}" if diverged else "")
             )
             yield pack, table

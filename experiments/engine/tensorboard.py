@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from experiments.engine.results import metric_names, swept_fields
-from training.records import METRICS
+from training.records import METRICS, lacks
 
 
 def write_tensorboard(table: pa.Table, folder: Path) -> None:
@@ -69,7 +69,7 @@ def scalar_summary(row: Mapping[str, Any], names: Sequence[str]):
     """The numbers of an epoch, NaN for what is not finite."""
     from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore
 
-    measured = [name for name in names if row[name] is not None or name in METRICS]
+    measured = [name for name in names if row[name] is not None or (name in METRICS and not lacks(row, name))]
     number = lambda name: math.nan if row[name] is None else row[name]  # noqa: E731
     return Summary(value=[Summary.Value(tag=name, simple_value=number(name)) for name in measured])
 

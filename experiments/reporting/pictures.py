@@ -38,8 +38,11 @@ from experiments.reporting.sweep_data import (
 )
 from training import figures
 from training.files import write_atomically
+from training.records import LOWEST_IS_BEST
 
 CROSS = "\N{MULTIPLICATION SIGN}"
+# Costs that span more than this are drawn on a logarithmic axis.
+WIDE = 100
 MOST_PANELS, MOST_LAYERS, MOST_CELLS, MOST_COLOURS = 6, 4, 12, 10
 # Names are shown as they are, whatever mathematics their signs might be; papers take no fonts of type 3.
 STYLE: dict[Any, Any] = {"text.parse_math": False, "pdf.fonttype": 42, "font.size": 10}
@@ -107,16 +110,17 @@ class Best(NamedTuple):
 
 
 def best_of(table: pa.Table, sweep: Sweep) -> Best | None:
-    """The best mean val_accuracy at the end, None where no trial ended."""
-    found = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, "val_accuracy")), "val_accuracy")
-    ranked = ranking(sweep, found.mean, "val_accuracy")
+    """The best mean val_accuracy at the end, of regressions val_loss; None where no trial ended."""
+    score = results.score_of(table)
+    found = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, score)), score)
+    ranked = ranking(sweep, found.mean, score)
     if not ranked:
         return None
     seeds, diverged = (int(counts[ranked[0]]) for counts in counts_of(sweep))
     over = f"mean of {seeds - diverged} seeds" if seeds - diverged > 1 else "one seed"
     over += f"; {diverged} of {seeds} seeds diverged" if diverged else ""
     where = configuration_name(sweep, ranked[0]) if sweep.fields else ""
-    return Best(f"val_accuracy {found.mean[ranked[0]]:.4f}", where, over)
+    return Best(f"{score} {found.mean[ranked[0]]:.4f}", where, over)
 
 
 def set_words(figure: Figure, title: str, where: str, details: Iterable[str]) -> None:
@@ -136,7 +140,7 @@ def best_title(table: pa.Table, sweep: Sweep) -> tuple[str, str, list[str]]:
     best = best_of(table, sweep)
     if best is None:
         lost = f"{sweep.diverged_T.sum()} of {len(sweep.diverged_T)} diverged"
-        return f"No trial ended with a val_accuracy: {lost}", "", []
+        return f"No trial ended with a {results.score_of(table)}: {lost}", "", []
     details = [f"The best: {best.seeds}."] if len(sweep.index_SxC) > 1 else []
     if sweep.diverged_T.any():
         details.append("Configurations with diverged seeds rank last.")
@@ -191,10 +195,11 @@ def label_of(value: Any) -> str:
 
 
 def draw_learning_curves(table: pa.Table, sweep: Sweep) -> Figure:
-    """Validation accuracy over the epochs: a panel a choice of the categories, a line a configuration."""
-    values_TxE = values_of(table, sweep, "val_accuracy")
-    curves = over_seeds(sweep, values_TxE, "val_accuracy")
-    ranked = ranking(sweep, over_seeds(sweep, finals_of(sweep, values_TxE), "val_accuracy").mean, "val_accuracy")
+    """Validation accuracy over the epochs, or cost: a panel a choice of the categories, a line a configuration."""
+    score = results.score_of(table)
+    values_TxE = values_of(table, sweep, score)
+    curves = over_seeds(sweep, values_TxE, score)
+    ranked = ranking(sweep, over_seeds(sweep, finals_of(sweep, values_TxE), score).mean, score)
     panels = panels_of(sweep)
     paneled = [name for name, _ in next(iter(panels))]
     rest = [name for name in sweep.fields if name not in paneled]
@@ -218,11 +223,16 @@ def draw_learning_curves(table: pa.Table, sweep: Sweep) -> Figure:
         if i % columns:
             axis.tick_params(labelleft=False)
         else:
-            axis.set_ylabel("val_accuracy\n(fraction correct)")
+            axis.set_ylabel(f"{score}\n({unit_of(score)})")
         if i + columns >= len(panels):
             axis.set_xlabel("epoch")
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
+    if (
+        score in LOWEST_IS_BEST
+        and np.nanmax(curves.mean, initial=0) > WIDE * np.nanmin(curves.mean, initial=np.inf) > 0
+    ):
+        axes[0].set_yscale("log")
     if coloured:
         add_colours(figure, axes, sweep, coloured, colours)
     title, where, details = best_title(table, sweep)
@@ -306,13 +316,15 @@ def lines_of(sweep: Sweep, members: list[int], coloured: str, ranked: list[int])
 
 
 def draw_heat_map(table: pa.Table, sweep: Sweep) -> Figure | None:
-    """Final validation accuracy by the two fields with the most values, means over all else; None for fewer fields."""
+    """Final validation accuracy, or cost, by the two fields with the most values, means over all else; None for fewer
+    fields."""
     if len(sweep.fields) < 2:
         return None
     x, y = sorted(sweep.fields, key=lambda name: -len(sweep.values[name]))[:2]
     if is_number(sweep, y) and not is_number(sweep, x):
         x, y = y, x
-    found = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, "val_accuracy")), "val_accuracy")
+    score = results.score_of(table)
+    found = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, score)), score)
     groups = {name: groups_of(sweep.values[name], MOST_CELLS) for name in (y, x)}
     place = tuple(groups[name][0][codes_of(sweep, name)] for name in (y, x))
     shape = (len(groups[y][1]), len(groups[x][1]))
@@ -323,7 +335,8 @@ def draw_heat_map(table: pa.Table, sweep: Sweep) -> Figure | None:
     if not n.any():
         return None
     means = np.divide(total, n, out=np.full(shape, np.nan), where=n > 0)
-    kept = [best_places(means, axis, is_number(sweep, name)) for axis, name in enumerate((y, x))]
+    signed = -means if score in LOWEST_IS_BEST else means
+    kept = [best_places(signed, axis, is_number(sweep, name)) for axis, name in enumerate((y, x))]
     means, diverged = means[np.ix_(*kept)], diverged[np.ix_(*kept)]
     labels = {name: [short(groups[name][1][i], 20) for i in kept[axis]] for axis, name in enumerate((y, x))}
     figure, (axis,) = figures.new_figure(max(7.5, min(0.75 * means.shape[1] + 2.5, 10.5)), 0.42 * len(means) + 2.3)
@@ -334,7 +347,7 @@ def draw_heat_map(table: pa.Table, sweep: Sweep) -> Figure | None:
     axis.set_xticks(range(means.shape[1]), labels[x], **(TURNED if turned else {}))
     axis.set_yticks(range(len(means)), labels[y])
     axis.set(xlabel=field_label(x), ylabel=field_label(y))
-    figure.colorbar(picture, ax=axis, label="final val_accuracy\n(fraction correct)")
+    figure.colorbar(picture, ax=axis, label=f"final {score}\n({unit_of(score)})")
     title, where, details = best_title(table, sweep)
     details.append("Cells: means over the trials that ended.")
     if diverged.any():
@@ -350,14 +363,18 @@ def best_places(means: np.ndarray, axis: int, all_of_them: bool) -> np.ndarray:
     """The rows (0) or columns (1) with the best cells, no more than can be read, in their order."""
     if all_of_them or means.shape[axis] <= MOST_CELLS:
         return np.arange(means.shape[axis])
-    best = np.max(np.nan_to_num(means, nan=-1.0), axis=1 - axis)
+    best = np.max(np.nan_to_num(means, nan=-np.inf), axis=1 - axis)
     return np.sort(np.argsort(-best, kind="stable")[:MOST_CELLS])
 
 
 def write_cells(axis: Axes, picture: Any, means: np.ndarray, diverged: np.ndarray) -> None:
     """The numbers in the cells of a heat map, and a cross and the count where trials diverged."""
     for (i, j), mean in np.ndenumerate(means):
-        words = [f"{mean:.3f}"] if np.isfinite(mean) else []
+        words = (
+            [f"{mean:.3f}" if abs(mean) < 100 else f"{mean:,.0f}" if abs(mean) < 1e6 else f"{mean:.2g}"]
+            if np.isfinite(mean)
+            else []
+        )
         words += [f"{CROSS} {diverged[i, j]}"] if diverged[i, j] else []
         dark = np.isfinite(mean) and picture.norm(mean) < 0.6
         colour = "white" if dark else "black"

@@ -109,6 +109,10 @@ function fillSelect(id, options, value) {
 // -------------------------------------------------------------------------------------------------------------------
 // The table.
 
+// A regression has no accuracy: its trials are ranked by the cost.
+const columnsOfMetrics = data.score === "val_loss" ? [["final", "val_loss"], ["best", "val_loss"]]
+  : [["final", "val_accuracy"], ["final", "val_loss"], ["best", "val_accuracy"]];
+
 /** A column: its title, its text, and the number by which it is sorted, null last. */
 const columns = [
   ...fields.map((field, f) => ({ title: field.name, left: field.kind === "text", value: (c) => data.codes[f][c],
@@ -116,11 +120,13 @@ const columns = [
   { title: "seeds", value: (c) => data.seeds[c] },
   { title: "diverged", value: (c) => data.diverged[c],
     text: (c) => (data.diverged[c] ? `× ${data.diverged[c]} of ${data.seeds[c]}` : "0") },
-  ...[["final val_accuracy", data.finals.val_accuracy, true], ["final val_loss", data.finals.val_loss, false],
-      ["best val_accuracy", data.bests.val_accuracy, true]].map(([title, part, descending]) => (
-    { title, descending, ranked: true, value: (c) => part.mean[c], text: (c) => withInterval(part, c) })),
+  ...columnsOfMetrics.map(([at, metric]) => {
+    const part = (at === "best" ? data.bests : data.finals)[metric];
+    return { title: `${at} ${metric}`, descending: !isLowestBest(metric), ranked: true, value: (c) => part.mean[c],
+             text: (c) => withInterval(part, c) };
+  }),
 ];
-const defaultColumn = columns.findIndex((column) => column.title === "final val_accuracy");
+const defaultColumn = columns.findIndex((column) => column.title === `final ${data.score}`);
 
 function sortBy(column) {
   sorting.descending = sorting.column === column ? !sorting.descending : Boolean(columns[column].descending);
@@ -174,7 +180,7 @@ function choose(c) {
 /** The configurations to choose from; the chosen one stays if it can, else the best is taken. */
 function fillChosen(list) {
   const before = choice("chosen");
-  const best = bestOf(list, data.finals.val_accuracy.mean, false) ?? list[0];
+  const best = bestOf(list, data.finals[data.score].mean, isLowestBest(data.score)) ?? list[0];
   const value = list.some((c) => String(c) === before) ? before : String(best);
   fillSelect("chosen", list.map((c) => [String(c), names[c]]), value);
 }
@@ -223,7 +229,7 @@ function fillHeader() {
   element("counts").append(`${plural(trials, "trial")}, ${plural(configurations.length, "configuration")}, ` +
     `${plural(seeds.length, "seed")}${range}; `);
   element("counts").append(make("span", { className: diverged ? "alert" : "", textContent: `${diverged} diverged` }));
-  element("best").textContent = endText(configurations, "val_accuracy");
+  element("best").textContent = endText(configurations, data.score);
   const listed = ({ labels }) => (labels.length > 30 ? `${labels.length} values from ${labels[0]} to ${labels.at(-1)}`
     : labels.join(", "));
   const row = (name, text) => make("tr", {}, make("td", { textContent: name }), make("td", { textContent: text }));
@@ -238,17 +244,19 @@ function setChoices() {
   const listed = fields.map((field, f) => [String(f), field.name]);
   const bySize = [...fields.keys()].sort((a, b) => fields[b].labels.length - fields[a].labels.length || a - b);
   const numeric = bySize.filter((f) => fields[f].kind !== "text");
-  fillSelect("curve-metric", metrics, "val_accuracy");
+  fillSelect("curve-metric", metrics, data.score);
   fillSelect("curve-colour", [...listed, ["-1", "one for all"]], String(numeric[0] ?? bySize[0] ?? -1));
   element("curve-log").checked = false;
   const two = bySize.slice(0, 2).sort((a, b) => (fields[a].kind === "text") - (fields[b].kind === "text"));
   fillSelect("heat-x", listed.length ? listed : [["-1", "–"]], String(two[0] ?? -1));
   fillSelect("heat-y", [...listed, ["-1", "–"]], String(two[1] ?? -1));
-  fillSelect("heat-metric", metrics, "val_accuracy");
+  fillSelect("heat-metric", metrics, data.score);
   fillSelect("heat-at", [["finals", "the end"], ["bests", "the best epoch"]], "finals");
-  fillSelect("parallel-metric", metrics.filter(([metric]) => metric !== "val_accuracy"), "val_loss");
+  fillSelect("parallel-metric", metrics.filter(([metric]) => metric !== data.score),
+             data.score === "val_loss" ? "loss" : "val_loss");
+  element("parallel-score").textContent = data.score;
   fillSelect("chosen", [], "");
-  Object.assign(sorting, { column: defaultColumn, descending: true });
+  Object.assign(sorting, { column: defaultColumn, descending: columns[defaultColumn].descending });
 }
 
 function setAll(inside) {

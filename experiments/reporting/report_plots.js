@@ -222,7 +222,7 @@ function cellTexts(table, across) {
 const hasWebGL = Boolean(document.createElement("canvas").getContext("webgl"));
 
 function drawParallel(list) {
-  const finals = data.finals.val_accuracy;
+  const finals = data.finals[data.score];
   const second = choice("parallel-metric");
   const drawn = list.filter((c) => finals.mean[c] !== null && data.finals[second].mean[c] !== null);
   const ofFields = fields.map((field, f) => ({
@@ -230,12 +230,12 @@ function drawParallel(list) {
     tickvals: field.ticks, ticktext: field.tick_labels.map(plain),
     range: [Math.min(...field.positions), Math.max(...field.positions)],
   }));
-  const ofMetrics = [second, "val_accuracy"].map((metric) => (
+  const ofMetrics = [second, data.score].map((metric) => (
     { label: plain(`final ${metric}`), values: drawn.map((c) => data.finals[metric].mean[c]) }));
   const colour = drawn.map((c) => finals.mean[c]);
   const trace = { type: "parcoords", dimensions: [...ofFields, ...ofMetrics], labelangle: fields.length > 5 ? -12 : 0,
                   line: { color: colour, colorscale: "Viridis", showscale: true,
-                          colorbar: { title: { text: "final val_accuracy (fraction correct)", side: "right" } } } };
+                          colorbar: { title: { text: `final ${data.score} (${data.units[data.score]})`, side: "right" } } } };
   plot("parallel", drawn.length && hasWebGL ? [trace] : [], { margin: { l: 70, r: 30, t: 60, b: 30 } }, 420);
   const notes = hasWebGL ? ["Drag along an axis to pick out lines; drag a label to move its axis."]
     : ["This plot needs WebGL, which this browser does not offer."];

@@ -16,7 +16,7 @@ from experiments.engine import results, statistics
 from training.config import FIELDS
 from training.figures import evenly
 from training.probes import measure_of
-from training.records import METRICS
+from training.records import LOWEST_IS_BEST, METRICS
 from training.screen import natural_order
 
 MOST_EPOCHS = 100
@@ -27,7 +27,6 @@ LINEAR_SPAN = 20
 MOST_TICKS = 12
 # Numbers of more values than this, as a random search has, are filtered and mapped in so many groups.
 MOST_VALUES, GROUPS = 24, 12
-LOWEST_IS_BEST = ("loss", "val_loss")
 # Of these the first that was measured says how saturated a layer is.
 SATURATION = ("saturation", "zero_fraction", "slope_mass")
 
@@ -195,8 +194,12 @@ def scale_of(values: Sequence[Any]) -> Scale:
 
 def page_data(table: pa.Table, sweep: Sweep, name: str) -> dict[str, Any]:
     """What the page shows; lists over configurations throughout, null for what is not finite."""
+    score, absent = results.score_of(table), ()
+    if score == "val_loss":
+        absent = ("accuracy", "val_accuracy")
     # A column without a number is nothing to choose.
     metrics = [metric for metric in results.metric_names(table) if metric in METRICS or has_numbers(table, metric)]
+    metrics = [metric for metric in metrics if metric not in absent]
     seeds, diverged = counts_of(sweep)
     constants = {field: table[field][0].as_py() for field in FIELDS if field not in [*sweep.fields, "seed"]}
     if table["seed"].combine_chunks().unique().to_pylist() == [table["seed"][0].as_py()]:
@@ -212,6 +215,7 @@ def page_data(table: pa.Table, sweep: Sweep, name: str) -> dict[str, Any]:
         "diverged_epochs": diverged_epochs(sweep),
         "metrics": metrics,
         "units": {metric: unit_of(metric) for metric in metrics},
+        "score": score,
         "lowest_is_best": list(LOWEST_IS_BEST),
         "saturation": list(SATURATION),
         "confidence": statistics.CONFIDENCE,
@@ -251,9 +255,9 @@ def diverged_epochs(sweep: Sweep) -> list[list[int]]:
 
 def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str]) -> dict[str, Any]:
     """Finals, bests and curves of every metric. Probes' curves have bands if all fit onto the page."""
-    configurations, probes = len(sweep.codes_CxF), len(metrics) - len(METRICS)
+    configurations, probes = len(sweep.codes_CxF), len([name for name in metrics if name not in METRICS])
     fitting = MOST_NUMBERS // (3 * configurations * len(metrics))
-    banded = metrics if fitting >= MOST_EPOCHS else list(METRICS)
+    banded = metrics if fitting >= MOST_EPOCHS else [name for name in metrics if name in METRICS]
     most = MOST_NUMBERS // (configurations * (3 * len(banded) + len(metrics) - len(banded)))
     most = int(np.clip(most, 10, MOST_EPOCHS))
     grids: dict[tuple[int, ...], int] = {}

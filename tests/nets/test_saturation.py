@@ -12,10 +12,10 @@ import scipy.special
 from nets import saturation
 from nets.activations import ACTIVATIONS, INF, Activation
 
-BOUNDED = ["sigmoid", "tanh", "softsign", "step"]
+BOUNDED = ["sigmoid", "tanh", "softsign", "step", "relu6", "hard_tanh", "hard_sigmoid"]
 UNBOUNDED = {
     "relu": "use zero_fraction, dead_units or dormant_units",
-    "softplus": "use slope_mass",
+    **dict.fromkeys(("softplus", "gelu_tanh", "silu", "mish", "elu", "selu", "celu", "hard_silu"), "use slope_mass"),
     "gelu": "use slope_mass",
     "leaky_relu": "it has no asymptote at all",
     "identity": "it has no asymptote at all",

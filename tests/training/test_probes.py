@@ -167,7 +167,7 @@ def test_every_activation_is_measured(activation, synthetic_config, data):
     functions, numbers, key = train.make_train(config), train.hyperparameters(config), jax.random.key(0)
     state = jax.eval_shape(functions.init, numbers, key)
     metrics, _ = jax.eval_shape(train.make_probe(config), state, numbers, state.params, data, key)
-    bounded = activation in ("sigmoid", "tanh", "softsign", "step")
+    bounded = activation in ("sigmoid", "tanh", "softsign", "step", "relu6", "hard_tanh", "hard_sigmoid")
     found = {name.removesuffix("/hidden_1") for name in metrics if name.endswith("/hidden_1")}
     expected = {"saturation", "phi"} if bounded else {"dormant_units"}
     expected |= {"zero_fraction", "dead_units"} if activation == "relu" else set()

@@ -1,0 +1,1 @@
+"""Other people's files as data sets: one format a file, each a function that returns a `Dataset`."""
