@@ -114,6 +114,12 @@ def leaky(slope: float) -> Activation:
     return Activation(lambda z: jax.nn.leaky_relu(z, slope), (lowest, INF), (None, None), max(1.0, abs(slope)))
 
 
+def scaled_silu(rate: float) -> Activation:
+    """z sigmoid(rate z), of which silu is the one with rate 1 and one with 1.702 stands for gelu."""
+    lowest = SILU_MINIMUM / rate
+    return Activation(lambda z: z * jax.nn.sigmoid(rate * z), (lowest, INF), (0.0, None), SILU_MAX_SLOPE)
+
+
 def exponential(name: str, alpha: float) -> Activation:
     """elu or celu with another alpha > 0: alpha (e^z - 1) or alpha (e^(z / alpha) - 1) below zero."""
     function = {"elu": jax.nn.elu, "celu": jax.nn.celu}[name]

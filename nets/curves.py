@@ -107,6 +107,8 @@ with np.errstate(all="ignore"):
         "hard_silu": POINTS * np.clip(POINTS + 3, 0, 6) / 6,
         "step": (POINTS > 0).astype(np.float64),
     }
+EXACT = ("relu", "relu6", "hard_tanh", "step")  # No rounding is in them.
+_ONE = int(np.argmin(np.abs(POINTS - 1)))
 _NAMES = list(KNOWN)
 _TABLE = np.stack([KNOWN[name] for name in _NAMES])
 
@@ -124,13 +126,19 @@ def match(curve: Curve, tolerance: float = 1e-5) -> Match | None:
         return None
     differences = np.max(np.abs(_TABLE - curve), axis=1)
     nearest = int(np.argmin(differences))
-    if differences[nearest] <= tolerance:
+    # A floor of 1e-7 under a probability is no neuron.
+    if differences[nearest] <= (1e-9 if _NAMES[nearest] in EXACT else tolerance):
         return Match(_NAMES[nearest])
+    share = float(curve[_ONE] / POINTS[_ONE])
+    if 0.5 < share < 1:
+        rate = float(special.logit(share) / POINTS[_ONE])
+        if np.max(np.abs(POINTS * special.expit(rate * POINTS) - curve)) <= tolerance:
+            return Match("silu", float(np.float32(rate)))
     below, above = POINTS < 0, POINTS > 0
     if np.max(np.abs(curve - POINTS)[above]) > tolerance:
         return None
     slope = float(np.mean(curve[below] / POINTS[below]))
-    if abs(slope - 1) > 0.01 and np.max(np.abs(curve - slope * POINTS)[below]) <= tolerance:
+    if tolerance < slope < 0.99 and np.max(np.abs(curve - slope * POINTS)[below]) <= tolerance:
         return Match("leaky_relu", float(np.float32(slope)))
     alpha = -float(curve[0])  # At -11 the exponential is 2e-5.
     alpha /= -np.expm1(POINTS[0])

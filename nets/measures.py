@@ -4,6 +4,7 @@ N examples times positions, H units of a layer. A group is a pure function of a 
 `nets.saturation`, `nets.speed`, `nets.curvature` and `nets.noise`.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -51,10 +52,14 @@ def activation_of(layer: LayerValues) -> Activation | None:
     name, given = layer.activation, layer.parameter
     if name is None or name == "softmax":
         return None
-    if name == "leaky_relu" and given not in (None, activations.LEAKY_SLOPE):
-        return activations.leaky(given)
+    if given is not None and math.isnan(given):  # A learned parameter.
+        return None
+    if name == "silu" and given is not None:
+        return activations.scaled_silu(given)
     if name in ("elu", "celu") and given not in (None, 1.0):
         return activations.exponential(name, given)
+    if name == "leaky_relu" and given not in (None, activations.LEAKY_SLOPE):
+        return activations.leaky(given)
     return activations.get(name)
 
 

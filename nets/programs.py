@@ -6,8 +6,7 @@ and what came out, with a shift added to what went in. A place in a program is a
 its number in the program within that equation, and so on; of a `cond` the number of the branch stands between.
 """
 
-import sysconfig
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -16,6 +15,16 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from nets import axes
 from nets.axes import BATCH, Axes
 from nets.curves import Match, match
+from nets.equations import (
+    PRODUCTS,
+    equations_within,
+    has_products,
+    inner_program,
+    line_of,
+    name_of,
+    programs_in,
+    variables_of,
+)
 from nets.values import (
     Loop,
     Place,
@@ -65,8 +74,9 @@ NO_ACTIVATION = (
     "sparse_sigmoid",
     "sparse_plus",
 )
-PRODUCTS = ("dot_general", "conv_general_dilated")
 RESHAPING = ("broadcast_in_dim", "convert_element_type", "reshape", "squeeze", "transpose")
+RANDOM = ("random_wrap", "random_bits", "random_split", "random_fold_in", "random_seed", "threefry2x32")
+HIDDEN = {"logistic": "sigmoid", "tanh": "tanh"}
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "argmax", "argmin")
 
 
@@ -97,94 +107,41 @@ class UnfollowedError(ValueError):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Looking into equations.
-
-
-def inner_program(equation: Any) -> ClosedJaxpr | None:
-    """The program that an equation runs once, as it stands, where it is such a call."""
-    if equation.primitive.name in ("scan", "while", "cond", *_OPAQUE):
-        return None
-    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        inner = equation.params.get(name)
-        if isinstance(inner, ClosedJaxpr):
-            return inner
-        if isinstance(inner, Jaxpr):
-            return ClosedJaxpr(inner, ())
-    return None
-
-
-# Kernels and programs on several devices, into whose middle nothing can be added.
-_OPAQUE = ("pallas_call", "shard_map", "custom_root", "custom_linear_solve", "custom_partitioning")
-
-
-def name_of(equation: Any) -> str:
-    """The name of the function that an equation calls, empty where it calls none."""
-    name = equation.params.get("name")
-    if name is None and (inner := equation.params.get("call_jaxpr")) is not None:
-        name = getattr(getattr(inner, "jaxpr", inner).debug_info, "func_name", "")
-    return str(name or "")
-
-
-def line_of(equation: Any) -> str:
-    """`file.py:12`, the innermost place in the user's source from which an equation comes."""
-    traceback = equation.source_info.traceback
-    frames = list(traceback.frames) if traceback is not None else []
-    for frame in frames:
-        in_library = frame.file_name.startswith(_PYTHON) and "site-packages" not in frame.file_name
-        if not in_library and not any(f"/{library}/" in frame.file_name for library in _LIBRARIES):
-            return f"{frame.file_name}:{frame.line_num}"
-    return f"{frames[0].file_name}:{frames[0].line_num}" if frames else "an unknown place"
-
-
-_PYTHON = sysconfig.get_paths()["stdlib"]
-_LIBRARIES = ("jax", "jaxlib", "flax", "equinox", "haiku", "optax")
-
-
-def _programs(parameter: object) -> Iterable[Jaxpr]:
-    """The programs in a parameter of an equation."""
-    if isinstance(parameter, ClosedJaxpr):
-        yield parameter.jaxpr
-    elif isinstance(parameter, Jaxpr):
-        yield parameter
-    elif isinstance(parameter, list | tuple):
-        for part in parameter:
-            yield from _programs(part)
-
-
-def equations_within(program: Jaxpr) -> Iterable[Any]:
-    """All equations of a program and of those within it."""
-    for equation in program.eqns:
-        yield equation
-        for parameter in equation.params.values():
-            for inner in _programs(parameter):
-                yield from equations_within(inner)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 # Finding.
 
 
-def find(program: ClosedJaxpr, leaves: Sequence[str | None]) -> list[Site]:
+def find(program: ClosedJaxpr, leaves: Sequence[str | None], *, of_cost: bool = False) -> list[Site]:
     """The sites of a program in the order in which it comes to them; `leaves` has a parameter's path for every argument
     that is one, and None for every input.
 
-    UnfollowedError for an activation in a while loop, or in a kernel that runs apart.
+    What a cost does to an output and its target is no activation, so that in a program `of_cost` one that nothing
+    follows counts where all its inputs have gone through the product that feeds it. UnfollowedError for an activation
+    in a while loop, or in a kernel that runs apart, and for a program without layers.
     """
     finder = _Finder()
-    known = [_argument(variable.aval, leaf) for variable, leaf in zip(program.jaxpr.invars, leaves, strict=True)]
-    finder.walk(program, known, (), ())
-    activated = {site.product.place for site in finder.activations if site.product}
+    arguments = enumerate(zip(program.jaxpr.invars, leaves, strict=True))
+    finder.walk(program, [_argument(variable.aval, leaf, i) for i, (variable, leaf) in arguments], (), ())
+    activations = [
+        site
+        for site in finder.activations
+        if not (of_cost and site.place in finder.mixed and site.place not in finder.followed)
+    ]
+    # What follows a scan follows its last step alone.
+    activated = {
+        site.product.place for site in activations if site.product and set(site.product.loops) <= set(site.loops)
+    }
+    activated |= {site.product.before.place for site in activations if site.product and site.product.before}
     linear = [site for site in finder.products if site.product and site.product.place not in activated]
-    return sorted(finder.activations + linear, key=lambda site: site.place)
+    return sorted(activations + linear, key=lambda site: site.place)
 
 
-def _argument(aval: Any, leaf: str | None) -> Value:
+def _argument(aval: Any, leaf: str | None, number: int) -> Value:
     rank = getattr(aval, "ndim", 0)
     if not (jnp.issubdtype(aval.dtype, jnp.number) or aval.dtype == jnp.bool_):
         return Value((None,) * rank)  # Random numbers are no inputs: nothing is done to them but by them.
     if leaf is not None:
         return Value((None,) * rank, leaf=leaf, size=aval.size)
-    return Value((BATCH, *[None] * (rank - 1)) if rank else (), fed=True)
+    return Value((BATCH, *[None] * (rank - 1)) if rank else (), fed=True, inputs=frozenset((number,)))
 
 
 class _Finder:
@@ -194,6 +151,8 @@ class _Finder:
         self.activations: list[Site] = []
         self.products: list[Site] = []
         self.met = met  # How many products.
+        self.mixed: set[Place] = set()  # Activations of what an input went into besides the product.
+        self.followed: set[Place] = set()  # Activations of which something goes into a product.
 
     def walk(self, program: ClosedJaxpr, given: Sequence[Value], place: Place, loops: tuple[Loop, ...]) -> list[Value]:
         """What is known of the program's results, from what is known of its arguments."""
@@ -212,6 +171,7 @@ class _Finder:
             found = _activation(equation, results[0], known, place) if len(results) == 1 else None
             if found or (found := _softmax(jaxpr, number, known)):
                 self.add(jaxpr, found, known, here, loops)
+                results = [results[0]._replace(pending=frozenset((here,)))]
             for variable, value in zip(equation.outvars, results, strict=True):
                 known[variable] = as_root(value, variable, place)
         return [read(variable) for variable in jaxpr.outvars]
@@ -224,8 +184,10 @@ class _Finder:
         parts = _equations_between(jaxpr, variable, number)
         level = tuple(place)
         self.activations = [site for site in self.activations if not _is_one_of(site.place, level, parts)]
-        readers = frozenset(i for i in parts if variable in _variables(jaxpr.eqns[i].invars))
+        readers = frozenset(i for i in parts if variable in variables_of(jaxpr.eqns[i].invars))
         value, aval, line = known[variable], variable.aval, line_of(jaxpr.eqns[number])
+        if value.product and value.inputs - value.product.inputs:
+            self.mixed.add(here)
         what = kind.activation, kind.parameter, value.product, loops, aval.shape, aval.dtype, value.axes, line
         self.activations.append(Site(here, variable, readers, *what))
 
@@ -234,9 +196,12 @@ class _Finder:
         name = equation.primitive.name
         if name in PRODUCTS:
             return [self.product(equation, values, here, loops)]
-        if name == "gather" and values[1].fed and not values[0].fed:
-            product = self.numbered(here, (values[0].leaf or "constant",), values[0].loops)
-            return [Value(axes.of_lookup(equation, [value.axes for value in values]), fed=True, product=product)]
+        if name in RANDOM:
+            return [Value((None,) * getattr(variable.aval, "ndim", 0)) for variable in equation.outvars]
+        if name == "gather" and values[1].fed and not values[0].fed and values[0].leaf is not None:
+            product = self.numbered(here, (values[0].leaf,), values[0].loops, values[1].inputs)
+            labels = axes.of_lookup(equation, [value.axes for value in values])
+            return [Value(labels, fed=True, product=product, inputs=values[1].inputs)]
         if name == "scan":
             return self.scan(equation, values, here, loops)
         if name == "cond":
@@ -246,42 +211,54 @@ class _Finder:
             ]
             return [either(results) for results in zip(*branches, strict=True)]
         if (inner := inner_program(equation)) is not None:
-            called = name_of(equation)
-            walker = _Finder(self.met) if called in NAMED or called in NO_ACTIVATION else self
-            results = walker.walk(inner, values, here, loops)
-            return [value._replace(curves={}) for value in results] if called in NO_ACTIVATION else results
+            if name_of(equation) in (*NAMED, *NO_ACTIVATION) and not has_products(equation):
+                results = _Finder(self.met).walk(inner, values, here, loops)
+                if name_of(equation) in NO_ACTIVATION:
+                    return [value._replace(curves={}) for value in results]
+                if _named(equation, results[0], here[:-1]):
+                    return results
+            return self.walk(inner, values, here, loops)
         self.refuse_hidden(equation, values)
         return self.elementwise(equation, values, here)
 
-    def numbered(self, here: Place, leaves: tuple[str, ...], loops: tuple[Loop, ...]) -> Product:
+    def numbered(
+        self, here: Place, leaves: tuple[str, ...], loops: tuple[Loop, ...], inputs: frozenset[int]
+    ) -> Product:
         self.met += 1
-        return Product(self.met, here, leaves, loops)
+        return Product(self.met, here, leaves, loops, inputs)
 
     def product(self, equation: Any, values: list[Value], here: Place, loops: tuple[Loop, ...]) -> Value:
         """A product's result, and its site where it has weights."""
         left, right = values
         if not (left.fed or right.fed):
             return of_parameters(equation, values)
-        labels = axes.of_product(equation, [left.axes, right.axes], [not left.fed, not right.fed])
+        self.followed |= left.pending | right.pending
+        inputs, weights = left.inputs | right.inputs, right if left.fed else left
+        labels = axes.of_product(equation, [left.axes, right.axes], [value.leaf is not None for value in values])
+        products = [value.product for value in values if value.product]
+        if (weights.fed or weights.leaf is None) and len(products) == 1:
+            # A mean over neighbours, or a picture of another size: the units are what they were.
+            return Value(labels, fed=True, product=products[0], inputs=inputs)
         if left.fed and right.fed:
-            fed_by = [leaf for value in values if value.product for leaf in value.product.leaves]
-            sliced = [value.product.loops for value in values if value.product]
-            product = self.numbered(here, tuple(dict.fromkeys(fed_by)), max(sliced, key=len, default=()))
-            return Value(labels, fed=True, product=product)
-        weights = right if left.fed else left
-        product = self.numbered(here, (weights.leaf or "constant",), weights.loops)
-        if weights.leaf:
+            fed_by = [leaf for product in products for leaf in product.leaves]
+            sliced = max((product.loops for product in products), key=len, default=())
+            product = self.numbered(here, tuple(dict.fromkeys(fed_by)) or ("input",), sliced, inputs)
+            return Value(labels, fed=True, product=product, inputs=inputs)
+        product = self.numbered(here, ("constant" if weights.leaf is None else weights.leaf,), weights.loops, inputs)
+        if weights.leaf is not None:
             aval = equation.outvars[0].aval
             what = None, None, product, loops, aval.shape, aval.dtype, labels, line_of(equation)
             self.products.append(Site(here, None, frozenset(), *what))
-        return Value(labels, fed=True, product=product, fresh=True)
+        return Value(labels, fed=True, product=product, fresh=True, inputs=inputs)
 
     def scan(self, equation: Any, values: list[Value], here: Place, loops: tuple[Loop, ...]) -> list[Value]:
         """A loop whose steps are layers where it goes through stacked weights."""
         length, constants, carried = (equation.params[key] for key in ("length", "num_consts", "num_carry"))
         inner = (*loops, Loop(here, length, 0 if equation.params["reverse"] else length - 1))
         slices = [
-            value._replace(axes=value.axes[1:], loops=(*value.loops, inner[-1]) if value.leaf else (), curves={})
+            value._replace(
+                axes=value.axes[1:], loops=(*value.loops, inner[-1]) if value.leaf is not None else (), curves={}
+            )
             for value in values[constants + carried :]
         ]
         values, body = [value._replace(curves={}) for value in values], equation.params["jaxpr"]
@@ -293,6 +270,7 @@ class _Finder:
             if [settled(value) for value in joined] == [settled(value) for value in carry]:
                 break
             carry = joined
+        carry = [_late(value, first, inner[-1]) for value, first in zip(carry, values[constants:], strict=False)]
         results = self.walk(body, [*values[:constants], *carry, *slices], here, inner)
         stacked = [value._replace(axes=(None, *value.axes), constant=None) for value in results[carried:]]
         return [value._replace(curves={}) for value in results[:carried] + stacked]
@@ -301,9 +279,11 @@ class _Finder:
         """UnfollowedError for an activation in a program that does not run once and as it stands."""
         if not any(value.fed for value in values) or name_of(equation) in NO_ACTIVATION:
             return
-        programs = [inner for parameter in equation.params.values() for inner in _programs(parameter)]
+        programs = [inner for parameter in equation.params.values() for inner in programs_in(parameter)]
         for hidden in (within for program in programs for within in equations_within(program)):
-            found = NAMED.get(name_of(hidden)) or {"logistic": "sigmoid", "tanh": "tanh"}.get(hidden.primitive.name)
+            found = NAMED.get(name_of(hidden)) or HIDDEN.get(hidden.primitive.name)
+            if hidden.primitive.name in PRODUCTS and any(value.leaf is not None for value in values):
+                found = "a product"
             if found:
                 name = {"while": "a while loop"}.get(equation.primitive.name, f"a {equation.primitive.name}")
                 raise UnfollowedError(
@@ -325,10 +305,11 @@ class _Finder:
         fed = [value for value in values if value.fed]
         products = [value.product for value in fed if value.product]
         product = max(products, key=lambda product: product.order, default=None)
-        weights = [value for value in values if value.leaf]
+        inputs = frozenset[int]().union(*(value.inputs for value in fed))
+        weights = [value for value in values if value.leaf is not None]
         if product is None and weights and equation.primitive.name in ("mul", "div", "add", "sub"):
             largest = max(weights, key=lambda value: value.size)
-            product = self.numbered(here, (largest.leaf or "",), largest.loops)
+            product = self.numbered(here, (largest.leaf or "",), largest.loops, inputs)._replace(order=0)
         reduced = equation.primitive.name in REDUCTIONS or all(value.reduced for value in fed)
         labels = axes.after(equation, [value.axes for value in values])
         ranks = [getattr(variable.aval, "ndim", 0) for variable in equation.outvars]
@@ -343,10 +324,20 @@ class _Finder:
                 product=product,
                 fresh=fresh,
                 reduced=reduced,
+                inputs=inputs,
+                pending=frozenset[Place]().union(*(value.pending for value in fed)),
                 curves=curves,
             )
             for rank in ranks
         ]
+
+
+def _late(value: Value, first: Value, loop: Loop) -> Value:
+    """What a step of a scan is given: its product, where the loop has one, is that of the step before."""
+    product = value.product
+    if product is None or loop not in product.loops:
+        return value
+    return value._replace(product=product._replace(late=loop, before=first.product))
 
 
 def _activation(equation: Any, result: Value, known: Mapping[Any, Value], place: Place) -> tuple[Match, Any] | None:
@@ -354,14 +345,8 @@ def _activation(equation: Any, result: Value, known: Mapping[Any, Value], place:
     aval = equation.outvars[0].aval
     if not result.fed or not jnp.issubdtype(getattr(aval, "dtype", bool), jnp.floating):
         return None
-    called = NAMED.get(name_of(equation))
-    fed = [variable for variable in _variables(equation.invars) if known[variable].fed]
-    if called and len(fed) == 1 and fed[0].aval.shape == aval.shape and not _has_products(equation):
-        exact = result.curves.get((place, fed[0]))
-        kind = match(exact, TOLERANCE) if exact is not None else None
-        if kind and called == "celu" and kind.activation == "elu":  # With alpha 1 they are one function.
-            kind = Match("celu")
-        return kind or Match(called), fed[0]
+    if named := _named(equation, result, place):
+        return named
     tolerance = TOLERANCE if aval.dtype.itemsize >= 4 else TOLERANCE_OF_HALF
     for (level, variable), curve in reversed(list(result.curves.items())):
         # A variance is kept from falling below zero by rounding; that is no neuron.
@@ -373,6 +358,28 @@ def _activation(equation: Any, result: Value, known: Mapping[Any, Value], place:
 
 
 TOLERANCE, TOLERANCE_OF_HALF = 1e-4, 2e-2
+
+
+def _named(equation: Any, result: Value, place: Place) -> tuple[Match, Any] | None:
+    """The same for a call of a function that has the name of an activation, where its values do not say otherwise."""
+    called, fed = (
+        NAMED.get(name_of(equation)),
+        [v for v in variables_of(equation.invars) if (place, v) in result.curves],
+    )
+    if called is None or has_products(equation):
+        return None
+    shape, dtype = equation.outvars[0].aval.shape, equation.outvars[0].aval.dtype
+    if len(fed) == 1:
+        if kind := match(result.curves[place, fed[0]], TOLERANCE):
+            # With alpha 1 they are one function.
+            return (Match("celu") if (called, kind.activation) == ("celu", "elu") else kind), fed[0]
+        return (Match(called), fed[0]) if dtype.itemsize < 4 else None
+    # It depends on a parameter as well, or is no function of one number.
+    given = [v for v in variables_of(equation.invars) if v.aval.shape == shape and v.aval.dtype == dtype]
+    return (Match(called, float("nan") if called in WITH_PARAMETER else None), given[0]) if len(given) == 1 else None
+
+
+WITH_PARAMETER = ("leaky_relu", "elu", "celu")
 
 
 def _softmax(jaxpr: Jaxpr, number: int, known: Mapping[Any, Value]) -> tuple[Match, Any] | None:
@@ -399,32 +406,23 @@ def _softmax(jaxpr: Jaxpr, number: int, known: Mapping[Any, Value]) -> tuple[Mat
     if difference is not None and difference.primitive.name == "sub":
         largest = maker(difference.invars[1])
         while largest is not None and largest.primitive.name == "max":
-            largest = next(filter(None, map(maker, _variables(largest.invars))), None)
+            largest = next(filter(None, map(maker, variables_of(largest.invars))), None)
         if largest is not None and largest.primitive.name == "reduce_max":
             variable = difference.invars[0]
     return (Match("softmax"), variable) if known[variable].fed else None
-
-
-def _has_products(equation: Any) -> bool:
-    programs = [inner for parameter in equation.params.values() for inner in _programs(parameter)]
-    return any(within.primitive.name in PRODUCTS for inner in programs for within in equations_within(inner))
-
-
-def _variables(variables: Iterable[Any]) -> list[Any]:
-    return [variable for variable in variables if not isinstance(variable, Literal)]
 
 
 def _equations_between(jaxpr: Jaxpr, variable: Any, number: int) -> set[int]:
     """The equations, up to that number, through which its result depends on the variable."""
     depends, found = {variable}, set[int]()
     for i, equation in enumerate(jaxpr.eqns[: number + 1]):
-        if depends & set(_variables(equation.invars)):
+        if depends & set(variables_of(equation.invars)):
             depends |= set(equation.outvars)
             found.add(i)
-    needed, parts = set(_variables(jaxpr.eqns[number].invars)), {number}
+    needed, parts = set(variables_of(jaxpr.eqns[number].invars)), {number}
     for i in range(number - 1, -1, -1):
         if i in found and needed & set(jaxpr.eqns[i].outvars):
-            needed |= set(_variables(jaxpr.eqns[i].invars))
+            needed |= set(variables_of(jaxpr.eqns[i].invars))
             parts.add(i)
     return parts
 

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
-from nets.programs import Place, Site, inner_program
+from nets.equations import inner_program
+from nets.programs import Place, Site
 
 # The weighted input and the output at each site, with a leading axis for every scan around it.
 Taps = dict[Place, tuple[jax.Array, jax.Array]]

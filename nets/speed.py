@@ -57,6 +57,8 @@ def by_layer(tree: Tree) -> dict[str, dict[str, jax.Array]]:
     layers: dict[str, dict[str, jax.Array]] = {}
     paths: dict[str, Any] = {}
     for path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_box):
+        if is_box(node) and not jax.tree.leaves(node):
+            continue  # A counter or a key that was filtered out.
         *layer, last = [jax.tree_util.keystr((key,), simple=True) for key in path] or [""]
         name = "/".join(layer) or "."
         if _is_setting(leaf := _unboxed(node, last), path, last):

@@ -52,7 +52,7 @@ class Skeleton:
 
     def __init__(self, tree: Tree):
         leaves, self._structure = jax.tree.flatten(tree)
-        self._others = tuple(None if is_array(leaf) else (leaf,) for leaf in leaves)
+        self._others = tuple(None if is_array(leaf) else (leaf, type(leaf)) for leaf in leaves)
 
     def filled(self, arrays: Sequence[Any]) -> Tree:
         """The tree with these arrays, in the order in which JAX flattens it."""
@@ -91,15 +91,21 @@ def _is_none(node: object) -> bool:
     return node is None
 
 
+def _is_trained(path: tuple[Any, ...], leaf: object) -> bool:
+    """Whether a leaf is an array of floats or a Python float, but for a float that is a setting of a module."""
+    is_setting = bool(path) and isinstance(path[-1], jax.tree_util.GetAttrKey) and not is_array(leaf)
+    return is_float(leaf) and not is_setting
+
+
 def floats_of(tree: Tree) -> Tree:
     """The tree with its arrays of floats alone, and None in the place of everything else."""
-    return jax.tree.map(lambda leaf: leaf if is_float(leaf) else None, tree)
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: leaf if _is_trained(path, leaf) else None, tree)
 
 
 def is_mixed(tree: Tree) -> bool:
     """Whether the tree holds floats and other things besides, none of them complex numbers, which might be trained."""
     leaves = jax.tree.leaves(tree)
-    floats = [is_float(leaf) for leaf in leaves]
+    floats = [_is_trained(path, leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
     complexes = (leaf for leaf in leaves if jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.complexfloating))
     return any(floats) and not all(floats) and not any(True for _ in complexes)
 
@@ -119,7 +125,7 @@ class CostOfFloats:
     """A cost as a function of the floats among its parameters; the same for the same cost and the same others."""
 
     def __init__(self, cost: Callable[[Tree, Tree], jax.Array], params: Tree):
-        others = jax.tree.map(lambda leaf: None if is_float(leaf) else leaf, params)
+        others = jax.tree_util.tree_map_with_path(lambda path, leaf: None if _is_trained(path, leaf) else leaf, params)
         self._cost = cost
         self._others, self._structure = jax.tree.flatten(others, is_leaf=_is_none)
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from nets import axes
 from nets.axes import Axes
@@ -30,6 +31,9 @@ class Product(NamedTuple):
     place: Place
     leaves: tuple[str, ...]  # The weights, by their path; of a product of two values, what feeds them.
     loops: tuple[Loop, ...]  # The scans each of whose steps has a slice of the weights of its own, from outside.
+    inputs: frozenset[int]  # What it depends on.
+    late: Loop | None = None  # The scan in whose next step it feeds what follows; what feeds that in the first step is
+    before: "Product | None" = None
 
 
 class Value(NamedTuple):
@@ -44,6 +48,8 @@ class Value(NamedTuple):
     fresh: bool = False  # Whether it is what its product gave, as it came out.
     reduced: bool = False  # Whether it is a statistic of what its product gave.
     constant: float | None = None
+    inputs: frozenset[int] = frozenset()  # Those that it depends on.
+    pending: frozenset[Place] = frozenset()  # The activations that went into it since its product.
     curves: Mapping[Root, Curve] = MappingProxyType({})  # What function it is of each value that alone determines it.
 
 
@@ -78,13 +84,16 @@ def curves_of(equation: Any, values: Sequence[Value]) -> dict[Root, Curve]:
 def constant_of(value: Any) -> Value:
     """What is known of a number, or of an array of which the program is made."""
     shape = np.shape(value)
-    number = float(value) if shape == () and np.issubdtype(np.asarray(value).dtype, np.number) else None
-    return Value((None,) * len(shape), constant=number)
+    if shape == () and not isinstance(value, Tracer):
+        kind = getattr(value, "dtype", None) or np.asarray(value).dtype
+        if jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer):
+            return Value(constant=float(value))
+    return Value((None,) * len(shape))
 
 
 def of_parameters(equation: Any, values: Sequence[Value], result: int = 0) -> Value:
     """What is known of a result that depends on no input."""
-    weights = max((value for value in values if value.leaf), key=lambda value: value.size, default=Value())
+    weights = max((value for value in values if value.leaf is not None), key=lambda value: value.size, default=Value())
     rank = getattr(equation.outvars[result].aval, "ndim", 0)
     unchanged = equation.primitive.name in ("broadcast_in_dim", "convert_element_type", "copy", "stop_gradient")
     constant = values[0].constant if unchanged and values else _folded(equation, values)
@@ -113,10 +122,12 @@ def either(values: Sequence[Value]) -> Value:
         fed=True,
         product=max(products, key=lambda product: product.order, default=None),
         reduced=all(value.reduced for value in fed),
+        inputs=frozenset[int]().union(*(value.inputs for value in fed)),
+        pending=frozenset[Place]().union(*(value.pending for value in fed)),
     )
 
 
 def settled(value: Value) -> tuple[object, ...]:
     """What has to be the same for a loop to be known."""
     product = value.product and (value.product.leaves, value.product.loops)
-    return value.axes, value.fed, value.leaf, value.loops, product, value.reduced, value.constant
+    return value.axes, value.fed, value.leaf, value.loops, product, value.reduced, value.constant, value.inputs

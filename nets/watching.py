@@ -15,9 +15,10 @@ behind its name. A product with weights that no activation follows is a layer wi
 weighted input.
 """
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ from jax.interpreters import partial_eval
 from nets.axes import BATCH, UNIT, Axes
 from nets.chunks import Cost, check_apart, check_hash
 from nets.measures import GROUPS, LayerValues, Probed
-from nets.programs import Loop, Place, Site, find
+from nets.programs import Site, UnfollowedError, find
 from nets.replay import evaluate
 from nets.tables import look_up
 from nets.trees import (
@@ -42,6 +43,7 @@ from nets.trees import (
     is_mixed,
     paths_of_arrays,
 )
+from nets.values import Loop, Place, Product
 
 UNITS = ("channels", "positions")
 
@@ -146,8 +148,9 @@ class Watched:
                         `zero_fraction` and `dead_units` of relu, `dormant_units` of all that are not bounded, each a
                         share; `slope_mass`, `activation_mean`, `activation_std`, `activation_p98` (`nets.saturation`).
                         A softmax has none of them.
-            speed       `speed`, the norm over the units of the mean of dC/dz: Nielsen's |delta|, the norm of the
-                        bias's gradient if there is one, for every layer, by a shift of 0 added to its weighted input;
+            speed       `speed`, the norm over the units of the mean of dC/dz, z being what goes into the activation:
+                        Nielsen's |delta|, which is that of the bias's gradient where z = w x + b, and is defined
+                        without a bias; by a shift of 0 added to z, of every layer;
                         `gradient_norm` by container of parameters; `update_ratio` with `params_after`, those one step
                         later; `displacement` with `params_before` (`nets.speed`)
             curvature   `curvature/top_eigenvalue`, `curvature/top_residual`, `curvature/trace`, `curvature/trace_error`
@@ -164,11 +167,12 @@ class Watched:
         """
         if units not in UNITS:
             raise ValueError(f"units is {units!r}; accepted: {', '.join(UNITS)}")
+        groups = (groups,) if isinstance(groups, str) else tuple(groups)
         for name in groups:
             look_up(GROUPS, name, "group")
         check_no_statistics(params)
         given = params, batch, params_before, params_after, jax.random.key(0) if key is None else key
-        skeleton, static = Skeleton(given), {"cost": cost, "groups": tuple(groups), "units": units}
+        skeleton, static = Skeleton(given), {"cost": cost, "groups": groups, "units": units}
         check_hash(cost)
         if {"curvature", "noise", "cockpit"} & set(groups):
             of_floats = CostOfFloats(cost, params) if is_mixed(params) else cost
@@ -184,14 +188,19 @@ def every(count: int, measure: Callable[..., Any], step: jax.Array | int, *argum
     """
     if isinstance(count, bool) or not hasattr(count, "__index__") or int(count) < 1:
         raise ValueError(f"count is {count!r}; accepted: a whole number >= 1")
-    shapes = jax.eval_shape(measure, *arguments)
+    arrays, skeleton = arrays_of(arguments), Skeleton(arguments)
+
+    def measured(*arrays: Any) -> Any:
+        return measure(*skeleton.filled(arrays))
+
+    shapes = jax.eval_shape(measured, *arrays)
     if not all(jnp.issubdtype(shape.dtype, jnp.floating) for shape in jax.tree.leaves(shapes)):
         raise ValueError("measure gives values that are no floats, which cannot be NaN; accepted: a tree of floats")
 
     def nothing(*_: Any) -> Any:
         return jax.tree.map(lambda shape: jnp.full(shape.shape, jnp.nan, shape.dtype), shapes)
 
-    return jax.lax.cond(jnp.asarray(step) % count == 0, measure, nothing, *arguments)
+    return jax.lax.cond(jnp.asarray(step) % count == 0, measured, nothing, *arrays)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -203,6 +212,8 @@ def _trace(
     params: Tree,
     inputs: tuple[Any, ...],
     keywords: Mapping[str, Any],
+    *,
+    of_cost: bool = False,
 ) -> _Program:
     """The function's program for these arguments, without what its result does not depend on."""
     given = (params, inputs, keywords)
@@ -218,7 +229,12 @@ def _trace(
     program = ClosedJaxpr(jaxpr, program.consts)
     paths = ["/".join(path) for path in paths_of_arrays(params)]
     leaves = [*paths, *[None] * (len(arguments) - len(paths))]
-    sites = find(program, leaves)
+    sites = find(program, leaves, of_cost=of_cost)
+    if not sites:
+        raise UnfollowedError(
+            "no layer was found: no product of an input with params and no activation; accepted: a function of "
+            "(params, *inputs) that takes both from its arguments"
+        )
     return _Program(program, arguments, sites, _names(sites))
 
 
@@ -231,28 +247,30 @@ def _names(sites: Sequence[Site]) -> list[list[str]]:
 
     def layer(leaf: str) -> str:
         container = leaf.rpartition("/")[0]
-        return container if container and beside[container] == 1 else leaf
+        return container if container and beside[container] == 1 else leaf or "."
+
+    def label(product: Product | None, steps: Mapping[Loop, int]) -> str:
+        if product is None:
+            return "input"
+        late = product.late
+        if late and late in steps:
+            back = 1 if late.last == 0 else -1
+            if not 0 <= steps[late] + back < late.length:
+                return label(product.before, steps)
+            steps = {**steps, late: steps[late] + back}
+        indices = "".join(f"[{steps.get(loop, loop.last)}]" for loop in product.loops)
+        return "*".join(dict.fromkeys(layer(leaf) for leaf in product.leaves)) + indices
 
     names: list[list[str]] = []
     for site in sites:
-        product = site.product
-        base = "*".join(dict.fromkeys(layer(leaf) for leaf in product.leaves)) if product else "input"
-        of_site = []
-        for name in (base + steps for steps in _steps(product.loops if product else (), site.loops)):
+        own = [loop for loop, sliced in zip(site.loops, site.sliced, strict=True) if sliced]
+        of_site: list[str] = []
+        for steps in itertools.product(*(range(loop.length) for loop in own)):
+            name = label(site.product, dict(zip(own, steps, strict=True)))
             used[name] += 1
             of_site.append(name if used[name] == 1 else f"{name}#{used[name]}")
         names.append(of_site)
     return names
-
-
-def _steps(loops: Sequence[Loop], around: Sequence[Loop]) -> Iterator[str]:
-    """`[0]`, `[1]`, ... of the steps of loops that have weights of their own; the last one of a loop that is over."""
-    if not loops:
-        yield ""
-        return
-    first, *others = loops
-    for i in range(first.length) if first in around else (first.last,):
-        yield from (f"[{i}]{rest}" for rest in _steps(others, around))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -319,7 +337,7 @@ def _measure(
 def layer_values(cost: Cost, params: Tree, batch: Tree, units: str = "channels") -> tuple[list[LayerValues], Tree]:
     """The values of every layer that a cost goes through, with the gradients of the mean cost by the layers' weighted
     inputs; and its gradient by the parameters, a tree like params. It is what `Watched.measure` measures."""
-    program = _trace(cost, params, (batch,), {})
+    program = _trace(cost, params, (batch,), {}, of_cost=True)
     count = len(paths_of_arrays(params))
     floats = [i for i, x in enumerate(program.arguments[:count]) if jnp.issubdtype(x.dtype, jnp.floating)]
     if not floats:
