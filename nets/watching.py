@@ -241,6 +241,7 @@ def _trace(
 def _names(sites: Sequence[Site]) -> list[list[str]]:
     """The names of each site's layers: more than one where a scan goes through stacked weights."""
     products = [site.product for site in sites if site.product]
+    products += [product.before for product in products if product.before]
     weights = {leaf for product in products for leaf in product.leaves}
     beside = Counter(leaf.rpartition("/")[0] for leaf in weights)
     used: Counter[str] = Counter()

@@ -180,15 +180,22 @@ def test_example_of_the_readme_runs(capsys):
     (block,) = python_blocks("README.md")
     with jax.numpy_rank_promotion("allow"):
         exec(block, {"params": params, "x_NxD": x_NxD, "labels_N": labels_N})
-    saturated, top = capsys.readouterr().out.splitlines()
+    *table, measured = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in table[1:]] == [["first", "tanh"], ["second", "none"]]
     a_NxH = np.tanh(x_NxD @ params["first"]["w"])
-    assert float(saturated) == pytest.approx(np.mean(abs(a_NxH) > 0.9), rel=1e-6)
-    assert float(top.strip("[]")) > 0
+    measured = eval(measured, {"Array": lambda value, **_: value, "float32": None})
+    assert measured["saturation/first"] == pytest.approx(np.mean(abs(a_NxH) > 0.9), rel=1e-6)
+    assert measured["curvature/top_eigenvalue"] > 0 and measured["noise/covariance_trace"] > 0
 
 
 def test_examples_of_the_instruments_run(capsys, monkeypatch):
-    """The escape from one's own cost, which is that of the docstring, and four learning rates at once."""
-    escape, lanes = python_blocks("docs/instruments.md")
+    """A model that is watched, now and then in a loop; the escape from one's own cost, which is that of the docstring;
+    four learning rates at once."""
+    watching, escape, lanes = python_blocks("docs/instruments.md")
+    with jax.numpy_rank_promotion("allow"):
+        exec(watching, {})
+    table, last = capsys.readouterr().out.split("\n0.")
+    assert table.count("gelu_tanh") == 2 and len(last.split("[")[1].strip("]\n ").split()) == 5
     shown = [line.split("  #")[0].strip() for line in escape.splitlines() if line.strip() and "import" not in line]
     told = [line.split("  #")[0].strip() for line in (nets.escape.__doc__ or "").splitlines()]
     assert [line for line in told if line in shown] == shown

@@ -5,9 +5,22 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx
+from jax import nn
 
 D, H = 3, 4
 KEY = jax.random.key(0)
+B = 6
+X_BxD = jax.random.normal(jax.random.key(1), (B, D))
+PAIRS = {
+    "tanh, relu": (jnp.tanh, nn.relu, ("tanh", "relu")),
+    "sigmoid, gelu": (nn.sigmoid, nn.gelu, ("sigmoid", "gelu_tanh")),
+    "exact gelu, silu": (lambda z: nn.gelu(z, approximate=False), nn.silu, ("gelu", "silu")),
+    "softplus, elu": (nn.softplus, nn.elu, ("softplus", "elu")),
+    "selu, leaky_relu": (nn.selu, lambda z: nn.leaky_relu(z, 0.2), ("selu", "leaky_relu")),
+    "relu6, hard_tanh": (nn.relu6, nn.hard_tanh, ("relu6", "hard_tanh")),
+    "softsign, softmax": (nn.soft_sign, nn.softmax, ("softsign", "softmax")),
+    "written by hand": (lambda z: jnp.maximum(z, 0), lambda z: z / (1 + jnp.exp(-z)), ("relu", "silu")),
+}
 
 
 def of_linen(first, second):

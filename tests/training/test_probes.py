@@ -142,7 +142,7 @@ def test_cockpit_is_that_of_the_network_and_its_step(synthetic_config, data):
         eigenvalues = np.linalg.eigvalsh(hessian_KxK[block, block])
         np.testing.assert_allclose(metrics[f"block_eigenvalue/{layer}"], eigenvalues[-1], rtol=1e-3)
         assert metrics[f"block_eigenvalue_residual/{layer}"] < 1e-3 * eigenvalues[-1]
-        error = np.sqrt(2 * np.sum(eigenvalues**2) / probes.TRACE_SAMPLES)
+        error = np.sqrt(2 * np.sum(eigenvalues**2) / nets.measures.TRACE_SAMPLES)
         assert abs(metrics[f"block_trace/{layer}"] - eigenvalues.sum()) < 4 * error
         assert 0 < metrics[f"block_trace_error/{layer}"] < 3 * error
     g_PxK = np.float64(jax.jacrev(costs)(flat_K))
