@@ -36,7 +36,7 @@ from configs import shallow
 from experiments.benchmarks.tables import Measured
 from experiments.engine import results, space, sweeping
 from training.config import Config, as_config
-from training.console import progress
+from training.console import progress, say
 from training.run_directory import read_config
 
 ROOT = Path(__file__).parents[2]
@@ -222,7 +222,13 @@ def count_mutations(count: int, seed: int) -> tuple[dict[str, Counter[str]], lis
                 bad += [f"{found}: {how} of the {name}"] if found in ("wrong", "traceback") else []
                 shutil.rmtree(changed)
                 bar.update()
+            say(line_of(f"mutations of a {name}", counts[f"mutations of a {name}"]))
     return counts, bad
+
+
+def line_of(name: str, counted: Counter[str]) -> str:
+    """`mutations of a run: 192 right, 58 reported, 0 wrong, 0 traceback`, as soon as they are counted."""
+    return f"{name}: {', '.join(f'{counted[each]} {each}' for each in CLASSES)}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -313,6 +319,7 @@ def count_kills(count: int, seed: int, *, ray: bool = False) -> tuple[dict[str, 
                 left -= len(instants)
                 bar.update(len(instants))
             counts[f"kills of {name}"] = +counted
+            say(line_of(f"kills of {name}", counted))
     return counts, bad
 
 
