@@ -42,7 +42,7 @@ def paths_of_arrays(tree: Tree) -> list[tuple[str, ...]]:
     paths: list[tuple[str, ...]] = []
     for path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_box):
         names = tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
-        names = names[1:] if len(names) > 2 and names[0] == "params" else names
+        names = names[1:] if len(names) > 1 and names[0] == "params" else names
         paths += [names] * sum(is_array(leaf) for leaf in jax.tree.leaves(node))
     return paths
 

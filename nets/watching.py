@@ -162,6 +162,10 @@ class Watched:
         place of each channel, which is dead more easily. Values of a layer inside a `scan` without weights of its own
         count at every step. `key` is that of the random vectors of `curvature`, key(0) where none is given.
 
+        Examples are the first axis of the batch's arrays. Where a `jax.custom_vjp` holds several activations or
+        products, the gradients are those of what it computes, not its own. A layer in a branch of a `cond` that was not
+        taken is NaN, and so is one within a loop that did not take it at every step.
+
         ValueError for an unknown group or kind of unit, for a cost of another shape than [B], for parameters of which
         none is a float, and those of `layers`.
         """
