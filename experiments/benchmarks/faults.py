@@ -273,7 +273,10 @@ class Ended(NamedTuple):
 
 def run_command(arguments: list[str], folder: Path, number: int = 0, delay: float | None = None) -> Ended:
     """Runs a command to its end; it gets the signal after so many seconds if it still runs then."""
-    command = [sys.executable, *arguments, f"--workdir={folder}"]
+    # Where this was started with signals ignored, as by nohup, its commands are not.
+    heard = "import os, signal, sys; [signal.signal(n, signal.SIG_DFL) for n in (1, 2, 15)]; os.execv(sys.executable, "
+    heard += "[sys.executable, *sys.argv[1:]])"
+    command = [sys.executable, "-c", heard, *arguments, f"--workdir={folder}"]
     # Most of their time would go into compiling, again and again, and most signals would come then.
     shared = {"JAX_COMPILATION_CACHE_DIR": str(folder.parent / "compiled"), **CACHE_ALL}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": os.environ | shared}
