@@ -4,11 +4,16 @@ A function of one number is known by what it does: `x * jax.nn.sigmoid(x)`, `jax
 one activation. A *curve* is the values of such a function at `POINTS`, in float64.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import special
+
+from nets.activations import ACTIVATIONS, get
 
 _BELOW = np.array([-11.0, -7.3, -6.1, -5.0, -3.7, -2.9, -2.1, -1.6, -1.1, -0.8, -0.5, -0.3, -0.1, -0.01])
 POINTS = np.concatenate([_BELOW, -_BELOW[::-1] + 0.003])
@@ -107,10 +112,17 @@ with np.errstate(all="ignore"):
         "hard_silu": POINTS * np.clip(POINTS + 3, 0, 6) / 6,
         "step": (POINTS > 0).astype(np.float64),
     }
+NAMED_ALONE = ("identity", "leaky_relu", "celu")  # The first is everywhere, the others have a number of their own.
 EXACT = ("relu", "relu6", "hard_tanh", "step")  # No rounding is in them.
 _ONE = int(np.argmin(np.abs(POINTS - 1)))
-_NAMES = list(KNOWN)
-_TABLE = np.stack([KNOWN[name] for name in _NAMES])
+
+
+@functools.cache
+def _table(others: tuple[str, ...]) -> tuple[list[str], Curve]:
+    """The names of all activations that are known, with those of the table that are none of ours, and their curves."""
+    with jax.ensure_compile_time_eval():
+        curves = {name: np.float64(get(name).function(jnp.float32(POINTS))) for name in others}
+    return [*KNOWN, *others], np.stack([*KNOWN.values(), *curves.values()])
 
 
 class Match(NamedTuple):
@@ -124,11 +136,12 @@ def match(curve: Curve, tolerance: float = 1e-5) -> Match | None:
     """The activation whose curve this is, at most so far off it anywhere."""
     if curve.dtype == np.bool_ or not np.all(np.isfinite(curve)):
         return None
-    differences = np.max(np.abs(_TABLE - curve), axis=1)
+    names, curves_KxN = _table(tuple(name for name in ACTIVATIONS if name not in KNOWN and name not in NAMED_ALONE))
+    differences = np.max(np.abs(curves_KxN - curve), axis=1)
     nearest = int(np.argmin(differences))
     # A floor of 1e-7 under a probability is no neuron.
-    if differences[nearest] <= (1e-9 if _NAMES[nearest] in EXACT else tolerance):
-        return Match(_NAMES[nearest])
+    if differences[nearest] <= (1e-9 if names[nearest] in EXACT else tolerance):
+        return Match(names[nearest])
     share = float(curve[_ONE] / POINTS[_ONE])
     if 0.5 < share < 1:
         rate = float(special.logit(share) / POINTS[_ONE])

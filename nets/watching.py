@@ -1,9 +1,9 @@
 """Any model's layers, found in its own program: what goes into each activation and what comes out, and its measures.
 
-    watched = nets.watch(model.apply)                            # any pure forward(params, *inputs) on pytrees
-    print(watched.layers(params, x_BxD))                         # layer, activation, shape, place in the source
-    z, a = watched.outputs(params, x_BxD)["Dense_0"]
-    watched.measure(cost, params, (x_BxD, labels_B))             # {"saturation/Dense_0": ..., "speed/Dense_0": ...}
+    watched = nets.watch(lambda params, x_BxD: net.apply({"params": params}, x_BxD)[0])  # any pure function of pytrees
+    print(watched.layers(params, images_BxD))                    # layer, activation, shape, place in the source
+    z_BxH, a_BxH = watched.outputs(params, images_BxD)["hidden_0"]
+    measured = watched.measure(cost, params, (images_BxD, labels_B))    # {"saturation/hidden_0": ..., ...}
 
 It reads the jaxpr, so that Flax Linen and NNX, Equinox, Haiku and plain JAX are alike. B batch, H units, N examples
 times positions.

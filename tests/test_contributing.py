@@ -127,5 +127,5 @@ def test_all_additions_train_at_once(followed):
     printed = run(followed, "train.py", "--config=configs/shallow.py", *given.values(), *shorter)
     assert "Epoch 1/1" in printed
     recorded = (followed / "run" / "config.json").read_text()
-    assert '"note": "a first try"' in recorded and '"activation": "hard_tanh"' in recorded
+    assert '"note": "a first try"' in recorded and '"activation": "lecun_tanh"' in recorded
     assert "weight_std/hidden_0" in (followed / "run" / "metrics.jsonl").read_text()

@@ -70,7 +70,7 @@ def by_hand(names, module):
         names |= {"x_NxD": np.random.default_rng(1).normal(size=(5, 2)), "y_N": np.arange(5.0)}
     if module.endswith("exit_time"):
         names["step"] = lambda u_W, rate, key: u_W - rate * u_W + 0.3 * jax.random.normal(key, u_W.shape)
-    if module.endswith(("landscape", "cockpit")):
+    if module.endswith(("landscape", "cockpit", "watching")):
         per_example = nets.costs.get("cross_entropy", "softmax").per_example
         net = names["net"]
         names["cost"] = lambda p, b: per_example(net.apply({"params": p}, b[0])[0], jax.nn.one_hot(b[1], 10))

@@ -164,3 +164,11 @@ def test_flags_of_another_type_are_another_program():
 def test_nothing_found_is_said():
     with pytest.raises(ValueError, match=r"no layer was found: no product of an input with params and no activation"):
         nets.watch(lambda p, x_BxD: x_BxD).layers(weights(D, H), X_BxD)
+
+
+def test_activations_that_are_added_to_the_table_are_found(monkeypatch):
+    """By their values, under their name there."""
+    entry = nets.activations.Activation(lambda z: 1.7 * jnp.tanh(z / 2), (-1.7, 1.7), (-1.7, 1.7), 0.85)
+    monkeypatch.setitem(nets.activations.ACTIVATIONS, "mine", entry)
+    forward = lambda p, x_BxD: 1.7 * jnp.tanh(dense(p["l0"], x_BxD) / 2)  # noqa: E731
+    assert found(forward, weights(D, H), X_BxD) == [("l0", "mine")]
