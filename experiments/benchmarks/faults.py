@@ -270,6 +270,11 @@ class Ended(NamedTuple):
     errors: str
     was_signalled: bool
 
+    @property
+    def told(self) -> str:
+        """The status and the last line of what was said of errors."""
+        return f"status {self.status}: {(self.errors.strip().splitlines() or ['no error'])[-1]}"
+
 
 def run_command(arguments: list[str], folder: Path, number: int = 0, delay: float | None = None) -> Ended:
     """Runs a command to its end; it gets the signal after so many seconds if it still runs then."""
@@ -316,6 +321,7 @@ def count_kills(count: int, seed: int, *, ray: bool = False) -> tuple[dict[str, 
                     ended = run_command(arguments, folder)
                     found = "traceback" if ended.status or "Traceback" in ended.errors else "wrong"
                     found = "right" if found == "wrong" and read(folder) == expected else found
+                    instants[-1] += "" if found == "right" else f", then {ended.told}"
                 counted[found] += len(instants)
                 bad += [f"{found}: {name} after {instants}"] if instants and found != "right" else []
                 shutil.rmtree(folder, ignore_errors=True)
@@ -340,10 +346,12 @@ def ended_by_signals(
             break
         instants.append(f"{number.name} at {delay:.2f} s" if ended.was_signalled else "no signal")
         if not ended.was_signalled:
+            instants[-1] += f", {ended.told}"
             return "traceback", instants
         # While Python imports packages, before the command begins, Ctrl-C is Python's own.
         begun = bool(ended.output.strip())
         if begun and (failed or ended.status not in (0, -number, 128 + number)):
+            instants[-1] += f", {ended.told}"
             return "traceback", instants
     return "", instants
 
