@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from nets import activations, cockpit, curvature, noise, saturation, speed
 from nets.activations import Activation
 from nets.chunks import Cost
-from nets.trees import Tree, by_container
+from nets.trees import Tree, floats_of
 
 DORMANT_TAU = 0.1
 CURVATURE_STEPS, TRACE_SAMPLES = 20, 10
@@ -45,6 +45,12 @@ class Probed(NamedTuple):
     key: jax.Array
     outputs_BxC: jax.Array | None = None  # of the network, in (0, 1)
     targets_BxC: jax.Array | None = None
+
+
+def layers_of(tree: Tree) -> dict[str, dict[str, jax.Array]]:
+    """`speed.by_layer` of the floats in a tree, without the collection `params` of Flax in the names."""
+    layers = speed.by_layer(floats_of(tree))
+    return {name.removeprefix("params/"): leaves for name, leaves in layers.items()}
 
 
 def activation_of(layer: LayerValues) -> Activation | None:
@@ -97,14 +103,14 @@ def of_saturation(probed: Probed) -> dict[str, jax.Array]:
 def of_speed(probed: Probed) -> dict[str, jax.Array]:
     """How fast each layer learns."""
     # A bias that follows no product, as that of a normalization, is a layer of its own.
-    now, gradient = by_container(probed.params), by_container(probed.gradient)
+    now, gradient = layers_of(probed.params), layers_of(probed.gradient)
     speeds = {name: speed.norm([leaves[bias]]) for name, leaves, bias in speed.biases(gradient)}
     speeds |= {layer.name: speed.norm([layer.delta_H]) for layer in probed.layers}
     measures = {"speed": speeds, "gradient_norm": speed.gradient_norms(gradient)}
     if probed.params_after is not None:
-        measures["update_ratio"] = speed.update_ratios(now, by_container(probed.params_after))
+        measures["update_ratio"] = speed.update_ratios(now, layers_of(probed.params_after))
     if probed.params_before is not None:
-        measures["displacement"] = speed.displacements(by_container(probed.params_before), now)
+        measures["displacement"] = speed.displacements(layers_of(probed.params_before), now)
     return {f"{measure}/{layer}": value for measure, layers in measures.items() for layer, value in layers.items()}
 
 

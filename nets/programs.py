@@ -362,10 +362,8 @@ TOLERANCE, TOLERANCE_OF_HALF = 1e-4, 2e-2
 
 def _named(equation: Any, result: Value, place: Place) -> tuple[Match, Any] | None:
     """The same for a call of a function that has the name of an activation, where its values do not say otherwise."""
-    called, fed = (
-        NAMED.get(name_of(equation)),
-        [v for v in variables_of(equation.invars) if (place, v) in result.curves],
-    )
+    called = NAMED.get(name_of(equation))
+    fed = [variable for variable in variables_of(equation.invars) if (place, variable) in result.curves]
     if called is None or has_products(equation):
         return None
     shape, dtype = equation.outvars[0].aval.shape, equation.outvars[0].aval.dtype

@@ -73,16 +73,6 @@ def arrays_of(tree: Tree) -> list[Any]:
     return [leaf for leaf in jax.tree.leaves(tree) if is_array(leaf)]
 
 
-def by_container(tree: Tree) -> dict[str, dict[str, Any]]:
-    """The arrays of floats by their innermost container and their name in it: `{"Dense_0": {"kernel": ...}}`."""
-    containers: dict[str, dict[str, Any]] = {}
-    for path, array in zip(paths_of_arrays(tree), arrays_of(tree), strict=True):
-        if is_float(array):
-            *container, last = path or ("",)
-            containers.setdefault("/".join(container) or ".", {})[last] = array
-    return containers
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Floats and the rest.
 
