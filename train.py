@@ -20,17 +20,16 @@ from absl import flags, logging
 
 import input_pipeline
 import nets
-from training import console, probes, run_directory
+from training import console, models, probes, run_directory
 from training.batches import Data, Metrics, batches, make_data, on_data, permutation, scale
 from training.command_line import default_workdir, define_config_flags, folder_of, parse_flags
 from training.compiling import (
     FAST_TO_COMPILE,
-    LARGE_PRODUCTS,
     CompilerError,
     check_sums,
     compiled,
-    epoch_options,
     keep_programs,
+    options_for,
 )
 from training.config import (
     AnyConfig,
@@ -41,8 +40,9 @@ from training.config import (
     hyperparameters,
 )
 from training.console import fail, say
+from training.convolutions import in_order
 from training.files import place
-from training.fitting import check_fits, check_size, warn_of_unseen_classes, with_targets
+from training.fitting import check_fits, check_network, warn_of_unseen_classes, with_targets
 from training.metrics import batch_metrics, mean_guess_cost, targets_of, weighted_means
 from training.optimizers import make_optimizer, scale_kernels
 from training.records import METRICS, read_records
@@ -94,40 +94,25 @@ class Train(NamedTuple):
     evaluate: Callable[..., Metrics]
 
 
-def make_model(config: AnyConfig) -> nets.MLP:
-    """The config's network."""
-    config = as_config(config)
-    return nets.MLP(
-        hidden=tuple(config.hidden),
-        classes=config.classes,
-        activation=config.activation,
-        output=config.output,
-        kernel_init=config.kernel_init,
-        bias_init=config.bias_init,
-        batch_norm=config.batch_norm,
-        dropout=float(config.dropout),
-    )
-
-
 def make_train(config: AnyConfig) -> Train:
     """The pure functions of the config's run; ConfigError for an impossible config, before anything is compiled."""
     config = as_config(config)
-    model, inputs, batch_size, optimizer = make_model(config), config.inputs, config.batch_size, config.optimizer
-    cost = nets.costs.get(config.cost, config.output)
+    model, cost = models.make_model(config), models.cost_of(config)
+    batch_size, optimizer = config.batch_size, config.optimizer
 
     def init(hyperparameters: Hyperparameters, key: jax.Array) -> TrainState:
         params_key, dropout_key = jax.random.split(key)
-        drawn = model.init(params_key, jnp.zeros((1, inputs), jnp.float32))
-        params = scale_kernels(drawn["params"], hyperparameters.init_scale)
+        params, batch_stats = model.init(params_key)
+        params = scale_kernels(params, hyperparameters.init_scale)
         opt_state = make_optimizer(optimizer, hyperparameters).init(params)
-        batch_stats = drawn.get("batch_stats", {})
         return TrainState(jnp.int32(0), params, batch_stats, opt_state, jax.random.key_data(dropout_key))
 
     def descend(state: TrainState, hyperparameters: Hyperparameters, batch: Batch) -> tuple[TrainState, jax.Array]:
         images_BxD, labels_B, weights_B = batch
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.dropout_key), state.step)
 
         def mean_cost(params: Any):
-            logits_BxC, batch_stats = apply_in_training(model, state._replace(params=params), images_BxD, weights_B)
+            logits_BxC, batch_stats = model.apply_in_training(params, state.batch_stats, images_BxD, weights_B, key)
             return batch_metrics(cost, logits_BxC, labels_B, weights_B)["loss"], (logits_BxC, batch_stats)
 
         gradient, (logits_BxC, batch_stats) = jax.grad(mean_cost, has_aux=True)(state.params)
@@ -150,9 +135,15 @@ def make_train(config: AnyConfig) -> Train:
             order_B, weights_B = rows
             return descend(state, hyperparameters, (images_NxD[order_B], labels_N[order_B], weights_B))
 
+        rest = len(images_NxD) % batch_size if model.mixes_examples else 0
+        whole = (order_SxB[:-1], weights_SxB[:-1]) if rest else (order_SxB, weights_SxB)
         # Small steps are faster when the metrics of all of them are taken at once, after the last.
-        state, logits_SxBxC = jax.lax.scan(one_step, state, (order_SxB, weights_SxB))
+        state, logits_SxBxC = jax.lax.scan(one_step, state, whole)
         logits_MxC = logits_SxBxC.reshape(-1, logits_SxBxC.shape[-1])
+        if rest:  # Its own step, without padding.
+            state, logits_RxC = one_step(state, (order_SxB[-1, :rest], weights_SxB[-1, :rest]))
+            padding_PxC = jnp.zeros((batch_size - rest, logits_RxC.shape[1]), logits_RxC.dtype)
+            logits_MxC = jnp.concatenate([logits_MxC, logits_RxC, padding_PxC])
         metrics = batch_metrics(cost, logits_MxC, labels_N[order_SxB.ravel()], weights_SxB.ravel())
         return state, {name: metrics[name] for name in ("loss", "accuracy")}
 
@@ -162,12 +153,13 @@ def make_train(config: AnyConfig) -> Train:
 
         def one_chunk(nothing: None, rows: tuple[jax.Array, jax.Array]) -> tuple[None, Metrics]:
             order_B, weights_B = rows
-            logits_BxC, _ = model.apply(variables(state), scale(images_NxD[order_B]))
+            logits_BxC = model.apply(state.params, state.batch_stats, images_NxD[order_B])
             return nothing, batch_metrics(cost, logits_BxC, labels_N[order_B], weights_B)
 
         return weighted_means(jax.lax.scan(one_chunk, None, (order_SxB, weights_SxB))[1])
 
-    return Train(jax.jit(init), jax.jit(step), jax.jit(epoch), jax.jit(evaluate))
+    ordered = in_order if model.is_own else lambda function: function
+    return Train(jax.jit(init), jax.jit(ordered(step)), jax.jit(ordered(epoch)), jax.jit(ordered(evaluate)))
 
 
 def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.Array]]]:
@@ -178,10 +170,9 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.
     params_before are those of an epoch ago.
     """
     config = as_config(config)
-    model, optimizer, probe_examples = make_model(config), config.optimizer, config.probe_examples
-    cost = nets.costs.get(config.cost, config.output)
-    groups, has_probabilities = config.probes, config.output != "identity"
-    output = nets.costs.OUTPUTS[config.output]
+    model, optimizer, probe_examples = models.make_model(config), config.optimizer, config.probe_examples
+    groups, has_probabilities, classes = config.probes, config.output != "identity", config.classes
+    cost, is_hidden = models.cost_of(config), models.is_hidden(config)
 
     def probe(
         state: TrainState,
@@ -191,20 +182,20 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.
         key: jax.Array,
     ) -> tuple[Metrics, dict[str, jax.Array]]:
         images_PxD, labels_P = dataset[0][:probe_examples], dataset[1][:probe_examples]
-        batch = scale(images_PxD), targets_of(labels_P, model.classes)
+        batch = scale(images_PxD), targets_of(labels_P, classes)
 
         def logits_of(params: Any, images_BxD: jax.Array) -> jax.Array:
-            return model.apply(variables(state._replace(params=params)), images_BxD)[0]
+            return model.apply(params, state.batch_stats, images_BxD)
 
         def cost_of(params: Any, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
             return cost.per_example(logits_of(params, batch[0]), batch[1])
 
         layers, gradient = nets.watching.layer_values(cost_of, state.params, batch)
         updates, _ = make_optimizer(optimizer, hyperparameters).update(gradient, state.opt_state, state.params)
-        outputs_PxC = output(logits_of(state.params, batch[0]))
+        outputs_PxC = cost.output(logits_of(state.params, batch[0]))
         probed = nets.measures.Probed(
             # Whether output neurons are saturated depends on their side.
-            layers=[layer._replace(activation=None) if layer.name == "output" else layer for layer in layers],
+            layers=[layer if is_hidden(layer.name) else layer._replace(activation=None) for layer in layers],
             gradient=gradient,
             cost=cost_of,
             params=state.params,
@@ -216,29 +207,19 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.
             targets_BxC=batch[1],
         )
         metrics = {name: value for group in groups for name, value in probes.PROBES[group].measure(probed).items()}
-        activations = {layer.name: layer.a_NxH for layer in layers if layer.activation and layer.name != "output"}
+        activations = {
+            layer.name: models.for_histogram(config, layer.a_NxH)
+            for layer in layers
+            if layer.activation and is_hidden(layer.name)
+        }
         return metrics, activations | {"output": outputs_PxC}
 
-    return jax.jit(probe)
+    return jax.jit(in_order(probe) if model.is_own else probe)
 
 
 def variables(state: TrainState) -> dict[str, Any]:
-    """The state's Flax variables, as `model.apply` takes them."""
+    """The state's Flax variables, as Plateau's own module takes them."""
     return {"params": state.params, "batch_stats": state.batch_stats}
-
-
-def apply_in_training(model: nets.MLP, state: TrainState, images_BxD: jax.Array, weights_B: jax.Array):
-    """Logits of a training batch, with dropout and batch statistics of the examples that count; the new statistics."""
-    dropout_key = jax.random.fold_in(jax.random.wrap_key_data(state.dropout_key), state.step)
-    (logits_BxC, _), mutated = model.apply(
-        variables(state),
-        scale(images_BxD),
-        train=True,
-        mask_B=weights_B > 0,
-        rngs={"dropout": dropout_key},
-        mutable=["batch_stats"],
-    )
-    return logits_BxC, mutated.get("batch_stats", {})
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -258,7 +239,7 @@ def train_and_evaluate(
     later RunError where the disk fails, and DivergedError when an epoch's cost is not finite. Metrics so far are kept.
     """
     config = as_config(config)
-    check_size(config)
+    check_network(config)
     run_directory.check(workdir, config)
     if rows := run_directory.finished(workdir, config):
         say(f"{workdir} holds this run, finished after {len(rows)} epochs; nothing was changed.")
@@ -320,11 +301,11 @@ def compile_programs(config: Config, data: Data, pool: Executor) -> list[Future[
     train, numbers, key = make_train(config), hyperparameters(config), run_keys(config.seed)[1]
     state, data = jax.eval_shape(train.init, numbers, key), jax.eval_shape(lambda data: data, data)
     training, probing = (state, numbers, data, key), (state, numbers, state.params, data.probed, key)
-    options = epoch_options(config.batch_size)
+    options, large = (options_for(n, config.has_own_model) for n in (config.batch_size, EVALUATION_CHUNK))
     return [
         pool.submit(compiled, on_data(train.epoch), *training, cpu_options=options, donate=(0,)),
-        pool.submit(compiled, train.evaluate, state, *data.validation, cpu_options=LARGE_PRODUCTS),
-        pool.submit(compiled, make_probe(config), *probing, cpu_options=LARGE_PRODUCTS)
+        pool.submit(compiled, train.evaluate, state, *data.validation, cpu_options=large),
+        pool.submit(compiled, make_probe(config), *probing, cpu_options=large)
         if config.probes
         else pool.submit(lambda: None),
     ]
@@ -374,8 +355,8 @@ def fit(
 
 def validation_outputs(config: Config, state: TrainState, dataset: input_pipeline.Dataset) -> np.ndarray:
     """The logits of the validation examples, [V, C]."""
-    model, images = make_model(config), dataset.validation_images
-    predict = jax.jit(lambda images_BxD: model.apply(variables(state), scale(images_BxD))[0])
+    model, images = models.make_model(config), dataset.validation_images
+    predict = jax.jit(lambda images_BxD: model.apply(state.params, state.batch_stats, images_BxD))
     chunks = range(0, len(images), EVALUATION_CHUNK)
     return np.concatenate([predict(images[start : start + EVALUATION_CHUNK]) for start in chunks])
 
@@ -383,14 +364,14 @@ def validation_outputs(config: Config, state: TrainState, dataset: input_pipelin
 def guess_cost(config: Config, dataset: input_pipeline.Dataset) -> float:
     """The cost of knowing nothing of an example: of a uniform guess, for a regression of the mean training target."""
     if dataset.is_regression:
-        return mean_guess_cost(nets.costs.get(config.cost, config.output), dataset.labels)
+        return mean_guess_cost(models.cost_of(config), dataset.labels)
     return uniform_guess_cost(config)
 
 
 def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> None:
     """Prints loss, accuracy and accuracy by class of the run's last checkpoint on the validation set."""
     config = as_config(config)
-    check_size(config)
+    check_network(config)
     workdir = place(workdir)
     run_directory.check_exists(workdir)
     run_directory.check(workdir, config)

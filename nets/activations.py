@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nets.tables import look_up
 
@@ -125,3 +126,64 @@ def exponential(name: str, alpha: float) -> Activation:
     function = {"elu": jax.nn.elu, "celu": jax.nn.celu}[name]
     slope = max(1.0, alpha) if name == "elu" else 1.0
     return Activation(lambda z: function(z, alpha), (-alpha, INF), (-alpha, None), slope)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One's own.
+
+# Under these names programs have them, as one function each, whatever it is made of.
+ADDED: set[str] = set()
+_GRID = np.linspace(-30.0, 30.0, 6_001, dtype=np.float32)
+_FAR = (10.0, 20.0, 40.0, 80.0, 1e3, 1e4, 1e6)
+
+
+def add(name: str, given: Callable[[jax.Array], jax.Array] | Activation) -> Activation:
+    """Adds an activation of one's own under a name, by which networks take it and `nets.watch` finds it.
+
+    `given` is an elementwise function, whose range, asymptotes and largest slope `measured` finds, or an `Activation`
+    that says them. ValueError for a name that stands for another function, and for a function that is not elementwise.
+    """
+    activation = given if isinstance(given, Activation) else measured(given)
+    if name in ACTIVATIONS and name not in ADDED:
+        raise ValueError(f"activation {name!r} is there already; accepted: another name")
+
+    def named(z: jax.Array) -> jax.Array:
+        return activation.function(z)
+
+    named.__name__ = named.__qualname__ = name
+    ADDED.add(name)
+    ACTIVATIONS[name] = activation._replace(function=jax.jit(named))
+    return ACTIVATIONS[name]
+
+
+def measured(function: Callable[[jax.Array], jax.Array]) -> Activation:
+    """The function with range, asymptotes and largest slope read off its values from -30 to 30 and far out, to 1e6.
+
+    There is an asymptote where the last two finite values far out are equal within a thousandth; where the last one is
+    beyond twice of what is taken between -30 and 30, the range is open. ValueError where the function is not
+    elementwise on floats of any shape, or not finite between -30 and 30.
+    """
+    with jax.ensure_compile_time_eval():
+        values = jnp.asarray(function(jnp.asarray(_GRID)))
+        if values.shape != _GRID.shape or not jnp.issubdtype(values.dtype, jnp.floating):
+            given = f"{values.dtype}{list(values.shape)} of float32{list(_GRID.shape)}"
+            raise ValueError(f"the activation gives {given}; accepted: a function of each number by itself")
+        if not bool(jnp.all(jnp.isfinite(values))):
+            raise ValueError("the activation is not finite between -30 and 30; accepted: a function that is")
+        some = jnp.asarray(_GRID[::500]).reshape(1, -1)
+        apart = jnp.stack([jnp.asarray(function(z.reshape(1, 1)))[0, 0] for z in some[0]])
+        if not bool(jnp.allclose(jnp.asarray(function(some))[0], apart, rtol=1e-5, atol=1e-6)):
+            raise ValueError("the activation of one number depends on others; accepted: an elementwise function")
+        slopes = jnp.abs(jax.vmap(jax.grad(lambda z: jnp.sum(function(z))))(jnp.asarray(_GRID)))
+        low, high = float(jnp.min(values)), float(jnp.max(values))
+        within = 2 * max(abs(low), abs(high))
+        ends: list[float | None] = []
+        for sign in (-1.0, 1.0):
+            far = [float(value) for value in jnp.asarray(function(sign * jnp.array(_FAR)))]
+            far = [value for value in far if math.isfinite(value)]
+            is_flat = len(far) > 1 and abs(far[-1] - far[-2]) <= 1e-3 * max(1.0, abs(far[-1]))
+            ends.append(far[-1] if is_flat else None)
+            reached = far[-1] if far else 0.0
+            reached = reached if is_flat or abs(reached) <= within else math.copysign(INF, reached)
+            low, high = min(low, reached), max(high, reached)
+        return Activation(function, (low, high), (ends[0], ends[1]), float(jnp.nanmax(slopes)))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from nets import axes
+from nets.activations import ADDED
 from nets.axes import BATCH, Axes
 from nets.curves import Match, match
 from nets.equations import (
@@ -211,7 +212,7 @@ class _Finder:
             ]
             return [either(results) for results in zip(*branches, strict=True)]
         if (inner := inner_program(equation)) is not None:
-            if name_of(equation) in (*NAMED, *NO_ACTIVATION) and not has_products(equation):
+            if name_of(equation) in (*NAMED, *ADDED, *NO_ACTIVATION) and not has_products(equation):
                 results = _Finder(self.met).walk(inner, values, here, loops)
                 if name_of(equation) in NO_ACTIVATION:
                     return [value._replace(curves={}) for value in results]
@@ -281,7 +282,7 @@ class _Finder:
             return
         programs = [inner for parameter in equation.params.values() for inner in programs_in(parameter)]
         for hidden in (within for program in programs for within in equations_within(program)):
-            found = NAMED.get(name_of(hidden)) or HIDDEN.get(hidden.primitive.name)
+            found = _called(hidden) or HIDDEN.get(hidden.primitive.name)
             if hidden.primitive.name in PRODUCTS and any(value.leaf is not None for value in values):
                 found = "a product"
             if found:
@@ -360,15 +361,21 @@ def _activation(equation: Any, result: Value, known: Mapping[Any, Value], place:
 TOLERANCE, TOLERANCE_OF_HALF = 1e-4, 2e-2
 
 
+def _called(equation: Any) -> str | None:
+    """The activation whose name a call bears."""
+    name = name_of(equation)
+    return NAMED.get(name) or (name if name in ADDED else None)
+
+
 def _named(equation: Any, result: Value, place: Place) -> tuple[Match, Any] | None:
     """The same for a call of a function that has the name of an activation, where its values do not say otherwise."""
-    called = NAMED.get(name_of(equation))
+    called = _called(equation)
     fed = [variable for variable in variables_of(equation.invars) if (place, variable) in result.curves]
     if called is None or has_products(equation):
         return None
     shape, dtype = equation.outvars[0].aval.shape, equation.outvars[0].aval.dtype
     if len(fed) == 1:
-        if called == "identity":
+        if called == "identity" or called in ADDED:
             return Match(called), fed[0]
         if kind := match(result.curves[place, fed[0]], TOLERANCE):
             # With alpha 1 they are one function.

@@ -16,6 +16,7 @@ import input_pipeline
 import nets
 import train
 from configs import deep, intermediate, shallow
+from training import models
 from training.batches import batches, make_data, on_data, permutation
 from training.compiling import FAST_TO_RUN, compiled
 from training.screen import summary, uniform_guess_cost
@@ -310,7 +311,7 @@ def test_evaluate_counts_every_example(synthetic_config):
     functions, numbers = train.make_train(synthetic_config), train.hyperparameters(synthetic_config)
     data = input_pipeline.synthetic(2_001, 10)
     state = functions.init(numbers, jax.random.key(0))
-    logits, _ = train.make_model(synthetic_config).apply(train.variables(state), np.float32(data.images / 255))
+    logits, _ = models.make_mlp(synthetic_config).apply(train.variables(state), np.float32(data.images / 255))
     expected = nets.costs.quadratic(logits, jnp.eye(10)[data.labels])
     metrics = functions.evaluate(state, data.images, data.labels)
     assert float(metrics["loss"]) == pytest.approx(float(expected.mean()), rel=1e-5)

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict, config_flags
 import input_pipeline
 from nets.tables import near_match
 from training import console
-from training.config import FIELDS, field_table
+from training.config import GIVEN, field_table
 from training.console import fail
 from training.files import PlaceError, place
 
@@ -62,8 +62,8 @@ def parse_flags(arguments: list[str]) -> list[str]:
     console.print_help(expanded, ["Fields of the config, as --config.FIELD=VALUE:", *map(_field_lines, field_table())])
     for argument in expanded[1:]:
         flag, dot, name = argument.partition("=")[0].partition(".")
-        if flag in ("--config", "-config") and dot and name not in FIELDS:
-            fail(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
+        if flag in ("--config", "-config") and dot and name not in GIVEN:
+            fail(f"unknown config field {name!r}{near_match(name, GIVEN)}; accepted: {', '.join(GIVEN)}")
     files = [f"configs/{path.name}" for path in sorted(CONFIGS.glob("[!_]*.py"))]
     given = _config_among(expanded)
     file = given.partition(":")[0]

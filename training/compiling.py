@@ -41,11 +41,15 @@ LARGE_PRODUCTS = {
 }
 FAST_TO_RUN = LARGE_PRODUCTS | {"xla_cpu_experimental_ynn_fusion_type": ""}
 MOST_ROWS_OF_EIGEN = 256
+# A model of one's own may be made of what LLVM's later optimizations speed up: pooling, normalization, scans.
+OF_OWN_MODEL: dict[str, Any] = {"xla_cpu_use_fusion_emitters": True}
 
 
-def epoch_options(batch_size: int) -> dict[str, Any]:
-    """The options with which an epoch of batches of that size is compiled."""
-    return FAST_TO_RUN if batch_size <= MOST_ROWS_OF_EIGEN else LARGE_PRODUCTS
+def options_for(examples: int, is_own: bool) -> dict[str, Any]:
+    """The options for a program that takes so many examples at a time through Plateau's network or one of one's own."""
+    if is_own:
+        return OF_OWN_MODEL
+    return FAST_TO_RUN if examples <= MOST_ROWS_OF_EIGEN else LARGE_PRODUCTS
 
 
 def compiled(

@@ -6,12 +6,12 @@ Validation, axes of sweeps, lanes, columns of results, the identity of a run or 
 and sweeps of earlier versions stay readable and go on.
 """
 
-import builtins
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +21,15 @@ from ml_collections import ConfigDict
 import input_pipeline
 import nets
 from nets.tables import near_match
-from training import console, optimizers, probes
+from training import optimizers, own, probes
+from training.console import shown
+from training.fields import MOST_WHOLE, Field, are_sizes, choice, field_of, is_one_of, of_dataclass, whole
 
-T = TypeVar("T")
 # Numbers are used as float32, in which larger ones are infinite and smaller ones zero.
 FLOAT32_LEAST, FLOAT32_MOST = 1.2e-38, 3.4e38
-MOST_WHOLE = 2**31
+MLP, OWN = "mlp", "FILE.py:NAME"
+# The fields that may name a file of one's own.
+NAMING = ("model", "activation", "cost")
 # Every layer is compiled by itself, in every program: more take hours before the first step.
 MOST_LAYERS = 256
 
@@ -35,103 +38,21 @@ class ConfigError(ValueError):
     """A config that asks for something impossible, in one line."""
 
 
-class Spec(NamedTuple):
-    """What a field accepts and means: a test of its value and that test in words, what it is and in which unit.
-
-    *Numeric* is an argument of the compiled program, so that its values are lanes; *recorded* is what is written down
-    and not what is trained; *later* was added after the first version; an *optional* number is left out of the program
-    where it is zero in all runs that the program takes. *Of data* says which data set it is; *not compiled* is read
-    between calls of the compiled programs, which do not depend on it. `on_axis` says how a value is written as one word
-    of a sweep's axis, where that differs.
-    """
-
-    test: Callable[[Any], bool]
-    accepted: str
-    words: str
-    unit: str
-    numeric: bool
-    recorded: bool
-    later: bool
-    optional: bool
-    of_data: bool
-    not_compiled: bool
-    on_axis: str
-
-
-class Field(NamedTuple):
-    """A field of a config: its name, type and default, the type of its parts where it is a tuple, and its `Spec`."""
-
-    name: str
-    type: builtins.type
-    item: builtins.type
-    default: Any
-    spec: Spec
-
-    @property
-    def accepted(self) -> str:
-        """The accepted values in words."""
-        return self.spec.accepted
-
-    @property
-    def accepted_on_axis(self) -> str:
-        """The accepted values as words of a sweep's axis."""
-        return self.spec.on_axis or self.spec.accepted
-
-
-def _field(
-    default: T,
-    test: Callable[[Any], bool],
-    accepted: str,
-    words: str,
-    *,
-    unit: str = "",
-    numeric: bool = False,
-    recorded: bool = False,
-    later: bool = False,
-    optional: bool = False,
-    of_data: bool = False,
-    not_compiled: bool = False,
-    on_axis: str = "",
-) -> T:
-    spec = Spec(test, accepted, words, unit, numeric, recorded, later, optional, of_data, not_compiled, on_axis)
-    return dataclasses.field(default=default, metadata={"spec": spec})
-
-
-class _Kinds(TypedDict, total=False):
-    recorded: bool
-    later: bool
-    of_data: bool
-    not_compiled: bool
-
-
-def _choice(default: str, table: Mapping[str, Any], words: str, **kinds: Unpack[_Kinds]) -> str:
-    return _field(default, lambda name: name in table, ", ".join(table), words, unit="", **kinds)
-
-
-def _whole(default: int, least: int, words: str, *, unit: str = "", **kinds: Unpack[_Kinds]) -> int:
-    accepted = f"a whole number from {least}, below 2^31"
-    return _field(default, lambda n: least <= n < MOST_WHOLE, accepted, words, unit=unit, **kinds)
-
-
-def _are_sizes(sizes: tuple[int, ...]) -> bool:
-    return all(0 < n < MOST_WHOLE for n in sizes)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A run, in the words that one would say it in. The defaults are the lecture's shallow net."""
 
-    dataset: str = _field(
+    dataset: str = field_of(
         "mnist",
         input_pipeline.is_name,
         input_pipeline.ACCEPTED,
         "the data set; `python input_pipeline.py --describe=NAME` says what is in it",
         of_data=True,
     )
-    train_examples: int = _whole(
+    train_examples: int = whole(
         0, 0, "how many of the training set, from its start; 0: all", unit="examples", of_data=True
     )
-    validation: str = _field(
+    validation: str = field_of(
         "test",
         lambda v: v == "test" or (v.isdecimal() and len(v) < 11 and int(v) > 0),
         "'test' or a positive number",
@@ -139,42 +60,62 @@ class Config:
         unit="examples",
         of_data=True,
     )
-    inputs: int = _whole(784, 1, "numbers of an example", unit="pixels")
-    classes: int = _whole(10, 1, "output neurons: one a class, or one a target of a regression")
-    hidden: tuple[int, ...] = _field(
+    inputs: int = whole(784, 1, "numbers of an example", unit="pixels")
+    classes: int = whole(10, 1, "output neurons: one a class, or one a target of a regression")
+    model: str = field_of(
+        MLP,
+        lambda name: name == MLP or own.is_reference(name),
+        f"{MLP}, or {OWN}: a Flax module, a pair of functions init and apply, or a function that gives one of them",
+        "the network",
+        later=True,
+    )
+    input_shape: tuple[int, ...] = field_of(
+        (),
+        are_sizes,
+        "positive whole numbers, such as 28,28,1, whose product is inputs; () for flat examples",
+        "how a model of one's own takes an example",
+        later=True,
+        on_axis="positive whole numbers, joined by -, as 28-28-1",
+    )
+    hidden: tuple[int, ...] = field_of(
         (64,),
-        _are_sizes,
+        are_sizes,
         "positive whole numbers below 2^31, one a layer, such as 64 or 64,64; () for none",
         "units of each hidden layer",
         unit="neurons",
         on_axis="positive whole numbers below 2^31, layers joined by -, as 64-64",
     )
-    activation: str = _field(
+    activation: str = field_of(
         "sigmoid",
-        lambda names: all(name in nets.activations.ACTIVATIONS for name in names.split(",")),
-        f"{', '.join(nets.activations.ACTIVATIONS)}, or one a layer, such as tanh,relu",
+        lambda names: all(is_one_of(name, nets.activations.ACTIVATIONS) for name in names.split(",")),
+        f"{', '.join(nets.activations.ACTIVATIONS)}, {OWN}, or one a layer, such as tanh,relu",
         "what a hidden neuron computes",
-        on_axis=f"{', '.join(nets.activations.ACTIVATIONS)}, those of layers joined by -, as tanh-relu",
+        on_axis=f"{', '.join(nets.activations.ACTIVATIONS)}, {OWN}, or those of layers joined by -, as tanh-relu",
     )
-    output: str = _choice("softmax", nets.costs.OUTPUTS, "what the output neurons compute")
-    kernel_init: str = _choice("glorot_uniform", nets.mlp.KERNEL_INITS, "how kernels are drawn")
-    bias_init: str = _choice("zeros", nets.mlp.BIAS_INITS, "how biases are drawn")
-    init_scale: float = _field(
+    output: str = choice("softmax", nets.costs.OUTPUTS, "what the output neurons compute")
+    kernel_init: str = choice("glorot_uniform", nets.mlp.KERNEL_INITS, "how kernels are drawn")
+    bias_init: str = choice("zeros", nets.mlp.BIAS_INITS, "how biases are drawn")
+    init_scale: float = field_of(
         1.0, lambda x: 0 <= x < FLOAT32_MOST, "a finite number from 0", "factor on every initial kernel", numeric=True
     )
-    batch_norm: bool = _field(
+    batch_norm: bool = field_of(
         False, lambda _: True, "True or False", "batch normalization after each hidden activation"
     )
-    dropout: float = _field(
+    dropout: float = field_of(
         0.0,
         lambda x: 0 <= x < 1,
         "a rate in [0, 1)",
         "share of the last hidden outputs that training drops",
         unit="rate",
     )
-    cost: str = _choice("quadratic", nets.costs.COSTS, "quadratic: mean over outputs of (y - a)^2; cross_entropy: nats")
-    optimizer: str = _choice("sgd", optimizers.OPTIMIZERS, "how a step descends")
-    learning_rate: float = _field(
+    cost: str = field_of(
+        "quadratic",
+        lambda name: is_one_of(name, nets.costs.COSTS),
+        f"{', '.join(nets.costs.COSTS)}, or {OWN}",
+        "quadratic: mean over outputs of (y - a)^2; cross_entropy: nats",
+    )
+    optimizer: str = choice("sgd", optimizers.OPTIMIZERS, "how a step descends")
+    learning_rate: float = field_of(
         0.01,
         lambda x: FLOAT32_LEAST < x < FLOAT32_MOST,
         "a finite number above 0",
@@ -182,7 +123,7 @@ class Config:
         unit="per step",
         numeric=True,
     )
-    momentum: float = _field(
+    momentum: float = field_of(
         0.0,
         lambda x: 0 <= x < 1,
         "a number in [0, 1)",
@@ -190,40 +131,48 @@ class Config:
         numeric=True,
         optional=True,
     )
-    l2: float = _field(
+    l2: float = field_of(
         0.0,
         lambda x: 0 <= x < FLOAT32_MOST,
         "a finite number from 0",
         "adds l2/2 sum w^2 over the kernels to the cost that is descended",
         numeric=True,
     )
-    batch_size: int = _whole(128, 1, "examples a step; as many as there are: plain gradient descent", unit="examples")
-    epochs: int = _whole(200, 1, "passes over the training set", unit="epochs", not_compiled=True)
-    seed: int = _field(
+    batch_size: int = whole(128, 1, "examples a step; as many as there are: plain gradient descent", unit="examples")
+    epochs: int = whole(200, 1, "passes over the training set", unit="epochs", not_compiled=True)
+    seed: int = field_of(
         0,
         lambda n: 0 <= n < 2**32,
         "a whole number in [0, 2^32)",
         "what the initial draw and the order of the batches are drawn from",
         numeric=True,
     )
-    checkpoint_every: int = _whole(
+    checkpoint_every: int = whole(
         20, 1, "between checkpoints; there is always one at the end", unit="epochs", recorded=True, not_compiled=True
     )
-    checkpoints_kept: int = _whole(
+    checkpoints_kept: int = whole(
         3, 1, "how many checkpoints are kept, the last ones", recorded=True, not_compiled=True
     )
-    probes: tuple[str, ...] = _field(
+    probes: tuple[str, ...] = field_of(
         ("saturation", "speed"),
         lambda names: all(name in probes.PROBES for name in names),
         f"any of {', '.join(probes.PROBES)}, or nothing",
         "which measures of the network are taken",
         recorded=True,
     )
-    probe_every: int = _whole(
+    probe_every: int = whole(
         1, 1, "between measures; there is always one at the end", unit="epochs", recorded=True, not_compiled=True
     )
-    probe_examples: int = _whole(
+    probe_examples: int = whole(
         1_000, 2, "on how many training images it is measured, from the first one", unit="examples", recorded=True
+    )
+    code: str = field_of(
+        "",
+        own.is_code,
+        "nothing: it is read",
+        "the texts of the files that model, activation and cost name",
+        later=True,
+        derived=True,
     )
 
     def to_dict(self) -> dict[str, Any]:
@@ -234,9 +183,16 @@ class Config:
         """The config with other values of some fields, checked; ConfigError as `as_config`."""
         changed = _normal(fields)
         _check_fields(changed)
+        if changed.keys() & set(NAMING):
+            changed |= {"code": _code_of(self.to_dict() | changed, self.code)}
         config = dataclasses.replace(self, **changed)
         _check_together(config)
         return config
+
+    @property
+    def has_own_model(self) -> bool:
+        """Whether the network is a model of one's own."""
+        return self.model != MLP
 
     def is_probed(self, epoch: int) -> bool:
         """Whether the network is measured after that epoch: every probe_every epochs and at the end."""
@@ -247,12 +203,17 @@ class Config:
         return epoch % self.checkpoint_every == 0 or epoch == self.epochs
 
     def identity(self) -> dict[str, Any]:
-        """What is trained, by field: what is only recorded is left out, and later fields that change nothing."""
-        return {
+        """What is trained, by field: what is only recorded is left out, and later fields that change nothing. Of files
+        of one's own it is their names and texts, not where they lie."""
+        found = {
             name: getattr(self, name)
             for name, field in FIELDS.items()
             if not field.spec.recorded and not (field.spec.later and getattr(self, name) == field.default)
         }
+        if self.code:
+            found |= {name: _each_word(found[name], own.without_folder) for name in NAMING if name in found}
+            found["code"] = own.digest_of(self.code)
+        return found
 
     def name(self, recorded_as_in: "Config | None" = None) -> str:
         """Twelve hexadecimal digits that stand for the identity. What is recorded counts as it is by default; in names
@@ -265,15 +226,10 @@ class Config:
         return hashlib.sha256(json.dumps(self.identity() | recorded, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _of_dataclass(field: "dataclasses.Field[Any]") -> Field:
-    default: Any = field.default
-    kind = type(default)
-    item = type(default[0]) if kind is tuple else kind
-    return Field(field.name, kind, item, field.default, field.metadata["spec"])
-
-
 AnyConfig: TypeAlias = Config | ConfigDict  # What a config file returns, or what `as_config` has made of it.
-FIELDS: dict[str, Field] = {field.name: _of_dataclass(field) for field in dataclasses.fields(Config)}
+FIELDS: dict[str, Field] = {field.name: of_dataclass(field) for field in dataclasses.fields(Config)}
+# All but those that follow from others.
+GIVEN = {name: field for name, field in FIELDS.items() if not field.spec.derived}
 # Arguments of the compiled program, one number a lane; all other fields shape it or the data set.
 NUMERIC = tuple(name for name, field in FIELDS.items() if field.spec.numeric)
 OPTIONAL = tuple(name for name in NUMERIC if FIELDS[name].spec.optional)
@@ -281,7 +237,7 @@ OPTIONAL = tuple(name for name in NUMERIC if FIELDS[name].spec.optional)
 _PLACES = sorted((name for name in NUMERIC if FIELDS[name].type is float), key=lambda name: name == "init_scale")
 _NUMBERS = [(name, Any) for name in _PLACES]
 # What a sweep may vary: an axis of what is only recorded would give the same numbers again.
-AXES = tuple(name for name, field in FIELDS.items() if not field.spec.recorded)
+AXES = tuple(name for name, field in GIVEN.items() if not field.spec.recorded)
 
 
 class Hyperparameters(NamedTuple("_Numbers", _NUMBERS)):
@@ -317,9 +273,11 @@ def as_config(given: AnyConfig | Mapping[str, Any]) -> Config:
     """
     if isinstance(given, Config):
         return given
-    fields: Mapping[str, Any] = given.to_dict() if isinstance(given, ConfigDict) else given
-    fields = _normal(fields)
+    fields = _normal(given.to_dict() if isinstance(given, ConfigDict) else given)
     _check_fields(fields)
+    # Config files and flags say everything but what is derived; what was recorded has that too.
+    if isinstance(given, ConfigDict) or "code" not in fields:
+        fields["code"] = _code_of(fields)
     config = Config(**fields)
     _check_together(config)
     return config
@@ -334,6 +292,8 @@ def _normal(fields: Mapping[str, Any]) -> dict[str, Any]:
         value = value.item() if isinstance(value, np.generic) else value
         if field is None:
             return value
+        if name in NAMING and isinstance(value, str):
+            return _each_word(value, own.shortest)
         if field.type is float and type(value) is int:
             return float(value) if abs(value) < MOST_WHOLE**9 else value
         if field.type is tuple and isinstance(value, str) and field.item is str:
@@ -348,6 +308,23 @@ def _normal(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value_of(name, value) for name, value in fields.items()}
 
 
+def _each_word(words: str, function: Callable[[str], str]) -> str:
+    """The words between commas, each that names a file of one's own as the function has it."""
+    return ",".join(function(word) if own.is_reference(word) else word for word in words.split(","))
+
+
+def _code_of(fields: Mapping[str, Any], known: str = "") -> str:
+    """The texts of the files of one's own that the fields name; those that are known are not read again."""
+    texts: dict[str, str] = {}
+    for name in NAMING:
+        references = [word for word in str(fields.get(name, "")).split(",") if own.is_reference(word)]
+        try:
+            texts |= own.texts_in(own.code_of(references, known))
+        except own.OwnError as error:
+            raise ConfigError(f"config.{name}={shown(fields[name])}: {error}; accepted: a file of Python") from error
+    return json.dumps(texts, sort_keys=True) if texts else ""
+
+
 def words_of(parts: Iterable[Any]) -> tuple[Any, ...]:
     """The words in ('speed', 'noise') or ('speed,noise',), each once; what is no text as it is."""
     words = [word for part in parts for word in (part.split(",") if isinstance(part, str) else [part])]
@@ -358,7 +335,7 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
     """ConfigError for a field that is unknown, of the wrong type or out of range."""
     for name, value in fields.items():
         if name not in FIELDS:
-            raise ConfigError(f"unknown config field {name!r}{near_match(name, FIELDS)}; accepted: {', '.join(FIELDS)}")
+            raise ConfigError(f"unknown config field {name!r}{near_match(name, GIVEN)}; accepted: {', '.join(GIVEN)}")
         field = FIELDS[name]
         # True is no number.
         fits = isinstance(value, field.type) and (field.type is bool or not isinstance(value, bool))
@@ -371,15 +348,6 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"config.{name}={shown(value)} is not accepted{_near(field, value)}; accepted: {field.accepted}"
             )
-
-
-def shown(value: object, longest: int = 120) -> str:
-    """The value as an error shows it: without its middle where it is long, and where Python does not print it, as a
-    number of 5,000 digits, by its type."""
-    try:
-        return console.one_line(repr(value), longest)
-    except ValueError:
-        return f"a {type(value).__name__} too long to print"
 
 
 def _near(field: Field, value: Any) -> str:
@@ -408,19 +376,36 @@ def _check_together(config: Config) -> None:
     if config.classes == 1 and config.output != "identity":
         given = f"config.classes=1 with config.output={config.output} is no choice between classes"
         raise ConfigError(f"{given}; accepted: 2 or more, or --config.output=identity for a regression")
+    _check_shape(config)
     if config.dropout and not config.hidden:
         raise ConfigError(f"config.dropout={config.dropout} drops hidden outputs; accepted without hidden layers: 0")
+    # What is of one's own is not run here, but when it is used.
+    of_layers = ["identity" if own.is_reference(word) else word for word in config.activation.split(",")]
     try:
-        nets.activations.of_layers(config.activation, len(config.hidden))
-        nets.costs.get(config.cost, config.output)
+        if config.model == MLP:
+            nets.activations.of_layers(",".join(of_layers), len(config.hidden))
+        if not own.is_reference(config.cost):
+            nets.costs.get(config.cost, config.output)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _check_shape(config: Config) -> None:
+    """ConfigError for a shape that the inputs do not have, or that the network does not take."""
+    given = ",".join(map(str, config.input_shape))
+    if given and config.model == MLP:
+        raise ConfigError(f"config.input_shape={given} is for a model of one's own; accepted with {MLP}: ()")
+    if given and math.prod(config.input_shape) != config.inputs:
+        count = math.prod(config.input_shape)
+        raise ConfigError(
+            f"config.input_shape={given} has {count:,} numbers, config.inputs={config.inputs}; accepted: as many"
+        )
 
 
 def field_table() -> list[tuple[str, str, str, str, str, str]]:
     """A row a field: name, type, default, unit, accepted values, words; what `--help` and the documentation show."""
     rows: list[tuple[str, str, str, str, str, str]] = []
-    for name, field in FIELDS.items():
+    for name, field in GIVEN.items():
         kind = f"tuple of {field.item.__name__}" if field.type is tuple else field.type.__name__
         rows.append((name, kind, repr(field.default), field.spec.unit, field.accepted, field.spec.words))
     return rows

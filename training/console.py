@@ -341,3 +341,12 @@ def wrapped(name: str, words: str, indent: int = 22) -> str:
     start = f"{name:<{indent}}" if len(name) < indent else f"{name}  "
     lines = textwrap.wrap(start + " ".join(words.split()), WIDTH, subsequent_indent=" " * indent)
     return "\n".join(lines)
+
+
+def shown(value: object, longest: int = 120) -> str:
+    """The value as an error shows it: without its middle where it is long, and where Python does not print it, as a
+    number of 5,000 digits, by its type."""
+    try:
+        return one_line(repr(value), longest)
+    except ValueError:
+        return f"a {type(value).__name__} too long to print"

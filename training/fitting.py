@@ -1,25 +1,28 @@
 """Whether a config fits the machine and its data set, in one line before anything is made."""
 
-import itertools
 import os
 
 import numpy as np
 
 from input_pipeline import Dataset
-from training import console
-from training.config import Config, ConfigError, shown
+from training import console, models
+from training.config import Config, ConfigError
+from training.console import shown
 
 
-def check_size(config: Config) -> None:
-    """Raises ConfigError for a network or a batch that this machine's memory cannot hold, before anything is made:
-    parameters, their gradient, their change and a velocity, and the outputs of a batch forth and back."""
-    sizes = (config.inputs, *config.hidden, config.classes)
-    parameters = sum((before + 1) * after for before, after in itertools.pairwise(sizes))
-    needed = 4 * (4 * parameters + 2 * config.batch_size * sum(sizes))
+def check_network(config: Config) -> None:
+    """Raises ConfigError, before anything is made, for a network, an activation or a cost of one's own that cannot be
+    used, and for a network or a batch that this machine's memory cannot hold: parameters, their gradient, their change
+    and a velocity, and the outputs of a batch forth and back."""
+    models.make_model(config)
+    models.cost_of(config)
+    size = models.size_of(config)
+    needed = 4 * (4 * size.parameters + 2 * config.batch_size * (config.inputs + size.outputs))
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > memory:
+        network = f"hidden={shown(config.hidden)}" if not config.has_own_model else f"model={shown(config.model)}"
         raise ConfigError(
-            f"config.hidden={shown(config.hidden)} and config.batch_size={config.batch_size} need at least "
+            f"config.{network} and config.batch_size={config.batch_size} need at least "
             f"{needed / 1e9:,.0f} GB; accepted: what fits into the {memory / 1e9:,.0f} GB of this machine"
         )
 
@@ -48,7 +51,7 @@ def warn_of_unseen_classes(config: Config, dataset: Dataset) -> None:
 def check_fits(config: Config, dataset: Dataset) -> None:
     """Raises ConfigError where the data set does not fit the config's input size, classes or batch size, or where the
     machine does not fit the network."""
-    check_size(config)
+    check_network(config)
     examples, inputs = dataset.images.shape
     if dataset.is_regression:
         _check_regression(config, inputs, dataset.labels.shape[1])

@@ -79,24 +79,25 @@ def make_optimizer(name: str, rates: Rates) -> optax.GradientTransformation:
     return optax.chain(optax.add_decayed_weights(rates.l2, mask=kernels), descent)
 
 
-def is_kernel(path: Path) -> bool:
-    """Whether a parameter's path in the tree names a dense kernel: what init_scale and l2 apply to."""
-    return path[-1].key == "kernel"
+# What is no weight whatever its shape, as the biases of stacked layers.
+NO_KERNELS = ("bias", "b", "scale", "offset", "beta", "gamma")
+
+
+def is_kernel(path: Path, leaf: jax.Array) -> bool:
+    """Whether a parameter is a weight between neurons, what init_scale and l2 apply to: of two axes or more, and not
+    called a bias or a scale."""
+    return leaf.ndim >= 2 and path[-1].key not in NO_KERNELS
 
 
 def kernels(params: Any) -> Any:
     """A tree like that of the parameters: whether each is a kernel."""
-
-    def of_leaf(path: Path, _: jax.Array) -> bool:
-        return is_kernel(path)
-
-    return jax.tree.map_with_path(of_leaf, params)
+    return jax.tree.map_with_path(is_kernel, params)
 
 
 def scale_kernels(params: Any, factor: jax.Array) -> Any:
     """The parameters with every kernel multiplied by the factor."""
 
     def scaled(path: Path, leaf: jax.Array) -> jax.Array:
-        return leaf * factor if is_kernel(path) else leaf
+        return leaf * factor if is_kernel(path, leaf) else leaf
 
     return jax.tree.map_with_path(scaled, params)

@@ -28,8 +28,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from input_pipeline import Dataset
-from training import console, figures
-from training.batches import first_layer
+from training import console, figures, models
 from training.checkpoints import Checkpoints, restore, set_aside_later
 from training.config import Config, as_config
 from training.figures import save_figure
@@ -40,7 +39,8 @@ from training.provenance import provenance, warn_of_other_conditions
 from training.records import event_of, histogram, is_probed, lacks, read_records
 
 State = TypeVar("State")
-FIGURES = ("learning_curves.png", "sample_digits.png", "first_layer_weights.png", "confusion_matrix.png")
+FIRST_LAYER = "first_layer_weights.png"  # Of a model of one's own, where it begins with a dense layer or a convolution.
+FIGURES = ("learning_curves.png", "sample_digits.png", FIRST_LAYER, "confusion_matrix.png")
 # What config.json held before it had a digest.
 FIRST_KEYS = {"config", "versions", "device", "git_revision"}
 
@@ -92,7 +92,9 @@ def figure_names(config: Config, rows: list[dict[str, Any]]) -> list[str]:
     outcome = "predictions.png" if rows and lacks(rows[-1], "val_accuracy") else FIGURES[-1]
     drawn = [name for group in groups if measures & set(group.measures) for name in group.figures]
     # What is drawn of hidden layers alone is empty without them.
-    return [*FIGURES[:-1], outcome, *(name for name in drawn if config.hidden or name != "saturation.png")]
+    has_hidden = measures & {"saturation", "slope_mass"} if config.has_own_model else config.hidden
+    always = [name for name in FIGURES[:-1] if not config.has_own_model or name != FIRST_LAYER]
+    return [*always, outcome, *(name for name in drawn if has_hidden or name != "saturation.png")]
 
 
 def _without_histograms(rows: list[dict[str, Any]], histograms: list[dict[str, Any]]) -> list[int]:
@@ -249,14 +251,13 @@ class RunDirectory:
     def draw_figures(self, dataset: Dataset, params: dict[str, Any], outputs_VxC: np.ndarray, baseline: float) -> None:
         """Draws the figures of the finished run from its outputs for the validation examples; `baseline` is the cost of
         a uniform guess, or of the mean target."""
-        layer, shape, labels_V = first_layer(params), dataset.shape, dataset.validation_labels
-        kernel, called = params[layer]["kernel"], "first hidden layer" if self.config.hidden else "output layer"
+        shape, labels_V = dataset.shape, dataset.validation_labels
+        first = models.first_kernel(self.config, params, shape)
         draw: dict[str, Callable[[], Any]] = {
             "learning_curves.png": lambda: figures.draw_learning_curves(self.rows, baseline),
             "sample_digits.png": lambda: figures.draw_digits(
                 dataset.images, dataset.labels, shape=shape, names=dataset.class_names
             ),
-            "first_layer_weights.png": lambda: figures.draw_first_layer(kernel, shape=shape, layer=called),
             "confusion_matrix.png": lambda: figures.draw_confusion(confusion_matrix(labels_V, outputs_VxC)),
             "predictions.png": lambda: figures.draw_predictions(labels_V, outputs_VxC),
             "activations.png": lambda: figures.draw_activations(self.histograms),
@@ -264,7 +265,13 @@ class RunDirectory:
             "learning_speed.png": lambda: figures.draw_learning_speed(self.rows),
             "update_ratios.png": lambda: figures.draw_update_ratios(self.rows),
         }
+        names = set(figure_names(self.config, self.rows))
+        if first:
+            names.add(FIRST_LAYER)
+            draw[FIRST_LAYER] = lambda: figures.draw_first_layer(
+                first.kernel_DxH, shape=first.shape, layer=first.called
+            )
         folder = self.workdir / "figures"
         folder.mkdir(exist_ok=True)
-        for name in figure_names(self.config, self.rows):
+        for name in sorted(names):
             save_figure(draw[name](), folder / name)

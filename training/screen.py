@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import nets
-from training.config import AnyConfig, Config, as_config
+from training import models
+from training.config import AnyConfig, Config, ConfigError, as_config
 from training.metrics import are_targets, confusion_matrix
 from training.records import METRICS, lacks
 
@@ -67,30 +68,72 @@ def uniform_guess_cost(config: AnyConfig) -> float:
     share_1xC = jnp.full((1, config.classes), 1 / config.classes)
     logits_1xC = {"softmax": jnp.zeros_like(share_1xC), "sigmoid": jnp.log(share_1xC / (1 - share_1xC))}
     targets_1xC = jnp.eye(1, config.classes)
-    cost = nets.costs.get(config.cost, config.output)
+    cost = models.cost_of(config)
     return float(cost.per_example(logits_1xC.get(config.output, share_1xC), targets_1xC)[0])
+
+
+class _Row(NamedTuple):
+    """A line of the table of layers."""
+
+    name: str
+    shape: str
+    parameters: int
 
 
 def summary(config: Config, params: Any, batch_stats: Any) -> str:
     """The layers of the config's network as a table: output shape and number of parameters, which are those of the
     trees of arrays, or of their shapes."""
+    rows_of = _rows_of_own if config.has_own_model else _rows_of_mlp
+    rows = rows_of(config, params, batch_stats)
+    trainable = sum(leaf.size for leaf in jax.tree.leaves(params))
+    total = trainable + sum(leaf.size for leaf in jax.tree.leaves(batch_stats))
+    first = max(28, *(len(row.name) + 2 for row in rows))
+    second = max(16, *(len(row.shape) + 2 for row in rows))
+    lines = [f"{'Layer':<{first}}{'Output shape':<{second}}{'Parameters':>10}"]
+    lines += [f"{row.name:<{first}}{row.shape:<{second}}{row.parameters:>10,}" for row in rows]
+    note = "" if total == trainable else f"  ({trainable:,} trainable)"
+    rule = "-" * len(lines[0])
+    return "\n".join([lines[0], rule, *lines[1:], rule, f"{'total':<{first + second}}{total:>10,}{note}"])
+
+
+def _rows_of_mlp(config: Config, params: Any, batch_stats: Any) -> list[_Row]:
     counts: dict[str, int] = {}
     for tree in (params, batch_stats):
         for layer, leaves in tree.items():
             counts[layer] = counts.get(layer, 0) + sum(leaf.size for leaf in jax.tree.leaves(leaves))
-    lines = [f"{'Layer':<28}{'Output shape':<16}{'Parameters':>10}"]
-    of_layers = nets.activations.of_layers(config.activation, len(config.hidden))
+    rows: list[_Row] = []
+    of_layers = nets.activations.of_layers(",".join(models.activations_of(config)), len(config.hidden))
     for i, units in enumerate(config.hidden):
-        lines.append(f"{f'hidden_{i} ({of_layers[i]})':<28}{f'(B, {units})':<16}{counts[f'hidden_{i}']:>10,}")
+        rows.append(_Row(f"hidden_{i} ({of_layers[i]})", f"(B, {units})", counts[f"hidden_{i}"]))
         if config.batch_norm:
-            lines.append(f"{f'batch_norm_{i}':<28}{f'(B, {units})':<16}{counts[f'batch_norm_{i}']:>10,}")
+            rows.append(_Row(f"batch_norm_{i}", f"(B, {units})", counts[f"batch_norm_{i}"]))
     if config.dropout:
-        lines.append(f"{f'dropout ({config.dropout:g})':<28}{f'(B, {config.hidden[-1]})':<16}{0:>10,}")
-    lines.append(f"{f'output ({config.output})':<28}{f'(B, {config.classes})':<16}{counts['output']:>10,}")
-    total, trainable = sum(counts.values()), sum(leaf.size for leaf in jax.tree.leaves(params))
-    note = "" if total == trainable else f"  ({trainable:,} trainable)"
-    width = len(lines[0])
-    return "\n".join([lines[0], "-" * width, *lines[1:], "-" * width, f"{'total':<44}{total:>10,}{note}"])
+        rows.append(_Row(f"dropout ({config.dropout:g})", f"(B, {config.hidden[-1]})", 0))
+    return [*rows, _Row(f"output ({config.output})", f"(B, {config.classes})", counts["output"])]
+
+
+def _rows_of_own(config: Config, params: Any, statistics: Any) -> list[_Row]:
+    """The layers of a model of one's own, where they can be followed with their outputs; other parameters below."""
+    counts: dict[str, int] = {}
+    for tree in (params, statistics):
+        for layer, leaves in nets.measures.layers_of(tree).items() if jax.tree.leaves(tree) else ():
+            for leaf, array in leaves.items():
+                # Arrays in no container are each a layer.
+                name = leaf if layer == "." else layer.removeprefix("batch_stats/")
+                counts[name] = counts.get(name, 0) + array.size
+    try:
+        layers = models.layers_of(config)
+    except ConfigError:  # It is trained without being measured.
+        layers = ()
+    rows = [
+        _Row(
+            f"{layer.name} ({layer.activation})" if layer.activation else layer.name,
+            f"(B, {', '.join(map(str, layer.shape[1:]))})",
+            counts.pop(layer.name, 0),
+        )
+        for layer in layers
+    ]
+    return rows + [_Row(name, "", count) for name, count in counts.items()]
 
 
 def evaluation_lines(labels: np.ndarray, outputs_VxC: np.ndarray, metrics: Mapping[str, Any], guess: float) -> str:

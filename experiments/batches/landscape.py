@@ -47,7 +47,7 @@ from experiments.engine import executors, space, statistics
 from experiments.study import command, toolkit
 from experiments.study.claims import Band, Claim, by_key, interval_claim, mean_claim
 from experiments.study.study import Study
-from training import figures
+from training import figures, models
 from training.batches import scale
 from training.config import Config, as_config
 
@@ -138,7 +138,7 @@ def cost_of_net() -> nets.curvature.Cost:
 @functools.cache
 def error_of_net() -> nets.curvature.Cost:
     """1 for a wrong answer, 0 for a right one."""
-    model = train.make_model(INTERMEDIATE)
+    model = models.make_mlp(INTERMEDIATE)
 
     def error(params: Any, batch: Any) -> jax.Array:
         logits_BxC, _ = model.apply({"params": params}, scale(batch[0]))

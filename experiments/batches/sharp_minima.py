@@ -44,7 +44,7 @@ from experiments.engine import executors, space, statistics
 from experiments.study import command
 from experiments.study.claims import Claim, by_key, interval_claim, share_claim
 from experiments.study.study import Study
-from training import figures
+from training import figures, models
 from training.batches import scale
 from training.config import Config, as_config
 
@@ -94,7 +94,9 @@ def with_statistics_of(model: nets.MLP, state: train.TrainState, images_NxD: jax
     from zero, all images as one batch move them there but for that factor.
     """
     from_zero = state._replace(batch_stats=jax.tree.map(jnp.zeros_like, state.batch_stats))
-    _, moved = train.apply_in_training(model, from_zero, images_NxD, jnp.ones(len(images_NxD)))
+    _, moved = models.of_mlp(model, images_NxD.shape[1]).apply_in_training(
+        from_zero.params, from_zero.batch_stats, images_NxD, jnp.ones(len(images_NxD)), jax.random.key(0)
+    )
     return state._replace(
         batch_stats=jax.tree.map(lambda statistic: statistic / (1 - nets.mlp.BATCH_NORM_MOMENTUM), moved)
     )
@@ -154,7 +156,7 @@ def trained(size: Size, dataset: input_pipeline.Dataset) -> tuple[list[train.Tra
     config, batches = size.config, (size.small, size.large)
     trials = space.make_trials(config, None, {"batch_size": batches, "seed": range(size.seeds)})
     _, states = executors.train_states(trials, dataset, f"batches of {size.small:,} and {size.large:,}")
-    normalize = jax.jit(lambda state, images: with_statistics_of(train.make_model(config), state, images))
+    normalize = jax.jit(lambda state, images: with_statistics_of(models.make_mlp(config), state, images))
     found = {name: jax.device_get(normalize(states[name], dataset.images)) for name in trials}
     small_S, large_S = ([found[n] for n, trial in trials.items() if trial.batch_size == batch] for batch in batches)
     return small_S, large_S
@@ -165,7 +167,7 @@ def measure(
 ) -> tuple[Measures, Measures]:
     """Everything about the nets of either batch size, an array over the seeds each; of the small one's also the
     sharpness when rescaled."""
-    measures = make_measures(train.make_model(config))
+    measures = make_measures(models.make_mlp(config))
     evaluate = train.make_train(config).evaluate
     data = dataset.images[:MEASURED_ON], dataset.labels[:MEASURED_ON]
 

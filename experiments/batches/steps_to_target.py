@@ -48,7 +48,7 @@ from experiments.study import command, toolkit
 from experiments.study.claims import Claim, by_key, interval_claim, markdown, mean_claim
 from experiments.study.study import Study
 from training import figures
-from training.compiling import compiled, epoch_options
+from training.compiling import compiled, options_for
 from training.config import Config, as_config
 from training.screen import uniform_guess_cost
 
@@ -174,7 +174,7 @@ def courses_of(size: Size, batch_size: int, dataset: input_pipeline.Dataset) -> 
     shared = jax.device_put((numbers_R, dataset[:2], dataset[2:4]), NamedSharding(mesh, PartitionSpec()))
     arguments = of_rows, *shared
     course = lanes.over_rows(make_course(config, size), mesh, same=3)
-    return jax.device_get(compiled(course, *arguments, cpu_options=epoch_options(batch_size))(*arguments))
+    return jax.device_get(compiled(course, *arguments, cpu_options=options_for(batch_size, False))(*arguments))
 
 
 def looks_until(target: float, cost_L: Sequence[float], start: float) -> float:

@@ -27,7 +27,7 @@ import nets
 import train
 from configs import shallow
 from experiments.benchmarks.tables import Line, line
-from training import run_directory
+from training import models, run_directory
 from training.batches import make_data, on_data, scale
 from training.compiling import FAST_TO_RUN, LARGE_PRODUCTS, compiled
 from training.config import as_config
@@ -254,7 +254,7 @@ def logging_share(workdir: Path) -> tuple[float, train.TrainState]:
 def eigenvalue_seconds(state: train.TrainState, mnist: input_pipeline.Dataset) -> float:
     """Seconds, compilation included, until the five largest eigenvalues of the trained net's Hessian are known."""
     config: Any = shallow.get_config()
-    model, cost = train.make_model(config), nets.costs.get(config.cost, config.output)
+    model, cost = models.make_mlp(config), nets.costs.get(config.cost, config.output)
 
     def cost_of(params: Any, batch: Any) -> jax.Array:
         logits_BxC = model.apply({"params": params}, scale(batch[0]))[0]

@@ -22,7 +22,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import train
 from training import compiling
 from training.batches import Data, on_data
-from training.compiling import FAST_TO_COMPILE, LARGE_PRODUCTS, epoch_options
+from training.compiling import FAST_TO_COMPILE, options_for
 from training.config import FIELDS, NUMERIC, OPTIONAL, Config, Hyperparameters
 from training.records import METRICS
 from training.screen import as_number, natural_order
@@ -136,7 +136,8 @@ def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], dat
 
     # A row that has no neighbours has all cores for its products, as a run alone has.
     cores = {} if mesh.size < len(jax.local_devices()) else ONE_CORE
-    of_epoch, large = epoch_options(trial.batch_size) | cores, LARGE_PRODUCTS | cores
+    of_epoch = options_for(trial.batch_size, trial.has_own_model) | cores
+    large = options_for(train.EVALUATION_CHUNK, trial.has_own_model) | cores
 
     def compiled(name: str, *arguments: Any, same: int, options: Any, donate: tuple[int, ...] = ()) -> Any:
         function = over_rows(functions[name], mesh, same)
@@ -157,13 +158,29 @@ def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], dat
     return Programs(init, epoch, evaluate, probe, split, optional, shape)
 
 
+def over_lanes(config: Config, function: Callable[..., T], same: int) -> Callable[..., T]:
+    """The function of a lane over all lanes of a row; its last `same` arguments are the same for every lane.
+
+    The lanes of Plateau's own network share their inputs, and its products become one. A model of one's own may be made
+    of convolutions, which with a kernel a lane leave the fast path of a CPU: there it takes one lane after the other.
+    """
+
+    def over(*arguments: Any) -> Any:
+        split = len(arguments) - same
+        if config.has_own_model and jax.default_backend() == "cpu":
+            return jax.lax.map(lambda lane: function(*lane, *arguments[split:]), arguments[:split])
+        return jax.vmap(function, in_axes=(0,) * split + (None,) * same)(*arguments)
+
+    return over
+
+
 def row_functions(config: Config) -> dict[str, Callable[..., Any]]:
     """The functions of one row of lanes that share a seed."""
     functions, one_probe = train.make_train(config), train.make_probe(config)
     one_epoch = on_data(functions.epoch)
 
     def init(numbers_R: Hyperparameters, seed: jax.Array) -> train.TrainState:
-        return jax.vmap(functions.init, in_axes=(0, None))(numbers_R, train.run_keys(seed)[0])
+        return over_lanes(config, functions.init, same=1)(numbers_R, train.run_keys(seed)[0])
 
     def epoch(
         states_R: train.TrainState,
@@ -176,7 +193,7 @@ def row_functions(config: Config) -> dict[str, Callable[..., Any]]:
         key = jax.random.fold_in(train.run_keys(seed)[1], number)
 
         def train_on(states_R: train.TrainState) -> tuple[train.TrainState, Metrics]:
-            after_R, metrics_R = jax.vmap(one_epoch, in_axes=(0, 0, None, None))(states_R, numbers_R, data, key)
+            after_R, metrics_R = over_lanes(config, one_epoch, same=2)(states_R, numbers_R, data, key)
             keep = lambda before, after: jnp.where(alive_R.reshape(-1, *[1] * (after.ndim - 1)), after, before)  # noqa: E731
             return jax.tree.map(keep, states_R, after_R), metrics_R
 
@@ -186,13 +203,13 @@ def row_functions(config: Config) -> dict[str, Callable[..., Any]]:
         return jax.lax.cond(jnp.any(alive_R), train_on, stand_still, states_R)
 
     def evaluate(states_R: train.TrainState, data: Data) -> Metrics:
-        return jax.vmap(functions.evaluate, in_axes=(0, None, None))(states_R, *data.validation)
+        return over_lanes(config, functions.evaluate, same=2)(states_R, *data.validation)
 
     def probe(
         states_R: train.TrainState, numbers_R: Hyperparameters, before_R: Any, seed: jax.Array, data: Data
     ) -> Metrics:
         key = train.probe_key(seed)
-        return jax.vmap(one_probe, in_axes=(0, 0, 0, None, None))(states_R, numbers_R, before_R, data.probed, key)[0]
+        return over_lanes(config, one_probe, same=2)(states_R, numbers_R, before_R, data.probed, key)[0]
 
     return {"init": init, "epoch": epoch, "evaluate": evaluate, "probe": probe}
 

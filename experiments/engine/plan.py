@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import train
 from experiments.engine import lanes
 from experiments.engine.space import Trials
-from training.compiling import compiled, epoch_options
+from training import models
+from training.compiling import compiled, options_for
 from training.config import FIELDS, OPTIONAL, Config, Hyperparameters
 
 Examples: TypeAlias = Callable[[Config], int]  # How many a trial's training set has.
@@ -157,24 +158,17 @@ def even_parts(names: Sequence[str], most: int) -> list[tuple[str, ...]]:
     return [tuple(names[low:high]) for low, high in itertools.pairwise(bounds)]
 
 
-def layer_sizes(trial: Config) -> list[tuple[int, int]]:
-    """Inputs and outputs of each layer."""
-    return list(itertools.pairwise((trial.inputs, *trial.hidden, trial.classes)))
-
-
 def epoch_work(trial: Config, examples: int) -> float:
     """Multiply-adds of an epoch: forward, and backward twice that."""
-    return 3.0 * examples * sum(before * after for before, after in layer_sizes(trial))
+    return 3.0 * examples * models.size_of(trial).products
 
 
 def lane_bytes(trial: Config, examples: int) -> float:
     """About what a lane needs on its device: parameters, gradient, what the optimizer keeps and copies of them; the
     activations of a batch, of a chunk of the validation set and of the probe examples; the logits of an epoch, their
     targets and what is made of them for the metrics."""
-    parameters = sum((before + 1) * after for before, after in layer_sizes(trial))
-    active = trial.batch_size + train.EVALUATION_CHUNK + trial.probe_examples
-    activations = 3 * active * sum(after for _, after in layer_sizes(trial))
-    return 4.0 * (8 * parameters + activations + 3 * examples * trial.classes)
+    size, active = models.size_of(trial), trial.batch_size + train.EVALUATION_CHUNK + trial.probe_examples
+    return 4.0 * (8 * size.parameters + 3 * active * size.outputs + 3 * examples * trial.classes)
 
 
 def compilations(packs: Sequence[Pack], trials: Trials) -> int:
@@ -192,10 +186,11 @@ def step_seconds(trial: Config, width: int, steps: int = 30) -> float:
     batch = images_BxD, labels_B, jnp.ones(batch_size, jnp.float32)
 
     def run(states: train.TrainState, numbers: Hyperparameters, batch: tuple[jax.Array, ...]) -> train.TrainState:
-        step = jax.vmap(functions.step, in_axes=(0, 0, None))
+        step = lanes.over_lanes(trial, functions.step, same=1)
         return jax.lax.scan(lambda states, _: step(states, numbers, batch), states, length=steps)[0]
 
-    run = compiled(run, states, numbers, batch, cpu_options=epoch_options(batch_size) | lanes.ONE_CORE)
+    options = options_for(batch_size, trial.has_own_model) | lanes.ONE_CORE
+    run = compiled(run, states, numbers, batch, cpu_options=options)
     jax.block_until_ready(run(states, numbers, batch))
     start = time.perf_counter()
     jax.block_until_ready(run(states, numbers, batch))
@@ -210,7 +205,8 @@ def estimated_seconds(packs: Sequence[Pack], trials: Trials, machines: Machines,
     for pack in packs:
         trial, width = trials[pack.rows[0][0]], pack.shape.lanes
         # What the time of a step depends on most: measuring each activation would take longer than it tells.
-        key = trial.inputs, trial.hidden, trial.classes, trial.batch_size, trial.batch_norm, width
+        network = trial.model, trial.code, trial.inputs, trial.hidden, trial.classes, trial.batch_norm
+        key = network, trial.batch_size, width
         if key not in measured:
             measured[key] = step_seconds(trial, width)
         steps = -(-examples(trial) // trial.batch_size) * trial.epochs

@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from experiments.engine.space import as_cell, of_cells
+from experiments.engine.space import as_cell, cells_of, of_cells
 from experiments.engine.statistics import Interval, bounds_of, interval
-from training.config import FIELDS, Config, ConfigError
+from training.config import FIELDS, GIVEN, Config, ConfigError
 from training.files import write_atomically
 from training.records import METRICS
 from training.screen import natural_order
@@ -53,9 +53,7 @@ def pack_table(trials: Mapping[str, Config], rows: Sequence[Mapping[str, Any]]) 
     """The rows {trial, epoch, metrics, diverged, probes} of a pack with the config fields of their trials."""
     probed = {name for row in rows for name in row if name not in LEADING.names}
     schema = pa.schema([*LEADING, *((name, pa.float64()) for name in sorted(probed, key=natural_order))])
-    configs = {
-        name: {field: as_cell(value) for field, value in config.to_dict().items()} for name, config in trials.items()
-    }
+    configs = {name: cells_of(config) for name, config in trials.items()}
     return pa.Table.from_pylist([{**configs[row["trial"]], **row} for row in rows], schema=schema)
 
 
@@ -188,7 +186,7 @@ def join(tables: Iterable[pa.Table]) -> pa.Table:
 
 def swept_fields(table: pa.Table) -> list[str]:
     """The config fields that have more than one value in the table, in the order of a config."""
-    return [name for name in FIELDS if pc.count_distinct(table[name]).as_py() > 1]  # pyright: ignore
+    return [name for name in GIVEN if pc.count_distinct(table[name]).as_py() > 1]  # pyright: ignore
 
 
 def by_epoch(table: pa.Table, metric: str) -> dict[str, np.ndarray]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from nets.tables import near_match
-from training.config import AXES, FIELDS, AnyConfig, Config, ConfigError, as_config
+from training import own
+from training.config import AXES, FIELDS, GIVEN, AnyConfig, Config, ConfigError, as_config
 
 Sweep: TypeAlias = Callable[[Callable[..., None]], None]
 Trials: TypeAlias = Mapping[str, Config]
@@ -39,7 +40,7 @@ def repeated(name: str, values: Sequence[Any]) -> str | None:
 def parse_value(name: str, word: str) -> Any:
     """A word of the command line as the type of that field."""
     field = FIELDS[name]
-    if name == "activation":  # No name of one has a hyphen.
+    if name == "activation" and own.MARK not in word:  # No name of one has a hyphen, but a file may.
         return word.replace("-", ",")
     try:
         if field.type is bool:
@@ -78,6 +79,11 @@ def as_cell(value: Any) -> Any:
     return ("-" if all(isinstance(part, int) for part in parts) else ",").join(map(str, parts))
 
 
+def cells_of(config: Config) -> dict[str, Any]:
+    """The config's fields as they stand in columns; of files of one's own the digest of their texts."""
+    return {name: as_cell(value) for name, value in config.to_dict().items()} | {"code": own.digest_of(config.code)}
+
+
 def of_cells(cells: Mapping[str, Any]) -> Config:
     """The config whose fields stand in columns; fields that were added since then are as by default. ConfigError for
     what no config accepts."""
@@ -99,4 +105,4 @@ def of_cells(cells: Mapping[str, Any]) -> Config:
 
 def swept(trials: Trials) -> list[str]:
     """The fields that differ between trials."""
-    return [name for name in FIELDS if len({getattr(trial, name) for trial in trials.values()}) > 1]
+    return [name for name in GIVEN if len({getattr(trial, name) for trial in trials.values()}) > 1]

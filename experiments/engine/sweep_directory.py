@@ -38,8 +38,7 @@ class SweepDirectory:
         there, here = recorded.base.identity(), self.base.identity()
         differing = [name for name in sorted(there | here) if name not in free and there.get(name) != here.get(name)]
         if differing:
-            values = [(name, getattr(recorded.base, name), getattr(self.base, name)) for name in differing]
-            fields = ", ".join(f"{name} {there!r} there, {here!r} here" for name, there, here in values)
+            fields = ", ".join(f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in differing)
             raise SweepError(
                 f"{self.workdir} holds a sweep of another base config ({fields}); accepted: the same or a new folder"
             )

@@ -44,7 +44,7 @@ from experiments.engine import executors, results, space, statistics
 from experiments.study import command, toolkit
 from experiments.study.claims import Claim, by_key, interval_claim, markdown, mean_claim
 from experiments.study.study import Study
-from training import figures
+from training import figures, models
 from training.batches import scale
 from training.config import Config, as_config
 
@@ -166,7 +166,7 @@ def distance(before: Any, after: Any) -> float:
 @functools.cache
 def dead_of_net() -> Any:
     """(parameters, images) -> the share of hidden units that are 0 on all of them."""
-    model = train.make_model(intermediate.get_config())
+    model = models.make_mlp(intermediate.get_config())
 
     def dead(params, images_BxD):
         named: Any = model.apply({"params": params}, scale(images_BxD))[1]

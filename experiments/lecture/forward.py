@@ -27,7 +27,7 @@ from configs import shallow
 from experiments.study import command
 from experiments.study.claims import Claim, exact_claim
 from experiments.study.study import Study
-from training import figures
+from training import figures, models
 from training.batches import scale
 from training.config import Config, ConfigError, as_config
 
@@ -93,7 +93,7 @@ def by_hand(params: Any, image_D: np.ndarray) -> tuple[Layer, Layer]:
 
 def by_flax(config: Config, state: train.TrainState, image_D: np.ndarray) -> dict[str, np.ndarray]:
     """What the net computes, layer by layer, under the names of `nets.MLP`."""
-    _, named = train.make_model(config).apply(train.variables(state), scale(jnp.asarray(image_D[None])))
+    _, named = models.make_mlp(config).apply(train.variables(state), scale(jnp.asarray(image_D[None])))
     return {name: np.asarray(value[0], np.float64) for name, value in named.items()}  # pyright: ignore
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from experiments.engine import results, statistics
-from training.config import FIELDS
+from training.config import FIELDS, GIVEN
 from training.figures import evenly
 from training.probes import measure_of
 from training.records import LOWEST_IS_BEST, METRICS
@@ -201,7 +201,7 @@ def page_data(table: pa.Table, sweep: Sweep, name: str) -> dict[str, Any]:
     metrics = [metric for metric in results.metric_names(table) if metric in METRICS or has_numbers(table, metric)]
     metrics = [metric for metric in metrics if metric not in absent]
     seeds, diverged = counts_of(sweep)
-    constants = {field: table[field][0].as_py() for field in FIELDS if field not in [*sweep.fields, "seed"]}
+    constants = {field: table[field][0].as_py() for field in GIVEN if field not in [*sweep.fields, "seed"]}
     if table["seed"].combine_chunks().unique().to_pylist() == [table["seed"][0].as_py()]:
         constants["seed"] = table["seed"][0].as_py()
     return {

@@ -11,6 +11,7 @@ from experiments.batches import sharp_minima
 from experiments.batches.sharp_minima import STUDY
 from experiments.study import command
 from experiments.study.claims import Claim
+from training import models
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def net():
     params = jax.tree.map(lambda leaf: np.float32(leaf + 0.3 * numbers.random(leaf.shape)), state.params)
     dataset = train.load_dataset(config, "")
     state = state._replace(params=params)
-    return train.make_model(config), state, np.float32(dataset.images) / 255, dataset.labels
+    return models.make_mlp(config), state, np.float32(dataset.images) / 255, dataset.labels
 
 
 def logits(model, state, images_NxD):

@@ -13,6 +13,7 @@ import train
 from experiments.engine import executors
 from experiments.saturation import deep_saturation
 from experiments.study import command
+from training import models
 from training.batches import scale
 from training.config import as_config
 
@@ -47,7 +48,7 @@ def test_watched_outputs_start_with_the_draw(synthetic_config, monkeypatch):
     init = train.make_train(config).init
     for seed in (0, 1):
         state = init(train.hyperparameters(config), train.run_keys(seed)[0])
-        named: Any = train.make_model(config).apply(train.variables(state), images)[1]
+        named: Any = models.make_mlp(config).apply(train.variables(state), images)[1]
         expected = nets.saturation.statistics(named["hidden_1/a"])
         for metric, name in (("mean", "mean"), ("std", "std"), ("p98", "percentile_98")):
             values_E = found[f"activation_{metric}/hidden_1"][:, seed]

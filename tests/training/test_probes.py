@@ -15,7 +15,7 @@ import nets
 import train
 from experiments.engine import statistics
 from experiments.reporting import sweep_data
-from training import probes, run_directory
+from training import models, probes, run_directory
 from training.config import as_config
 from training.metrics import MEASURES, Measure
 from training.records import METRICS
@@ -91,7 +91,7 @@ def test_curvature_is_that_of_the_exact_hessian(synthetic_config, data):
     config = small(synthetic_config, inputs=4, hidden=(3,), activation="tanh", probes=("curvature",))
     state, _, metrics, _ = probed(config, few)
     flat, unravel = jax.flatten_util.ravel_pytree(state.params)
-    model, cost = train.make_model(config), nets.costs.get(config.cost, config.output)
+    model, cost = models.make_mlp(config), nets.costs.get(config.cost, config.output)
     x_PxD, y_PxC = jnp.float32(few.images[:EXAMPLES]) / 255, jax.nn.one_hot(few.labels[:EXAMPLES], 10)
 
     def mean_cost(flat):
@@ -108,7 +108,7 @@ def test_noise_is_that_of_the_single_gradients(synthetic_config, data):
     """The trace of the covariance of the single examples' gradients, by numpy from one gradient an example."""
     config = small(synthetic_config, probes=("noise",))
     state, _, metrics, _ = probed(config, data)
-    model, cost = train.make_model(config), nets.costs.get(config.cost, config.output)
+    model, cost = models.make_mlp(config), nets.costs.get(config.cost, config.output)
     x_PxD, y_PxC = jnp.float32(data.images[:EXAMPLES]) / 255, jax.nn.one_hot(data.labels[:EXAMPLES], 10)
 
     def one_cost(params, x_D, y_C):
@@ -130,7 +130,7 @@ def test_cockpit_is_that_of_the_network_and_its_step(synthetic_config, data):
     config = small(synthetic_config, probes=("cockpit",), **changes)
     state, _, metrics, _ = probed(config, few)
     flat_K, unravel = jax.flatten_util.ravel_pytree(state.params)
-    model, cost = train.make_model(config), nets.costs.get(config.cost, config.output)
+    model, cost = models.make_mlp(config), nets.costs.get(config.cost, config.output)
     x_PxD, y_PxC = jnp.float32(few.images[:EXAMPLES]) / 255, jax.nn.one_hot(few.labels[:EXAMPLES], 10)
 
     def costs(flat_K):

@@ -1,0 +1,368 @@
+"""Networks of one's own: whatever wrote them, they are trained and measured as Plateau's own is."""
+
+import json
+import shutil
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import own_models
+import pytest
+from own_models import own_config
+
+import input_pipeline
+import train
+from experiments.engine import executors, lanes, results, space
+from training import models, run_directory
+from training.config import ConfigError, as_config, hyperparameters
+from training.convolutions import in_order
+from training.files import RunError
+
+KINDS = {
+    "linen": (own_models.LINEN, "Net"),
+    "made": (own_models.LINEN, "made"),
+    "normalized": (own_models.NORMALIZED, "Net"),
+    "masked": (own_models.NORMALIZED, "Masked"),
+    "nnx": (own_models.NNX, "Net"),
+    "pair": (own_models.PAIR, "net"),
+    "object": (own_models.PAIR, "Both"),
+    "haiku": (own_models.HAIKU, "net"),
+    "equinox": (own_models.EQUINOX, "net"),
+    "convolutions": (own_models.CONVOLUTIONS, "Net"),
+}
+
+
+def own(folder, kind, **changes):
+    text, name = KINDS[kind]
+    if kind == "convolutions":
+        changes = {"input_shape": (28, 28, 1)} | changes
+    return own_config(folder, text, name, **changes)
+
+
+def trained(config, epochs=2):
+    """State and metrics after some epochs on the synthetic data."""
+    functions, numbers, data = train.make_train(config), hyperparameters(config), input_pipeline.load("synthetic")
+    state, metrics = functions.init(numbers, jax.random.key(3)), {}
+    for number in range(epochs):
+        state, metrics = functions.epoch(state, numbers, data, jax.random.key(number))
+    return state, metrics
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_trains_and_is_measured(tmp_path, no_figures, kind):
+    """Its cost goes down, its checkpoint is read again, and its layers are found by the names of its parameters."""
+    pytest.importorskip(kind) if kind in ("haiku", "equinox") else None
+    rows = train.train_and_evaluate(own(tmp_path, kind), tmp_path / "run")
+    assert rows[-1]["loss"] < rows[0]["loss"] < 2.7
+    hidden = {name.removeprefix("slope_mass/") for name in rows[-1] if name.startswith("slope_mass/")}
+    found = {
+        "linen": {"hidden_0"},
+        "made": {"hidden_0"},
+        "normalized": {"Dense_0"},
+        "masked": {"Dense_0"},
+        "nnx": {"hidden/0"},
+        "pair": {"0"},
+        "object": {"0"},
+        "haiku": {"mlp/~/linear_0"},
+        "equinox": {"layers/0"},
+        "convolutions": {"Conv_0", "Conv_1"},
+    }
+    assert hidden == found[kind]
+    assert train.train_and_evaluate(own(tmp_path, kind), tmp_path / "run")[-1]["loss"] == rows[-1]["loss"]
+    train.evaluate_only(run_directory.read_config(tmp_path / "run"), tmp_path / "run")
+
+
+def test_the_own_network_written_again_is_the_same_run(tmp_path, no_figures):
+    """Draw, batches, steps and measures are those of `mlp`, to rounding: the inputs that are always zero take part."""
+    changes = {"activation": "tanh", "momentum": 0.5, "l2": 1e-3, "init_scale": 1.5, "optimizer": "sgd"}
+    config = own(tmp_path, "linen", **changes)
+    theirs = train.train_and_evaluate(config, tmp_path / "theirs")
+    config.update({"model": "mlp", "hidden": (8,)})
+    ours = train.train_and_evaluate(config, tmp_path / "ours")
+    for their, our in zip(theirs, ours, strict=True):
+        assert their.keys() == our.keys()
+        for name in their.keys() - {"seconds"}:
+            np.testing.assert_allclose(their[name], our[name], rtol=2e-4, atol=1e-6, err_msg=name)
+
+
+def test_a_function_and_a_class_are_given_what_they_are_called(tmp_path):
+    """`hidden` reaches the function, `activation` the class, and a made module takes nothing."""
+    size = models.size_of(as_config(own_config(tmp_path, own_models.LINEN, "give", hidden=(5,))))
+    assert size.parameters == 784 * 5 + 5 + 5 * 10 + 10
+    assert size.products == pytest.approx(784 * 5 + 5 * 10, rel=0.01)
+    layers = models.layers_of(as_config(own_config(tmp_path, own_models.LINEN, "Net", activation="softsign")))
+    assert [layer.activation for layer in layers] == ["softsign", None]
+
+
+def batch_norm_by_hand(config, epochs):
+    """The loop that Flax's guide shows, over the same batches, the last one as short as it is."""
+
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.relu(nn.Dense(8)(x)))
+            return nn.Dense(10)(x)
+
+    data, net, batch_size = input_pipeline.load("synthetic"), Net(), config.batch_size
+    images, labels = jnp.asarray(data.images, jnp.float32) / 255, jnp.asarray(data.labels)
+    key, _ = jax.random.split(jax.random.key(3))
+    variables = net.init(key, images[:1], train=False)
+    params, statistics = variables["params"], variables["batch_stats"]
+    for number in range(epochs):
+        order = train.permutation(jax.random.key(number), len(images))
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+
+            def cost(params, statistics=statistics, rows=rows):
+                logits, mutated = net.apply(
+                    {"params": params, "batch_stats": statistics}, images[rows], train=True, mutable=["batch_stats"]
+                )
+                costs = optax.softmax_cross_entropy_with_integer_labels(logits, labels[rows])
+                return costs.mean(), mutated["batch_stats"]
+
+            gradient, statistics = jax.grad(cost, has_aux=True)(params)
+            params = jax.tree.map(lambda p, g: p - config.learning_rate * g, params, gradient)
+    return params, statistics
+
+
+def test_a_short_last_batch_is_normalized_by_its_own_examples(tmp_path):
+    """Padding takes no part in the statistics of a model that is not told of it; one that takes a mask is told."""
+    text = own_models.NORMALIZED.replace("x = nn.Dropout(0.3, deterministic=not train)(x)", "")
+    config = as_config(own_config(tmp_path, text, "Net"))
+    assert len(input_pipeline.load("synthetic").images) % config.batch_size
+    state, _ = trained(config)
+    params, statistics = batch_norm_by_hand(config, 2)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), state.params, params)
+    found = state.batch_stats["batch_stats"]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), found, statistics)
+    masked, _ = trained(as_config(own_config(tmp_path, text, "Masked")))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), masked.params, params)
+
+
+def test_nnx_with_statistics_is_linen_with_statistics(tmp_path):
+    """From the same weights, without dropout, both frameworks' nets go the same way."""
+    linen = own_models.NORMALIZED.replace("x = nn.Dropout(0.3, deterministic=not train)(x)", "")
+    nnx_text = own_models.NNX.replace("self.dropout(self.norm(x))", "self.norm(x)")
+    theirs = as_config(own_config(tmp_path, nnx_text, "Net", activation="relu"))
+    numbers, data = hyperparameters(theirs), input_pipeline.load("synthetic")
+    functions = train.make_train(theirs)
+    start = functions.init(numbers, jax.random.key(3))
+    state, _ = functions.epoch(start, numbers, data, jax.random.key(0))
+    (tmp_path / "linen").mkdir()
+    ours = as_config(own_config(tmp_path / "linen", linen, "Net"))
+    functions = train.make_train(ours)
+    same = functions.init(numbers, jax.random.key(3))
+    params = {
+        "Dense_0": start.params["hidden"]["0"],
+        "BatchNorm_0": start.params["norm"],
+        "Dense_1": start.params["output"],
+    }
+    same, _ = functions.epoch(same._replace(params=params), numbers, data, jax.random.key(0))
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)  # noqa: E731
+    jax.tree.map(close, state.params["hidden"]["0"], same.params["Dense_0"])
+    jax.tree.map(close, state.params["output"], same.params["Dense_1"])
+    close(state.batch_stats["norm"]["mean"], same.batch_stats["batch_stats"]["BatchNorm_0"]["mean"])
+
+
+@pytest.mark.parametrize("kind", ["normalized", "nnx", "object"])
+def test_dropout_drops_in_training_alone(tmp_path, kind):
+    """Two steps from one state drop differently; evaluating twice gives the same numbers."""
+    config = as_config(own(tmp_path, kind))
+    model = models.make_model(config)
+    params, statistics = model.init(jax.random.key(0))
+    images = jnp.asarray(input_pipeline.load("synthetic").images[:50])
+    weights = jnp.ones(50)
+    first, second = (model.apply_in_training(params, statistics, images, weights, jax.random.key(i))[0] for i in (1, 2))
+    assert not np.allclose(first, second)
+    np.testing.assert_array_equal(*(model.apply(params, statistics, images) for _ in range(2)))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Resuming, identity.
+
+
+def test_a_run_is_resumed_to_the_same_bits(tmp_path, no_figures):
+    """From a checkpoint in the middle, of a net with statistics and dropout."""
+    config = own(tmp_path, "nnx", epochs=4)
+    whole = train.train_and_evaluate(config, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "half")
+    for name in ("checkpoints/4", "metrics.jsonl", "metrics.jsonl.sha256"):
+        path = tmp_path / "half" / name
+        if path.is_dir():
+            shutil.rmtree(path)
+            continue
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    resumed = train.train_and_evaluate(config, tmp_path / "half")
+    assert [{**row, "seconds": 0} for row in resumed] == [{**row, "seconds": 0} for row in whole]
+
+
+def test_the_text_of_the_file_is_part_of_the_run(tmp_path, no_figures, capsys):
+    """A changed file is another run; a file that has moved is the same one; one that has gone is not missed."""
+    config = own(tmp_path, "linen", epochs=1)
+    train.train_and_evaluate(config, tmp_path / "run")
+    file = tmp_path / "mine.py"
+    text = file.read_text()
+    file.write_text(text.replace("units: int = 8", "units: int = 9"))
+    with pytest.raises(RunError, match=r"made with another config \(code 'sha256:\w+' there, 'sha256:\w+' here\)"):
+        train.train_and_evaluate(config, tmp_path / "run")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.py").write_text(text)
+    config.model = f"{tmp_path / 'elsewhere' / 'mine.py'}:Net"
+    assert len(train.train_and_evaluate(config, tmp_path / "run")) == 1
+    file.unlink()
+    capsys.readouterr()
+    train.evaluate_only(run_directory.read_config(tmp_path / "run"), tmp_path / "run")
+    assert "val_accuracy" in capsys.readouterr().out
+    recorded = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert text in recorded["code"].encode().decode("unicode_escape") or text in json.loads(recorded["code"]).values()
+
+
+def test_reading_a_folder_runs_nothing(tmp_path, no_figures):
+    """What is only looked at may come from anybody."""
+    config = own(tmp_path, "linen", epochs=1)
+    train.train_and_evaluate(config, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    recorded = run_directory.read_recorded(path)
+    flag = tmp_path / "ran"
+    file = next(iter(json.loads(recorded["config"]["code"])))
+    recorded["config"]["code"] = json.dumps({file: f"open({str(flag)!r}, 'w')"})
+    run_directory.write_recorded(path, recorded)
+    assert run_directory.read_config(tmp_path / "run").model.endswith("mine.py:Net")
+    assert not flag.exists()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sweeps.
+
+
+@pytest.mark.parametrize("kind", ["convolutions", "normalized"])
+def test_lanes_are_runs_alone(tmp_path, no_figures, kind):
+    """Two rates, two seeds, two epochs: every number within 1e-4 of the same run alone."""
+    base = as_config(own(tmp_path, kind, epochs=2))
+    trials = {f"{rate}-{seed}": base.replace(learning_rate=rate, seed=seed) for rate in (0.1, 0.3) for seed in (0, 1)}
+    table = executors.train_all(trials, train.load_dataset(base, input_pipeline.DEFAULT_DATA_DIR)).to_pylist()
+    assert len(table) == 8
+    for name, trial in trials.items():
+        alone = train.train_and_evaluate(trial, tmp_path / name)
+        rows = [row for row in table if row["trial"] == name]
+        for row, of_run in zip(rows, alone, strict=True):
+            for measure in of_run.keys() - {"seconds"}:
+                np.testing.assert_allclose(row[measure], of_run[measure], rtol=1e-4, atol=1e-5, err_msg=measure)
+
+
+def test_columns_hold_digests_of_the_text(tmp_path):
+    """Names of trials follow from their columns, and texts stand in no row."""
+    config = as_config(own(tmp_path, "linen"))
+    rows = [{"trial": config.name(), "epoch": 1, "diverged": False, **dict.fromkeys(results.METRICS, 0.5)}]
+    table = results.pack_table({config.name(): config}, rows)
+    assert table["code"].to_pylist()[0].startswith("sha256:")
+    assert results.configs_of(table)[config.name()].name() == config.name()
+    assert "code" not in space.swept({"a": config, "b": as_config(own(tmp_path, "made"))})
+
+
+def test_structure_and_lanes_of_a_row():
+    """Lanes of a model of one's own are taken one after the other on a CPU, with the numbers of all."""
+    config = as_config({})
+    function = lambda a, b: a * b  # noqa: E731
+    np.testing.assert_array_equal(lanes.over_lanes(config, function, 1)(jnp.arange(3.0), 2.0), [0.0, 2.0, 4.0])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Convolutions.
+
+
+@pytest.mark.parametrize("layout", [("NHWC", "HWIO", "NHWC"), ("NCHW", "OIHW", "NCHW")])
+def test_convolutions_in_order_are_the_same_sums(layout):
+    """Costs and gradients within loops, branches and calls, with strides, dilations and groups."""
+
+    def cost(kernel, images):
+        convolve = lambda x, k, **more: jax.lax.conv_general_dilated(  # noqa: E731
+            x, k, (2, 1), "SAME", dimension_numbers=layout, **more
+        )
+        hidden = jax.nn.relu(convolve(images, kernel, rhs_dilation=(1, 2)))
+        grouped = convolve(images, kernel[..., :1, :] if layout[1] == "HWIO" else kernel[:, :1], feature_group_count=2)
+        return jnp.sum(hidden**2) + jnp.sum(jax.checkpoint(jnp.tanh)(grouped))
+
+    def descend(kernel, images):
+        def step(kernel, rate):
+            gradient = jax.grad(cost)(kernel, images)
+            return jax.lax.cond(rate > 0, lambda: kernel - rate * gradient, lambda: kernel), cost(kernel, images)
+
+        return jax.lax.scan(jax.jit(step), kernel, jnp.array([1e-3, 0.0, 1e-3]))
+
+    shape = {"HWIO": (3, 3, 2, 4), "OIHW": (4, 2, 3, 3)}[layout[1]]
+    kernel = jax.random.normal(jax.random.key(0), shape)
+    images = jax.random.normal(jax.random.key(1), (5, 6, 7, 2) if layout[0] == "NHWC" else (5, 2, 6, 7))
+    with jax.default_matmul_precision("highest"):
+        wanted, found = jax.jit(descend)(kernel, images), jax.jit(in_order(descend))(kernel, images)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), wanted, found)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What cannot be used.
+
+BAD = {
+    "nothing.py:Net": "there is no file",
+    "Missing": "has no Missing; it has",
+    "Broken": "cannot be run: ZeroDivisionError",
+    "ends": "cannot be run: SystemExit",
+    "Syntax": "SyntaxError",
+    "number": "it is 3",
+    "Narrow": r"gives float32\[2, 7\] for 2 examples",
+    "Two": "gives tuple",
+    "Needs": "needs 'width', which no config has",
+    "Fails": "TypeError",
+    "Empty": "it has no parameters",
+}
+TEXTS = {
+    "Broken": "1 / 0",
+    "ends": "import sys; sys.exit(0)",
+    "Syntax": "def (",
+    "number": "number = 3",
+    "Narrow": "from flax import linen as nn\nclass Narrow(nn.Module):\n    @nn.compact\n"
+    "    def __call__(self, x):\n        return nn.Dense(7)(x)",
+    "Two": "from flax import linen as nn\nclass Two(nn.Module):\n    @nn.compact\n"
+    "    def __call__(self, x):\n        return nn.Dense(10)(x), x",
+    "Needs": "def Needs(width):\n    return width",
+    "Fails": "from flax import linen as nn\nclass Fails(nn.Module):\n    @nn.compact\n"
+    "    def __call__(self, x):\n        return nn.Dense(10)(x) + 'a'",
+    "Empty": "from flax import linen as nn\nclass Empty(nn.Module):\n"
+    "    def __call__(self, x):\n        return x[:, :10]",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_used_is_one_line(tmp_path, name):
+    """It names what was given and what is accepted, before anything is written."""
+    with pytest.raises(ConfigError, match=BAD[name]) as raised:
+        if name == "nothing.py:Net":
+            as_config({"model": str(tmp_path / name)})
+        else:
+            config = own_config(tmp_path, TEXTS.get(name, "x = len"), name)
+            train.train_and_evaluate(config, tmp_path / "run")
+    assert "accepted" in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"hidden": (5,)}, "does not take config.hidden"),
+        ({"batch_norm": True}, "does not take config.batch_norm"),
+        ({"input_shape": (28, 27)}, "has 756 numbers"),
+        ({"classes": 7}, "labels of synthetic go up to 9|gives float32"),
+    ],
+)
+def test_what_a_model_does_not_take_is_refused(tmp_path, changes, said):
+    """Nothing in a config is without effect."""
+    with pytest.raises(ConfigError, match=said):
+        train.train_and_evaluate(own(tmp_path, "linen", **changes), tmp_path / "run")
+
+
+def test_input_shape_is_for_own_models():
+    """Plateau's own network takes rows."""
+    with pytest.raises(ConfigError, match="is for a model of one's own"):
+        as_config({"input_shape": (28, 28)})
