@@ -155,7 +155,7 @@ def _dataset(arrays: list[np.ndarray | None], where: str, tested: bool) -> Datas
     if not (images.ndim and labels.ndim):
         given = f"images of shape {images.shape} with labels of shape {labels.shape}"
         raise DataError(f"npz:{where}: {given}; accepted: an image and a label for every example")
-    if test_images is None or test_labels is None:
+    if test_images is None or test_labels is None or test_images.size == test_labels.size == 0:
         if tested:
             raise NoTestError(f"npz:{where} has no test set")
         return without_test(images, _flat(labels))

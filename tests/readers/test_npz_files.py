@@ -38,7 +38,9 @@ def test_four_arrays(tmp_path, column):
 
 
 def test_without_test_arrays(tmp_path):
-    """Refused unless examples are held out; half a test set is none."""
+    """Refused unless examples are held out, and so are those without examples; half a test set is none."""
+    expected = keras_file(tmp_path / "a.npz", x_test=np.empty((0, 5, 7)), y_test=np.empty(0, int))
+    assert "has no test set; --config.validation=N" in refusal(f"npz:{tmp_path}/a.npz")
     expected = keras_file(tmp_path / "a.npz", x_test=None, y_test=None)
     assert "has no test set; --config.validation=N" in refusal(f"npz:{tmp_path}/a.npz")
     found = input_pipeline.split(input_pipeline.load(f"npz:{tmp_path}/a.npz", validation="4"), 0, "4")
