@@ -60,7 +60,11 @@ def _classes(parts: dict[str, np.ndarray], names: tuple[str, ...]) -> list[str]:
     lines = [f"  labels: {classes:,} classes", head]
     for label in range(shown):
         lines.append(f"  {called[label]:>{width}}" + "".join(f"  {count[label]:>8,}" for count in counts))
-    return lines + ([f"  and {classes - shown:,} more"] if classes > shown else [])
+    lines += [f"  and {classes - shown:,} more"] * (classes > shown)
+    # Prices and years are whole numbers as well.
+    if classes > sum(map(len, parts.values())) and not names:
+        lines.append("  more classes than examples: targets need --config.classes=1 --config.output=identity instead")
+    return lines
 
 
 def _targets(parts: dict[str, np.ndarray]) -> list[str]:

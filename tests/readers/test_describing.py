@@ -74,6 +74,8 @@ def test_names_of_classes_and_flags():
     lines = describing.in_words(two, "tfds:mine", ["--data_dir=my data"]).splitlines()
     assert lines[5].split() == ["a", "b", "1"] and max(map(len, lines[4:7])) < 60
     assert lines[7].endswith("--config.validation=1 --config.batch_size=1 '--data_dir=my data'")
+    prices = Dataset(images, np.int32([0, 350]), images[:0], labels[:0])
+    assert "\n  and 311 more\n  more classes than examples: targets need" in describing.in_words(prices, "mine")
     one = Dataset(images[:1], labels[:1], images[:0], labels[:0])
     assert describing.in_words(one, "mine").endswith("train on it: 2 examples or more are needed")
 
