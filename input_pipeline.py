@@ -33,7 +33,7 @@ import numpy as np
 
 from nets.tables import near_match
 from readers import bundled, csv_files, describing, npz_files
-from readers.dataset import HOLD_OUT, DataError, Dataset, checked
+from readers.dataset import DataError, Dataset, NoTestError, checked
 from training import console
 from training.console import fail, one_line, parse_flags
 from training.files import PlaceError, place
@@ -81,7 +81,7 @@ def split(dataset: Dataset, train_examples: int = 0, validation: str = "test") -
         dataset = dataset._replace(validation_images=images[-held_out:], validation_labels=labels[-held_out:])
         images, labels = images[:-held_out], labels[:-held_out]
     elif not len(dataset.validation_images):
-        raise DataError(f"validation='test', but the data set was read without a test set; {HOLD_OUT}")
+        raise NoTestError("validation='test', but the data set was read without a test set")
     if train_examples > len(images):
         raise DataError(f"train_examples={train_examples} is more than the {len(images)} training examples")
     count = train_examples or len(images)
@@ -187,8 +187,8 @@ def _choose_idx(folder: Path, prefix: str, needed: list[tuple[str, str]]) -> dic
     best = max(found, key=lambda dataset: (dataset == exact, len(found[dataset])), default="")
     part, kind = next(slot for slot in needed if slot not in found.get(best, {}))
     word, suffix = "train" if part == "train" else "t10k or test", "idx3-ubyte" if kind == "images" else "idx1-ubyte"
-    instead = f"; {HOLD_OUT}" if part == "test" else ""
-    raise DataError(f"idx:{folder}: no file {prefix or best}*{word}*{kind}*{suffix}, with or without .gz{instead}")
+    said = f"idx:{folder}: no file {prefix or best}*{word}*{kind}*{suffix}, with or without .gz"
+    raise NoTestError(said) if part == "test" else DataError(said)
 
 
 def _one_file(paths: list[Path]) -> Path:
@@ -241,8 +241,8 @@ def _load_tfds(name: str, data_dir: Path, tested: bool) -> Dataset:
     needed = ["train", "test"] if tested else ["train"]
     splits = builder.info.splits
     if missing := [part for part in needed if part not in splits]:
-        instead = f"; {HOLD_OUT}" if missing == ["test"] else ""
-        raise DataError(f"tfds:{name} has no split {', '.join(missing)}; it has {', '.join(splits)}{instead}")
+        said = f"tfds:{name} has no split {', '.join(missing)}; it has {', '.join(splits)}"
+        raise NoTestError(said) if missing == ["test"] else DataError(said)
     if missing := {"image", "label"} - set(builder.info.features or ()):  # pyright: ignore
         raise DataError(f"tfds:{name} has no feature {', '.join(sorted(missing))}, so it is no image classification")
     try:
@@ -339,15 +339,25 @@ def prepare_tfds_mnist(data_dir: Path) -> Path:
     return Path(builder.data_dir)
 
 
+def _with_or_without_test(name: str, data_dir: str) -> Dataset:
+    """The data set with its test set, where it has one."""
+    try:
+        return load(name, data_dir)
+    except NoTestError:
+        return load(name, data_dir, validation="0")
+
+
 def describe(name: str, data_dir: str, picture: str | None) -> None:
     """Prints what is in the data set of that name, and writes a picture of samples."""
-    path = place(picture or f"{describing.file_name(name)}-samples.png")
     try:
-        # As where examples are held out: a test set may be there or not.
-        described = load(name, data_dir, validation="0")
+        path = place(picture or f"{describing.file_name(name)}-samples.png")
+        described = _with_or_without_test(name, data_dir)
     except DataError as error:
         fail(error)
-    console.say(describing.in_words(described, name))
+    except PlaceError as error:
+        fail(f"--picture={error}")
+    more = [f"--data_dir={data_dir}"] if name.startswith("tfds:") and data_dir != DEFAULT_DATA_DIR else []
+    console.say(describing.in_words(described, name, more))
     try:
         describing.write_samples(described, path)
     except (OSError, ValueError) as error:

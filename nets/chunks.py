@@ -38,7 +38,7 @@ CHUNK = 1000
 # Examples that are tried in two companies.
 TRIED = 8
 # Arguments that are trees like params.
-LIKE_PARAMS = {"params", "vector", "direction", "directions"}
+LIKE_PARAMS = {"params", "params_after", "vector", "direction", "directions"}
 
 dot = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 

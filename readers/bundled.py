@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from nets.tables import near_match
-from readers.dataset import HOLD_OUT, DataError, Dataset, without_test
+from readers.dataset import DataError, Dataset, NoTestError, without_test
 
 SETS = ("digits", "iris", "wine", "breast_cancer", "diabetes", "linnerud")
 # Pictures among them by their height and width.
@@ -24,7 +24,7 @@ def load_bundled(name: str, tested: bool) -> Dataset:
             f"sklearn:{name} needs scikit-learn, which is not installed; `pip install scikit-learn` installs it"
         ) from error
     if tested:
-        raise DataError(f"sklearn:{name} has no test set; {HOLD_OUT}")
+        raise NoTestError(f"sklearn:{name} has no test set")
     bunch: Any = getattr(datasets, f"load_{name}")()
     order_N = np.random.default_rng(0).permutation(len(bunch.data))
     dataset = without_test(bunch.data[order_N], bunch.target[order_N], SHAPES.get(name, ()))

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from nets.tables import near_match
-from readers.dataset import FEWEST_PIXELS, HOLD_OUT, DataError, Dataset, without_test
+from readers.dataset import FEWEST_PIXELS, DataError, Dataset, NoTestError, without_test
 from training.console import one_line
 
 LABELS = ("label", "target", "class", "y")
 MISSING = ("", "na", "n/a", "nan", "?")
+# What pandas calls its index, and what it calls that once it has read it.
+INDICES = ("", "Unnamed: 0")
 # Where more of the labels than this are numbers, one that is none is a mistake and not the name of a class.
 MOSTLY = 0.9
 
@@ -52,17 +54,19 @@ def load_csv(path: Path, tested: bool) -> Dataset:
         near = near_match(path.name, [p.name for p in path.parent.glob("*")]) if path.parent.is_dir() else ""
         raise DataError(f"csv:{path}: no such file{near}; accepted: a CSV file")
     if tested:
-        raise DataError(f"csv:{path} has no test set; {HOLD_OUT}")
+        raise NoTestError(f"csv:{path} has no test set")
     try:
         layout, numbers_R, words, features = _read(path)
+        features_NxD = np.stack(features) if features else np.empty((0, layout.width - 1), np.float32)
     except DataError:
         raise
     except (OSError, EOFError, UnicodeError, csv.Error, MemoryError, zlib.error) as error:
         raise DataError(f"csv:{path} cannot be read as CSV: {one_line(error, 150)}") from error
-    if not features:
+    if not len(features_NxD):
         raise DataError(f"csv:{path} has no rows; accepted: a row an example")
     labels, names = _labels(layout, numbers_R, words)
-    return without_test(_as_bytes(np.stack(features)), labels)._replace(class_names=names)
+    _check_no_index(layout, None if names else labels, features_NxD)
+    return without_test(_as_bytes(features_NxD), labels)._replace(class_names=names)
 
 
 def _read(path: Path) -> tuple[Layout, list[int], list[str], list[np.ndarray]]:
@@ -88,16 +92,24 @@ def _read(path: Path) -> tuple[Layout, list[int], list[str], list[np.ndarray]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, each with its line in the file. Of comma, semicolon and tab the one that is most
-    frequent in the first line stands between cells."""
+    """The rows that are not empty, each with its line in the file."""
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     with (gzip.open if zipped else open)(path, "rt", encoding="utf-8-sig", newline="") as opened:
         file: Any = opened
-        delimiter = max(",;\t", key=file.readline(1_000_000).count)
+        first = ""
+        while (line := file.readline(1_000_000)) and not first:
+            first = line.strip(",;\t \r\n") and line
+        delimiter = _delimiter(first)
         file.seek(0)
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         yield from ((reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
+
+
+def _delimiter(line: str) -> str:
+    """What stands between the cells of a line: of comma, semicolon and tab the one that is most frequent outside of
+    quotes. Of several that are as frequent not the comma, which stands within numbers then."""
+    return max("\t;,", key=re.sub(r'"[^"]*"', "", line).count)
 
 
 def _layout(path: Path, first: list[str]) -> Layout:
@@ -155,6 +167,13 @@ def _labels(layout: Layout, numbers_R: list[int], words: list[str]) -> tuple[np.
     for row, word in zip(numbers_R, words, strict=True):
         if word.lower() in MISSING:
             layout.refuse(row, layout.label, f"{word!r} is a missing label; accepted: a label in every row")
+    others = layout.names[: layout.label] + layout.names[layout.label + 1 :]
+    if layout.names and layout.names[layout.label] in words and all(map(_is_number, others)):
+        name = layout.names[layout.label]
+        raise DataError(
+            f"csv:{layout.path}: its first row may be a header, since {name!r} names labels, or an example, since "
+            f"{name!r} is a label below; accepted: a header of names above it"
+        )
     if all(re.fullmatch(r"[+-]?[0-9]{1,18}", word) for word in words):
         return np.array([int(word) for word in words], np.int64), ()
     numeric = [_is_number(word) for word in words]
@@ -169,6 +188,20 @@ def _labels(layout: Layout, numbers_R: list[int], words: list[str]) -> tuple[np.
         layout.refuse(numbers_R[i], layout.label, f"{one_line(words[i], 40)!r} is no number, as the other labels are")
     names, labels = np.unique(np.array(words), return_inverse=True)
     return labels.ravel(), tuple(names.tolist())
+
+
+def _check_no_index(layout: Layout, numbers_N: np.ndarray | None, features_NxD: np.ndarray) -> None:
+    """Raises DataError for a column without a name that counts the rows, as pandas writes it unless told not to; the
+    labels are among them where they are numbers."""
+    for i, name in enumerate(layout.names):
+        column = numbers_N if i == layout.label else features_NxD[:, i - (i > layout.label)]
+        if name not in INDICES or column is None or len(column) < 2 or column[0] not in (0, 1):
+            continue
+        if np.array_equal(column, np.arange(len(column)) + column[0]):
+            raise DataError(
+                f"csv:{layout.path}: column {i + 1} has no name and counts the rows; accepted: a file without such an "
+                f"index, as pandas writes it with index=False"
+            )
 
 
 def _as_bytes(features_NxD: np.ndarray) -> np.ndarray:

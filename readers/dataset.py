@@ -40,6 +40,13 @@ class DataError(ValueError):
     """A data set that is not there or not what its name says, in one line."""
 
 
+class NoTestError(DataError):
+    """A data set that has no test set, where one was asked for; the line ends with how to do without."""
+
+    def __init__(self, said: str):
+        super().__init__(f"{said}; {HOLD_OUT}")
+
+
 def without_test(images: np.ndarray, labels: np.ndarray, shape: tuple[int, ...] = ()) -> Dataset:
     """A data set that has no test part."""
     return Dataset(images, labels, images[:0], labels[:0], shape)
@@ -82,7 +89,8 @@ def _checked_part(
     """Flat images and int32 labels, or float32 targets, of one part of a data set."""
     is_float = labels.dtype.kind == "f"
     if images.ndim < 2 or labels.ndim not in ((1, 2) if is_float else (1,)):
-        raise DataError(f"{name}{which} images of shape {images.shape} with labels of shape {labels.shape}")
+        given = f"{which} images of shape {images.shape} with labels of shape {labels.shape}"
+        raise DataError(f"{name}{given}; accepted: examples first, and one class each, as argmax(-1) makes of one-hot")
     if len(images) != len(labels):
         raise DataError(f"{name}{len(images)} {which} images but {len(labels)} labels")
     if not images.size:

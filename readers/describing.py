@@ -1,11 +1,14 @@
 """What there is in a data set, in words and as a picture of samples."""
 
 import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from readers.dataset import Dataset
+from training.console import one_line
 from training.pictures import draw_digits, save_figure
 
 MOST_CLASSES_SHOWN = 40
@@ -19,14 +22,22 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(filter(None, (kind, Path(rest).name)))).strip("-")[:80] or "dataset"
 
 
-def in_words(dataset: Dataset, name: str) -> str:
-    """Its parts, shapes, types, classes with their counts or targets, and the flags that train on it."""
+def in_words(dataset: Dataset, name: str, more: Sequence[str] = ()) -> str:
+    """Its parts, shapes, types, classes with their counts or targets, and the flags that train on it, `more` of them
+    given."""
     parts = {"training": dataset.labels, "test": dataset.validation_labels}
     counts = ", ".join(f"{len(labels):,} {part}" for part, labels in parts.items() if len(labels))
     lines = [name, f"  examples: {counts}" + ("" if len(parts["test"]) else "; no test set")]
     lines.append(f"  inputs: {_inputs(dataset)}")
     lines += _targets(parts) if dataset.is_regression else _classes(parts, dataset.class_names)
-    return "\n".join([*lines, f"  train on it: {_flags(dataset, name)}"])
+    flags = [*_flags(dataset, name), *more]
+    trained = " ".join(map(shlex.quote, flags)) if _has_enough(dataset) else "2 examples or more are needed"
+    return "\n".join([*lines, f"  train on it: {trained}"])
+
+
+def _has_enough(dataset: Dataset) -> bool:
+    """Whether an example is left to train on where one is held out for want of a test set."""
+    return len(dataset.labels) + len(dataset.validation_labels) > 1
 
 
 def _inputs(dataset: Dataset) -> str:
@@ -43,13 +54,17 @@ def _classes(parts: dict[str, np.ndarray], names: tuple[str, ...]) -> list[str]:
     classes = max(int(labels.max()) for labels in parts.values()) + 1
     counts = [np.bincount(labels, minlength=classes) for labels in parts.values()]
     shown = min(classes, MOST_CLASSES_SHOWN)
-    width = max([5, *(len(name) for name in names[:shown])])
+    called = [one_line(name, 40) for name in names[:shown]] or [str(label) for label in range(shown)]
+    width = max([5, *map(len, called)])
     head = f"  {'class':>{width}}" + "".join(f"  {part:>8}" for part in parts)
     lines = [f"  labels: {classes:,} classes", head]
     for label in range(shown):
-        called = names[label] if names else label
-        lines.append(f"  {called:>{width}}" + "".join(f"  {count[label]:>8,}" for count in counts))
-    return lines + ([f"  and {classes - shown:,} more"] if classes > shown else [])
+        lines.append(f"  {called[label]:>{width}}" + "".join(f"  {count[label]:>8,}" for count in counts))
+    lines += [f"  and {classes - shown:,} more"] * (classes > shown)
+    # Prices and years are whole numbers as well.
+    if classes > sum(map(len, parts.values())) and not names:
+        lines.append("  more classes than examples: targets need --config.classes=1 --config.output=identity instead")
+    return lines
 
 
 def _targets(parts: dict[str, np.ndarray]) -> list[str]:
@@ -62,7 +77,7 @@ def _targets(parts: dict[str, np.ndarray]) -> list[str]:
     return lines
 
 
-def _flags(dataset: Dataset, name: str) -> str:
+def _flags(dataset: Dataset, name: str) -> list[str]:
     """The flags with which a config trains on it."""
     width = (
         dataset.labels.shape[1]
@@ -79,7 +94,7 @@ def _flags(dataset: Dataset, name: str) -> str:
     # The default is 128, and a batch has no more examples than there are.
     if examples < 128:
         fields["batch_size"] = examples
-    return " ".join(f"--config.{field}={value}" for field, value in fields.items())
+    return [f"--config.{field}={value}" for field, value in fields.items()]
 
 
 def write_samples(dataset: Dataset, path: Path) -> None:

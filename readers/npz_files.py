@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nets.tables import near_match
-from readers.dataset import HOLD_OUT, DataError, Dataset, without_test
+from readers.dataset import DataError, Dataset, NoTestError, without_test
 from training.console import one_line
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 ACCEPTED = "x_train and y_train, with x_test and y_test where there is a test set"
+# How pickles begin, and single arrays of numpy, which may hold one.
+PICKLES = (b"\x80", b"\x93NUMPY")
 # What can be wrong with a zip archive of arrays: torn, foreign, pickled.
 DAMAGES = (
     OSError,
@@ -112,7 +114,10 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             raise
         said = str(error)
         if "pickle" in said.lower():
-            said = "it holds a pickle, which could run any code and is not loaded"
+            # Whatever numpy does not know it takes for a pickle.
+            with path.open("rb") as file:
+                is_pickle = file.read(6).startswith(PICKLES)
+            said = "it holds a pickle, which could run any code and is not loaded" if is_pickle else "it is no npz file"
         raise DataError(f"npz:{path} cannot be read: {one_line(said, 120)}") from error
 
 
@@ -147,9 +152,12 @@ def _dataset(arrays: list[np.ndarray | None], where: str, tested: bool) -> Datas
     """The data set of images and labels to train on and to test with, the last two None where there is no test."""
     images, labels, test_images, test_labels = arrays
     assert images is not None and labels is not None
-    if test_images is None or test_labels is None:
+    if not (images.ndim and labels.ndim):
+        given = f"images of shape {images.shape} with labels of shape {labels.shape}"
+        raise DataError(f"npz:{where}: {given}; accepted: an image and a label for every example")
+    if test_images is None or test_labels is None or test_images.size == test_labels.size == 0:
         if tested:
-            raise DataError(f"npz:{where} has no test set; {HOLD_OUT}")
+            raise NoTestError(f"npz:{where} has no test set")
         return without_test(images, _flat(labels))
     return Dataset(images, _flat(labels), test_images, _flat(test_labels))
 

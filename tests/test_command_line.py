@@ -84,7 +84,11 @@ BAD_FIELDS = {
     "probe_examples=1": ("config.probe_examples=1", "accepted: a whole number from 2"),
     # What the data set refuses.
     "batch_size=513": ("config.batch_size=513", "512 training examples; accepted: 1 to 512"),
-    "classes=9": ("config.classes=9", "labels of synthetic go up to 9", "accepted: --config.classes=10 or more"),
+    "classes=9": (
+        "config.classes=9",
+        "go up to 9",
+        "accepted: --config.classes=10 or more, or 1 where they are targets",
+    ),
     "inputs=783": ("config.inputs=783", "images of synthetic have 784 pixels"),
     "train_examples=513": ("train_examples=513", "512"),
     "validation=512": ("validation=512", "512"),

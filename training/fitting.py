@@ -64,9 +64,10 @@ def check_fits(config: Config, dataset: Dataset) -> None:
         )
     top = 0 if dataset.is_regression else int(max(dataset.labels.max(), dataset.validation_labels.max()))
     if top >= config.classes:
+        instead = "" if dataset.class_names else ", or 1 where they are targets of a regression"
         raise ConfigError(
             f"config.classes={config.classes}, but labels of {config.dataset} go up to {top}; "
-            f"accepted: --config.classes={top + 1} or more"
+            f"accepted: --config.classes={top + 1} or more{instead}"
         )
     if not dataset.is_regression and config.classes < 2:
         raise ConfigError(f"config.classes={config.classes}, but {config.dataset} has classes; accepted: 2 or more")

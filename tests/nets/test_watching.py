@@ -168,6 +168,21 @@ def test_modules_are_measured_as_they_are(framework):
     np.testing.assert_allclose(measured["noise/scale"], scale.noise_scale, rtol=1e-5)
 
 
+@pytest.mark.parametrize("framework", [of_nnx, of_equinox])
+def test_steps_of_modules_are_measured(framework):
+    """Where a step ended on the local fit: a module after it is taken as it is, like the one before."""
+    forward, params, _ = framework(jnp.tanh, jnp.tanh)
+    cost, batch = squared(forward), (X_BxD, jnp.ones((B, 2)))
+    floats = nets.trees.floats_of(params)
+    gradient = jax.grad(lambda floats: jnp.mean(nets.trees.CostOfFloats(cost, params)(floats, batch)))(floats)
+    after = jax.tree.map(lambda g, w: w if g is None else w - 0.1 * g, gradient, params, is_leaf=lambda g: g is None)
+    measured = nets.watch(cost).measure(cost, params, batch, "cockpit", params_after=after)
+    assert float(measured["cockpit/alpha"]) == pytest.approx(float(nets.cockpit.alpha(cost, params, after, batch)))
+    whole = nets.trees.CostOfFloats(cost, params)
+    alone = nets.cockpit.alpha(whole, floats, nets.trees.floats_of(after), batch)
+    assert -1 < float(measured["cockpit/alpha"]) == pytest.approx(float(alone), rel=1e-5)
+
+
 def block(x_BxD, p):
     return x_BxD + nn.relu(x_BxD @ p["w"] + p["b"][None]), None
 

@@ -35,6 +35,7 @@ FEATURES = [[1.5, -2.0], [3.0, 4.0], [5.0, 0.001]]
         "a,b,Class\n1.5,-2,1\n3,4,0\n5,1e-3,2\n",
         "a;y;b\n1.5;1;-2\n3;0;4\n5;2;1e-3\n",
         "y,target,x\n1.5,1,-2\n3,0,4\n5,2,1e-3\n",  # target comes before y.
+        '\n;;\n"a, b, c, d";"y";b\n1.5;1;-2\n3;0;4\n5;2;1e-3\n',  # Empty lines first; commas within quotes.
         "label\t1\t2\n1\t1.5\t-2\n\n0\t3\t4\n2\t5\t1e-3\n",  # An empty line; numbers as names.
         '\ufeff"label","a, b","c"\r\n1,1.5,-2\r\n0, 3,4\r\n2,5,1e-3',  # As Excel writes it.
     ],
@@ -54,6 +55,13 @@ def test_words_are_classes_in_sorted_order(tmp_path):
     assert found.class_names == ("ant", "bee", "cat") and found.labels.tolist() == [2, 0, 1, 2]
     found = load(tmp_path, "v,label\n1,B\n2,10\n3,9\n4,A\n")
     assert found.class_names == ("10", "9", "A", "B") and found.labels.tolist() == [3, 0, 1, 2]
+
+
+def test_columns_without_a_name(tmp_path):
+    """Are as good as others where they do not count the rows; words that happen to be in order do not."""
+    found = load(tmp_path, ",label\n1,5\n0,6\n2,7\n")
+    assert found.images.ravel().tolist() == [1, 0, 2] and found.labels.tolist() == [5, 6, 7]
+    assert load(tmp_path, ",size\nant,1\nbee,2\n").class_names == ("ant", "bee")
 
 
 def test_numbers_with_a_point_are_targets(tmp_path):
@@ -111,6 +119,14 @@ def test_pixels_are_bytes(tmp_path):
         ("label,age\n", " has no rows"),
         ("", " is empty"),
         ("label,age\n-1,2\n", ": a training label is -1; accepted: whole numbers from 0 to 999,999; targets of a"),
+        (
+            "y,1,2\nn,3,4\ny,5,6\n",
+            ": its first row may be a header, since 'y' names labels, or an example, since 'y' is a label below",
+        ),
+        (",size,label\n0,3,1\n1,5,0\n2,4,1\n", ": column 1 has no name and counts the rows; accepted: a file without"),
+        (",size\n1,3\n2,5\n3,4\n", ": column 1 has no name and counts the rows"),
+        ("label,a,Unnamed: 0\n5,1.5,0\n3,2,1\n", ": column 3 has no name and counts the rows"),
+        ("0;1,5\n1;2,5\n", ": row 1, column 2: '1,5' is no number"),
         ('label,age\n0,"1\n', " cannot be read as CSV: unexpected end of data"),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from commands import refused
+from idx_files import MNIST_FILES, refusal, write_idx
 
 import input_pipeline
 from input_pipeline import Dataset
@@ -49,6 +50,36 @@ def test_classes(describe, tmp_path, capsys):
         assert picture.size[0] > 100
 
 
+def test_test_sets_are_described(describe, tmp_path, capsys):
+    """Those of IDX files, which need not be there; a test file that is damaged is no test set that is not there."""
+    write_idx(tmp_path / "my idx")
+    describe("--describe=idx:my idx")
+    said = capsys.readouterr().out
+    assert "  examples: 12 training, 6 test\n" in said and "--config.validation" not in said
+    assert "  train on it: '--config.dataset=idx:my idx' --config.inputs=35" in said
+    (tmp_path / "my idx" / MNIST_FILES[3]).write_bytes(b"")
+    assert "magic number" in refusal("idx:my idx")
+    with pytest.raises(SystemExit):
+        describe("--describe=idx:my idx")
+    assert "magic number" in capsys.readouterr().err
+    (tmp_path / "my idx" / MNIST_FILES[3]).unlink()
+    describe("--describe=idx:my idx")
+    assert "  examples: 12 training; no test set\n" in capsys.readouterr().out
+
+
+def test_names_of_classes_and_flags():
+    """A name of several lines is one line; a single example is not enough; a folder of data is among the flags."""
+    images, labels = np.zeros((2, 3), np.float32), np.int32([0, 1])
+    two = Dataset(images, labels, images[:0], labels[:0], (), ("a\nb", "c" * 99))
+    lines = describing.in_words(two, "tfds:mine", ["--data_dir=my data"]).splitlines()
+    assert lines[5].split() == ["a", "b", "1"] and max(map(len, lines[4:7])) < 60
+    assert lines[7].endswith("--config.validation=1 --config.batch_size=1 '--data_dir=my data'")
+    prices = Dataset(images, np.int32([0, 350]), images[:0], labels[:0])
+    assert "\n  and 311 more\n  more classes than examples: targets need" in describing.in_words(prices, "mine")
+    one = Dataset(images[:1], labels[:1], images[:0], labels[:0])
+    assert describing.in_words(one, "mine").endswith("train on it: 2 examples or more are needed")
+
+
 def test_pictures_and_targets():
     """Both parts of pictures; mean, deviation and range of targets."""
     images, labels = np.zeros((4, 12), np.uint8), np.int32([0, 2, 2, 1])
@@ -66,6 +97,9 @@ def test_mistakes(describe, tmp_path, capsys):
     assert "did you mean 'mnist'?" in refused(describe, capsys, "--describe=mnits")
     (tmp_path / "a.csv").write_text("size,label\n1.5,ant\n2,bee\n")
     (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit):
+        describe("--describe=csv:a.csv", "--picture=s3://bucket/a.png")
+    assert "error: --picture=s3://bucket/a.png is not on this machine" in capsys.readouterr().err
     with pytest.raises(SystemExit) as caught:
         describe("--describe=csv:a.csv", "--picture=file/a.png")
     assert caught.value.code == 2 and "the picture file/a.png cannot be written" in capsys.readouterr().err

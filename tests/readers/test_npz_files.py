@@ -38,7 +38,9 @@ def test_four_arrays(tmp_path, column):
 
 
 def test_without_test_arrays(tmp_path):
-    """Refused unless examples are held out; half a test set is none."""
+    """Refused unless examples are held out, and so are those without examples; half a test set is none."""
+    expected = keras_file(tmp_path / "a.npz", x_test=np.empty((0, 5, 7)), y_test=np.empty(0, int))
+    assert "has no test set; --config.validation=N" in refusal(f"npz:{tmp_path}/a.npz")
     expected = keras_file(tmp_path / "a.npz", x_test=None, y_test=None)
     assert "has no test set; --config.validation=N" in refusal(f"npz:{tmp_path}/a.npz")
     found = input_pipeline.split(input_pipeline.load(f"npz:{tmp_path}/a.npz", validation="4"), 0, "4")
@@ -103,7 +105,13 @@ def test_pickles_are_never_loaded(tmp_path, kind):
         ({"x_train": None}, "lacks x_train; it has y_train, x_test, y_test; accepted: x_train and y_train"),
         ({"y_train": None, "y_tarin": np.arange(12)}, "lacks y_train (did you mean 'y_tarin'?)"),
         ({"y_train": np.arange(11)}, "12 training images but 11 labels"),
-        ({"y_train": np.arange(24).reshape(12, 2)}, "labels of shape (12, 2)"),
+        (
+            {"y_train": np.eye(12, dtype=int)},
+            "labels of shape (12, 12); accepted: examples first, and one class each, as argmax(-1) makes of one-hot",
+        ),
+        ({"x_train": np.array(3)}, "images of shape () with labels of shape (12,); accepted: an image and a label for"),
+        ({"x_train": np.array(3), "x_test": None, "y_test": None}, "images of shape () with labels of shape (12,)"),
+        ({"y_train": np.array(3)}, "with labels of shape (); accepted: an image and a label for every example"),
         ({"y_train": np.arange(12) / 10}, "training labels are float64 [12], validation labels int32 [6]"),
         ({"x_train": np.full((12, 35), np.nan)}, "from nan to nan; accepted: finite numbers"),
         ({"x_train": np.zeros((12, 5, 8))}, "training images are 5 x 8 pixels, validation images 5 x 7"),
@@ -113,7 +121,7 @@ def test_pickles_are_never_loaded(tmp_path, kind):
 def test_arrays_that_do_not_fit(tmp_path, changed, said):
     """A line each that says what was found."""
     keras_file(tmp_path / "a.npz", **changed)
-    assert said in refusal(f"npz:{tmp_path}/a.npz")
+    assert said in refusal(f"npz:{tmp_path}/a.npz", validation="1" if "x_test" in changed else "test")
 
 
 @pytest.mark.parametrize("content", ["", "no zip", "torn", "npy", "text"])
@@ -134,7 +142,9 @@ def test_damaged_files(tmp_path, content):
         path.write_text(content)
     message = refusal(f"npz:{path}")
     assert str(path) in message
-    assert {"npy": "is a single array", "text": "x_train is no array"}.get(content, "cannot be read") in message
+    assert {"npy": "is a single array", "text": "x_train is no array", "no zip": "it is no npz file"}.get(
+        content, "cannot be read"
+    ) in message
 
 
 def test_whole_numbers_become_floats(tmp_path):

@@ -1,0 +1,204 @@
+"""What the examples measure, against the same measures written by hand in each framework, without a function of `nets`.
+
+Both are computed in float64, at the same weights: those of the example, moved at random so that units saturate and die.
+Float32 has seven digits, which sums over thousands of weights do not keep, so that it could not tell a wrong constant
+from rounding; how far it goes off is bounded by a test of its own. A few examples and all weights keep it quick.
+
+N examples times positions, H units, B examples of a batch, C classes, P parameters.
+"""
+
+import runpy
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from example_cases import CASES, EXAMPLES, Case, cast, gelu
+from jax.flatten_util import ravel_pytree
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+import nets
+
+GROUPS = ("saturation", "speed", "curvature", "noise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def in_float64():
+    """Shapes are added as the frameworks themselves do, and compiling, which is most of the time, is kept short."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+        yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+ENDS = {"sigmoid": (0, 1), "tanh": (-1, 1)}
+SLOPES = {
+    "sigmoid": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+    "tanh": lambda z: 1 / np.cosh(z) ** 2,
+    "relu": lambda z: np.where(z > 0, 1.0, 0.0),
+    "gelu": lambda z: np.asarray(jax.vmap(jax.grad(gelu))(jnp.ravel(z))),
+}
+
+
+def norm(arrays: Any) -> float:
+    return float(np.sqrt(sum(np.sum(np.square(np.float64(array))) for array in arrays)))
+
+
+def saturation_by_hand(activation: str, z: Any, a: Any) -> dict[str, float]:
+    """The measures of one layer's outputs, as the instruments' definitions have them."""
+    z_NxH, a_NxH = (np.asarray(x, np.float64).reshape(-1, x.shape[-1]) for x in (z, a))
+    found = {}
+    if activation in ENDS:
+        low, high = ENDS[activation]
+        near = 0.05 * (high - low)
+        found["saturation"] = np.mean((a_NxH < low + near) | (a_NxH > high - near))
+        place_NxH = (a_NxH - low) / (high - low)
+        bins = [place_NxH[np.floor(10 * place_NxH).clip(0, 9) == b] for b in range(10)]
+        found["phi"] = sum(abs(2 * held.mean() - 1) * held.size for held in bins if held.size) / a_NxH.size
+    else:
+        size_H = np.abs(a_NxH).mean(0)
+        found["dormant_units"] = np.mean(size_H <= 0.1 * size_H.mean())
+    if activation == "relu":
+        found |= {"zero_fraction": np.mean(a_NxH == 0), "dead_units": np.mean((a_NxH == 0).all(0))}
+    largest = SLOPES[activation](np.linspace(-3, 3, 600_001)).max()
+    found["slope_mass"] = np.abs(SLOPES[activation](z_NxH)).mean() / largest
+    statistics = {"mean": a_NxH.mean(), "std": a_NxH.std(), "p98": np.percentile(a_NxH, 98)}
+    return found | {f"activation_{name}": value for name, value in statistics.items()}
+
+
+def flat(case: Case) -> tuple[jax.Array, Callable[[Any, Any], jax.Array]]:
+    """The parameters as a vector [P], and the cost as its function."""
+    floats, others = eqx.partition(case.params, eqx.is_inexact_array)
+    flat_P, unravel = ravel_pytree(floats)
+    return flat_P, lambda flat_P, batch: case.cost(eqx.combine(unravel(flat_P), others), batch)
+
+
+@cache
+def hessian(example: str) -> tuple[int, Callable[[Any], np.ndarray]]:
+    """P, and the product of the mean cost's Hessian with a vector."""
+    case = CASES[example]()
+    flat_P, cost = flat(case)
+    slope = jax.grad(lambda flat_P: jnp.mean(cost(flat_P, case.batch)))
+    product = jax.jit(lambda vector_P: jax.jvp(slope, (flat_P,), (vector_P,))[1])
+    return flat_P.size, lambda vector_P: np.asarray(product(jnp.asarray(vector_P).ravel()))
+
+
+def noise_by_hand(case: Case) -> dict[str, float]:
+    """From all examples' own gradients."""
+    flat_P, cost = flat(case)
+    single = jax.grad(lambda flat_P, example: cost(flat_P, jax.tree.map(lambda x: x[None], example))[0])
+    slopes_BxP = np.asarray(jax.jit(jax.vmap(single, (None, 0)))(flat_P, case.batch))
+    trace = slopes_BxP.var(0, ddof=1).sum()
+    squared = np.sum(slopes_BxP.mean(0) ** 2) - trace / len(slopes_BxP)
+    return {"noise/covariance_trace": trace, "noise/gradient_squared": squared, "noise/scale": trace / squared}
+
+
+@cache
+def by_hand(example: str) -> dict[str, float]:
+    """All measures of an example but those of curvature."""
+    case = CASES[example]()
+    found = {
+        f"{measure}/{name}": float(value)
+        for name, values in case.values.items()
+        for measure, value in saturation_by_hand(*values).items()
+    }
+    deltas = jax.jit(jax.grad(lambda shifts: jnp.mean(case.costs(shifts))))(case.shifts)
+    found |= {f"speed/{name}": norm([delta]) for name, delta in deltas.items()}
+    found |= {f"speed/{name}": norm(bias) for name, bias in case.biases.items() if name not in deltas}
+    found |= {f"gradient_norm/{name}": norm(arrays) for name, arrays in case.gradients.items()}
+    return found | noise_by_hand(case)
+
+
+@cache
+def measured(example: str) -> dict[str, float]:
+    case = CASES[example]()
+    found = nets.watch(case.cost).measure(case.cost, case.params, case.batch, GROUPS)
+    return {name: float(value) for name, value in found.items()}
+
+
+# A softmax does not feel a shift of all its inputs: its speed by head is 0 but for rounding.
+ROUNDING = 1e-12
+
+
+@pytest.mark.parametrize("example", CASES)
+def test_measures_are_those_by_hand(example):
+    """Every one that is measured, to 1e-9 of itself; 4e-12 is reached. The cost by hand is the example's."""
+    case, expected = CASES[example](), by_hand(example)
+    np.testing.assert_allclose(jax.jit(case.costs)(case.shifts), case.cost(case.params, case.batch), rtol=1e-12)
+    found = {name: value for name, value in measured(example).items() if not name.startswith("curvature/")}
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        assert value == pytest.approx(expected[name], rel=1e-9, abs=ROUNDING), name
+    # Where a bias is added to what goes into the activation, its own gradient says the same.
+    for name, bias in case.biases.items():
+        assert found[f"speed/{name}"] == pytest.approx(norm(bias), rel=1e-9), name
+    # Nothing to compare would be left of a net that saturates nowhere.
+    shares = [value for name, value in expected.items() if name.startswith(("saturation/", "zero_fraction/"))]
+    assert all(0.01 < share < 0.99 for share in shares)
+
+
+@pytest.mark.parametrize("example", CASES)
+def test_curvature_is_that_of_the_products_with_the_hessian(example):
+    """The largest eigenvalue by ARPACK: within the residual, which is 1e-4 of it at most, and to 1e-6 of itself, 1e-8
+    being reached, since the error of an eigenvalue goes with the residual's square.
+    The trace and its error from the same random signs."""
+    found, (size, product) = measured(example), hessian(example)
+    start = np.random.default_rng(0).normal(size=size)
+    operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
+    top = float(eigsh(operator, 1, which="LA", v0=start, tol=1e-9, return_eigenvectors=False)[0])
+    value, residual = found["curvature/top_eigenvalue"], found["curvature/top_residual"]
+    assert abs(value - top) <= residual <= 1e-4 * top
+    assert value == pytest.approx(top, rel=1e-6)
+    keys = jax.random.split(jax.random.split(jax.random.key(0))[1], 10)
+    signs = [jax.random.rademacher(key, (size,), np.float64) for key in keys]
+    traces = [float(vector @ product(vector)) for vector in signs]
+    assert found["curvature/trace"] == pytest.approx(np.mean(traces), rel=1e-9)
+    assert found["curvature/trace_error"] == pytest.approx(np.std(traces, ddof=1) / 10**0.5, rel=1e-9)
+
+
+@pytest.mark.parametrize("example", CASES)
+def test_float32_goes_off_by_rounding_alone(example):
+    """At the same numbers, as the examples run: 1e-6 of each measure at most is what came out."""
+    case = CASES[example]()
+    names = case.cost.__globals__
+    with jax.enable_x64(False), pytest.MonkeyPatch.context() as patch:
+        params, batch = cast(case.params, jnp.float32), cast(case.batch, jnp.float32)
+        if example == "linen_cnn":
+            patch.setitem(names, "statistics", cast(names["statistics"], jnp.float32))
+        found = nets.watch(case.cost).measure(case.cost, params, batch, ("saturation", "speed"))
+    for name, value in found.items():
+        assert float(value) == pytest.approx(by_hand(example)[name], rel=1e-5, abs=1e-7), name
+
+
+def test_what_the_loop_of_optax_measures_is_what_numpy_trains():
+    """At every tenth of a hundred steps of gradient descent that numpy takes itself, all that is measured."""
+    names = runpy.run_path(str(EXAMPLES / "optax_loop.py"))
+    images, labels = (np.asarray(names[name]) for name in ("images", "labels"))
+    v, w = (np.asarray(names["params"][name]) for name in ("hidden", "head"))
+
+    def passes(rows):
+        """z, and the derivatives of the mean cost by the weighted inputs of every example and by the weights."""
+        x, z = images[rows], images[rows] @ v
+        a = 1 / (1 + np.exp(-z))
+        powers = np.exp(a @ w)
+        delta = (powers / powers.sum(1, keepdims=True) - np.eye(10)[labels[rows]]) / len(x)
+        before = delta @ w.T * a * (1 - a)
+        return z, before, delta, x.T @ before, a.T @ delta
+
+    for number in range(100):
+        if number % 10 == 0:
+            z, before, delta, *gradients = passes(slice(500))
+            of_layer = saturation_by_hand("sigmoid", z, 1 / (1 + np.exp(-z)))
+            expected = {f"{measure}/hidden": value for measure, value in of_layer.items()}
+            expected |= {"speed/hidden": norm([before.sum(0)]), "speed/head": norm([delta.sum(0)])}
+            expected |= {"gradient_norm/.": norm(gradients)}
+            assert names["measured"].keys() == expected.keys()
+            for name, value in expected.items():
+                assert float(names["measured"][name][number]) == pytest.approx(value, rel=1e-9, abs=ROUNDING), name
+        *_, by_v, by_w = passes((100 * number + np.arange(100)) % 4000)
+        v, w = v - 0.5 * by_v, w - 0.5 * by_w
+    assert all(np.isnan(values[1]) for values in names["measured"].values())
