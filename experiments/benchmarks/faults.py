@@ -162,7 +162,7 @@ def weights_in(folder: Path) -> dict[str, tuple[str, int]]:
     read."""
     found: dict[str, tuple[str, int]] = {}
     for name in (weights.FINAL, weights.BEST):
-        with contextlib.suppress(RunError, FileNotFoundError):
+        with contextlib.suppress(RunError):
             arrays, epoch = weights.read(folder / name)
             found[name] = digest(arrays), epoch
     return found
