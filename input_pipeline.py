@@ -169,7 +169,8 @@ def _load_idx(given: Path, tested: bool) -> Dataset:
     images, labels = (read_idx(_one_file(slots[slot]), slot[1]) for slot in train)
     if not all(slot in slots for slot in test):
         return without_test(images, labels)
-    return Dataset(images, labels, *(read_idx(_one_file(slots[slot]), slot[1]) for slot in test))
+    test_images, test_labels = (read_idx(_one_file(slots[slot]), slot[1]) for slot in test)
+    return Dataset(images, labels, test_images, test_labels)
 
 
 def _choose_idx(folder: Path, prefix: str, needed: list[tuple[str, str]]) -> dict[tuple[str, str], list[Path]]:

@@ -87,7 +87,8 @@ def read(path: Path) -> tuple[Arrays, int]:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise many kinds for a damaged file.
         said = console.one_line(error, 120)
-        said = "it is no npz file, or a pickle, which is not loaded" if "pickled data" in said else said
+        if "pickled data" in said or "Object arrays" in said:
+            said = "it is no npz file, or holds a pickle, which is not loaded"
         raise RunError(f"{path} cannot be read ({said}); {ACCEPTED}") from error
     epoch = arrays.pop(EPOCH, np.array(0))
     return arrays, int(epoch) if epoch.shape == () and epoch.dtype.kind in "iu" else 0

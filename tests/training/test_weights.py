@@ -316,7 +316,7 @@ def test_files_that_are_none(source, finished, tmp_path):
     np.savez(path, **(arrays | {"output/bias": np.array([{}] * 10)}))
     assert_refused(tmp_path, path, "output/bias holds Python objects, which are not loaded")
     np.save(tmp_path / "one.npy", np.array([{}]))
-    assert_refused(tmp_path, tmp_path / "one.npy", "a pickle, which is not loaded")
+    assert_refused(tmp_path, tmp_path / "one.npy", "holds a pickle, which is not loaded")
     np.save(tmp_path / "one.npy", np.zeros(3))
     assert_refused(tmp_path, tmp_path / "one.npy", "is a single array")
     with zipfile.ZipFile(path, "w") as archive:
