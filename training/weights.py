@@ -147,7 +147,7 @@ def read_initial(given: str | Path, like: HasWeights) -> Initial:
     arrays, _ = read(path)
     for names, others, said in ((wanted, arrays, "lacks"), (arrays, wanted, "has besides this network's weights")):
         if odd := [name for name in names if name not in others]:
-            raise RunError(f"{path} {said} {_some(odd)}; accepted: {_some(wanted)}")
+            raise RunError(f"{path} {said} {_some(odd)}; {ACCEPTED}")
     for name, leaf in wanted.items():
         arrays[name] = _fitting(arrays[name], leaf, f"{path}: {name}")
     arrays = {name: arrays[name] for name in wanted}

@@ -168,6 +168,17 @@ def test_best_weights_that_are_lost(tmp_path, capsys, damage, has_checkpoint):
     assert capsys.readouterr().err == ("" if has_checkpoint else f"{lost}\n")
 
 
+def test_best_weights_are_made_again_at_once(tmp_path, capsys):
+    """While their checkpoint is there, which later ones replace."""
+    run = Folder(tmp_path, [0.1, 0.9, 0.5, 0.5], saved={1, 2, 3})
+    run.run(0, 3)
+    (tmp_path / "best.npz").unlink()
+    run.run(3, 3)
+    shutil.rmtree(tmp_path / "checkpoints" / "2")
+    run.run(3, 4)
+    assert run.found() == 2 and capsys.readouterr().err == ""
+
+
 def test_other_numbers_than_before_the_kill(tmp_path, capsys):
     """On another machine an epoch that was the best need not be it again: what it has left does not stay under the
     name."""
@@ -186,6 +197,19 @@ def test_best_weights_of_a_run_that_diverges(tmp_path):
     assert not (tmp_path / "best.npz").exists()
     kept.record({**row_of(2, 0.9), "loss": None}, state_of(2))
     assert loaded(tmp_path / "best.npz")["epoch"] == 1
+
+
+def test_best_weights_come_before_the_checkpoint(tmp_path, no_figures):
+    """Killed in between, a run leaves the best of the rows that the checkpoint would have kept."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+        def stop(self, epoch, state):
+            raise KeyboardInterrupt
+
+        patch.setattr(checkpoint_files.Checkpoints, "save", stop)
+        train.train_and_evaluate(make_config(), tmp_path)
+    assert loaded(tmp_path / "best.npz")["epoch"] == best_of(strict_rows(tmp_path))["epoch"]
+    assert len(strict_rows(tmp_path)) == 2 and not (tmp_path / "final.npz").exists()
 
 
 def test_only_what_is_better_is_copied(tmp_path, monkeypatch):
