@@ -33,7 +33,7 @@ import numpy as np
 
 from nets.tables import near_match
 from readers import bundled, csv_files, describing, npz_files
-from readers.dataset import DataError, Dataset, NoTestError, checked
+from readers.dataset import DataError, Dataset, NoTestError, checked, without_test
 from training import console
 from training.console import fail, one_line, parse_flags
 from training.files import PlaceError, place
@@ -72,12 +72,14 @@ def load(name: str, data_dir: str = DEFAULT_DATA_DIR, validation: str = "test") 
 
 def split(dataset: Dataset, train_examples: int = 0, validation: str = "test") -> Dataset:
     """The first `train_examples` for training (0: all that are left), and for validation either the published test
-    set ('test') or that many examples held out from the end of the training set."""
+    set ('test') or that many examples held out from the end of the training set, beside which the test set is then a
+    third part."""
     images, labels = dataset.images, dataset.labels
     if validation != "test":
         held_out = int(validation)
         if not 0 < held_out < len(images):
             raise DataError(f"validation={held_out} leaves none of the {len(images)} examples to train on or validate")
+        dataset = dataset._replace(test_images=dataset.validation_images, test_labels=dataset.validation_labels)
         dataset = dataset._replace(validation_images=images[-held_out:], validation_labels=labels[-held_out:])
         images, labels = images[:-held_out], labels[:-held_out]
     elif not len(dataset.validation_images):
@@ -162,11 +164,13 @@ def _load_idx(given: Path, tested: bool) -> Dataset:
     folder, prefix = (given, "") if given.is_dir() else (given.parent, given.name)
     if not folder.is_dir():
         raise DataError(f"idx:{given}: no such folder")
-    needed = [(part, kind) for part in ("train", "test") if tested or part == "train" for kind in ("images", "labels")]
-    slots = _choose_idx(folder, prefix, needed)
-    arrays = [read_idx(_one_file(slots[slot]), slot[1]) for slot in needed]
-    (images, labels), *test = zip(arrays[::2], arrays[1::2], strict=True)
-    return Dataset(images, labels, *(test[0] if tested else (images[:0], labels[:0])))
+    train, test = ([(part, kind) for kind in ("images", "labels")] for part in ("train", "test"))
+    slots = _choose_idx(folder, prefix, train + test if tested else train)
+    images, labels = (read_idx(_one_file(slots[slot]), slot[1]) for slot in train)
+    if not all(slot in slots for slot in test):
+        return without_test(images, labels)
+    test_images, test_labels = (read_idx(_one_file(slots[slot]), slot[1]) for slot in test)
+    return Dataset(images, labels, test_images, test_labels)
 
 
 def _choose_idx(folder: Path, prefix: str, needed: list[tuple[str, str]]) -> dict[tuple[str, str], list[Path]]:
@@ -238,8 +242,8 @@ FILES: dict[str, Callable[[Path, bool], Dataset]] = {
 
 def _load_tfds(name: str, data_dir: Path, tested: bool) -> Dataset:
     builder = _find_tfds(name, data_dir)
-    needed = ["train", "test"] if tested else ["train"]
     splits = builder.info.splits
+    needed = ["train", "test"] if tested or "test" in splits else ["train"]
     if missing := [part for part in needed if part not in splits]:
         said = f"tfds:{name} has no split {', '.join(missing)}; it has {', '.join(splits)}"
         raise NoTestError(said) if missing == ["test"] else DataError(said)
@@ -251,7 +255,7 @@ def _load_tfds(name: str, data_dir: Path, tested: bool) -> Dataset:
         raise DataError(f"tfds:{name}: {error}") from error
     except Exception as error:  # array_record, protobuf and pillow each have their own errors for a damaged file.
         raise DataError(f"tfds:{name} under {builder.data_dir} cannot be read: {one_line(error, 150)}") from error
-    return Dataset(images, labels, *(test[0] if tested else (images[:0], labels[:0])))
+    return Dataset(images, labels, *test[0]) if test else without_test(images, labels)
 
 
 def is_read_alone(name: str) -> bool:

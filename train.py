@@ -43,19 +43,22 @@ from training.console import fail, say
 from training.convolutions import in_order
 from training.files import place
 from training.fitting import check_fits, check_network, warn_of_unseen_classes, with_targets
-from training.metrics import batch_metrics, mean_guess_cost, targets_of, weighted_means
+from training.metrics import batch_metrics, of_part, targets_of, weighted_means
 from training.optimizers import make_optimizer, scale_kernels
-from training.records import METRICS, read_records
+from training.records import OUTCOMES, read_records
 from training.screen import (
     as_number,
     conclusion,
     diverged_line,
     epoch_line,
     evaluation_lines,
+    guess_cost,
     natural_order,
     summary,
-    uniform_guess_cost,
+    tested_line,
+    validation_line,
 )
+from training.weights import Initial, read_initial
 
 EVALUATION_CHUNK = 2_000
 
@@ -231,9 +234,13 @@ class DivergedError(Exception):
 
 
 def train_and_evaluate(
-    config: AnyConfig, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR
+    config: AnyConfig,
+    workdir: str | Path,
+    data_dir: str = input_pipeline.DEFAULT_DATA_DIR,
+    init_from: str | Path | None = None,
 ) -> list[dict[str, Any]]:
     """Trains into the run directory, or goes on with the interrupted run there; returns the rows of metrics.jsonl.
+    A new run begins from the weights in `init_from`, an npz file or the folder of a run, if that is given.
 
     Raises, before anything is written, ConfigError, input_pipeline.DataError or run_directory.RunError;
     later RunError where the disk fails, and DivergedError when an epoch's cost is not finite. Metrics so far are kept.
@@ -241,6 +248,8 @@ def train_and_evaluate(
     config = as_config(config)
     check_network(config)
     run_directory.check(workdir, config)
+    initial = None if init_from is None else read_initial(init_from, state_shapes(config))
+    run_directory.check_initial(workdir, initial)
     if rows := run_directory.finished(workdir, config):
         say(f"{workdir} holds this run, finished after {len(rows)} epochs; nothing was changed.")
         say(conclusion(rows))
@@ -248,11 +257,12 @@ def train_and_evaluate(
     early = load_dataset(config, data_dir) if input_pipeline.is_read_alone(config.dataset) else None
     with ThreadPoolExecutor() as pool:
         # They compile while most data sets are read.
-        checking, drawing = pool.submit(check_sums), pool.submit(initial_state, config)
+        checking, drawing = pool.submit(check_sums), pool.submit(initial_state, config, initial)
         dataset = early or load_dataset(config, data_dir)
         checking.result()
-    with run_directory.RunDirectory(workdir, config) as run:
+    with run_directory.RunDirectory(workdir, config, initial) as run:
         state = fit(config, dataset, run, drawing.result())
+        run.write_weights(state)
         outputs_VxC = validation_outputs(config, state, dataset)
         run.draw_figures(dataset, jax.device_get(state.params), outputs_VxC, guess_cost(config, dataset))
         say(conclusion(run.rows))
@@ -281,11 +291,21 @@ def probe_key(seed: int | jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), 2)
 
 
-def initial_state(config: AnyConfig) -> TrainState:
-    """The state of the config's run before its first step."""
+def initial_state(config: AnyConfig, initial: Initial | None = None) -> TrainState:
+    """The state of the config's run before its first step, perhaps with weights that are given in place of the draw."""
     config = as_config(config)
     arguments = hyperparameters(config), run_keys(config.seed)[0]
-    return compiled(make_train(config).init, *arguments, cpu_options=FAST_TO_COMPILE)(*arguments)
+    state: TrainState = compiled(make_train(config).init, *arguments, cpu_options=FAST_TO_COMPILE)(*arguments)
+    if initial is None:
+        return state
+    params, batch_stats = initial.trees(state)
+    return state._replace(params=params, batch_stats=batch_stats)
+
+
+def state_shapes(config: AnyConfig) -> TrainState:
+    """The shapes and types of the arrays of `initial_state`, without their numbers."""
+    config = as_config(config)
+    return jax.eval_shape(make_train(config).init, hyperparameters(config), run_keys(config.seed)[0])
 
 
 class Programs(NamedTuple):
@@ -294,6 +314,7 @@ class Programs(NamedTuple):
     epoch: Callable[..., tuple[TrainState, Metrics]]
     evaluate: Callable[..., Metrics]
     probe: Any  # None where nothing is probed.
+    test: Any  # `evaluate` on a test set beside the validation examples; None where there is none.
 
 
 def compile_programs(config: Config, data: Data, pool: Executor) -> list[Future[Any]]:
@@ -307,6 +328,9 @@ def compile_programs(config: Config, data: Data, pool: Executor) -> list[Future[
         pool.submit(compiled, train.evaluate, state, *data.validation, cpu_options=large),
         pool.submit(compiled, make_probe(config), *probing, cpu_options=large)
         if config.probes
+        else pool.submit(lambda: None),
+        pool.submit(compiled, train.evaluate, state, *data.test, cpu_options=large)
+        if data.test
         else pool.submit(lambda: None),
     ]
 
@@ -322,6 +346,7 @@ def fit(
         compiling = compile_programs(config, data, pool)
         state, done = run.restore(state)
         say(summary(config, state.params, state.batch_stats))
+        say(validation_line(config, dataset))
         data = jax.device_put(data)
         programs = Programs(*(future.result() for future in compiling))
     if done:
@@ -334,14 +359,14 @@ def fit(
             is_probed = config.is_probed(number)
             before = jax.tree.map(jnp.copy, state.params) if is_probed else None
             state, metrics = programs.epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
-            validation = programs.evaluate(state, *data.validation)
-            metrics |= {f"val_{name}": value for name, value in validation.items()}
+            metrics |= of_part("val", programs.evaluate(state, *data.validation))
+            metrics |= of_part("test", programs.test(state, *data.test)) if data.test else {}
             probed = programs.probe(state, numbers, before, data.probed, key_of_probes) if is_probed else ({}, {})
             metrics, (measured, activations) = jax.device_get((metrics, probed))
-            row = {"epoch": number} | {name: as_number(metrics[name]) for name in METRICS}
+            row = {"epoch": number} | {name: as_number(metrics[name]) for name in OUTCOMES if name in metrics}
             row["seconds"] = round(time.perf_counter() - start, 4)
             row |= {name: as_number(measured[name]) for name in sorted(measured, key=natural_order)}
-            run.record(row, activations)
+            run.record(row, activations, state)
             bar.say(epoch_line(row, config.epochs, steps))
             bar.update()
             if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
@@ -361,15 +386,9 @@ def validation_outputs(config: Config, state: TrainState, dataset: input_pipelin
     return np.concatenate([predict(images[start : start + EVALUATION_CHUNK]) for start in chunks])
 
 
-def guess_cost(config: Config, dataset: input_pipeline.Dataset) -> float:
-    """The cost of knowing nothing of an example: of a uniform guess, for a regression of the mean training target."""
-    if dataset.is_regression:
-        return mean_guess_cost(models.cost_of(config), dataset.labels)
-    return uniform_guess_cost(config)
-
-
 def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> None:
-    """Prints loss, accuracy and accuracy by class of the run's last checkpoint on the validation set."""
+    """Prints loss, accuracy and accuracy by class of the run's last checkpoint on the validation set, and the first two
+    on a test set beside it."""
     config = as_config(config)
     check_network(config)
     workdir = place(workdir)
@@ -382,10 +401,13 @@ def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_
     if not epoch:
         raise run_directory.RunError(f"{workdir} holds no checkpoint that can be used; accepted: a run with one")
     check_sums()
-    metrics = make_train(config).evaluate(state, dataset.validation_images, dataset.validation_labels)
+    evaluate = make_train(config).evaluate
+    metrics = evaluate(state, dataset.validation_images, dataset.validation_labels)
     outputs_VxC = validation_outputs(config, state, dataset)
     say(f"Checkpoint of epoch {epoch} in {workdir} on {len(dataset.validation_labels):,} validation examples")
     say(evaluation_lines(dataset.validation_labels, outputs_VxC, metrics, guess_cost(config, dataset)))
+    if dataset.has_test:
+        say(tested_line(dataset.test_labels, evaluate(state, dataset.test_images, dataset.test_labels)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -398,6 +420,7 @@ def define_flags() -> None:
     """The flags of this command."""
     define_config_flags()
     flags.DEFINE_bool("evaluate_only", False, "Evaluate the last checkpoint in --workdir and train nothing.")
+    flags.DEFINE_string("init_from", None, "Weights to begin from: an npz file, or the final.npz of a run's folder.")
 
 
 def main(_: list[str]) -> None:
@@ -406,13 +429,16 @@ def main(_: list[str]) -> None:
     workdir, config, data_dir = folder_of("workdir"), flags.FLAGS.config, str(folder_of("data_dir"))
     if flags.FLAGS.evaluate_only and workdir is None:
         fail("--evaluate_only needs --workdir; accepted: the folder of a run")
+    init_from = folder_of("init_from")
+    if flags.FLAGS.evaluate_only and init_from is not None:
+        fail(f"--init_from={init_from} is for training; accepted with --evaluate_only: the run's own checkpoint")
     workdir = workdir or default_workdir()
     try:
         if flags.FLAGS.evaluate_only:
             run_directory.check_exists(workdir)
             evaluate_only(config or run_directory.read_config(workdir), workdir, data_dir)
         else:
-            train_and_evaluate(config, workdir, data_dir)
+            train_and_evaluate(config, workdir, data_dir, init_from)
     except USER_ERRORS as error:
         fail(error)
     except jax.errors.JaxRuntimeError as error:

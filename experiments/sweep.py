@@ -62,8 +62,8 @@ def trials_of(given: str, base: ConfigDict, axes: Mapping[str, Sequence[Any]]) -
 
 def conclusion(rows: list[dict[str, Any]], most: int = 5) -> str:
     """The configurations of a summary with the best final val_accuracy, or val_loss where none has an accuracy, as a
-    table; the larger the share of seeds that
-    diverged, the later they come, since their means are of the seeds that were lucky."""
+    table, with what the test set gives where it is measured beside; the larger the share of seeds that diverged, the
+    later they come, since their means are of the seeds that were lucky."""
     fields = [name for name in rows[0] if name in FIELDS]
     # A regression has no accuracy.
     has = {name: any(row.get(f"{name}_n") for row in rows) for name in ("val_accuracy", "val_loss")}
@@ -77,6 +77,8 @@ def conclusion(rows: list[dict[str, Any]], most: int = 5) -> str:
         low, high, n = (row[f"{score}_{part}"] for part in ("low", "high", "n"))
         parts = [f"{low:.4f} to {high:.4f}"] if low is not None else []
         parts.append("1 seed" if n == 1 else f"{n} seeds")
+        test = score.replace("val", "test")
+        parts += [f"{test} {row[f'{test}_mean']:.4f}"] if row.get(f"{test}_n") else []
         parts += [f"{row['diverged']} of {row['seeds']} seeds diverged"] if row["diverged"] else []
         lines.append(f"  {row[f'{score}_mean']:.4f} ({', '.join(parts)}){called}")
     if any(row["diverged"] for row in ended) and not all(row["diverged"] for row in ended):

@@ -21,7 +21,8 @@ class Dataset(NamedTuple):
     have several, channels, or () where that is not known; the classes' names where they have some.
 
     Labels are int32 classes from 0, or float32 targets_NxT of a regression. A data set as it is read has its published
-    test set to validate on, without examples where there is none; `input_pipeline.split` holds others out."""
+    test set to validate on, without examples where there is none; `input_pipeline.split` holds others out, and then
+    the test set is a third part, to be measured beside them."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -29,6 +30,13 @@ class Dataset(NamedTuple):
     validation_labels: np.ndarray
     shape: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
+    test_images: np.ndarray = np.empty((0, 0), np.float32)
+    test_labels: np.ndarray = np.empty(0, np.int32)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test set besides what is validated on."""
+        return len(self.test_labels) > 0
 
     @property
     def is_regression(self) -> bool:

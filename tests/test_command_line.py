@@ -211,7 +211,7 @@ def test_interruption_names_the_folder(call, capsys, monkeypatch, given, error, 
     """A signal ends with its status and with the folder to go on in, also where it was not given."""
     used = []
 
-    def interrupt(config, workdir, data_dir):
+    def interrupt(config, workdir, *_):
         used.append(workdir)
         raise error
 
@@ -299,7 +299,8 @@ def test_what_a_run_prints(quick):
     assert (process.returncode, process.stderr) == (0, "")
     assert process.stdout.startswith(TABLE)
     rows = recorded(workdir)
-    first, second, conclusion, contents = process.stdout.removeprefix(TABLE).splitlines()
+    said, first, second, conclusion, contents = process.stdout.removeprefix(TABLE).splitlines()
+    assert said == "Validation: the test set (256 examples)"
     for line, row in zip((first, second), rows, strict=True):
         numbers = "  ".join(f"{name}: {row[name]:.4f}" for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
         saturated = f"saturated: {row['saturation/hidden_0']:.3f}"
@@ -310,7 +311,7 @@ def test_what_a_run_prints(quick):
         f"{rows[1]['val_accuracy']:.4f}, val_loss {rows[1]['val_loss']:.4f} at epoch 2."
     )
     assert contents.startswith("Written to run: ")
-    for name in ("checkpoints/", "config.json", "events.out.tfevents.", "figures/", "metrics.jsonl"):
+    for name in ("best.npz", "checkpoints/", "config.json", "events.out.tfevents.", "figures/", "final.npz", "metrics"):
         assert name in contents
     assert [path.name for path in workdir.parent.iterdir()] == ["run"]
 

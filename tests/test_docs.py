@@ -13,10 +13,13 @@ import pytest
 
 import input_pipeline
 import nets
+import train
+from configs import shallow
 from experiments.benchmarks import tables
 from experiments.reporting import reproduction
 from experiments.study import claims, records, study
 from experiments.study.records import Record
+from training.run_directory import RunDirectory
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -203,6 +206,23 @@ def test_examples_of_the_instruments_run(capsys, monkeypatch):
     exec(lanes, {})
     printed = capsys.readouterr().out
     assert len(printed.strip("[]\n ").split()) == 4
+
+
+def test_weights_are_read_by_numpy(tmp_path, monkeypatch, capsys):
+    """At most ten lines give the last val_accuracy of a run, of all 10,000 images of the test set."""
+    (block,) = python_blocks("docs/weights.md")
+    assert len(block.strip().splitlines()) <= 10 and "import numpy as np\n" in block and block.count("import") == 1
+    config = shallow.get_config()
+    config.update(train_examples=2_000, hidden=(16,), epochs=2, batch_size=100, learning_rate=1.0, probes=())
+    monkeypatch.setattr(RunDirectory, "draw_figures", lambda *_: None)
+    rows = train.train_and_evaluate(config, tmp_path / "run")
+    capsys.readouterr()
+    monkeypatch.chdir(ROOT)
+    found: dict[str, float] = {}
+    exec(block.replace("runs/mine", str(tmp_path / "run")), found)
+    assert capsys.readouterr().out == f"val_accuracy {rows[-1]['val_accuracy']:.4f} after epoch 2\n"
+    # The run's is a float32.
+    assert found["val_accuracy"] == round(rows[-1]["val_accuracy"], 4) > 0.2
 
 
 def test_reference_builds_without_warnings(tmp_path):

@@ -33,7 +33,7 @@ def test_default_folder_is_named_after_the_config(call, monkeypatch, tmp_path, a
     """runs/CONFIG-VARIANT-TIME, however the flags are written."""
     (tmp_path / "flags.txt").write_text(f"# a comment\n{SHALLOW}:quick\n{SYNTHETIC}\n--config.epochs=2\n")
     used = []
-    monkeypatch.setattr(train, "train_and_evaluate", lambda config, workdir, _: used.append((config.epochs, workdir)))
+    monkeypatch.setattr(train, "train_and_evaluate", lambda config, workdir, *_: used.append((config.epochs, workdir)))
     call(*(argument.replace("FLAGS", str(tmp_path / "flags.txt")) for argument in arguments))
     ((epochs, workdir),) = used
     assert re.fullmatch(rf"runs/{name}-\d{{8}}-\d{{6}}-\d{{6}}", str(workdir))
@@ -56,12 +56,13 @@ def test_mistakes_in_a_flagfile(call, capsys, tmp_path, lines, said):
 
 
 def test_places_of_a_run(call, capsys, monkeypatch, tmp_path):
-    """`~` is the home folder, for the run and for the data; an address is refused."""
+    """`~` is the home folder, for the run, the data and the weights; an address is refused."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     used = []
     monkeypatch.setattr(train, "train_and_evaluate", lambda config, *places: used.append(places))
-    call(SHALLOW, "--workdir=~/mine", "--data_dir=~/data")
-    assert used == [(tmp_path / "home" / "mine", str(tmp_path / "home" / "data"))]
+    call(SHALLOW, "--workdir=~/mine", "--data_dir=~/data", "--init_from=~/w.npz")
+    home = tmp_path / "home"
+    assert used == [(home / "mine", str(home / "data"), home / "w.npz")]
     assert "--workdir=gs://bucket/run is not on this machine" in refused(
         call, capsys, SHALLOW, "--workdir=gs://bucket/run"
     )

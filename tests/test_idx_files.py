@@ -125,8 +125,11 @@ def test_files_of_one_meaning_must_be_one(tmp_path):
 
 
 def test_idx_without_test_files(tmp_path):
-    """Where examples are held out no test files are needed, and none are read; else the refusal says so."""
+    """Where examples are held out no test files are needed, but read if both are there; else the refusal says so."""
     expected = write_idx(tmp_path)
+    whole = input_pipeline.split(input_pipeline.load(f"idx:{tmp_path}", validation="4"), 5, "4")
+    np.testing.assert_array_equal(whole.test_images, expected.validation_images)
+    np.testing.assert_array_equal(whole.test_labels, expected.validation_labels)
     (tmp_path / MNIST_FILES[2]).unlink()
     (tmp_path / MNIST_FILES[3]).write_bytes(b"damaged")
     assert "no file *t10k or test*images*idx3-ubyte" in refusal(f"idx:{tmp_path}")
@@ -136,6 +139,7 @@ def test_idx_without_test_files(tmp_path):
     found = input_pipeline.split(dataset, 5, "4")
     images, labels = expected.images, expected.labels
     assert_same(found, Dataset(images[:5], labels[:5], images[-4:], labels[-4:], (5, 7)))
+    assert not found.has_test
     with pytest.raises(DataError, match="without a test set"):
         input_pipeline.split(dataset)
 

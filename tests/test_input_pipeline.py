@@ -129,6 +129,7 @@ def test_tfds_without_test_split_is_refused(own_copy):
     assert "no split test; it has train" in message and "--config.validation=N" in message
     dataset = input_pipeline.load("tfds:mnist", str(own_copy), "5")
     found = input_pipeline.split(dataset, 0, "5")
+    assert not found.has_test
     assert len(dataset.images) == 12 and len(found.images) == 7 and len(found.validation_images) == 5
     np.testing.assert_array_equal(found.validation_images, dataset.images[7:])
     assert found.shape == (28, 28)
@@ -164,6 +165,9 @@ def test_split(train_examples, validation, trained_on, validated_on):
     found = input_pipeline.split(numbered(), train_examples, validation)
     for part, numbers in ((found[:2], trained_on), (found[2:4], validated_on)):
         assert part[0][:, 0].tolist() == part[1].tolist() == list(numbers)
+    # Beside examples that are held out the test set is a part of its own.
+    assert found.test_labels.tolist() == ([] if validation == "test" else [20, 21, 22, 23])
+    assert len(found.test_images) == len(found.test_labels) and found.has_test == (validation != "test")
 
 
 @pytest.mark.parametrize(

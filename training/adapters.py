@@ -106,23 +106,34 @@ def _of_linen(module: Any) -> Network:
     from flax.core import meta
 
     keywords = _told(type(module).__call__)
+    collections: set[str] = set()  # Of what is not trained, once it has been made.
+
+    def statistics_of(variables: Mapping[str, Tree]) -> Tree:
+        """What is not trained; of the collection `batch_stats` alone what is in it."""
+        others = {name: tree for name, tree in variables.items() if name != "params"}
+        collections.update(others)
+        return others["batch_stats"] if others.keys() == {"batch_stats"} else others
+
+    def variables_of(params: Tree, statistics: Tree) -> dict[str, Tree]:
+        others = {"batch_stats": statistics} if collections == {"batch_stats"} else statistics
+        return {"params": params, **others}
 
     def init(key: jax.Array, x: jax.Array) -> tuple[Tree, Tree]:
         keys = {"params": key, "dropout": jax.random.fold_in(key, 1)}
         drawn = meta.unbox(module.init(keys, x, **keywords(False)))
-        return drawn.get("params", {}), {name: tree for name, tree in drawn.items() if name != "params"}
+        return drawn.get("params", {}), statistics_of(drawn)
 
     def apply(params: Tree, statistics: Tree, x: jax.Array) -> Any:
-        return module.apply({"params": params, **statistics}, x, **keywords(False))
+        return module.apply(variables_of(params, statistics), x, **keywords(False))
 
     def apply_in_training(
         params: Tree, statistics: Tree, x: jax.Array, counts_B: jax.Array, key: jax.Array
     ) -> tuple[Any, Tree]:
-        variables, said = {"params": params, **statistics}, keywords(True, counts_B)
-        if not statistics:
+        variables, said = variables_of(params, statistics), keywords(True, counts_B)
+        if not collections:
             return module.apply(variables, x, **said, rngs={"dropout": key}), statistics
-        logits, mutated = module.apply(variables, x, **said, rngs={"dropout": key}, mutable=list(statistics))
-        return logits, meta.unbox(dict(mutated))
+        logits, mutated = module.apply(variables, x, **said, rngs={"dropout": key}, mutable=sorted(collections))
+        return logits, statistics_of(meta.unbox(dict(mutated)))
 
     return Network(init, apply, apply_in_training, "mask" in keywords(True))
 

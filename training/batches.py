@@ -23,12 +23,14 @@ Epoch: TypeAlias = Callable[[State, Hyperparameters, tuple[Any, Any], jax.Array]
 
 class Data(NamedTuple):
     """What the programs of a run read: `training` is (images_NxK, labels_N) with the K inputs that `live_K` numbers, or
-    all D of them where it is None; `probed` and `validation`, likewise images and labels, have all inputs."""
+    all D of them where it is None; `probed`, `validation` and `test`, likewise images and labels, have all inputs; the
+    last is None where there is no test set beside the validation examples."""
 
     training: tuple[Any, Any]
     live_K: Any
     probed: tuple[Any, Any]
     validation: tuple[Any, Any]
+    test: tuple[Any, Any] | None = None
 
 
 def make_data(config: AnyConfig, dataset: input_pipeline.Dataset) -> Data:
@@ -46,7 +48,8 @@ def make_data(config: AnyConfig, dataset: input_pipeline.Dataset) -> Data:
         images = np.take(dataset.images, live_K, axis=1)
     probed = dataset.images[: config.probe_examples], dataset.labels[: config.probe_examples]
     validation = dataset.validation_images, dataset.validation_labels
-    return Data((images, dataset.labels), live_K, probed, validation)
+    test = (dataset.test_images, dataset.test_labels) if dataset.has_test else None
+    return Data((images, dataset.labels), live_K, probed, validation, test)
 
 
 def first_layer(state: Any) -> str:

@@ -38,15 +38,17 @@ def label_epochs(axis: Any) -> None:
 
 def draw_learning_curves(rows: list[dict[str, Any]], baseline: float) -> "Figure":
     """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is; of a regression
-    the cost alone, beside that of the mean target as a guess."""
+    the cost alone, beside that of the mean target as a guess. What a test set gives is drawn faintly."""
     is_regression = lacks(rows[-1], "val_accuracy")
     names = ("loss",) if is_regression else ("loss", "accuracy")
     figure, axes = new_figure(5 + 5 * (len(names) - 1), 4, len(names))
-    epochs = [row["epoch"] for row in rows]
-    style = {"marker": "o", "markersize": 3} if len(rows) <= 30 else {}
+    epochs, is_tested = [row["epoch"] for row in rows], any("test_loss" in row for row in rows)
+    style: dict[str, Any] = {"marker": "o", "markersize": 3} if len(rows) <= 30 else {}
     for axis, name in zip(axes, names, strict=True):
         axis.plot(epochs, [row[name] for row in rows], label="training (running mean)", **style)
         axis.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation", **style)
+        if is_tested:
+            axis.plot(epochs, [_or_nan(row.get(f"test_{name}")) for row in rows], label="test", alpha=0.35, **style)
         label_epochs(axis)
         axis.grid(alpha=0.3)
     guess = "mean target as a guess" if is_regression else "uniform guess"
@@ -56,9 +58,13 @@ def draw_learning_curves(rows: list[dict[str, Any]], baseline: float) -> "Figure
         best = max(rows, key=lambda row: row["val_accuracy"])
         title = f"Accuracy: validation ends at {rows[-1]['val_accuracy']:.4f}, best {best['val_accuracy']:.4f}"
         axes[1].set(ylabel="accuracy (fraction correct)", title=title)
-    columns = 1 if is_regression else 3
+    columns = 1 if is_regression else 3 + is_tested
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
     return figure
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def draw_first_layer(

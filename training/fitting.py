@@ -32,8 +32,9 @@ def with_targets(config: Config, dataset: Dataset) -> Dataset:
     such as prices, are then targets."""
     if config.classes != 1 or dataset.is_regression or dataset.class_names:
         return dataset
-    targets, validation = (part.astype(np.float32)[:, None] for part in (dataset.labels, dataset.validation_labels))
-    return dataset._replace(labels=targets, validation_labels=validation)
+    parts = (dataset.labels, dataset.validation_labels, dataset.test_labels)
+    targets, validation, test = (part.astype(np.float32)[:, None] for part in parts)
+    return dataset._replace(labels=targets, validation_labels=validation, test_labels=test)
 
 
 def warn_of_unseen_classes(config: Config, dataset: Dataset) -> None:
@@ -62,7 +63,8 @@ def check_fits(config: Config, dataset: Dataset) -> None:
             f"config.inputs={config.inputs}, but {of} of {config.dataset} have {inputs} {numbers}; "
             f"accepted: --config.inputs={inputs}"
         )
-    top = 0 if dataset.is_regression else int(max(dataset.labels.max(), dataset.validation_labels.max()))
+    parts = (dataset.labels, dataset.validation_labels, dataset.test_labels)
+    top = 0 if dataset.is_regression else max(int(labels.max()) for labels in parts if len(labels))
     if top >= config.classes:
         instead = "" if dataset.class_names else ", or 1 where they are targets of a regression"
         raise ConfigError(

@@ -4,6 +4,7 @@ B batch, C classes or targets of a regression, S batches, V validation examples.
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -24,10 +25,10 @@ class Measure(NamedTuple):
     log: bool = False
 
 
-# Of the cost, on the training set as it is descended and on the validation set.
+# Of the cost, on the training set as it is descended, on the validation set and on a test set beside it.
 MEASURES = {
-    **dict.fromkeys(("loss", "val_loss"), Measure("cost", 0.0)),
-    **dict.fromkeys(("accuracy", "val_accuracy"), Measure("fraction correct", 0.0, 1.0)),
+    **dict.fromkeys(("loss", "val_loss", "test_loss"), Measure("cost", 0.0)),
+    **dict.fromkeys(("accuracy", "val_accuracy", "test_accuracy"), Measure("fraction correct", 0.0, 1.0)),
 }
 
 
@@ -54,6 +55,11 @@ def batch_metrics(
     else:
         accuracy = jnp.sum(costs.correct(logits_BxC, labels_B) * weights_B) / examples
     return {"loss": loss, "accuracy": accuracy, "examples": examples}
+
+
+def of_part(part: str, metrics: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """What was measured on a part of the data set, under the names by which it is recorded, as `val_loss`."""
+    return {f"{part}_{name}": value for name, value in metrics.items()}
 
 
 def confusion_matrix(labels_V: np.ndarray, outputs_VxC: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,10 @@ import numpy as np
 from training.files import read_lines
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
-LOWEST_IS_BEST = ("loss", "val_loss")
+# Where examples to validate on are held out, and the data set has a test set to be measured beside them.
+TEST_METRICS = ("test_loss", "test_accuracy")
+OUTCOMES = (*METRICS, *TEST_METRICS)
+LOWEST_IS_BEST = ("loss", "val_loss", "test_loss")
 HISTOGRAM_BINS = 50
 
 
@@ -54,13 +57,36 @@ def _begun_with_digests(workdir: Path) -> bool:
 
 def is_probed(row: Mapping[str, Any]) -> bool:
     """Whether the network was measured in the epoch of that row."""
-    return not row.keys() <= {"epoch", *METRICS, "seconds"}
+    return not row.keys() <= {"epoch", *OUTCOMES, "seconds"}
 
 
 def lacks(row: Mapping[str, Any], name: str) -> bool:
     """Whether the metric is an accuracy that there is not, as of a regression, in a row measured or recorded."""
     value = row.get(name, 0.0)
-    return name in ("accuracy", "val_accuracy") and (value is None or math.isnan(value))
+    return name in ("accuracy", "val_accuracy", "test_accuracy") and (value is None or math.isnan(value))
+
+
+def is_lost(row: Mapping[str, Any]) -> bool:
+    """Whether the cost of a recorded epoch was not finite, at which a run ends."""
+    return row["loss"] is None or row["val_loss"] is None
+
+
+def is_better(row: Mapping[str, Any], best: Mapping[str, Any] | None) -> bool:
+    """Whether a recorded epoch has a higher val_accuracy than the best one before it, of a regression a lower val_loss;
+    one that has lost its cost never has."""
+    if best is None or is_lost(row):
+        return not is_lost(row)
+    if lacks(row, "val_accuracy"):
+        return row["val_loss"] < best["val_loss"]
+    return row["val_accuracy"] > best["val_accuracy"]
+
+
+def best_of(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row of the best epoch, the first one of equals; None where there is none."""
+    best = None
+    for row in rows:
+        best = row if is_better(row, best) else best
+    return best
 
 
 def _is_number(value: Any) -> bool:

@@ -1,12 +1,16 @@
 """What a run leaves on disk: config, metrics, TensorBoard events, checkpoints and figures.
 
-    config.json      the resolved config, package versions, device, what else the bits depend on, git revision, digest
+    config.json      the resolved config, package versions, device, what else the bits depend on, git revision, digest;
+                     with --init_from the file and a digest of its arrays, as `initial`
     metrics.jsonl    one object an epoch, `seconds` including validation and probes; null for what is not finite, and
-                     for the accuracies of a regression
+                     for the accuracies of a regression; `test_loss` and `test_accuracy` where examples to validate on
+                     are held out and there is a test set besides
     histograms.jsonl one object a probed epoch: {"low", "high", "counts"} of the outputs of each layer
     *.jsonl.sha256   a digest a line of those two, of the line and of all before it
     events.out.*     TensorBoard scalars and histograms
     checkpoints/     Orbax checkpoints, one folder an epoch
+    best.npz         plain arrays of the weights at the best epoch so far, as of the last checkpoint
+    final.npz        those of the weights after the last epoch
     figures/         learning curves, sample digits, first-layer weights, confusion matrix or, of a regression,
                      predictions; with the probes
                      activations, saturation, learning speed, update-to-weight ratio
@@ -37,8 +41,9 @@ from training.metrics import confusion_matrix
 from training.probes import PROBES
 from training.provenance import provenance, warn_of_other_conditions
 from training.records import event_of, histogram, is_probed, lacks, read_records
+from training.weights import HasWeights, Initial, Weights, is_complete
 
-State = TypeVar("State")
+State = TypeVar("State", bound=HasWeights)
 FIRST_LAYER = "first_layer_weights.png"  # Of a model of one's own, where it begins with a dense layer or a convolution.
 FIGURES = ("learning_curves.png", "sample_digits.png", FIRST_LAYER, "confusion_matrix.png")
 # What config.json held before it had a digest.
@@ -71,6 +76,29 @@ def check(workdir: str | Path, config: Config) -> None:
         raise RunError(f"{workdir} was made with another config ({fields}); accepted: the same config or a new folder")
 
 
+def check_initial(workdir: str | Path, initial: Initial | None) -> None:
+    """RunError where the directory holds a run that began from other weights than those given, if any are."""
+    path = place(workdir) / "config.json"
+    if initial is None or not path.exists():
+        return
+    there = recorded_initial(path)
+    if there is None:
+        raise RunError(
+            f"{workdir} holds a run that began from its own draw, not from {initial.file}; accepted: no --init_from, "
+            f"or a new folder"
+        )
+    if there.get("sha256") != initial.digest:
+        raise RunError(
+            f"{workdir} holds a run that began from other weights ({there.get('file')} then) than {initial.file} has; "
+            f"accepted: those, no --init_from where there is a checkpoint, or a new folder"
+        )
+
+
+def recorded_initial(path: Path) -> dict[str, Any] | None:
+    """What config.json says of the weights that the run began from; None where it drew its own."""
+    return read_recorded(path).get("initial")
+
+
 def finished(workdir: str | Path, config: Config) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl of a run that has nothing left to do, else an empty list."""
     workdir = place(workdir)
@@ -79,6 +107,8 @@ def finished(workdir: str | Path, config: Config) -> list[dict[str, Any]]:
     complete = len(rows) == config.epochs and (workdir / "checkpoints" / str(config.epochs)).is_dir()
     complete = complete and not found.damages and not _without_histograms(rows, found.histograms)
     if not complete or not all((workdir / "figures" / name).exists() for name in figure_names(config, rows)):
+        return []
+    if not is_complete(workdir, rows):
         return []
     _warn_of_no_digests(workdir, found.digested)
     return rows
@@ -151,7 +181,7 @@ def _damaged(path: Path, error: Exception) -> RunError:
 class RunDirectory:
     """The folder of a run that is going on; a context manager that closes its files."""
 
-    def __init__(self, workdir: str | Path, config: Config):
+    def __init__(self, workdir: str | Path, config: Config, initial: Initial | None = None):
         check(workdir, config)
         self.workdir = place(workdir)
         self.workdir.mkdir(parents=True, exist_ok=True)
@@ -159,10 +189,12 @@ class RunDirectory:
         self._lock = lock(self.workdir)
         try:
             check(workdir, config)  # Another process may have been here until now.
+            check_initial(workdir, initial)
         except BaseException:
             self._lock.close()
             raise
-        self.config = config
+        self.config, self._initial = config, initial
+        self._weights = Weights(self.workdir)
         self._checkpoints = Checkpoints(self.workdir, config.checkpoints_kept, config.is_saved)
         self._metrics: LineFile | None = None
         self._histograms: LineFile | None = None
@@ -181,11 +213,14 @@ class RunDirectory:
 
     def restore(self, state: State) -> tuple[State, int]:
         """The state to go on from and its epoch. Later rows of metrics.jsonl are dropped, later checkpoints set aside;
-        RunError, before anything is touched, where the checkpoint is of other arrays than the state."""
+        RunError, before anything is touched, where the checkpoint is of other arrays than the state, or where there is
+        none and the run began from weights that are not given."""
         found = read_records(self.workdir)
         # An epoch whose histograms are lost is computed again like one whose row is.
         lost = _without_histograms(found.rows, found.histograms)
         state, epoch = restore(self.workdir, state, newest=min([len(found.rows), *(number - 1 for number in lost)]))
+        if not epoch:
+            self._check_start()
         for damage in found.damages:
             console.warn(f"{damage}; epochs from {epoch + 1} on are computed again")
         _warn_of_no_digests(self.workdir, found.digested)
@@ -197,13 +232,25 @@ class RunDirectory:
         self._metrics = LineFile(self.workdir / "metrics.jsonl", self.rows)
         self._histograms = LineFile(self.workdir / "histograms.jsonl", self.histograms)
         self._begin_events(epoch)
+        self._weights.begin(self.rows, state)
         return state, epoch
+
+    def _check_start(self) -> None:
+        """RunError where the run has to begin anew, and from weights that are not given."""
+        path = self.workdir / "config.json"
+        there = recorded_initial(path) if path.exists() and self._initial is None else None
+        if there is not None:
+            raise RunError(
+                f"{self.workdir} holds a run that began from {there.get('file')}, without a checkpoint to go on from; "
+                f"accepted: --init_from={there.get('file')}, or a new folder"
+            )
 
     def _begin_config(self) -> None:
         """Writes config.json, or what is recorded from now on into the one that is there."""
         path = self.workdir / "config.json"
         if not path.exists():
-            write_recorded(path, provenance(self.config))
+            initial = {"initial": self._initial.recorded()} if self._initial else {}
+            write_recorded(path, provenance(self.config) | initial)
             return
         begun = read_recorded(path)
         warn_of_other_conditions(begun, self.workdir)
@@ -214,9 +261,9 @@ class RunDirectory:
         if as_config(begun["config"]) != self.config or begun.keys() <= FIRST_KEYS:
             write_recorded(path, {**begun, "config": self.config.to_dict()})
 
-    def record(self, row: dict[str, Any], activations: Mapping[str, np.ndarray] | None = None) -> None:
+    def record(self, row: dict[str, Any], activations: Mapping[str, np.ndarray] | None, state: HasWeights) -> None:
         """Appends an epoch to metrics.jsonl and to the TensorBoard events, and the histograms of the layers' outputs on
-        the probe examples where there are any."""
+        the probe examples where there are any; keeps the weights of the state if it is the best one so far."""
         assert self._metrics and self._histograms, "restore() comes first"
         row = {name: value if math.isfinite(value) else None for name, value in row.items()}
         histograms = {layer: histogram(a_PxH) for layer, a_PxH in (activations or {}).items()}
@@ -227,6 +274,7 @@ class RunDirectory:
         self.rows.append(row)
         self._metrics.append(row)
         self._events.add_event(event_of(row, activations or {}, histograms))
+        self._weights.record(row, state)
 
     def _begin_events(self, epoch: int) -> None:
         """Tells TensorBoard to forget what an interrupted run logged after this epoch."""
@@ -238,9 +286,14 @@ class RunDirectory:
         self._events.add_event(Event(wall_time=time.time(), step=epoch + 1, session_log=start))
 
     def save(self, epoch: int, state: Any) -> None:
-        """Writes the checkpoint of an epoch and drops the oldest ones."""
+        """Writes the checkpoint of an epoch, before it the best weights so far, and drops the oldest ones."""
+        self._weights.flush()
         self._checkpoints.save(epoch, state)
         self._events.flush()
+
+    def write_weights(self, state: HasWeights) -> None:
+        """Writes the weights of the finished run, the last and the best ones."""
+        self._weights.finish(len(self.rows), state)
 
     def contents(self) -> list[str]:
         """The names of what the directory holds, TensorBoard's event files as one."""

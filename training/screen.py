@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import nets
+from input_pipeline import Dataset
 from training import models
 from training.config import AnyConfig, Config, ConfigError, as_config
-from training.metrics import are_targets, confusion_matrix
-from training.records import METRICS, lacks
+from training.metrics import are_targets, confusion_matrix, mean_guess_cost
+from training.records import METRICS, best_of, lacks
 
 
 def as_number(value: Any) -> float:
@@ -26,7 +27,8 @@ def natural_order(name: str) -> list[str | int]:
 
 
 def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
-    """`Epoch 7/200  469 steps  0.12s  loss: 0.0889  accuracy: 0.1682  val_loss: 0.0887  val_accuracy: 0.1933`."""
+    """`Epoch 7/200  469 steps  0.12s  loss: 0.0889  accuracy: 0.1682  val_loss: 0.0887  val_accuracy: 0.1933`. What the
+    test set gives is recorded and said at the end: the line is long enough, and nobody is to choose by it."""
     metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in METRICS if not lacks(row, name))
     return f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}{saturation_words(row)}"
 
@@ -48,18 +50,27 @@ def diverged_line(row: dict[str, Any], config: Config) -> str:
     )
 
 
+def validation_line(config: Config, dataset: Dataset) -> str:
+    """What is validated on, and whether a test set is measured beside it."""
+    count = f"{len(dataset.validation_labels):,}"
+    if config.validation == "test":
+        return f"Validation: the test set ({count} examples)"
+    held_out = f"Validation: the last {count} training examples"
+    beside = f"; the test set ({len(dataset.test_labels):,} examples) is measured beside it"
+    return held_out + (beside if dataset.has_test else "")
+
+
 def conclusion(rows: list[dict[str, Any]]) -> str:
-    """The best and the final validation accuracy of a run, of a regression the cost."""
+    """The best and the final validation accuracy of a run, of a regression the cost; what the test set gives at the
+    epoch that the validation has chosen."""
     last = rows[-1]
-    if lacks(last, "val_accuracy"):
-        best = min(rows, key=lambda row: row["val_loss"])
-        final = f"final val_loss {last['val_loss']:.4f} at epoch {last['epoch']}"
-        return f"Best val_loss {best['val_loss']:.4f} at epoch {best['epoch']}; {final}."
-    best = max(rows, key=lambda row: row["val_accuracy"])
-    return (
-        f"Best val_accuracy {best['val_accuracy']:.4f} at epoch {best['epoch']}; final val_accuracy "
-        f"{last['val_accuracy']:.4f}, val_loss {last['val_loss']:.4f} at epoch {last['epoch']}."
-    )
+    best = best_of(rows) or last
+    score = "val_loss" if lacks(last, "val_accuracy") else "val_accuracy"
+    test = score.replace("val", "test")
+    beside = f" ({test} {best[test]:.4f} there)" if best.get(test) is not None else ""
+    final = f"final {score} {last[score]:.4f}"
+    final += f", val_loss {last['val_loss']:.4f}" if score != "val_loss" else ""
+    return f"Best {score} {best[score]:.4f} at epoch {best['epoch']}{beside}; {final} at epoch {last['epoch']}."
 
 
 def uniform_guess_cost(config: AnyConfig) -> float:
@@ -70,6 +81,13 @@ def uniform_guess_cost(config: AnyConfig) -> float:
     targets_1xC = jnp.eye(1, config.classes)
     cost = models.cost_of(config)
     return float(cost.per_example(logits_1xC.get(config.output, share_1xC), targets_1xC)[0])
+
+
+def guess_cost(config: Config, dataset: Dataset) -> float:
+    """The cost of knowing nothing of an example: of a uniform guess, for a regression of the mean training target."""
+    if dataset.is_regression:
+        return mean_guess_cost(models.cost_of(config), dataset.labels)
+    return uniform_guess_cost(config)
 
 
 class _Row(NamedTuple):
@@ -148,3 +166,9 @@ def evaluation_lines(labels: np.ndarray, outputs_VxC: np.ndarray, metrics: Mappi
         accuracy = f"{row[label] / row.sum():.4f}" if row.sum() else "none"
         lines.append(f"{label:>5}  {row.sum():>8,}  {row[label]:>7,}  {accuracy:>8}")
     return "\n".join(lines)
+
+
+def tested_line(labels: np.ndarray, metrics: Mapping[str, Any]) -> str:
+    """What `--evaluate_only` says of a test set beside the validation examples."""
+    accuracy = "" if are_targets(labels) else f"  test_accuracy: {float(metrics['accuracy']):.4f}"
+    return f"test_loss: {float(metrics['loss']):.4f}{accuracy}  on {len(labels):,} test examples"

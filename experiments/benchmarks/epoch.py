@@ -227,9 +227,9 @@ class TimedRunDirectory(run_directory.RunDirectory):
 
     spent = 0.0
 
-    def record(self, row: dict[str, Any], activations: Mapping[str, np.ndarray] | None = None) -> None:
+    def record(self, row: dict[str, Any], activations: Mapping[str, np.ndarray] | None, state: Any) -> None:
         start = time.perf_counter()
-        super().record(row, activations)
+        super().record(row, activations, state)
         self.spent += time.perf_counter() - start
 
     def save(self, epoch: int, state: Any) -> None:

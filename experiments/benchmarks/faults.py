@@ -35,8 +35,11 @@ import train
 from configs import shallow
 from experiments.benchmarks.tables import Measured
 from experiments.engine import results, space, sweeping
+from training import weights
+from training.checkpoints import digest
 from training.config import Config, as_config
 from training.console import progress, say
+from training.files import RunError
 from training.run_directory import read_config
 
 ROOT = Path(__file__).parents[2]
@@ -154,12 +157,24 @@ def evaluated(folder: Path) -> str:
     return output.getvalue().replace(str(folder), "")
 
 
+def weights_in(folder: Path) -> dict[str, tuple[str, int]]:
+    """The digest of the weights that a run has left, and their epoch, by the name of the file; of those that can be
+    read."""
+    found: dict[str, tuple[str, int]] = {}
+    for name in (weights.FINAL, weights.BEST):
+        with contextlib.suppress(RunError):
+            arrays, epoch = weights.read(folder / name)
+            found[name] = digest(arrays), epoch
+    return found
+
+
 def finished_run(folder: Path) -> Judge:
     """Makes a run of four epochs; the judge evaluates it, goes on with it and evaluates it again."""
     with contextlib.redirect_stdout(io.StringIO()):
         expected = metrics_of(train.train_and_evaluate(tiny_config(4), folder))
     said = {evaluated(folder)}
     last = folder / "checkpoints" / "4"
+    left = weights_in(folder)
     last.rename(folder / ".aside")
     # Where the last checkpoint is damaged, which is said, that is the one before it.
     said.add(evaluated(folder))
@@ -168,7 +183,11 @@ def finished_run(folder: Path) -> Judge:
     def judge(changed: Path) -> bool:
         evaluations = {evaluated(changed)}
         rows = train.train_and_evaluate(tiny_config(4), changed)
-        return metrics_of(rows) == expected and evaluations | {evaluated(changed)} <= said
+        if metrics_of(rows) != expected or not evaluations | {evaluated(changed)} <= said:
+            return False
+        there = weights_in(changed)
+        # A file that cannot be read is no wrong one, where it is said that there is no checkpoint to make it from.
+        return all(there.get(name, digests) == digests for name, digests in left.items())
 
     return judge
 
@@ -255,7 +274,8 @@ def commands(ray: bool) -> Iterator[tuple[str, list[str], Callable[[Path], objec
 
 def _recorded(folder: Path) -> object:
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return metrics_of([json.loads(line) for line in lines]), (folder / "histograms.jsonl").read_bytes()
+    files = [(folder / name).read_bytes() for name in ("histograms.jsonl", weights.FINAL, weights.BEST)]
+    return metrics_of([json.loads(line) for line in lines]), files
 
 
 def _swept(folder: Path) -> object:

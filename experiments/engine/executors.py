@@ -71,7 +71,8 @@ def run_locally(
 
 
 def train_all(trials: Trials, dataset: input_pipeline.Dataset, label: str = "trials") -> pa.Table:
-    """All rows of the trials, which share a data set, trained here with a progress bar; nothing is written."""
+    """All rows of the trials, which share a data set, trained here with a progress bar; nothing is written, and no
+    test set is measured beside the validation examples."""
     return _train(trials, dataset, label)
 
 
@@ -96,6 +97,8 @@ def train_states(
 
 
 def _train(trials: Trials, dataset: input_pipeline.Dataset, label: str, *states: Any) -> pa.Table:
+    # Nobody asks for the test set here, and thousands of short epochs would spend most of their time on it.
+    dataset = dataset._replace(test_images=dataset.test_images[:0], test_labels=dataset.test_labels[:0])
     packs, runner = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images)), Runner()
     total = sum(trial.epochs for trial in trials.values())
     with progress(total, "epoch", desc=label) as bar:

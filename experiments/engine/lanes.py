@@ -24,7 +24,8 @@ from training import compiling
 from training.batches import Data, on_data
 from training.compiling import FAST_TO_COMPILE, options_for
 from training.config import FIELDS, NUMERIC, OPTIONAL, Config, Hyperparameters
-from training.records import METRICS
+from training.metrics import of_part
+from training.records import OUTCOMES
 from training.screen import as_number, natural_order
 
 Structure: TypeAlias = tuple[tuple[str, Any], ...]  # The fields that shape a program or its data set.
@@ -73,6 +74,7 @@ class Programs(NamedTuple):
         used up, and those of lanes that are not alive do not change
     `evaluate(states_WxR, data) -> metrics_WxR` on the validation examples
     `probe(states_WxR, numbers_WxR, params_before_WxR, seeds_W, data) -> metrics_WxR`, or None
+    `test(states_WxR, data) -> metrics_WxR` on the test set, None where there is none beside the validation examples
     """
 
     init: Callable[..., train.TrainState]
@@ -82,6 +84,7 @@ class Programs(NamedTuple):
     sharding: NamedSharding
     optional: tuple[str, ...]
     shape: Shape
+    test: Callable[..., Metrics] | None = None
 
 
 def make_mesh(rows: int) -> Mesh:
@@ -118,7 +121,7 @@ def over_rows(function: Callable[..., T], mesh: Mesh, same: int) -> Callable[...
 def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], data: Data) -> Programs:
     """The programs for packs of trials with the structure of this one, compiled side by side; of the numbers that may
     be left out they take those that are named."""
-    functions, mesh = row_functions(trial), make_mesh(shape.rows)
+    functions, mesh, is_tested = row_functions(trial), make_mesh(shape.rows), data.test is not None
     split, everywhere = NamedSharding(mesh, PartitionSpec("rows")), NamedSharding(mesh, PartitionSpec())
     # The rows are spread evenly: what does not fill the devices is padding.
     shape = Shape(-(-shape.rows // mesh.size) * mesh.size, shape.lanes)
@@ -153,9 +156,12 @@ def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], dat
             pool.submit(compiled, "probe", states, numbers, states.params, seeds, data, same=1, options=large)
             if trial.probes
             else pool.submit(lambda: None),
+            pool.submit(compiled, "test", states, data, same=1, options=large)
+            if is_tested
+            else pool.submit(lambda: None),
         ]
-    init, epoch, evaluate, probe = (future.result() for future in programs)
-    return Programs(init, epoch, evaluate, probe, split, optional, shape)
+    init, epoch, evaluate, probe, test = (future.result() for future in programs)
+    return Programs(init, epoch, evaluate, probe, split, optional, shape, test)
 
 
 def over_lanes(config: Config, function: Callable[..., T], same: int) -> Callable[..., T]:
@@ -205,13 +211,17 @@ def row_functions(config: Config) -> dict[str, Callable[..., Any]]:
     def evaluate(states_R: train.TrainState, data: Data) -> Metrics:
         return over_lanes(config, functions.evaluate, same=2)(states_R, *data.validation)
 
+    def test(states_R: train.TrainState, data: Data) -> Metrics:
+        assert data.test, "it is compiled where there is a test set"
+        return jax.vmap(functions.evaluate, in_axes=(0, None, None))(states_R, *data.test)
+
     def probe(
         states_R: train.TrainState, numbers_R: Hyperparameters, before_R: Any, seed: jax.Array, data: Data
     ) -> Metrics:
         key = train.probe_key(seed)
         return over_lanes(config, one_probe, same=2)(states_R, numbers_R, before_R, data.probed, key)[0]
 
-    return {"init": init, "epoch": epoch, "evaluate": evaluate, "probe": probe}
+    return {"init": init, "epoch": epoch, "evaluate": evaluate, "probe": probe, "test": test}
 
 
 class Epoch(NamedTuple):
@@ -250,8 +260,8 @@ def run_pack(
         probe = programs.probe if config.is_probed(number) else None
         before = jax.tree.map(jnp.copy, states.params) if probe else None
         states, metrics = programs.epoch(states, numbers, seeds, place(alive_WxR), np.int32(number), data)
-        validation = programs.evaluate(states, data)
-        metrics |= {f"val_{name}": value for name, value in validation.items()}
+        metrics |= of_part("val", programs.evaluate(states, data))
+        metrics |= of_part("test", programs.test(states, data)) if programs.test else {}
         probed = probe(states, numbers, before, seeds, data) if probe else {}
         metrics, probed = jax.device_get((metrics, probed))
         finite_WxR = np.isfinite(metrics["loss"]) & np.isfinite(metrics["val_loss"])
@@ -272,7 +282,7 @@ def as_row(
     number: int, metrics: Mapping[str, Any], probed: Mapping[str, Any], lane: tuple[int, int], diverged: bool
 ) -> dict[str, Any]:
     """An epoch of one lane, null for what is not finite."""
-    values = {name: as_number(metrics[name][lane]) for name in METRICS}
+    values = {name: as_number(metrics[name][lane]) for name in OUTCOMES if name in metrics}
     values |= {name: as_number(probed[name][lane]) for name in sorted(probed, key=natural_order)}
     finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
     return {"epoch": number, "diverged": bool(diverged)} | finite

@@ -2,7 +2,8 @@
 
     plan.json          the base config, the fields that are swept, the packs; package versions, device, git revision
     packs/*.parquet    the rows of one finished pack each
-    results.parquet    one row a trial and epoch: `trial`, config fields, `epoch`, metrics, `diverged`, probes
+    results.parquet    one row a trial and epoch: `trial`, config fields, `epoch`, metrics, `diverged`; where a test set
+                       is measured beside the validation examples, `test_loss` and `test_accuracy`; probes
     summary.csv        one row a configuration: mean, standard deviation, n and 95 % interval over its seeds
     tensorboard/       a run a trial, for TensorBoard's curves and its HParams tab
 
@@ -27,7 +28,7 @@ from experiments.engine.space import as_cell, cells_of, of_cells
 from experiments.engine.statistics import Interval, bounds_of, interval
 from training.config import FIELDS, GIVEN, Config, ConfigError
 from training.files import write_atomically
-from training.records import METRICS
+from training.records import METRICS, TEST_METRICS
 from training.screen import natural_order
 
 TYPES = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string(), tuple: pa.string()}
@@ -50,11 +51,17 @@ class DamagedError(Exception):
 
 
 def pack_table(trials: Mapping[str, Config], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The rows {trial, epoch, metrics, diverged, probes} of a pack with the config fields of their trials."""
-    probed = {name for row in rows for name in row if name not in LEADING.names}
-    schema = pa.schema([*LEADING, *((name, pa.float64()) for name in sorted(probed, key=natural_order))])
+    """The rows {trial, epoch, metrics, diverged, test metrics, probes} of a pack with the config fields of their
+    trials."""
+    schema = pa.schema([*LEADING, *((name, pa.float64()) for name in in_order({name for row in rows for name in row}))])
     configs = {name: cells_of(config) for name, config in trials.items()}
     return pa.Table.from_pylist([{**configs[row["trial"]], **row} for row in rows], schema=schema)
+
+
+def in_order(columns: Iterable[str]) -> list[str]:
+    """Those columns that not every table has, in their order: what the test set gives, then the probes."""
+    others = set(columns) - set(LEADING.names)
+    return [name for name in TEST_METRICS if name in others] + sorted(others - {*TEST_METRICS}, key=natural_order)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -179,8 +186,7 @@ def read_pack(path: Path, epochs: Mapping[str, int]) -> pa.Table:
 def join(tables: Iterable[pa.Table]) -> pa.Table:
     """All rows in the order of their swept fields and epochs, whatever packs they came from."""
     table = pa.concat_tables(tables, promote_options="default")
-    probed = sorted(set(table.column_names) - set(LEADING.names), key=natural_order)
-    table = table.select([*LEADING.names, *probed])
+    table = table.select([*LEADING.names, *in_order(table.column_names)])
     return table.sort_by([*((name, "ascending") for name in swept_fields(table)), ("epoch", "ascending")])
 
 
@@ -199,12 +205,13 @@ def by_epoch(table: pa.Table, metric: str) -> dict[str, np.ndarray]:
 
 
 def metric_names(table: pa.Table) -> list[str]:
-    """The columns that are measured: METRICS, then the probes."""
+    """The columns that are measured: METRICS, then those of the test set where there are any, then the probes."""
     return [*METRICS, *table.column_names[len(LEADING) :]]
 
 
 def score_of(table: pa.Table) -> str:
-    """What trials are ranked by: `val_accuracy`, or where none has one, as of a regression, `val_loss`."""
+    """What trials are ranked by: `val_accuracy`, or where none has one, as of a regression, `val_loss`; never by the
+    test set where there are other examples to validate on."""
     return "val_accuracy" if table["val_accuracy"].null_count < table.num_rows else "val_loss"
 
 

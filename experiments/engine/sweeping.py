@@ -22,6 +22,7 @@ from training.config import NUMERIC, AnyConfig, Config, as_config
 from training.console import count, duration, progress, say
 from training.fitting import check_fits
 from training.records import LOWEST_IS_BEST
+from training.screen import validation_line
 
 USER_ERRORS = (*train.USER_ERRORS, SweepError, ray_executor.ExecutorError, results.DamagedError)
 # (packs, trials, datasets, advance) -> each pack with its rows as it ends: `executors.run_locally` and its like.
@@ -62,6 +63,8 @@ def run(
             say("\n".join(plan_lines(packs, trials, machines, examples)))
             return None
         stack.enter_context(directory)
+        for line in dict.fromkeys(validation_line(trial, datasets[lanes.data_key(trial)]) for trial in trials.values()):
+            say(line)
         table = results.join(run_missing(directory, datasets, execute, made_for, make_packs).values())
         summary = directory.write_results(table)
         if report:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from experiments.engine.results import metric_names, swept_fields
-from training.records import METRICS, lacks
+from training.records import METRICS, OUTCOMES, lacks
 
 
 def write_tensorboard(table: pa.Table, folder: Path) -> None:
@@ -21,7 +21,7 @@ def write_tensorboard(table: pa.Table, folder: Path) -> None:
     fields, metrics = swept_fields(table), metric_names(table)
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    shown = [summary_v2.Metric(name, display_name=name) for name in METRICS]
+    shown = [summary_v2.Metric(name, display_name=name) for name in metrics if name in OUTCOMES]
     hparams = [summary_v2.HParam(name, domain(pc.unique(table[name]).to_pylist())) for name in fields]  # pyright: ignore
     write_events(fresh, [(0, summary_v2.hparams_config_pb(hparams, shown, time_created_secs=0.0))])
     for trial, rows in by_trial(table.select(["trial", *fields, "epoch", *metrics, "diverged"])):

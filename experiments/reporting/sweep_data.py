@@ -196,7 +196,7 @@ def page_data(table: pa.Table, sweep: Sweep, name: str) -> dict[str, Any]:
     """What the page shows; lists over configurations throughout, null for what is not finite."""
     score, absent = results.score_of(table), ()
     if score == "val_loss":
-        absent = ("accuracy", "val_accuracy")
+        absent = ("accuracy", "val_accuracy", "test_accuracy")
     # A column without a number is nothing to choose.
     metrics = [metric for metric in results.metric_names(table) if metric in METRICS or has_numbers(table, metric)]
     metrics = [metric for metric in metrics if metric not in absent]

@@ -55,10 +55,13 @@ def metrics(rows):
 
 
 def assert_ends_as(workdir, expected, config):
-    """Metrics, kept checkpoints and the final state are those of the expected run, bit for bit."""
+    """Metrics, kept checkpoints, the files of weights and the final state are those of the expected run, bit for
+    bit."""
     assert metrics(strict_rows(workdir)) == metrics(strict_rows(expected))
     assert (workdir / "histograms.jsonl").read_bytes() == (expected / "histograms.jsonl").read_bytes()
     assert checkpoints(workdir) == checkpoints(expected)
+    for name in ("final.npz", "best.npz"):
+        assert (workdir / name).read_bytes() == (expected / name).read_bytes(), name
     found, epoch = last_state(workdir, config)
     wanted, wanted_epoch = last_state(expected, config)
     assert epoch == wanted_epoch == config.epochs

@@ -135,7 +135,7 @@ def test_a_short_last_batch_is_normalized_by_its_own_examples(tmp_path):
     state, _ = trained(config)
     params, statistics = batch_norm_by_hand(config, 2)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), state.params, params)
-    found = state.batch_stats["batch_stats"]
+    found = state.batch_stats
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), found, statistics)
     masked, _ = trained(as_config(own_config(tmp_path, text, "Masked")))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), masked.params, params)
@@ -163,7 +163,7 @@ def test_nnx_with_statistics_is_linen_with_statistics(tmp_path):
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)  # noqa: E731
     jax.tree.map(close, state.params["hidden"]["0"], same.params["Dense_0"])
     jax.tree.map(close, state.params["output"], same.params["Dense_1"])
-    close(state.batch_stats["norm"]["mean"], same.batch_stats["batch_stats"]["BatchNorm_0"]["mean"])
+    close(state.batch_stats["norm"]["mean"], same.batch_stats["BatchNorm_0"]["mean"])
 
 
 @pytest.mark.parametrize("kind", ["normalized", "nnx", "object"])

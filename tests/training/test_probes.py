@@ -18,7 +18,7 @@ from experiments.reporting import sweep_data
 from training import models, probes, run_directory
 from training.config import as_config
 from training.metrics import MEASURES, Measure
-from training.records import METRICS
+from training.records import OUTCOMES
 from training.screen import saturation_words
 
 EXAMPLES = 50
@@ -196,7 +196,8 @@ def test_what_is_said_of_a_measure():
     assert probes.measure_of("speed/hidden_10") == Measure("|mean dC/db|", 0.0, math.inf, log=True)
     assert probes.measure_of("val_accuracy") == Measure("fraction correct", 0.0, 1.0)
     assert probes.measure_of("learning_rate") is None
-    assert tuple(MEASURES) == ("loss", "val_loss", "accuracy", "val_accuracy") and set(MEASURES) == set(METRICS)
+    assert probes.measure_of("test_accuracy") == probes.measure_of("val_accuracy")
+    assert set(MEASURES) == set(OUTCOMES)
 
 
 def test_a_new_group_is_an_entry_of_the_table(monkeypatch, synthetic_config, data):

@@ -180,7 +180,7 @@ def test_nothing_temporary_is_left(finished):
     """A finished folder holds what its description says, and no temporary file."""
     names = {path.name for path in finished.iterdir() if not path.name.startswith("events.out.")}
     lines = {f"{name}.jsonl{digests}" for name in ("metrics", "histograms") for digests in ("", ".sha256")}
-    assert names == {".lock", "checkpoints", "config.json", "figures"} | lines
+    assert names == {".lock", "checkpoints", "config.json", "figures", "final.npz", "best.npz"} | lines
     assert not [path for path in finished.rglob("*") if "tmp" in path.name]
 
 
