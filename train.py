@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from absl import flags, logging
 
@@ -263,7 +262,7 @@ def train_and_evaluate(
     with run_directory.RunDirectory(workdir, config, initial) as run:
         state = fit(config, dataset, run, drawing.result())
         run.write_weights(state)
-        outputs_VxC = validation_outputs(config, state, dataset)
+        outputs_VxC = models.logits_of(config, state, dataset.validation_images, EVALUATION_CHUNK)
         run.draw_figures(dataset, jax.device_get(state.params), outputs_VxC, guess_cost(config, dataset))
         say(conclusion(run.rows))
         say(f"Written to {run.workdir}: {', '.join(run.contents())}")
@@ -378,14 +377,6 @@ def fit(
     return state
 
 
-def validation_outputs(config: Config, state: TrainState, dataset: input_pipeline.Dataset) -> np.ndarray:
-    """The logits of the validation examples, [V, C]."""
-    model, images = models.make_model(config), dataset.validation_images
-    predict = jax.jit(lambda images_BxD: model.apply(state.params, state.batch_stats, images_BxD))
-    chunks = range(0, len(images), EVALUATION_CHUNK)
-    return np.concatenate([predict(images[start : start + EVALUATION_CHUNK]) for start in chunks])
-
-
 def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> None:
     """Prints loss, accuracy and accuracy by class of the run's last checkpoint on the validation set, and the first two
     on a test set beside it."""
@@ -403,7 +394,7 @@ def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_
     check_sums()
     evaluate = make_train(config).evaluate
     metrics = evaluate(state, dataset.validation_images, dataset.validation_labels)
-    outputs_VxC = validation_outputs(config, state, dataset)
+    outputs_VxC = models.logits_of(config, state, dataset.validation_images, EVALUATION_CHUNK)
     say(f"Checkpoint of epoch {epoch} in {workdir} on {len(dataset.validation_labels):,} validation examples")
     say(evaluation_lines(dataset.validation_labels, outputs_VxC, metrics, guess_cost(config, dataset)))
     if dataset.has_test:

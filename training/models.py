@@ -33,6 +33,7 @@ from training.batches import first_layer, scale
 from training.config import FIELDS, MLP, AnyConfig, Config, ConfigError, as_config
 from training.console import shown
 from training.own import OwnError
+from training.weights import HasWeights
 
 # What a model of one's own may take of the config; it has to take what the config says of the last ones.
 ALWAYS = ("classes", "inputs", "input_shape")
@@ -251,6 +252,13 @@ def _check_logits(logits: Any, classes: int) -> None:
             f"it gives {logits.dtype}{list(logits.shape)} for 2 examples; accepted: logits [2, {classes}], or another "
             f"--config.classes"
         )
+
+
+def logits_of(config: Config, state: HasWeights, images_NxD: np.ndarray, chunk: int) -> np.ndarray:
+    """The logits of all examples, [N, C], so many at a time."""
+    model = make_model(config)
+    predict = jax.jit(lambda images_BxD: model.apply(state.params, state.batch_stats, images_BxD))
+    return np.concatenate([predict(images_NxD[i : i + chunk]) for i in range(0, len(images_NxD), chunk)])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
