@@ -300,6 +300,21 @@ def test_convolutions_in_order_are_the_same_sums(layout):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), wanted, found)
 
 
+@pytest.mark.parametrize("window", [(1, 2, 2, 1), (1, 3, 2, 1), (1, 2, 3, 2)])
+def test_gradients_of_pooling_go_to_the_first_largest(window):
+    """Also where several are equal, which XLA decides by their order; windows that overlap are left as they are."""
+    images = jnp.round(jax.random.normal(jax.random.key(0), (3, 6, 6, 4)))
+    weights = jnp.arange(3.0 * 6 * 6 * 4).reshape(images.shape)
+    for strides in (window, (1, 1, 1, 1)):
+
+        def cost(images, strides=strides):
+            pooled = jax.lax.reduce_window(images, -jnp.inf, jax.lax.max, window, strides, "VALID")
+            return jnp.sum(pooled * weights.ravel()[: pooled.size].reshape(pooled.shape))
+
+        wanted, found = jax.jit(jax.grad(cost))(images), jax.jit(in_order(jax.grad(cost)))(images)
+        np.testing.assert_array_equal(wanted, found)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What cannot be used.
 
