@@ -23,7 +23,7 @@ class LeNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        for features in (8, 16):
+        for features in (16, 32):
             x = self.activation(nn.Conv(features, (5, 5), padding="VALID")(x))
             x = nn.max_pool(x, (2, 2), strides=(2, 2))
         x = self.activation(nn.Dense(64)(x.reshape(len(x), -1)))
@@ -36,8 +36,8 @@ def get_config() -> ConfigDict:
     config.input_shape = (28, 28, 1)
     config.activation = "relu"
     config.cost = "cross_entropy"
-    config.learning_rate = 0.1
-    config.momentum = 0.5
+    config.optimizer = "adam"
+    config.learning_rate = 0.001
     config.batch_size = 64
-    config.epochs = 12
+    config.epochs = 8
     return config

@@ -225,6 +225,24 @@ def test_weights_are_read_by_numpy(tmp_path, monkeypatch, capsys):
     assert found["val_accuracy"] == round(rows[-1]["val_accuracy"], 4) > 0.2
 
 
+def test_models_of_ones_own_run(tmp_path, monkeypatch, capsys):
+    """The files of the page, with the flags that it gives: a net in plain JAX, an activation, a cost."""
+    net, parts = python_blocks("docs/models.md")
+    (tmp_path / "mine.py").write_text(net + parts)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(RunDirectory, "draw_figures", lambda *_: None)
+    config = shallow.get_config()
+    config.update(model="mine.py:net", dataset="synthetic", hidden=(64, 32), epochs=2, learning_rate=0.5)
+    config.update(activation="mine.py:bent", cost="mine.py:absolute", batch_size=64)
+    jax.config.update("jax_numpy_rank_promotion", "allow")  # Of all threads.
+    try:
+        rows = train.train_and_evaluate(config, tmp_path / "run")
+    finally:
+        jax.config.update("jax_numpy_rank_promotion", "raise")
+    assert "saturation/0" in rows[-1] and rows[-1]["loss"] < rows[0]["loss"]
+    assert "0 (mine.py:bent@" in capsys.readouterr().out
+
+
 def test_reference_builds_without_warnings(tmp_path):
     """Of `nets` and `train`, by the command that the pages give."""
     command = ["-m", "pdoc", "nets", "train", "-o"]
