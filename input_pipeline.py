@@ -13,6 +13,7 @@ float32: the training step scales bytes by 1/255 on the device and takes floats 
     csv:FILE           a row an example, labels in the column label, target, class or y, else in the first
     sklearn:NAME       digits, iris, wine, breast_cancer, diabetes or linnerud of scikit-learn, if it is installed
     tfds:NAME          what TensorFlow Datasets has prepared under --data_dir
+    FILE.py:NAME       what a function of yours gives, as arrays
 
 Whole labels are classes, float ones the targets of a regression. What has no test set trains with examples held out.
 """
@@ -34,7 +35,8 @@ import numpy as np
 from nets.tables import near_match
 from readers import bundled, csv_files, describing, npz_files
 from readers.dataset import DataError, Dataset, NoTestError, checked, without_test
-from training import console
+from readers.own_data import load_own
+from training import console, own
 from training.console import fail, one_line, parse_flags
 from training.files import PlaceError, place
 
@@ -45,15 +47,17 @@ EMBEDDED_MNIST = Path(__file__).parent / "data" / "mnist.npz"
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
 
 
-def load(name: str, data_dir: str = DEFAULT_DATA_DIR, validation: str = "test") -> Dataset:
+def load(name: str, data_dir: str = DEFAULT_DATA_DIR, validation: str = "test", code: str = "") -> Dataset:
     """The whole data set of that name with its published test set, which need not be there where examples are held
-    out (a number for `validation`, as in `split`): then there may be no validation examples. DataError where the set
-    cannot be had."""
+    out (a number for `validation`, as in `split`): then there may be no validation examples. `code` holds the text of
+    a file of one's own, which is read where it is not given. DataError where the set cannot be had."""
     kind, _, rest = name.partition(":")
     tested = validation == "test"
     try:
         if name in DATASETS:
             dataset = DATASETS[name]()
+        elif own.is_reference(name):
+            dataset = load_own(name, code, tested)
         elif kind in FILES and rest:
             dataset = FILES[kind](place(rest), tested)
         elif kind == "tfds" and rest:
@@ -114,13 +118,13 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
     "mnist": _load_embedded_mnist,
     "synthetic": synthetic,
 }
-ACCEPTED = ", ".join([*DATASETS, "idx:FOLDER", "npz:FILE", "csv:FILE", "sklearn:NAME", "tfds:NAME"])
+ACCEPTED = ", ".join([*DATASETS, "idx:FOLDER", "npz:FILE", "csv:FILE", "sklearn:NAME", "tfds:NAME", "FILE.py:NAME"])
 KINDS = ("idx:", "npz:", "csv:", "sklearn:", "tfds:")
 
 
 def is_name(name: str) -> bool:
     """Whether a data set may be called so: one of the table, or a kind and more."""
-    return name in DATASETS or (name.startswith(KINDS) and not name.endswith(":"))
+    return name in DATASETS or own.is_reference(name) or (name.startswith(KINDS) and not name.endswith(":"))
 
 
 # IDX: the format of the four files in which MNIST, Fashion-MNIST, KMNIST and EMNIST are published.

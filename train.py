@@ -272,7 +272,7 @@ def train_and_evaluate(
 def load_dataset(config: AnyConfig, data_dir: str) -> input_pipeline.Dataset:
     """The config's data set, split as it says and checked to fit."""
     config = as_config(config)
-    dataset = input_pipeline.load(config.dataset, data_dir, config.validation)
+    dataset = input_pipeline.load(config.dataset, data_dir, config.validation, config.code)
     dataset = with_targets(config, input_pipeline.split(dataset, config.train_examples, config.validation))
     check_fits(config, dataset)
     warn_of_unseen_classes(config, dataset)

@@ -14,6 +14,7 @@ ORDER = (
     "nets",
     "training.console",
     "training.files",
+    "training.own",
     "training.pictures",
     "readers",
     "input_pipeline",

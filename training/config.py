@@ -29,7 +29,7 @@ from training.fields import MOST_WHOLE, Field, are_sizes, choice, field_of, is_o
 FLOAT32_LEAST, FLOAT32_MOST = 1.2e-38, 3.4e38
 MLP, OWN = "mlp", "FILE.py:NAME"
 # The fields that may name a file of one's own.
-NAMING = ("model", "activation", "cost")
+NAMING = ("dataset", "model", "activation", "cost")
 # Every layer is compiled by itself, in every program: more take hours before the first step.
 MOST_LAYERS = 256
 
@@ -170,7 +170,7 @@ class Config:
         "",
         own.is_code,
         "nothing: it is read",
-        "the texts of the files that model, activation and cost name",
+        "the texts of the files that dataset, model, activation and cost name",
         later=True,
         derived=True,
     )
