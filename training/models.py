@@ -239,7 +239,11 @@ def _of_file(config: Config) -> Model:
         if jax.tree.structure(after) != jax.tree.structure(statistics):
             raise OwnError("its statistics after a step are other arrays than before")
     except Exception as error:
-        raise _refused("model", config.model, error, file) from error
+        refused = _refused("model", config.model, error, file)
+        if not config.input_shape and not isinstance(error, OwnError):
+            given = f"called with [B, {config.inputs}], which --config.input_shape changes, "
+            refused = ConfigError(str(refused).replace(config.model + "': ", config.model + f"': {given}it fails: ", 1))
+        raise refused from error
     return Model(init, apply, apply_in_training, bool(jax.tree.leaves(statistics)) and not network.takes_mask, True)
 
 

@@ -106,7 +106,7 @@ def load(reference: str, code: str) -> Any:
         raise OwnError(f"the text of {file} is not at hand")
     module = _run(file, text)
     if not hasattr(module, name):
-        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        public = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
         raise OwnError(f"{file} has no {name}; it has {', '.join(public) or 'nothing that can be called'}")
     return getattr(module, name)
 

@@ -93,6 +93,15 @@ def make_mesh(rows: int) -> Mesh:
     return jax.make_mesh((len(devices),), ("rows",), devices=devices)
 
 
+def mesh_of(trial: Config, rows: int) -> Mesh:
+    """The devices for so many rows of trials like this one; of a CPU one with all cores for a model of one's own.
+
+    On two CPU devices at a time convolutions were seen to give other last bits from one time to the next (jaxlib
+    0.10.1); on one device never, and there they are those of the run alone.
+    """
+    return make_mesh(1 if trial.has_own_model and jax.default_backend() == "cpu" else rows)
+
+
 def replicate(data: Data, mesh: Mesh) -> Data:
     """The data on every device of the mesh."""
     return jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
@@ -121,7 +130,7 @@ def over_rows(function: Callable[..., T], mesh: Mesh, same: int) -> Callable[...
 def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], data: Data) -> Programs:
     """The programs for packs of trials with the structure of this one, compiled side by side; of the numbers that may
     be left out they take those that are named."""
-    functions, mesh, is_tested = row_functions(trial), make_mesh(shape.rows), data.test is not None
+    functions, mesh, is_tested = row_functions(trial), mesh_of(trial, shape.rows), data.test is not None
     split, everywhere = NamedSharding(mesh, PartitionSpec("rows")), NamedSharding(mesh, PartitionSpec())
     # The rows are spread evenly: what does not fill the devices is padding.
     shape = Shape(-(-shape.rows // mesh.size) * mesh.size, shape.lanes)
