@@ -18,6 +18,8 @@ float32: the training step scales bytes by 1/255 on the device and takes floats 
 Whole labels are classes, float ones the targets of a regression. What has no test set trains with examples held out.
 """
 
+from training import starting as starting  # isort: skip  # Before what takes long.
+
 import gzip
 import importlib.util
 import io

@@ -11,6 +11,7 @@ from experiments.study import study
 ROOT = Path(__file__).parent.parent
 # Each may import what stands before it, and files of its own room that do not import it back.
 ORDER = (
+    "training.starting",
     "nets",
     "training.console",
     "training.files",

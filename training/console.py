@@ -15,6 +15,8 @@ from typing import Any, NoReturn, Self, TextIO, TypeVar
 
 from tqdm import tqdm
 
+from training import starting
+
 T = TypeVar("T")
 # A refusal that is longer is not read; its middle, mostly a long value that was given, is left out.
 LONGEST_LINE = 300
@@ -247,6 +249,7 @@ def run(main: Callable[[list[str]], object], parse: Callable[[list[str]], list[s
     gc.freeze()
     try:
         with endings():
+            starting.hand_over()
             app.run(main, flags_parser=parse)
     except KeyboardInterrupt as error:
         with contextlib.suppress(OSError):

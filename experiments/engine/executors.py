@@ -35,7 +35,8 @@ class Runner:
     ) -> pa.Table:
         """The rows of a pack; `advance` is told how many epochs of single trials have gone by, also of those that are
         left out since their trial has diverged; `starts` and `watch` as in `train_states`."""
-        trial, mesh = trials[pack.rows[0][0]], lanes.mesh_of(trial, pack.shape.rows)
+        trial = trials[pack.rows[0][0]]
+        mesh = lanes.mesh_of(trial, pack.shape.rows)
         config = trial.replace(l2=plan.largest_l2(pack, trials))
         key = lanes.data_key(trial), trial.probe_examples, config.l2 > 0, mesh
         if self._data is None or self._data[0] != key:

@@ -1,0 +1,45 @@
+"""Ctrl-C while a command still imports."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from training import starting
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train.py", "--config=configs/shallow.py"],
+        ["input_pipeline.py", "--describe=mnist"],
+        ["-m", "experiments.sweep", "--config=configs/shallow.py"],
+        ["-m", "experiments.lecture.neurons"],
+    ],
+)
+def test_it_ends_in_one_line(command):
+    """Status 130, and no traceback of what was being imported; Python tells what it imports, and so when."""
+    started = subprocess.Popen(
+        [sys.executable, "-v", *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert started.stderr and started.stdout
+    for line in started.stderr:
+        if "/jax/" in line:
+            break
+    started.send_signal(signal.SIGINT)
+    said = started.stderr.read()
+    assert started.wait(timeout=60) == 130
+    assert started.stdout.read() == "interrupted\n"
+    assert "Traceback" not in said
+
+
+def test_importing_changes_no_handler():
+    """Other people's programs keep theirs."""
+    assert not starting.is_command()
+    code = "import signal, train, experiments.engine.lanes; print(signal.getsignal(2) is signal.default_int_handler)"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ended.stdout == "True\n"
