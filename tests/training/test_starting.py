@@ -23,17 +23,15 @@ ROOT = Path(__file__).parents[2]
 )
 def test_it_ends_in_one_line(command):
     """Status 130, and no traceback of what was being imported; Python tells what it imports, and so when."""
-    started = subprocess.Popen(
-        [sys.executable, "-v", *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert started.stderr and started.stdout
-    for line in started.stderr:
-        if "/jax/" in line:
-            break
-    started.send_signal(signal.SIGINT)
-    said = started.stderr.read()
-    assert started.wait(timeout=60) == 130
-    assert started.stdout.read() == "interrupted\n"
+    command, pipe = [sys.executable, "-v", *command], subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as started:
+        assert started.stderr and started.stdout
+        for line in started.stderr:
+            if "/jax/" in line:
+                break
+        started.send_signal(signal.SIGINT)
+        output, said = started.communicate(timeout=60)
+    assert (started.returncode, output) == (130, "interrupted\n")
     assert "Traceback" not in said
 
 
