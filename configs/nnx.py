@@ -2,8 +2,9 @@
 
 Question: how does a net that somebody wrote in NNX train, and how saturated are its layers?
 Command:  python train.py --config=configs/nnx.py
-Run time: 1 min on 2 cores.
-Measured: not yet.
+Run time: 35 s on 2 cores.
+Measured: val_accuracy .9772 after 20 epochs, 1 seed; 37 % and 47 % of the outputs of its tanh layers are saturated
+          (2026-11-26).
 """
 
 from collections.abc import Callable
