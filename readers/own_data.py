@@ -27,7 +27,7 @@ def load_own(reference: str, code: str, tested: bool) -> Dataset:
         raise
     except own.OwnError as error:
         raise DataError(f"{reference}: {error}; accepted: {ACCEPTED}") from error
-    except Exception as error:  # It may raise anything.
+    except (Exception, SystemExit) as error:  # It may raise anything.
         said = own.said_of(error, own.parts_of(reference)[0])
         raise DataError(f"{reference} fails: {one_line(said, 150)}; accepted: {ACCEPTED}") from error
     arrays = [_array(part, reference) for part in _parts(given, reference)]

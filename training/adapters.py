@@ -5,6 +5,7 @@ B batch, C classes. x is an array of examples as the model takes it.
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -33,12 +34,15 @@ class Network(NamedTuple):
     apply: Callable[[Tree, Tree, jax.Array], Any]
     apply_in_training: Callable[[Tree, Tree, jax.Array, jax.Array, jax.Array], tuple[Any, Tree]]
     takes_mask: bool
+    made: str = ""  # With what it was made, in words.
 
 
 class Offer(NamedTuple):
-    """What a model may take from a config, by name, and those names that it has to take since the config says them."""
+    """What a model may take from a config, by name, and as it stands there; and those names that it has to take since
+    the config says of them what is not so by default."""
 
     values: Mapping[str, Any]
+    words: Mapping[str, str]
     said: Mapping[str, Any]
 
 
@@ -46,15 +50,27 @@ def network_of(given: Any, name: str, offer: Offer) -> Network:
     """The network that an object of that name stands for; OwnError where it is none."""
     from flax import linen
 
+    arguments: dict[str, Any] = {}
     if isinstance(given, type) and _is_nnx(given):
-        made = functools.partial(given, **_arguments(given.__init__, name, offer, ("self", "rngs")))
-        return _of_nnx(made, _told(given.__call__))
-    if isinstance(given, type) and issubclass(given, linen.Module):
-        given = given(**_arguments(given, name, offer, ("parent", "name")))
-    elif inspect.isfunction(given):
-        given = given(**_arguments(given, name, offer))
+        arguments = _arguments(given.__init__, name, offer, ("self", "rngs"))
+        network = _of_nnx(functools.partial(given, **arguments), _told(given.__call__))
     else:
-        _check_taken((), name, offer)
+        if isinstance(given, type) and issubclass(given, linen.Module):
+            arguments = _arguments(given, name, offer, ("parent", "name"))
+            given = given(**arguments)
+        elif inspect.isfunction(given):
+            arguments = _arguments(given, name, offer)
+            given = given(**arguments)
+        else:
+            _check_taken((), name, offer)
+        network = _of_made(given)
+    return network._replace(made=f"{name}({', '.join(f'{taken}={offer.words[taken]}' for taken in arguments)})")
+
+
+def _of_made(given: Any) -> Network:
+    """The network that a module or a pair of functions is."""
+    from flax import linen
+
     if isinstance(given, linen.Module):
         return _of_linen(given)
     pair: Any = getattr(given, "init", None), getattr(given, "apply", None)
@@ -130,9 +146,11 @@ def _of_linen(module: Any) -> Network:
         params: Tree, statistics: Tree, x: jax.Array, counts_B: jax.Array, key: jax.Array
     ) -> tuple[Any, Tree]:
         variables, said = variables_of(params, statistics), keywords(True, counts_B)
+        # Streams of other names fall back on `params`.
+        streams = {"dropout": key, "params": jax.random.fold_in(key, 1)}
         if not collections:
-            return module.apply(variables, x, **said, rngs={"dropout": key}), statistics
-        logits, mutated = module.apply(variables, x, **said, rngs={"dropout": key}, mutable=sorted(collections))
+            return module.apply(variables, x, **said, rngs=streams), statistics
+        logits, mutated = module.apply(variables, x, **said, rngs=streams, mutable=sorted(collections))
         return logits, statistics_of(meta.unbox(dict(mutated)))
 
     return Network(init, apply, apply_in_training, "mask" in keywords(True))
@@ -169,9 +187,14 @@ def _of_pair(init_of: Callable[..., Any], apply_of: Callable[..., Any]) -> Netwo
 def _of_nnx(make: Callable[..., Any], keywords: Callable[..., dict[str, Any]]) -> Network:
     from flax import nnx
 
+    def split(module: Any) -> tuple[Any, ...]:
+        """Structure, parameters, random numbers and the rest of a module, without what it has written down."""
+        graph, params, keys, _, others = nnx.split(module, nnx.Param, nnx.RngState, nnx.Intermediate, ...)
+        return graph, params, keys, others
+
     def parts(key: jax.Array) -> tuple[Any, ...]:
         module = make(rngs=nnx.Rngs(key, dropout=jax.random.fold_in(key, 1)))
-        return nnx.split(module, nnx.Param, nnx.RngState, ...)
+        return split(module)
 
     graph, *states = nnx.eval_shape(lambda: parts(jax.random.key(0)))
     trained, keys, others = (_Like(state) for state in states)
@@ -184,7 +207,9 @@ def _of_nnx(make: Callable[..., Any], keywords: Callable[..., dict[str, Any]]) -
     def merged(params: Tree, statistics: Tree, key: jax.Array) -> Any:
         # Every stream of random numbers starts from the step's key.
         streams = [
-            jax.random.fold_in(key, i) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else jnp.zeros_like(leaf)
+            _keys_like(leaf, jax.random.fold_in(key, i))
+            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            else jnp.zeros(leaf.shape, leaf.dtype)
             for i, leaf in enumerate(keys.shapes)
         ]
         return nnx.merge(graph, trained.from_dict(params), keys.filled(streams), others.from_dict(statistics))
@@ -200,24 +225,37 @@ def _of_nnx(make: Callable[..., Any], keywords: Callable[..., dict[str, Any]]) -
         module = merged(params, statistics, key)
         module.train()
         logits = module(x, **keywords(True, counts_B))
-        return logits, others.as_dict(nnx.split(module, nnx.Param, nnx.RngState, ...)[3])
+        return logits, others.as_dict(split(module)[3])
 
     return Network(init, apply, apply_in_training, "mask" in keywords(True))
+
+
+def _keys_like(leaf: jax.ShapeDtypeStruct, key: jax.Array) -> jax.Array:
+    """A key, or as many as stacked layers have."""
+    return jax.random.split(key, leaf.shape) if leaf.shape else key
 
 
 class _Like:
     """A tree of arrays of some structure as nested dictionaries, by the paths of its arrays, and back."""
 
     def __init__(self, tree: Any):
-        self.shapes, self._structure = jax.tree.flatten(tree)
+        leaves, self._structure = jax.tree.flatten(tree)
         self._paths = [path or ("params",) for path in paths_of_arrays(tree)]
-        if len(self._paths) != len(self.shapes):
+        if len(self._paths) != len(leaves):
             raise OwnError("its parameters hold what is no array; accepted: a tree of arrays")
+        self.shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+        joined = sorted("/".join(path) for path in self._paths)
+        for one, next_one in itertools.pairwise(joined):
+            if next_one == one or next_one.startswith(f"{one}/"):
+                raise OwnError(f"two of its arrays are called {one!r}; accepted: a path for each")
 
     def as_dict(self, tree: Any) -> Tree:
         """The tree as dictionaries."""
+        leaves = jax.tree.leaves(tree)
+        if len(leaves) != len(self._paths):
+            raise OwnError("its statistics after a step are other arrays than before")
         found: Tree = {}
-        for path, leaf in zip(self._paths, jax.tree.leaves(tree), strict=True):
+        for path, leaf in zip(self._paths, leaves, strict=True):
             inner = found
             for name in path[:-1]:
                 inner = inner.setdefault(name, {})

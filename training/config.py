@@ -90,7 +90,7 @@ class Config:
         lambda names: all(is_one_of(name, nets.activations.ACTIVATIONS) for name in names.split(",")),
         f"{', '.join(nets.activations.ACTIVATIONS)}, {OWN}, or one a layer, such as tanh,relu",
         "what a hidden neuron computes",
-        on_axis=f"{', '.join(nets.activations.ACTIVATIONS)}, {OWN}, or those of layers joined by -, as tanh-relu",
+        on_axis=f"{', '.join(nets.activations.ACTIVATIONS)}, those of layers joined by -, as tanh-relu, or {OWN} alone",
     )
     output: str = choice("softmax", nets.costs.OUTPUTS, "what the output neurons compute")
     kernel_init: str = choice("glorot_uniform", nets.mlp.KERNEL_INITS, "how kernels are drawn")
@@ -184,7 +184,10 @@ class Config:
         changed = _normal(fields)
         _check_fields(changed)
         if changed.keys() & set(NAMING):
-            changed |= {"code": _code_of(self.to_dict() | changed, self.code)}
+            shortened = _shortened(changed)
+            kept = {name for name in shortened if shortened[name] == _shortened(self.to_dict())[name]}
+            changed |= {name: getattr(self, name) if name in kept else shortened[name] for name in shortened}
+            changed["code"] = _code_of(self.to_dict() | changed, self.code)
         config = dataclasses.replace(self, **changed)
         _check_together(config)
         return config
@@ -275,8 +278,10 @@ def as_config(given: AnyConfig | Mapping[str, Any]) -> Config:
         return given
     fields = _normal(given.to_dict() if isinstance(given, ConfigDict) else given)
     _check_fields(fields)
-    # Config files and flags say everything but what is derived; what was recorded has that too.
+    # Config files and flags say everything but what is derived; what was recorded has that too, by the files as they
+    # were called then.
     if isinstance(given, ConfigDict) or "code" not in fields:
+        fields |= _shortened(fields)
         fields["code"] = _code_of(fields)
     config = Config(**fields)
     _check_together(config)
@@ -292,8 +297,6 @@ def _normal(fields: Mapping[str, Any]) -> dict[str, Any]:
         value = value.item() if isinstance(value, np.generic) else value
         if field is None:
             return value
-        if name in NAMING and isinstance(value, str):
-            return _each_word(value, own.shortest)
         if field.type is float and type(value) is int:
             return float(value) if abs(value) < MOST_WHOLE**9 else value
         if field.type is tuple and isinstance(value, str) and field.item is str:
@@ -313,6 +316,11 @@ def _each_word(words: str, function: Callable[[str], str]) -> str:
     return ",".join(function(word) if own.is_reference(word) else word for word in words.split(","))
 
 
+def _shortened(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The fields that may name files, these as they are called from the folder that this process is in."""
+    return {name: _each_word(fields[name], own.shortest) for name in NAMING if name in fields}
+
+
 def _code_of(fields: Mapping[str, Any], known: str = "") -> str:
     """The texts of the files of one's own that the fields name; those that are known are not read again."""
     texts: dict[str, str] = {}
@@ -322,6 +330,8 @@ def _code_of(fields: Mapping[str, Any], known: str = "") -> str:
             texts |= own.texts_in(own.code_of(references, known))
         except own.OwnError as error:
             raise ConfigError(f"config.{name}={shown(fields[name])}: {error}; accepted: a file of Python") from error
+    if twice := own.called_alike(texts):
+        raise ConfigError(f"two files are called {twice}, whose folders are no part of a run; accepted: other names")
     return json.dumps(texts, sort_keys=True) if texts else ""
 
 
@@ -380,10 +390,11 @@ def _check_together(config: Config) -> None:
     if config.dropout and not config.hidden:
         raise ConfigError(f"config.dropout={config.dropout} drops hidden outputs; accepted without hidden layers: 0")
     # What is of one's own is not run here, but when it is used.
-    of_layers = ["identity" if own.is_reference(word) else word for word in config.activation.split(",")]
+    names, layers = config.activation.split(","), len(config.hidden)
+    if config.model == MLP and len(names) not in (1, layers):
+        given = f"config.activation={shown(config.activation)} has {len(names)} names"
+        raise ConfigError(f"{given}; accepted: one, or one for each of {layers} layers")
     try:
-        if config.model == MLP:
-            nets.activations.of_layers(",".join(of_layers), len(config.hidden))
         if not own.is_reference(config.cost):
             nets.costs.get(config.cost, config.output)
     except ValueError as error:

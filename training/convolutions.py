@@ -128,7 +128,7 @@ def _to_largest(source: jax.Array, operand: jax.Array, window: Sequence[int]) ->
     largest = functools.reduce(jnp.maximum, inputs)
     is_taken, parts = jnp.zeros(source.shape, bool), list[jax.Array]()
     for value in inputs:
-        is_here = (value >= largest) & ~is_taken
+        is_here = ((value >= largest) | jnp.isnan(value)) & ~is_taken
         is_taken |= is_here
         parts.append(jnp.where(is_here, source, jnp.zeros_like(source)))
     # Windows are axes behind the inputs; each goes behind the axis that it divides.

@@ -15,6 +15,7 @@ that is (), and gives logits. Where its call takes `train` or `training`, `deter
 is told whether it trains; `mask` says which examples of a batch count.
 """
 
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -27,13 +28,12 @@ import numpy as np
 
 import nets
 from nets.equations import equations_within
-from training import own
-from training.adapters import ACCEPTED, Offer, Tree, network_of
+from training import own, weights
+from training.adapters import ACCEPTED, Network, Offer, Tree, network_of
 from training.batches import first_layer, scale
 from training.config import FIELDS, MLP, AnyConfig, Config, ConfigError, as_config
 from training.console import shown
 from training.own import OwnError
-from training.weights import HasWeights
 
 # What a model of one's own may take of the config; it has to take what the config says of the last ones.
 ALWAYS = ("classes", "inputs", "input_shape")
@@ -47,7 +47,7 @@ class Model(NamedTuple):
     `apply(params, statistics, images_BxD) -> logits_BxC`, as it is evaluated
     `apply_in_training(params, statistics, images_BxD, weights_B, key) -> (logits_BxC, statistics)`; weight 0 is padding
     `mixes_examples`: whether padding would change what the others give, so that a batch has to be without
-    `is_own`: whether it comes from a file of the user's
+    `is_own`: whether it comes from a file of the user's; `made` says with what of the config it was made
     """
 
     init: Callable[[jax.Array], tuple[Tree, Tree]]
@@ -55,6 +55,7 @@ class Model(NamedTuple):
     apply_in_training: Callable[[Tree, Tree, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Tree]]
     mixes_examples: bool = False
     is_own: bool = False
+    made: str = ""
 
 
 def make_model(config: AnyConfig) -> Model:
@@ -150,7 +151,7 @@ def _own_cost(reference: str, code: str, output: str, classes: int) -> nets.cost
     file, _ = own.parts_of(reference)
     try:
         function = own.load(reference, code)
-        takes_output = "output" in inspect.signature(function).parameters
+        takes_output = list(inspect.signature(function).parameters)[2:3] == ["output"]
 
         def per_example(logits_BxC: jax.Array, targets_BxC: jax.Array) -> jax.Array:
             if takes_output:
@@ -171,7 +172,7 @@ def _own_cost(reference: str, code: str, output: str, classes: int) -> nets.cost
     return nets.costs.Cost(per_example, neuron)
 
 
-def _refused(field: str, reference: str, error: Exception, file: str) -> ConfigError:
+def _refused(field: str, reference: str, error: BaseException, file: str) -> ConfigError:
     """What is wrong with something of one's own, in one line."""
     if isinstance(error, ConfigError):
         return error
@@ -194,17 +195,27 @@ _ACCEPTED = {
 def _offer(config: Config) -> Offer:
     """What a model of one's own may take of the config."""
     values: dict[str, Any] = {field: getattr(config, field) for field in (*ALWAYS, *IF_SAID)}
+    words = {field: str(value) for field, value in values.items()}
     said = {field: values[field] for field in IF_SAID if values[field] != FIELDS[field].default}
     functions = [nets.activations.get(name).function for name in activations_of(config)]
     values["activation"] = functions[0] if len(functions) == 1 else tuple(functions)
     values["kernel_init"] = nets.mlp.KERNEL_INITS[config.kernel_init]
     values["bias_init"] = nets.mlp.BIAS_INITS[config.bias_init]
-    return Offer(values, said)
+    return Offer(values, words, said)
+
+
+# What a model of one's own depends on.
+SHAPING = ("model", "code", *ALWAYS, *IF_SAID)
+
+
+def _of_file(config: Config) -> Model:
+    """The model in a file of one's own; configs that differ in what it does not depend on have the same one."""
+    others = {name: field.default for name, field in FIELDS.items() if name not in SHAPING}
+    return _of_shape(dataclasses.replace(config, **others))
 
 
 @functools.lru_cache(maxsize=64)
-def _of_file(config: Config) -> Model:
-    """The model in a file of one's own."""
+def _of_shape(config: Config) -> Model:
     file, name = own.parts_of(config.model)
     shape = config.input_shape or (config.inputs,)
     try:
@@ -227,24 +238,41 @@ def _of_file(config: Config) -> Model:
             )
             return logits_BxC.astype(jnp.float32), statistics
 
-        key = jax.random.key(0)
-        params, statistics = jax.eval_shape(init, key)
-        if not jax.tree.leaves(params):
-            raise OwnError("it has no parameters")
-        x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
-        _check_logits(jax.eval_shape(network.apply, params, statistics, x), config.classes)
-        count = jax.ShapeDtypeStruct((2,), bool)
-        logits, after = jax.eval_shape(network.apply_in_training, params, statistics, x, count, key)
-        _check_logits(logits, config.classes)
-        if jax.tree.structure(after) != jax.tree.structure(statistics):
-            raise OwnError("its statistics after a step are other arrays than before")
-    except Exception as error:
+        statistics = _check(network, init, shape, config.classes)
+    except (Exception, SystemExit) as error:
         refused = _refused("model", config.model, error, file)
-        if not config.input_shape and not isinstance(error, OwnError):
-            given = f"called with [B, {config.inputs}], which --config.input_shape changes, "
-            refused = ConfigError(str(refused).replace(config.model + "': ", config.model + f"': {given}it fails: ", 1))
+        if not config.input_shape and isinstance(error, TypeError | ValueError) and "shape" in str(error):
+            refused = ConfigError(f"{refused}; x is [B, {config.inputs}], or as --config.input_shape says")
         raise refused from error
-    return Model(init, apply, apply_in_training, bool(jax.tree.leaves(statistics)) and not network.takes_mask, True)
+    mixes = bool(jax.tree.leaves(statistics)) and not network.takes_mask
+    return Model(init, apply, apply_in_training, mixes, True, network.made)
+
+
+def _check(network: Network, init: Callable[..., Any], shape: tuple[int, ...], classes: int) -> Tree:
+    """The shapes of the network's statistics; OwnError for one that cannot be trained and evaluated."""
+    key = jax.random.key(0)
+    params, statistics = jax.eval_shape(init, key)
+    if not jax.tree.leaves(params):
+        raise OwnError("it has no parameters")
+    for path, leaf in jax.tree.leaves_with_path(params):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise OwnError(f"its parameter {name} is {leaf.dtype}; accepted: floats")
+    if reserved := sorted(params.keys() & {weights.EPOCH, weights.STATISTICS}):
+        raise OwnError(f"a parameter is called {reserved[0]}, as what stands beside weights in files; accepted: others")
+    x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    _check_logits(jax.eval_shape(network.apply, params, statistics, x), classes)
+    count = jax.ShapeDtypeStruct((2,), bool)
+    logits, after = jax.eval_shape(network.apply_in_training, params, statistics, x, count, key)
+    _check_logits(logits, classes)
+    if jax.tree.structure(after) != jax.tree.structure(statistics):
+        raise OwnError("its statistics after a step are other arrays than before")
+    drawn, apply = init(key), jax.jit(network.apply)
+    x = jax.random.uniform(jax.random.key(1), (3, *shape))
+    together, alone = np.asarray(apply(*drawn, x), np.float32), np.asarray(apply(*drawn, x[:1]), np.float32)
+    if not np.allclose(together[:1], alone, rtol=1e-2, atol=1e-3 * float(np.abs(together).max())):
+        raise OwnError("the logits of an example depend on the others; accepted: a model that gives each its own")
+    return statistics
 
 
 def _check_logits(logits: Any, classes: int) -> None:
@@ -258,7 +286,7 @@ def _check_logits(logits: Any, classes: int) -> None:
         )
 
 
-def logits_of(config: Config, state: HasWeights, images_NxD: np.ndarray, chunk: int) -> np.ndarray:
+def logits_of(config: Config, state: weights.HasWeights, images_NxD: np.ndarray, chunk: int) -> np.ndarray:
     """The logits of all examples, [N, C], so many at a time."""
     model = make_model(config)
     predict = jax.jit(lambda images_BxD: model.apply(state.params, state.batch_stats, images_BxD))

@@ -98,6 +98,6 @@ def scale_kernels(params: Any, factor: jax.Array) -> Any:
     """The parameters with every kernel multiplied by the factor."""
 
     def scaled(path: Path, leaf: jax.Array) -> jax.Array:
-        return leaf * factor if is_kernel(path, leaf) else leaf
+        return (leaf * factor).astype(leaf.dtype) if is_kernel(path, leaf) else leaf
 
     return jax.tree.map_with_path(scaled, params)

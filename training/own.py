@@ -42,7 +42,11 @@ def parts_of(reference: str) -> tuple[str, str]:
 def shortest(reference: str) -> str:
     """The reference with its file relative to the folder that this process is in, where it lies within."""
     file, name = parts_of(reference)
-    relative = os.path.relpath(file) if os.path.isabs(file) else os.path.normpath(file)
+    file = os.path.expanduser(file)
+    try:
+        relative = os.path.relpath(file) if os.path.isabs(file) else os.path.normpath(file)
+    except OSError:  # The folder is gone.
+        relative = file
     return f"{file if relative.startswith(os.pardir) else relative}:{name}"
 
 
@@ -58,6 +62,12 @@ def code_of(references: Iterable[str], known: str = "") -> str:
     texts = texts_in(known)
     files = sorted({parts_of(reference)[0] for reference in references})
     return json.dumps({file: texts.get(file) or _read(file) for file in files}) if files else ""
+
+
+def called_alike(files: Iterable[str]) -> str | None:
+    """The name that two of the files have, None where each has its own."""
+    names = [Path(file).name for file in files]
+    return next((name for i, name in enumerate(names) if name in names[:i]), None)
 
 
 def texts_in(code: str) -> dict[str, str]:
@@ -87,7 +97,7 @@ def digest_of(code: str) -> str:
 
 def _read(file: str) -> str:
     try:
-        text = Path(file).read_bytes().decode()
+        text = Path(file).read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise OwnError(f"there is no file {file}") from error
     except (OSError, ValueError) as error:
@@ -121,7 +131,7 @@ def _run(file: str, text: str) -> ModuleType:
     sys.modules[module.__name__] = module
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
     try:
-        exec(compile(text, file, "exec"), module.__dict__)
+        exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # A file may raise anything, and end the program.

@@ -111,7 +111,8 @@ def summary(config: Config, params: Any, batch_stats: Any) -> str:
     lines += [f"{row.name:<{first}}{row.shape:<{second}}{row.parameters:>10,}" for row in rows]
     note = "" if total == trainable else f"  ({trainable:,} trainable)"
     rule = "-" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:], rule, f"{'total':<{first + second}}{total:>10,}{note}"])
+    made = [f"Model: {models.make_model(config).made}"] if config.has_own_model else []
+    return "\n".join([*made, lines[0], rule, *lines[1:], rule, f"{'total':<{first + second}}{total:>10,}{note}"])
 
 
 def _rows_of_mlp(config: Config, params: Any, batch_stats: Any) -> list[_Row]:

@@ -66,6 +66,8 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], epoch: int) -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in {**arrays, EPOCH: np.array(epoch, np.int64)}.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+                # numpy has no bfloat16 of its own; in float32 it is the same number.
+                array = array.astype(np.float32) if array.dtype.kind == "V" else array
                 np.lib.format.write_array(file, array, allow_pickle=False)
     write_atomically(path, buffer.getvalue())
 

@@ -222,7 +222,7 @@ def row_functions(config: Config) -> dict[str, Callable[..., Any]]:
 
     def test(states_R: train.TrainState, data: Data) -> Metrics:
         assert data.test, "it is compiled where there is a test set"
-        return jax.vmap(functions.evaluate, in_axes=(0, None, None))(states_R, *data.test)
+        return over_lanes(config, functions.evaluate, same=2)(states_R, *data.test)
 
     def probe(
         states_R: train.TrainState, numbers_R: Hyperparameters, before_R: Any, seed: jax.Array, data: Data

@@ -17,7 +17,6 @@ import train
 from experiments.engine import executors, lanes, results, space
 from training import models, run_directory
 from training.config import ConfigError, as_config, hyperparameters
-from training.convolutions import in_order
 from training.files import RunError
 
 KINDS = {
@@ -219,6 +218,29 @@ def test_the_text_of_the_file_is_part_of_the_run(tmp_path, no_figures, capsys):
     assert text in recorded["code"].encode().decode("unicode_escape") or text in json.loads(recorded["code"]).values()
 
 
+def test_a_run_is_evaluated_from_any_folder(tmp_path, no_figures, monkeypatch, capsys):
+    """The file is looked for nowhere: its text is in the run, by the name that it had."""
+    config = own(tmp_path, "linen", epochs=1)
+    train.train_and_evaluate(config, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("changed = 1")
+    recorded = run_directory.read_config(tmp_path / "run")
+    assert recorded.name() == recorded.replace(model="mine.py:Net").name()
+    capsys.readouterr()
+    train.evaluate_only(recorded, tmp_path / "run")
+    assert "val_accuracy" in capsys.readouterr().out
+
+
+def test_files_of_one_name_are_refused(tmp_path):
+    """Which of them is which would not be told."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "act.py").write_text("import jax.numpy as jnp\nf = jnp.tanh")
+    names = ",".join(f"{tmp_path / folder / 'act.py'}:f" for folder in "ab")
+    with pytest.raises(ConfigError, match=r"two files are called act\.py"):
+        as_config({"hidden": (8, 8), "activation": names})
+
+
 def test_reading_a_folder_runs_nothing(tmp_path, no_figures):
     """What is only looked at may come from anybody."""
     config = own(tmp_path, "linen", epochs=1)
@@ -269,50 +291,56 @@ def test_structure_and_lanes_of_a_row():
     np.testing.assert_array_equal(lanes.over_lanes(config, function, 1)(jnp.arange(3.0), 2.0), [0.0, 2.0, 4.0])
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Convolutions.
+@pytest.mark.filterwarnings("ignore:Using 'Module.sow")
+def test_stacked_layers_with_keys_and_what_is_sown(tmp_path, no_figures):
+    """Dropout in layers that NNX scans through has a key each; what a module writes down is left out."""
+    text = """
+from flax import nnx
 
 
-@pytest.mark.parametrize("layout", [("NHWC", "HWIO", "NHWC"), ("NCHW", "OIHW", "NCHW")])
-def test_convolutions_in_order_are_the_same_sums(layout):
-    """Costs and gradients within loops, branches and calls, with strides, dilations and groups."""
+class Net(nnx.Module):
+    def __init__(self, inputs, classes, *, rngs):
+        self.first, self.last = nnx.Linear(inputs, 8, rngs=rngs), nnx.Linear(8, classes, rngs=rngs)
 
-    def cost(kernel, images):
-        convolve = lambda x, k, **more: jax.lax.conv_general_dilated(  # noqa: E731
-            x, k, (2, 1), "SAME", dimension_numbers=layout, **more
-        )
-        hidden = jax.nn.relu(convolve(images, kernel, rhs_dilation=(1, 2)))
-        grouped = convolve(images, kernel[..., :1, :] if layout[1] == "HWIO" else kernel[:, :1], feature_group_count=2)
-        return jnp.sum(hidden**2) + jnp.sum(jax.checkpoint(jnp.tanh)(grouped))
+        @nnx.split_rngs(splits=3)
+        @nnx.vmap(in_axes=(0,), out_axes=0)
+        def block(rngs):
+            return nnx.Sequential(nnx.Linear(8, 8, rngs=rngs), nnx.tanh, nnx.Dropout(0.2, rngs=rngs))
 
-    def descend(kernel, images):
-        def step(kernel, rate):
-            gradient = jax.grad(cost)(kernel, images)
-            return jax.lax.cond(rate > 0, lambda: kernel - rate * gradient, lambda: kernel), cost(kernel, images)
+        self.blocks = block(rngs)
 
-        return jax.lax.scan(jax.jit(step), kernel, jnp.array([1e-3, 0.0, 1e-3]))
-
-    shape = {"HWIO": (3, 3, 2, 4), "OIHW": (4, 2, 3, 3)}[layout[1]]
-    kernel = jax.random.normal(jax.random.key(0), shape)
-    images = jax.random.normal(jax.random.key(1), (5, 6, 7, 2) if layout[0] == "NHWC" else (5, 2, 6, 7))
-    with jax.default_matmul_precision("highest"):
-        wanted, found = jax.jit(descend)(kernel, images), jax.jit(in_order(descend))(kernel, images)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), wanted, found)
+    def __call__(self, x):
+        x = self.first(x)
+        x = nnx.scan(lambda x, block: block(x), in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)(x, self.blocks)
+        self.sow(nnx.Intermediate, "hidden", x)
+        return self.last(x)
+"""
+    rows = train.train_and_evaluate(own_config(tmp_path, text, "Net"), tmp_path / "run")
+    assert rows[-1]["loss"] < rows[0]["loss"]
 
 
-@pytest.mark.parametrize("window", [(1, 2, 2, 1), (1, 3, 2, 1), (1, 2, 3, 2)])
-def test_gradients_of_pooling_go_to_the_first_largest(window):
-    """Also where several are equal, which XLA decides by their order; windows that overlap are left as they are."""
-    images = jnp.round(jax.random.normal(jax.random.key(0), (3, 6, 6, 4)))
-    weights = jnp.arange(3.0 * 6 * 6 * 4).reshape(images.shape)
-    for strides in (window, (1, 1, 1, 1)):
+def test_streams_of_other_names_and_half_precision(tmp_path, no_figures):
+    """A Linen module draws from a stream of its own; weights in bfloat16 stay so, and are read back from files."""
+    text = """
+import jax, jax.numpy as jnp
+from flax import linen as nn
 
-        def cost(images, strides=strides):
-            pooled = jax.lax.reduce_window(images, -jnp.inf, jax.lax.max, window, strides, "VALID")
-            return jnp.sum(pooled * weights.ravel()[: pooled.size].reshape(pooled.shape))
 
-        wanted, found = jax.jit(jax.grad(cost))(images), jax.jit(in_order(jax.grad(cost)))(images)
-        np.testing.assert_array_equal(wanted, found)
+class Net(nn.Module):
+    classes: int
+
+    @nn.compact
+    def __call__(self, x, train):
+        if train:
+            x = x + 0.1 * jax.random.normal(self.make_rng("noise"), x.shape)
+        return nn.Dense(self.classes, param_dtype=jnp.bfloat16)(x)
+"""
+    config = own_config(tmp_path, text, "Net", init_scale=2.0, epochs=1)
+    state, _ = trained(as_config(config), epochs=1)
+    assert state.params["Dense_0"]["kernel"].dtype == jnp.bfloat16
+    train.train_and_evaluate(config, tmp_path / "run")
+    rows = train.train_and_evaluate(config, tmp_path / "again", init_from=tmp_path / "run")
+    assert np.isfinite(rows[-1]["loss"])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -330,8 +358,20 @@ BAD = {
     "Needs": "needs 'width', which no config has",
     "Fails": "TypeError",
     "Empty": "it has no parameters",
+    "mixing": "depend on the others",
+    "whole": "its parameter n is int32",
+    "tied": "two of its arrays are called 'w'",
+    "reserved": "a parameter is called epoch",
+    "leaves": "SystemExit",
 }
+PLAIN = "import jax.numpy as jnp, jax\nz = jnp.zeros((784, 10))\n"
 TEXTS = {
+    "mixing": PLAIN + "mixing = lambda k, x: {'w': jax.random.normal(k, (784, 10))}, "
+    "lambda p, x: (x - x.mean(0, keepdims=True)) @ p['w']",
+    "whole": PLAIN + "whole = lambda k, x: {'w': z, 'n': jnp.int32(3)}, lambda p, x: x @ p['w']",
+    "tied": PLAIN + "tied = lambda k, x: {'params': {'w': z}, 'w': z}, lambda p, x: x @ (p['w'] - p['params']['w'])",
+    "reserved": PLAIN + "reserved = lambda k, x: {'w': z, 'epoch': z}, lambda p, x: x @ p['w']",
+    "leaves": PLAIN + "import sys\nleaves = lambda k, x: {'w': z}, lambda p, x: sys.exit(0)",
     "Broken": "1 / 0",
     "ends": "import sys; sys.exit(0)",
     "Syntax": "def (",
@@ -365,7 +405,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path, name):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"hidden": (5,)}, "does not take config.hidden"),
+        ({"hidden": (5,), "activation": "relu"}, "does not take config.hidden"),
         ({"batch_norm": True}, "does not take config.batch_norm"),
         ({"input_shape": (28, 27)}, "has 756 numbers"),
         ({"classes": 7}, "labels of synthetic go up to 9|gives float32"),

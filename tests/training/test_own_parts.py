@@ -35,6 +35,10 @@ def squares(logits, targets, output):
     return nets.costs.quadratic(logits, targets, output)
 
 
+def named(output, target, eps=0.0):
+    return jnp.abs(output - target).mean(axis=-1)
+
+
 def whole(outputs, targets):
     return jnp.mean((outputs - targets) ** 2)
 
@@ -105,6 +109,8 @@ def test_a_cost_of_ones_own(mine):
     np.testing.assert_allclose(
         absolute.per_example(logits, targets), jnp.abs(jax.nn.softmax(logits) - targets).mean(axis=1), rtol=1e-6
     )
+    named = models.cost_of(mine(cost="named"))
+    np.testing.assert_array_equal(named.per_example(logits, targets), absolute.per_example(logits, targets))
     squares = models.cost_of(mine(cost="squares", output="=sigmoid"))
     wanted = nets.costs.quadratic(logits, targets, "sigmoid")
     np.testing.assert_allclose(squares.per_example(logits, targets), wanted, rtol=1e-6)
