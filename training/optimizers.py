@@ -84,9 +84,10 @@ NO_KERNELS = ("bias", "b", "scale", "offset", "beta", "gamma")
 
 
 def is_kernel(path: Path, leaf: jax.Array) -> bool:
-    """Whether a parameter is a weight between neurons, what init_scale and l2 apply to: of two axes or more, and not
-    called a bias or a scale."""
-    return leaf.ndim >= 2 and path[-1].key not in NO_KERNELS
+    """Whether a parameter is a weight between neurons, what init_scale and l2 apply to: called a kernel, or of two axes
+    or more and not called a bias or a scale."""
+    name = path[-1].key
+    return name == "kernel" or (leaf.ndim >= 2 and name not in NO_KERNELS)
 
 
 def kernels(params: Any) -> Any:

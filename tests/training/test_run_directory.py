@@ -37,7 +37,11 @@ def test_config_json_says_what_was_run_by_and_on(finished):
     """config.json holds the whole config, the versions, the device and the git revision."""
     recorded = json.loads((finished / "config.json").read_text())
     assert list(recorded) == ["config", "versions", "device", "environment", "git_revision", "digest"]
-    assert recorded["config"] == make_config().to_dict() | {"hidden": [8], "probes": ["saturation", "speed"]}
+    assert recorded["config"] == make_config().to_dict() | {
+        "hidden": [8],
+        "input_shape": [],
+        "probes": ["saturation", "speed"],
+    }
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     assert recorded["versions"] == {"python": sys.version.split()[0]} | versions
     assert recorded["environment"] == environment()
