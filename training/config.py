@@ -392,7 +392,7 @@ def _check_together(config: Config) -> None:
     # What is of one's own is not run here, but when it is used.
     names, layers = config.activation.split(","), len(config.hidden)
     if config.model == MLP and len(names) not in (1, layers):
-        given = f"config.activation={shown(config.activation)} has {len(names)} names"
+        given = f"activation {shown(config.activation)} has {len(names)} names"
         raise ConfigError(f"{given}; accepted: one, or one for each of {layers} layers")
     try:
         if not own.is_reference(config.cost):
