@@ -2,9 +2,9 @@
 
 Outside of loops its compiler brings every convolution into the order of axes that its kernels take, examples first
 and channels last. Within a loop it leaves them as they are, and the gradients of a convolution, which come in another
-order, take ten to thirty times as long (jaxlib 0.10.1; jax issue 12868). Here the order is changed in the program
+order, take many times as long (jaxlib 0.10.1; jax issue 12868). Here the order is changed in the program
 itself: transposes around convolutions, the same products and sums. The gradient of max-pooling goes, where windows lie
-side by side, through comparisons in place of a scatter that takes one window after the other: five times as fast.
+side by side, through comparisons in place of a scatter that takes one window after the other.
 """
 
 import functools

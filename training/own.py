@@ -13,7 +13,7 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -145,8 +145,3 @@ def said_of(error: BaseException, file: str) -> str:
         return f"{type(error).__name__}: {error.msg}, line {error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f"{type(error).__name__}: {error}" + (f", line {lines[-1]}" if lines else "")
-
-
-def arguments_of(taken: Iterable[str], offered: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what is offered by name, what is taken."""
-    return {name: offered[name] for name in taken if name in offered}
