@@ -43,14 +43,14 @@ from training.config import (
 from training.console import fail, say
 from training.convolutions import in_order
 from training.files import place
-from training.fitting import check_fits, check_network, warn_of_unseen_classes, with_targets
+from training.fitting import check_fits, check_network, lack_of_memory, warn_of_unseen_classes, with_targets
 from training.metrics import batch_metrics, of_part, targets_of, weighted_means
 from training.optimizers import make_optimizer, scale_kernels
 from training.records import OUTCOMES, read_records
 from training.screen import (
     as_number,
-    conclusion,
     diverged_line,
+    ending,
     epoch_line,
     evaluation_lines,
     guess_cost,
@@ -239,21 +239,23 @@ def train_and_evaluate(
     workdir: str | Path,
     data_dir: str = input_pipeline.DEFAULT_DATA_DIR,
     init_from: str | Path | None = None,
+    goes_on: bool = False,
 ) -> list[dict[str, Any]]:
     """Trains into the run directory, or goes on with the interrupted run there; returns the rows of metrics.jsonl.
-    A new run begins from the weights in `init_from`, an npz file or the folder of a run, if that is given.
+    A new run begins from the weights in `init_from`, an npz file or the folder of a run, if that is given. With
+    `goes_on` a finished run goes on where the config now asks for more epochs, or stops later.
 
     Raises, before anything is written, ConfigError, input_pipeline.DataError or run_directory.RunError;
     later RunError where the disk fails, and DivergedError when an epoch's cost is not finite. Metrics so far are kept.
     """
     config = as_config(config)
     check_network(config)
-    run_directory.check(workdir, config)
+    run_directory.check(workdir, config, goes_on)
     initial = None if init_from is None else read_initial(init_from, state_shapes(config))
     run_directory.check_initial(workdir, initial)
     if rows := run_directory.finished(workdir, config):
         say(f"{workdir} holds this run, finished after {len(rows)} epochs; nothing was changed.")
-        say(conclusion(rows))
+        say(ending(rows, config))
         return rows
     early = load_dataset(config, data_dir) if input_pipeline.is_read_alone(config.dataset) else None
     with ThreadPoolExecutor() as pool:
@@ -261,12 +263,12 @@ def train_and_evaluate(
         checking, drawing = pool.submit(check_sums), pool.submit(initial_state, config, initial)
         dataset = early or load_dataset(config, data_dir)
         checking.result()
-    with run_directory.RunDirectory(workdir, config, initial) as run:
+    with run_directory.RunDirectory(workdir, config, initial, goes_on) as run:
         state = fit(config, dataset, run, drawing.result())
         run.write_weights(state)
         outputs_VxC = models.logits_of(config, state, dataset.validation_images, EVALUATION_CHUNK)
         run.draw_figures(dataset, jax.device_get(state.params), outputs_VxC, guess_cost(config, dataset))
-        say(conclusion(run.rows))
+        say(ending(run.rows, config))
         say(f"Written to {run.workdir}: {', '.join(run.contents())}")
         return run.rows
 
@@ -355,7 +357,7 @@ def fit(
     steps = -(-len(dataset.images) // config.batch_size)
     # An epoch uses its state up: a signal waits until it is over, when there is a state to save.
     with console.progress(config.epochs, "epoch", initial=done) as bar, console.held() as signals:
-        for number in range(done + 1, config.epochs + 1):
+        for number in run.missing_epochs():
             start = time.perf_counter()
             is_probed = config.is_probed(number)
             before = jax.tree.map(jnp.copy, state.params) if is_probed else None
@@ -373,7 +375,7 @@ def fit(
             if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
                 raise DivergedError(diverged_line(row, config))
             # A signal that comes after the question waits for the next epoch, whose state is then saved.
-            if config.is_saved(number) or signals.asked:
+            if config.is_saved(number) or run.course.reason or signals.asked:
                 run.save(number, state)
                 signals.deliver()
     return state
@@ -414,33 +416,32 @@ def define_flags() -> None:
     define_config_flags()
     flags.DEFINE_bool("evaluate_only", False, "Evaluate the last checkpoint in --workdir and train nothing.")
     flags.DEFINE_string("init_from", None, "Weights to begin from: an npz file, or the final.npz of a run's folder.")
+    flags.DEFINE_bool("continue", False, "Go on with the finished run in --workdir for more --config.epochs.")
 
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # Orbax logs what it raises.
     keep_programs()
     workdir, config, data_dir = folder_of("workdir"), flags.FLAGS.config, str(folder_of("data_dir"))
-    if flags.FLAGS.evaluate_only and workdir is None:
-        fail("--evaluate_only needs --workdir; accepted: the folder of a run")
-    init_from = folder_of("init_from")
-    if flags.FLAGS.evaluate_only and init_from is not None:
+    init_from, only_evaluate = folder_of("init_from"), flags.FLAGS.evaluate_only
+    goes_on = bool(flags.FLAGS["continue"].value)
+    if (only_evaluate or goes_on) and workdir is None:
+        fail(f"--{'evaluate_only' if only_evaluate else 'continue'} needs --workdir; accepted: the folder of a run")
+    if only_evaluate and init_from is not None:
         fail(f"--init_from={init_from} is for training; accepted with --evaluate_only: the run's own checkpoint")
     workdir = workdir or default_workdir()
     try:
-        if flags.FLAGS.evaluate_only:
+        if only_evaluate:
             run_directory.check_exists(workdir)
             evaluate_only(config or run_directory.read_config(workdir), workdir, data_dir)
         else:
-            train_and_evaluate(config, workdir, data_dir, init_from)
+            train_and_evaluate(config, workdir, data_dir, init_from, goes_on)
     except USER_ERRORS as error:
         fail(error)
     except jax.errors.JaxRuntimeError as error:
-        if "memory" not in str(error).lower():
-            raise
-        fail(f"the network does not fit in memory: {str(error).splitlines()[0]}")
+        fail(f"the network does not fit in memory: {lack_of_memory(error)}")
     except KeyboardInterrupt as error:
-        goes_on = "" if flags.FLAGS.evaluate_only else f"; the same command with --workdir={workdir} goes on from there"
-        say(f"interrupted{goes_on}")
+        say(f"interrupted{'' if only_evaluate else f'; the same command with --workdir={workdir} goes on from there'}")
         sys.exit(console.exit_status(error))
 
 

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 import input_pipeline
 import nets
 from nets.tables import near_match
-from training import optimizers, own, probes
+from training import optimizers, own, probes, stopping
 from training.console import shown
 from training.fields import MOST_WHOLE, Field, are_sizes, choice, field_of, is_one_of, of_dataclass, whole
 
@@ -140,6 +140,23 @@ class Config:
     )
     batch_size: int = whole(128, 1, "examples a step; as many as there are: plain gradient descent", unit="examples")
     epochs: int = whole(200, 1, "passes over the training set", unit="epochs", not_compiled=True)
+    stop_at: str = field_of(
+        "",
+        stopping.is_condition,
+        f"{stopping.ACCEPTED}; or nothing",
+        "what ends the run before its last epoch",
+        later=True,
+        not_compiled=True,
+    )
+    patience: int = whole(
+        0,
+        0,
+        "how many epochs in a row may bring no higher val_accuracy (of a regression no lower val_loss) before the run "
+        "ends; 0: any number",
+        unit="epochs",
+        later=True,
+        not_compiled=True,
+    )
     seed: int = field_of(
         0,
         lambda n: 0 <= n < 2**32,

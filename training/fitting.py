@@ -27,6 +27,13 @@ def check_network(config: Config) -> None:
         )
 
 
+def lack_of_memory(error: Exception) -> str:
+    """What JAX says of memory that there is not, in one line; raises what else it says."""
+    if "memory" not in str(error).lower():
+        raise error
+    return str(error).splitlines()[0]
+
+
 def with_targets(config: Config, dataset: Dataset) -> Dataset:
     """The data set as a regression where the config has one output, which is no choice between classes: whole labels,
     such as prices, are then targets."""

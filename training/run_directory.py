@@ -25,14 +25,14 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from input_pipeline import Dataset
-from training import console, figures, models
+from training import console, figures, models, stopping
 from training.checkpoints import Checkpoints, restore, set_aside_later
 from training.config import Config, as_config
 from training.figures import save_figure
@@ -56,8 +56,9 @@ def check_exists(workdir: str | Path) -> None:
         raise RunError(f"{workdir} holds no run (no config.json); accepted: the folder of a run")
 
 
-def check(workdir: str | Path, config: Config) -> None:
-    """RunError where the directory holds a run of another config, or something that is no run."""
+def check(workdir: str | Path, config: Config, goes_on: bool = False) -> None:
+    """RunError where the directory holds a run of another config, or something that is no run; where a run goes on,
+    those fields may differ that say when it ends."""
     workdir = place(workdir)
     if not (workdir / "config.json").exists():
         if workdir.exists() and not workdir.is_dir():
@@ -69,11 +70,18 @@ def check(workdir: str | Path, config: Config) -> None:
         except UnicodeEncodeError as error:
             raise RunError(f"{workdir} is no UTF-8; accepted: a folder whose path is") from error
         return
-    recorded, wanted = read_config(workdir).identity(), config.identity()
+    there = read_config(workdir)
+    recorded, wanted = there.identity(), config.identity()
+    free = stopping.FIELDS if goes_on else ()
     differing = [name for name in sorted(recorded | wanted) if recorded.get(name) != wanted.get(name)]
-    if differing:
+    if goes_on and config.epochs < there.epochs:
+        raise RunError(f"{workdir} has {there.epochs} epochs, {config.epochs} here; accepted with --continue: more")
+    if differing := [name for name in differing if name not in free]:
         fields = ", ".join(f"{name} {recorded.get(name)!r} there, {wanted.get(name)!r} here" for name in differing)
-        raise RunError(f"{workdir} was made with another config ({fields}); accepted: the same config or a new folder")
+        instead = "--continue, " if set(differing) <= set(stopping.FIELDS) else ""
+        raise RunError(
+            f"{workdir} was made with another config ({fields}); accepted: {instead}the same config or a new folder"
+        )
 
 
 def check_initial(workdir: str | Path, initial: Initial | None) -> None:
@@ -104,7 +112,7 @@ def finished(workdir: str | Path, config: Config) -> list[dict[str, Any]]:
     workdir = place(workdir)
     found = read_records(workdir)
     rows = found.rows
-    complete = len(rows) == config.epochs and (workdir / "checkpoints" / str(config.epochs)).is_dir()
+    complete = bool(stopping.reason(config, rows)) and (workdir / "checkpoints" / str(len(rows))).is_dir()
     complete = complete and not found.damages and not _without_histograms(rows, found.histograms)
     if not complete or not all((workdir / "figures" / name).exists() for name in figure_names(config, rows)):
         return []
@@ -181,14 +189,14 @@ def _damaged(path: Path, error: Exception) -> RunError:
 class RunDirectory:
     """The folder of a run that is going on; a context manager that closes its files."""
 
-    def __init__(self, workdir: str | Path, config: Config, initial: Initial | None = None):
-        check(workdir, config)
+    def __init__(self, workdir: str | Path, config: Config, initial: Initial | None = None, goes_on: bool = False):
+        check(workdir, config, goes_on)
         self.workdir = place(workdir)
         self.workdir.mkdir(parents=True, exist_ok=True)
         need_room(self.workdir, 0)
         self._lock = lock(self.workdir)
         try:
-            check(workdir, config)  # Another process may have been here until now.
+            check(workdir, config, goes_on)  # Another process may have been here until now.
             check_initial(workdir, initial)
         except BaseException:
             self._lock.close()
@@ -201,6 +209,7 @@ class RunDirectory:
         self._events: Any = None
         self.rows: list[dict[str, Any]] = []
         self.histograms: list[dict[str, Any]] = []
+        self.course = stopping.Course(config)
 
     def __enter__(self) -> Self:
         return self
@@ -227,6 +236,7 @@ class RunDirectory:
         self._begin_config()
         set_aside_later(self.workdir, epoch)
         self.rows = found.rows[:epoch]
+        self.course = stopping.Course(self.config, self.rows)
         kept = {row["epoch"] for row in self.rows}
         self.histograms = [row for row in found.histograms if row["epoch"] in kept]
         self._metrics = LineFile(self.workdir / "metrics.jsonl", self.rows)
@@ -273,8 +283,14 @@ class RunDirectory:
             self._histograms.append(self.histograms[-1])
         self.rows.append(row)
         self._metrics.append(row)
+        self.course.add(row)
         self._events.add_event(event_of(row, activations or {}, histograms))
         self._weights.record(row, state)
+
+    def missing_epochs(self) -> Iterator[int]:
+        """The epochs that are still to come, until the run is over."""
+        while not self.course.reason:
+            yield len(self.rows) + 1
 
     def _begin_events(self, epoch: int) -> None:
         """Tells TensorBoard to forget what an interrupted run logged after this epoch."""

@@ -10,8 +10,9 @@ import numpy as np
 
 import nets
 from input_pipeline import Dataset
-from training import models
+from training import models, stopping
 from training.config import AnyConfig, Config, ConfigError, as_config
+from training.console import count
 from training.metrics import are_targets, confusion_matrix, mean_guess_cost
 from training.records import METRICS, best_of, lacks
 
@@ -71,6 +72,16 @@ def conclusion(rows: list[dict[str, Any]]) -> str:
     final = f"final {score} {last[score]:.4f}"
     final += f", val_loss {last['val_loss']:.4f}" if score != "val_loss" else ""
     return f"Best {score} {best[score]:.4f} at epoch {best['epoch']}{beside}; {final} at epoch {last['epoch']}."
+
+
+def ending(rows: list[dict[str, Any]], config: Config) -> str:
+    """`conclusion`, and why the run has stopped before its last epoch, where it has."""
+    why = {
+        stopping.STOP_AT: config.stop_at,
+        stopping.PATIENCE: f"{count(range(config.patience), 'epoch')} without a better one",
+    }.get(stopping.reason(config, rows))
+    early = f" Stopped after epoch {len(rows)} of {config.epochs}: {why}." if why and len(rows) < config.epochs else ""
+    return conclusion(rows) + early
 
 
 def uniform_guess_cost(config: AnyConfig) -> float:

@@ -295,8 +295,8 @@ def test_config_is_checked_again_under_the_lock(tmp_path, monkeypatch, no_figure
     """Of two processes that begin with one new folder, the later one sees the config of the earlier one."""
     check, seen = run_directory.check, []
 
-    def overtaken(workdir, config):
-        check(workdir, config)
+    def overtaken(workdir, config, *rest):
+        check(workdir, config, *rest)
         seen.append(config.seed)
         if seen == [1]:
             monkeypatch.setattr(run_directory, "check", check)
