@@ -22,7 +22,7 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict
 
-from experiments.engine import lanes, plan, space
+from experiments.engine import lanes, plan, space, sweeping
 from experiments.engine.sweeping import USER_ERRORS, run
 from experiments.reporting import page
 from training import console
@@ -30,6 +30,7 @@ from training.command_line import default_workdir, define_config_flags, folder_o
 from training.compiling import keep_programs
 from training.config import FIELDS, Config, ConfigError
 from training.console import fail, say
+from training.fitting import lack_of_memory
 from training.records import LOWEST_IS_BEST
 
 
@@ -96,6 +97,20 @@ def define_flags() -> None:
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "Who runs the packs.")
     flags.DEFINE_string("address", None, "HOST:PORT of a Ray cluster, or auto. [one of this machine alone]")
     flags.DEFINE_integer("cpus_per_task", None, "CPUs of a pack's task on Ray. [1]", lower_bound=1)
+    flags.DEFINE_integer(
+        "halving", None, "Successive halving: at each rung the best 1/N of the settings go on.", 2, 1000
+    )
+    flags.DEFINE_enum(
+        "keep",
+        sweeping.NOTHING,
+        [sweeping.NOTHING, sweeping.BEST, sweeping.ALL],
+        "What is kept of networks: weights of the best seed of each setting, or all states, to --continue from.",
+    )
+    flags.DEFINE_bool("continue", False, "Go on with the finished sweep in --workdir for more --config.epochs.")
+    flags.DEFINE_string("stop_at", None, "As --config.stop_at: what ends a trial early, such as val_accuracy>=0.97.")
+    flags.DEFINE_integer(
+        "patience", None, "As --config.patience: a trial ends after so many epochs without a better one."
+    )
     flags.DEFINE_float("gpus_per_task", None, "GPUs of a pack's task on Ray. [0]", lower_bound=0.0)
 
 
@@ -128,6 +143,11 @@ def main(_: list[str]) -> None:
     keep_programs()
     given, base, values = given_config(), flags.FLAGS.config, flags.FLAGS
     workdir = folder_of("workdir") or default_workdir()
+    if values["continue"].value and folder_of("workdir") is None:
+        fail("--continue needs --workdir; accepted: the folder of a sweep")
+    for name in ("stop_at", "patience"):
+        if values[name].value is not None:
+            base[name] = values[name].value
     try:
         check_executor()
         summary = run(
@@ -142,13 +162,12 @@ def main(_: list[str]) -> None:
             most_lanes=values.lanes,
             dry_run=values.dry_run,
             report=page.write,
+            going=sweeping.Going(values.halving, bool(values["continue"].value), values.keep),
         )
     except USER_ERRORS as error:
         fail(error)
     except jax.errors.JaxRuntimeError as error:
-        if "memory" not in str(error).lower():
-            raise
-        fail(f"a pack of {workdir} does not fit in memory: {str(error).splitlines()[0]}; accepted: fewer --lanes")
+        fail(f"a pack of {workdir} does not fit in memory: {lack_of_memory(error)}; accepted: fewer --lanes")
     except KeyboardInterrupt as error:
         goes_on = "" if values.dry_run else f"; the same command with --workdir={workdir} goes on from there"
         say(f"interrupted{goes_on}")

@@ -61,20 +61,32 @@ def arrays_of(state: HasWeights) -> Arrays:
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], epoch: int) -> None:
     """Writes an npz file, whole or not at all: the same bytes for the same arrays."""
+    write_atomically(path, as_bytes({**arrays, EPOCH: np.array(epoch, np.int64)}))
+
+
+def as_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The arrays as an npz file."""
     buffer = io.BytesIO()
     # Not np.savez, whose own arguments could not be the names of arrays.
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in {**arrays, EPOCH: np.array(epoch, np.int64)}.items():
+        for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
                 # numpy has no bfloat16 of its own; in float32 it is the same number.
                 array = array.astype(np.float32) if array.dtype.kind == "V" else array
                 np.lib.format.write_array(file, array, allow_pickle=False)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read(path: Path) -> tuple[Arrays, int]:
     """The arrays of an npz file by name, and the epoch that it says it is of, 0 where it says none; RunError, in one
     line, where it cannot be read."""
+    arrays = read_arrays(path)
+    epoch = arrays.pop(EPOCH, np.array(0))
+    return arrays, int(epoch) if epoch.shape == () and epoch.dtype.kind in "iu" else 0
+
+
+def read_arrays(path: Path) -> Arrays:
+    """The arrays of an npz file by name; RunError, in one line, where it cannot be read."""
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
@@ -84,7 +96,7 @@ def read(path: Path) -> tuple[Arrays, int]:
                 # Of an array that is cut short by its own header the checksum would not be looked at.
                 if damaged := archive.testzip():
                     raise ValueError(f"{damaged} does not match its checksum")
-                arrays = {name: _numbers(loaded, name, path) for name in loaded}
+                return {name: _numbers(loaded, name, path) for name in loaded}
     except RunError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise many kinds for a damaged file.
@@ -92,8 +104,6 @@ def read(path: Path) -> tuple[Arrays, int]:
         if "pickled data" in said or "Object arrays" in said:
             said = "it is no npz file, or holds a pickle, which is not loaded"
         raise RunError(f"{path} cannot be read ({said}); {ACCEPTED}") from error
-    epoch = arrays.pop(EPOCH, np.array(0))
-    return arrays, int(epoch) if epoch.shape == () and epoch.dtype.kind in "iu" else 0
 
 
 def _numbers(loaded: Mapping[str, Any], name: str, path: Path) -> np.ndarray:

@@ -1,28 +1,44 @@
 """Who runs the packs of a sweep on this machine. An executor takes packs and yields (pack, table) as they finish."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-import jax
 import pyarrow as pa
 
 import input_pipeline
 import train
 from experiments.engine import lanes, plan, results
 from experiments.engine.space import Trials
-from training.batches import make_data
+from training.batches import Data, make_data
 from training.console import progress
+from training.stopping import Course
 
 Datasets: TypeAlias = Mapping[lanes.DataKey, input_pipeline.Dataset]
 Watch: TypeAlias = Callable[[str, int, train.TrainState], None]
+# The rows of earlier epochs of each trial, {trial, epoch, diverged, metrics, probes}.
+Rows: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class Begun(NamedTuple):
+    """How far the trials of a pack have come before it: their states, and the rows of their epochs."""
+
+    states: Mapping[str, train.TrainState]
+    rows: Rows
+
+
+# What a pack begins with, where it does not begin with the first epoch; what takes its rows and the states in which its
+# trials end, before anybody else has its rows.
+Begin: TypeAlias = Callable[[plan.Pack], Begun | None]
+Keep: TypeAlias = Callable[[plan.Pack, pa.Table, dict[str, train.TrainState]], None]
 
 
 class Runner:
-    """Runs packs on the local devices, and keeps the last compiled programs and the last data set for the next one."""
+    """Runs packs on the local devices, and keeps the compiled programs of the last structure and the last data set for
+    the next one."""
 
     def __init__(self) -> None:
-        self._programs: tuple[Any, lanes.Programs] | None = None
-        self._data: tuple[Any, Any] | None = None
+        self._programs: dict[plan.ProgramKey, lanes.Programs] = {}
+        self._data: tuple[Any, Data] | None = None
 
     def run(
         self,
@@ -32,43 +48,112 @@ class Runner:
         advance: Callable[[int], Any],
         starts: Mapping[str, train.TrainState] | None = None,
         watch: Watch | None = None,
+        before: Rows | None = None,
+        last: dict[str, train.TrainState] | None = None,
     ) -> pa.Table:
-        """The rows of a pack; `advance` is told how many epochs of single trials have gone by, also of those that are
-        left out since their trial has diverged; `starts` and `watch` as in `train_states`."""
-        trial = trials[pack.rows[0][0]]
-        mesh = lanes.mesh_of(trial, pack.shape.rows)
-        config = trial.replace(l2=plan.largest_l2(pack, trials))
-        key = lanes.data_key(trial), trial.probe_examples, config.l2 > 0, mesh
-        if self._data is None or self._data[0] != key:
-            self._data = key, lanes.replicate(make_data(config, dataset), mesh)
-        key = plan.program_key(pack, trials)
-        if self._programs is None or self._programs[0] != key:
-            self._programs = None  # Its memory is free before the next ones are compiled.
-            self._programs = key, lanes.compile_programs(trial, pack.shape, pack.optional, self._data[1])
-        rows, left = [], len(pack.trials) * trial.epochs
-        configs = [[trials[name] for name in row] for row in pack.rows]
-        states = [[starts[name] for name in row] for row in pack.rows] if starts else None
-        for epoch in lanes.run_pack(configs, self._programs[1], self._data[1], states):
-            for names, of_row in zip(pack.rows, epoch.rows, strict=True):
-                rows += [{"trial": name} | row for name, row in zip(names, of_row, strict=True) if row]
-            if watch:
-                on_host = epoch._replace(states_WxR=jax.device_get(epoch.states_WxR))
-                for w, names in enumerate(pack.rows):
-                    for r, name in enumerate(names):
-                        watch(name, rows[-1]["epoch"], on_host.state_of(w, r))
-            left -= len(pack.trials)
-            advance(len(pack.trials))
+        """The rows of a pack, after those of `before`, its trials' earlier epochs; `advance` is told how many epochs of
+        single trials have gone by, also of those that are left out since their trial has ended; `starts` and `watch` as
+        in `train_states`; `last` is filled with the state of each trial after its last epoch, as numpy arrays.
+
+        Trials that end leave their lanes: where it is worth another program, those that go on move together.
+        """
+        rows = [row for name in pack.trials for row in (before or {}).get(name, ())]
+        courses = {name: Course(trials[name], (before or {}).get(name, ())) for name in pack.trials}
+        left, part, narrowed = pack.steps(trials), pack, None
+        while True:
+            data, programs = self._loaded(pack, part.shape, trials, dataset)
+            epoch = None
+            for epoch in run_part(part, trials, programs, data, courses, starts):
+                names_and_rows = [pair for pair in epoch.by_name(part.rows) if pair[1]]
+                rows += [{"trial": name} | row for name, row in names_and_rows if row]
+                left -= len(pack.trials)
+                advance(len(pack.trials))
+                if watch:
+                    number = rows[-1]["epoch"]
+                    for name, state in epoch.states_by_name(part.rows).items():
+                        watch(name, number, state)
+                    continue
+                alive = [name for name, row in names_and_rows if row and not (row["diverged"] or courses[name].reason)]
+                devices = programs.sharding.mesh.size
+                narrowed = plan.narrowed(part, alive, rows[-1]["epoch"], trials, devices, len(dataset.images))
+                if narrowed:
+                    break
+            ends = epoch.states_by_name(part.rows) if epoch and (narrowed or last is not None) else {}
+            if last is not None:
+                last.update(ends)
+            if not narrowed:
+                break
+            part, starts, narrowed = narrowed, ends, None
         advance(left)
         return results.pack_table({name: trials[name] for name in pack.trials}, rows)
 
+    def _loaded(
+        self, pack: plan.Pack, shape: lanes.Shape, trials: Trials, dataset: input_pipeline.Dataset
+    ) -> tuple[Data, lanes.Programs]:
+        """The data set on the devices, and the programs for lanes of that shape of the pack's trials."""
+        trial, l2 = trials[pack.rows[0][0]], plan.largest_l2(pack, trials)
+        mesh = lanes.mesh_of(trial, shape.rows)
+        key = lanes.data_key(trial), trial.probe_examples, l2 > 0, mesh
+        if self._data is None or self._data[0] != key:
+            self._data = key, lanes.replicate(make_data(trial.replace(l2=l2), dataset), mesh)
+        key = plan.program_key(pack._replace(shape=shape), trials)
+        if any(known._replace(shape=shape) != key for known in self._programs):
+            self._programs = {}  # Its memory is free before the next ones are compiled.
+        if key not in self._programs:
+            self._programs[key] = lanes.compile_programs(trial, shape, pack.optional, self._data[1])
+        return self._data[1], self._programs[key]
+
+
+def run_part(
+    pack: plan.Pack,
+    trials: Trials,
+    programs: lanes.Programs,
+    data: Data,
+    courses: Mapping[str, Course],
+    starts: Mapping[str, train.TrainState] | None,
+) -> Iterator[lanes.Epoch]:
+    """The epochs of a pack."""
+    configs = [[trials[name] for name in row] for row in pack.rows]
+    of_rows = [[courses[name] for name in row] for row in pack.rows]
+    states = [[starts[name] for name in row] for row in pack.rows] if starts else None
+    epochs = range(pack.start + 1, pack.last_epoch(trials) + 1)
+    return lanes.run_pack(configs, programs, data, states, epochs, of_rows)
+
 
 def run_locally(
-    packs: Sequence[plan.Pack], trials: Trials, datasets: Datasets, advance: Callable[[int], Any]
+    packs: Sequence[plan.Pack],
+    trials: Trials,
+    datasets: Datasets,
+    advance: Callable[[int], Any],
+    begin: Begin | None = None,
+    keep: Keep | None = None,
 ) -> Iterator[tuple[plan.Pack, pa.Table]]:
     """The packs one after the other, each on all local devices."""
     runner = Runner()
     for pack in packs:
-        yield pack, runner.run(pack, trials, datasets[lanes.data_key(trials[pack.rows[0][0]])], advance)
+        dataset, begun = datasets[lanes.data_key(trials[pack.rows[0][0]])], begin(pack) if begin else None
+        table, states = run_begun(runner, pack, trials, dataset, advance, begun, is_kept=keep is not None)
+        if keep:
+            keep(pack, table, states)
+        yield pack, table
+
+
+def run_begun(
+    runner: Runner,
+    pack: plan.Pack,
+    trials: Trials,
+    dataset: input_pipeline.Dataset,
+    advance: Callable[[int], Any],
+    begun: Begun | None,
+    is_kept: bool,
+) -> tuple[pa.Table, dict[str, train.TrainState]]:
+    """The rows of a pack that goes on from what has begun, and where they are kept the last states of its trials that
+    have not diverged, as numpy arrays."""
+    last: dict[str, train.TrainState] | None = {} if is_kept else None
+    starts, before = begun or (None, None)
+    table = runner.run(pack, trials, dataset, advance, starts, before=before, last=last)
+    diverged = set(table.filter(table["diverged"])["trial"].to_pylist())
+    return table, {name: state for name, state in (last or {}).items() if name not in diverged}
 
 
 def train_all(trials: Trials, dataset: input_pipeline.Dataset, label: str = "trials") -> pa.Table:

@@ -27,6 +27,7 @@ from training.config import FIELDS, NUMERIC, OPTIONAL, Config, Hyperparameters
 from training.metrics import of_part
 from training.records import OUTCOMES
 from training.screen import as_number, natural_order
+from training.stopping import Course
 
 Structure: TypeAlias = tuple[tuple[str, Any], ...]  # The fields that shape a program or its data set.
 Metrics: TypeAlias = dict[str, jax.Array]
@@ -234,16 +235,27 @@ def row_functions(config: Config) -> dict[str, Callable[..., Any]]:
 
 
 class Epoch(NamedTuple):
-    """An epoch of a pack: {epoch, metrics, diverged, probes} for every trial of every row, None for a trial whose cost
-    has ceased to be finite in an earlier epoch; and the states, which the next epoch uses up, with each row's place."""
+    """An epoch of a pack: {epoch, metrics, diverged, probes} for every trial of every row, None for a trial that has
+    ended in an earlier epoch; and the states, which the next epoch uses up, with each row's place."""
 
     rows: list[list[dict[str, Any] | None]]
     states_WxR: train.TrainState
     slots: list[int]
 
-    def state_of(self, row: int, lane: int) -> train.TrainState:
-        """The state of one trial."""
-        return jax.tree.map(lambda leaf: leaf[self.slots[row], lane], self.states_WxR)
+    def by_name(self, names: Sequence[Sequence[str]]) -> list[tuple[str, dict[str, Any] | None]]:
+        """The rows with the names of their trials, given row by row."""
+        return [pair for row, of_row in zip(names, self.rows, strict=True) for pair in zip(row, of_row, strict=True)]
+
+    def states_by_name(self, names: Sequence[Sequence[str]]) -> dict[str, train.TrainState]:
+        """The states by the names of their trials, given row by row, as numpy arrays."""
+        states_WxR = jax.device_get(self.states_WxR)
+
+        def state_of(slot: int, lane: int) -> train.TrainState:
+            return jax.tree.map(lambda leaf: np.array(leaf[slot, lane]), states_WxR)
+
+        return {
+            name: state_of(slot, r) for slot, row in zip(self.slots, names, strict=True) for r, name in enumerate(row)
+        }
 
 
 def run_pack(
@@ -251,10 +263,13 @@ def run_pack(
     programs: Programs,
     data: Data,
     starts: Sequence[Sequence[train.TrainState]] | None = None,
+    epochs: range | None = None,
+    courses: Sequence[Sequence[Course]] | None = None,
 ) -> Iterator[Epoch]:
-    """The epochs of a pack, from the initial draw or from the given states of its trials. Ends with the last epoch, or
-    when no trial is left."""
+    """The epochs of a pack, those that are given or else all of them, from the initial draw or from the given states of
+    its trials, each of which ends where its course does. Ends with the last epoch, or when no trial is left."""
     config = rows[0][0]
+    courses = courses or [[Course(trial) for trial in row] for row in rows]
     place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
     trials, slots, alive_WxR = padded(rows, programs.shape, programs.sharding.mesh.size)
     numbers = place(numbers_of(trials, programs.optional))
@@ -265,7 +280,7 @@ def run_pack(
         states = place(stacked)
     else:
         states = programs.init(numbers, seeds)
-    for number in range(1, config.epochs + 1):
+    for number in epochs or range(1, config.epochs + 1):
         probe = programs.probe if config.is_probed(number) else None
         before = jax.tree.map(jnp.copy, states.params) if probe else None
         states, metrics = programs.epoch(states, numbers, seeds, place(alive_WxR), np.int32(number), data)
@@ -281,8 +296,11 @@ def run_pack(
             ]
             for w, row in zip(slots, rows, strict=True)
         ]
-        yield Epoch(found, states, slots)
         alive_WxR &= finite_WxR
+        for w, row, of_row in zip(slots, found, courses, strict=True):
+            for r, (measured, course) in enumerate(zip(row, of_row, strict=True)):
+                alive_WxR[w, r] &= measured is not None and not course.add(measured)
+        yield Epoch(found, states, slots)
         if not alive_WxR.any():
             break
 

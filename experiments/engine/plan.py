@@ -21,7 +21,6 @@ from training.compiling import compiled, options_for
 from training.config import FIELDS, OPTIONAL, Config, Hyperparameters
 
 Examples: TypeAlias = Callable[[Config], int]  # How many a trial's training set has.
-ProgramKey: TypeAlias = tuple[lanes.Structure, lanes.Shape, tuple[str, ...], bool]
 # Of a CPU core's cache: beyond this many lanes their weights push each other out (measured on the shallow net).
 MOST_LANES_A_ROW = {"cpu": 8}
 MOST_LANES_A_ROW_ELSEWHERE = 64
@@ -30,6 +29,7 @@ ROW_COST = 0.3
 # Multiply-adds of an epoch that keep a device busy for about a quarter of a second: fewer are not worth a call.
 LEAST_WORK = {"cpu": 5e9}
 LEAST_WORK_ELSEWHERE = 1e12
+WORK_A_SECOND, WORK_A_SECOND_ELSEWHERE = {"cpu": 2e10}, 4e12
 MEMORY_SHARE = 0.25
 # What --lanes and a recorded plan may ask for: far above what any device takes, far below what a mistyped one makes.
 MOST_LANES = 2**16
@@ -37,13 +37,25 @@ MOST_LANES = 2**16
 EPOCH_OVER_STEPS, COMPILATION_SECONDS = 1.25, 4.0
 
 
+class ProgramKey(NamedTuple):
+    """What the compiled programs of a pack depend on."""
+
+    structure: lanes.Structure
+    shape: lanes.Shape
+    optional: tuple[str, ...]
+    has_l2: bool
+
+
 class Pack(NamedTuple):
-    """Trials that run together: the names of the trials of each row, the shape of the program that takes them, and the
-    numbers that it takes although they may be left out."""
+    """Trials that run together: the names of the trials of each row, the shape of the program that takes them, the
+    numbers that it takes although they may be left out; and after which epoch it starts and ends, 0 for the first and
+    for the last one of its trials."""
 
     rows: tuple[tuple[str, ...], ...]
     shape: lanes.Shape
     optional: tuple[str, ...]
+    start: int = 0
+    end: int = 0
 
     @property
     def trials(self) -> tuple[str, ...]:
@@ -52,8 +64,17 @@ class Pack(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What its file is called: the same trials in the same rows, the same name."""
-        return hashlib.sha256(json.dumps(self.rows).encode()).hexdigest()[:16]
+        """What its file is called: the same epochs of the same trials in the same rows, the same name."""
+        part = {"start": self.start, "end": self.end} if self.start or self.end else None
+        return hashlib.sha256(json.dumps([self.rows, part] if part else self.rows).encode()).hexdigest()[:16]
+
+    def last_epoch(self, trials: Trials) -> int:
+        """After which epoch it ends: its trials have one structure, and so the same number of epochs."""
+        return self.end or trials[self.rows[0][0]].epochs
+
+    def steps(self, trials: Trials) -> int:
+        """How many epochs of single trials it has."""
+        return len(self.trials) * (self.last_epoch(trials) - self.start)
 
 
 class Machines(NamedTuple):
@@ -102,7 +123,7 @@ def program_key(pack: Pack, trials: Trials) -> ProgramKey:
     """What the compiled programs of a pack depend on."""
     structure = lanes.structure(trials[pack.rows[0][0]])
     compiled_in = tuple((name, value) for name, value in structure if not FIELDS[name].spec.not_compiled)
-    return compiled_in, pack.shape, pack.optional, largest_l2(pack, trials) > 0
+    return ProgramKey(compiled_in, pack.shape, pack.optional, largest_l2(pack, trials) > 0)
 
 
 def largest_l2(pack: Pack, trials: Trials) -> float:
@@ -149,6 +170,33 @@ def pack_shape(
     rows = sum(-(-count // width) for count in counts)
     each = min(each, -(-rows // machines.slots))
     return lanes.Shape(each * machines.devices, width)
+
+
+def narrowed(pack: Pack, alive: Sequence[str], epoch: int, trials: Trials, devices: int, examples: int) -> Pack | None:
+    """The pack of those trials alone that go on after that epoch, in rows of fewer lanes or in fewer rows; None where
+    that would save less time than another program takes to compile."""
+    trial, by_seed = trials[pack.trials[0]], dict[int, list[str]]()
+    for name in alive:
+        by_seed.setdefault(trials[name].seed, []).append(name)
+    if not alive or len(alive) == len(pack.trials):
+        return None
+
+    def rows_of(width: int) -> list[tuple[str, ...]]:
+        return [row for names in by_seed.values() for row in even_parts(names, width)]
+
+    def cost(rows: int, width: int) -> float:
+        return -(-rows // devices) * (ROW_COST + width)
+
+    # A row of which no lane is alive costs nothing.
+    now = cost(sum(any(name in alive for name in row) for row in pack.rows), pack.shape.lanes)
+    widths = range(1, pack.shape.lanes + 1)
+    width = min(widths, key=lambda width: (cost(len(rows_of(width)), width), -width))
+    rows = rows_of(width)
+    saved = now - cost(len(rows), width)  # Lanes of each device.
+    work = saved * epoch_work(trial, examples) * (pack.last_epoch(trials) - epoch)
+    if work < COMPILATION_SECONDS * WORK_A_SECOND.get(jax.default_backend(), WORK_A_SECOND_ELSEWHERE):
+        return None
+    return pack._replace(rows=tuple(rows), shape=lanes.Shape(len(rows), width), start=epoch)
 
 
 def even_parts(names: Sequence[str], most: int) -> list[tuple[str, ...]]:
@@ -209,7 +257,7 @@ def estimated_seconds(packs: Sequence[Pack], trials: Trials, machines: Machines,
         key = network, trial.batch_size, width
         if key not in measured:
             measured[key] = step_seconds(trial, width)
-        steps = -(-examples(trial) // trial.batch_size) * trial.epochs
+        steps = -(-examples(trial) // trial.batch_size) * (pack.last_epoch(trials) - pack.start)
         turns = -(-len(pack.rows) // machines.devices)
         total += turns / at_a_time * steps * measured[key] * EPOCH_OVER_STEPS
     return total

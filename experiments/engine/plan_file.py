@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from experiments.engine.lanes import Shape
@@ -19,8 +20,12 @@ from training.config import MOST_WHOLE, OPTIONAL, Config, ConfigError, as_config
 from training.console import LONGEST_LINE, one_line
 from training.files import write_atomically
 
+# Of a rung of successive halving: after which epoch it ends, how many settings were in it, how many went on.
+RUNG = ("end", "settings", "kept")
 PACK_NAME, TRIAL_NAME = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9a-f]{12}")
 KEYS = {"base", "swept", "made_for", "starts", "packs"}
+# What is there where there is anything to say: the rungs of successive halving; which trials go on as which.
+LATER_KEYS = {"rungs", "continued"}
 DIGEST = "sha256"
 
 
@@ -32,16 +37,19 @@ class SweepError(Exception):
 
 
 class PlannedPack(NamedTuple):
-    """A pack as it stands in plan.json: the name of its file, and of each row the trials with their epochs."""
+    """A pack as it stands in plan.json: the name of its file, and of each row the trials with their epochs; after which
+    epoch it starts and ends, as in `Pack`."""
 
     name: str
     rows: tuple[tuple[tuple[str, int], ...], ...]
     shape: Shape
     optional: tuple[str, ...]
+    start: int = 0
+    end: int = 0
 
     @property
     def epochs(self) -> dict[str, int]:
-        """How many epochs each of its trials has."""
+        """How many epochs each of its trials has when it has run."""
         return dict(itertools.chain(*self.rows))
 
     def renamed(self, names: Mapping[str, str]) -> "PlannedPack":
@@ -51,17 +59,20 @@ class PlannedPack(NamedTuple):
 
     def to_run(self) -> Pack:
         """The pack as it is run."""
-        return Pack(tuple(tuple(name for name, _ in row) for row in self.rows), self.shape, self.optional)
+        names = tuple(tuple(name for name, _ in row) for row in self.rows)
+        return Pack(names, self.shape, self.optional, self.start, self.end)
 
     def to_json(self) -> dict[str, Any]:
         """Its entry in plan.json, `has_momentum` and its like for the numbers that may be left out."""
         has = {f"has_{name}": name in self.optional for name in OPTIONAL}
-        return {"name": self.name, "shape": self.shape, "rows": self.rows, **has}
+        part = {"start": self.start, "end": self.end} if self.start or self.end else {}
+        return {"name": self.name, "shape": self.shape, "rows": self.rows, **has, **part}
 
 
 class Recorded(NamedTuple):
     """What plan.json says of earlier starts: the base config, the swept fields, what the packs were made for, the
-    provenance of every start, the packs; and whether it is covered by a digest."""
+    provenance of every start, the packs; whether it is covered by a digest; the rungs of successive halving; and by the
+    name of a trial that went on for more epochs what it is called since."""
 
     base: Config
     swept: tuple[str, ...]
@@ -69,6 +80,8 @@ class Recorded(NamedTuple):
     starts: tuple[Mapping[str, Any], ...]
     packs: tuple[PlannedPack, ...]
     is_digested: bool = True
+    rungs: tuple[Mapping[str, int], ...] = ()
+    continued: Mapping[str, str] = MappingProxyType({})
 
 
 def write_plan(recorded: Recorded, path: Path) -> None:
@@ -80,6 +93,8 @@ def write_plan(recorded: Recorded, path: Path) -> None:
         "starts": recorded.starts,
         "packs": [pack.to_json() for pack in recorded.packs],
     }
+    content |= {"rungs": recorded.rungs} if recorded.rungs else {}
+    content |= {"continued": dict(recorded.continued)} if recorded.continued else {}
     write_atomically(path, json.dumps(content | {DIGEST: digest_of(content)}) + "\n")
 
 
@@ -99,7 +114,7 @@ def read_plan(workdir: Path) -> Recorded:
 
 def recorded_of(content: Any) -> Recorded:
     """The plan in what has been read from JSON; ValueError where it is none."""
-    if not isinstance(content, dict) or content.keys() - {DIGEST} != KEYS:
+    if not isinstance(content, dict) or content.keys() - {DIGEST} - LATER_KEYS != KEYS:
         raise ValueError(f"it has not the entries {', '.join(sorted(KEYS))}")
     has_digest, digest = DIGEST in content, content.pop(DIGEST, None)
     if has_digest and digest != digest_of(content):
@@ -114,13 +129,32 @@ def recorded_of(content: Any) -> Recorded:
     packs = tuple(map(pack_of, list_of(content["packs"], "packs")))
     for kind, names in (
         ("pack", [pack.name for pack in packs]),
-        ("trial", [name for pack in packs for name, _ in itertools.chain(*pack.rows)]),
+        ("trial", [key for pack in packs for key in itertools.chain(*pack.rows)]),
     ):
         if len(set(names)) < len(names):
             raise ValueError(f"a {kind} is there twice")
     swept = tuple(text_of(name, "swept field") for name in list_of(content["swept"], "swept"))
     starts = tuple(map(start_of, list_of(content["starts"], "starts")))
-    return Recorded(base, swept, made_for, starts, packs, digest is not None)
+    rungs = tuple(map(rung_of, list_of(content.get("rungs", []), "rungs")))
+    return Recorded(base, swept, made_for, starts, packs, digest is not None, rungs, continued_of(content))
+
+
+def rung_of(entry: Any) -> dict[str, int]:
+    """What is recorded of a rung."""
+    if not isinstance(entry, dict) or entry.keys() != set(RUNG):
+        raise ValueError(f"a rung has not the entries {', '.join(RUNG)}")
+    return {name: whole_of(value, f"{name} of a rung", MOST_WHOLE) for name, value in entry.items()}
+
+
+def continued_of(content: Mapping[str, Any]) -> dict[str, str]:
+    """Which trials went on as which."""
+    entry = content.get("continued", {})
+    if not isinstance(entry, dict):
+        raise ValueError("'continued' is no object")
+    return {
+        text_of(name, "name of a trial", TRIAL_NAME): text_of(now, "name of a trial", TRIAL_NAME)
+        for name, now in entry.items()
+    }
 
 
 def list_of(value: Any, what: str) -> list[Any]:
@@ -137,9 +171,9 @@ def text_of(value: Any, what: str, form: re.Pattern[str] | None = None) -> str:
     return value
 
 
-def whole_of(value: Any, what: str, most: int) -> int:
-    """The value, which has to be a whole number from 1."""
-    if type(value) is not int or not 0 < value <= most:
+def whole_of(value: Any, what: str, most: int, least: int = 1) -> int:
+    """The value, which has to be a whole number from 1, or from what is given."""
+    if type(value) is not int or not least <= value <= most:
         raise ValueError(f"{str(value)[:40]!r} is no {what}")
     return value
 
@@ -155,8 +189,10 @@ def start_of(entry: Any) -> dict[str, Any]:
 def pack_of(entry: Any) -> PlannedPack:
     """A pack's entry."""
     has = {f"has_{name}": name for name in OPTIONAL}
-    if not isinstance(entry, dict) or not {"name", "shape", "rows"} <= entry.keys() <= {"name", "shape", "rows", *has}:
+    least, part = {"name", "shape", "rows"}, ("start", "end")
+    if not isinstance(entry, dict) or not least <= entry.keys() <= {*least, *has, *part}:
         raise ValueError("a pack has not the entries name, shape, rows")
+    start, end = (whole_of(entry[key], f"{key} of a pack", MOST_WHOLE, least=0) if key in entry else 0 for key in part)
     shape = [whole_of(size, "size of a pack", MOST_LANES) for size in list_of(entry["shape"], "shape")]
     if len(shape) != 2:
         raise ValueError("a shape is not rows and lanes")
@@ -168,7 +204,7 @@ def pack_of(entry: Any) -> PlannedPack:
             raise ValueError(f"{key!r} is neither true nor false")
     optional = tuple(name for key, name in has.items() if entry.get(key, False))
     name = text_of(entry["name"], "name of a pack", PACK_NAME)
-    return PlannedPack(name, tuple(map(tuple, rows)), Shape(*shape), optional)
+    return PlannedPack(name, tuple(map(tuple, rows)), Shape(*shape), optional, start, end)
 
 
 def trial_of(entry: Any) -> tuple[str, int]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 import input_pipeline
 from experiments.engine import lanes, plan
-from experiments.engine.executors import Datasets, Runner
+from experiments.engine.executors import Begin, Begun, Datasets, Keep, Runner, run_begun
 from experiments.engine.space import Trials
 from training import console
 from training.compiling import check_sums, keep_programs
@@ -172,6 +172,8 @@ def run_on_ray(
     advance: Callable[[int], Any],
     cpus: int,
     gpus: float,
+    begin: Begin | None = None,
+    keep: Keep | None = None,
 ) -> Iterator[tuple[plan.Pack, pa.Table]]:
     """The packs as tasks of so many CPUs and GPUs; a pack whose node or process dies is started again elsewhere."""
     # Ray lets a task without a GPU see all of them, and JAX takes most of a GPU's memory where it may.
@@ -186,16 +188,19 @@ def run_on_ray(
         while waiting and len(running) < most:
             pack = waiting.pop()
             dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
-            running[task.remote(pack, {name: trials[name] for name in pack.trials}, dataset, cpus)] = pack
+            of_pack, begun = {name: trials[name] for name in pack.trials}, begin(pack) if begin else None
+            running[task.remote(pack, of_pack, dataset, cpus, begun, keep is not None)] = pack
         done = next_done(ray, list(running))
         pack = running.pop(done)
         try:
             with console.held():
-                table = ray.get(done)
+                table, states = ray.get(done)
         except ray.exceptions.RayError as error:
             reason = " ".join(str(error).split())[-300:]
             raise ExecutorError(f"pack {pack.name} failed on the Ray cluster: {reason}") from error
-        advance(sum(trials[name].epochs for name in pack.trials))
+        advance(pack.steps(trials))
+        if keep:
+            keep(pack, table, states)
         yield pack, table
 
 
@@ -211,10 +216,12 @@ def next_done(ray: Any, tasks: list[Any]) -> Any:
 _runner = Runner()  # A worker process keeps its compiled programs from task to task.
 
 
-def run_task(pack: plan.Pack, trials: Trials, dataset: Any, cpus: int) -> pa.Table:
-    """What a Ray worker does: one pack, on the devices that the task has been given."""
+def run_task(
+    pack: plan.Pack, trials: Trials, dataset: Any, cpus: int, begun: Begun | None, is_kept: bool
+) -> tuple[pa.Table, dict[str, Any]]:
+    """What a Ray worker does: one pack, on the devices that the task has been given; `run_begun`'s answer."""
     with contextlib.suppress(RuntimeError):  # JAX has started in an earlier task.
         jax.config.update("jax_num_cpu_devices", max(1, cpus))
     keep_programs()
     check_sums()  # Its jaxlib and its processor are not those of the machine that asks.
-    return _runner.run(pack, trials, input_pipeline.Dataset(*dataset), lambda _: None)
+    return run_begun(_runner, pack, trials, input_pipeline.Dataset(*dataset), lambda _: None, begun, is_kept)

@@ -17,7 +17,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from experiments.engine.space import as_cell, cells_of, of_cells
 from experiments.engine.statistics import Interval, bounds_of, interval
+from training import stopping
 from training.config import FIELDS, GIVEN, Config, ConfigError
 from training.files import write_atomically
 from training.records import METRICS, TEST_METRICS
@@ -164,8 +165,8 @@ def first_names(table: pa.Table) -> dict[str, str]:
 
 
 def read_pack(path: Path, epochs: Mapping[str, int]) -> pa.Table:
-    """The rows of a finished pack of trials of so many epochs each, which may be called as in the first version;
-    DamagedError where they are not all there."""
+    """The rows of a finished pack of trials of so many epochs each, or fewer where they have ended before, which may be
+    called as in the first version; DamagedError where they are not all there."""
     table = read_table(path)
     counted = table.group_by("trial").aggregate([("epoch", "max"), ("epoch", "count"), ("diverged", "any")]).to_pylist()
     there = {row["trial"]: row for row in counted}
@@ -176,11 +177,61 @@ def read_pack(path: Path, epochs: Mapping[str, int]) -> pa.Table:
         row = there.get(name)
         if row is None or row["epoch_max"] != row["epoch_count"]:
             raise DamagedError(f"rows of trial {name} are missing")
-        if row["epoch_count"] != count and not row["diverged_any"]:
+        if row["epoch_count"] != count and not (row["diverged_any"] or name in stopped(table)):
             raise DamagedError(f"trial {name} has {row['epoch_count']} of {count} epochs")
     if len(there) != len(epochs):
         raise DamagedError(f"it holds {len(there)} trials, not {len(epochs)}")
     return table
+
+
+def stopped(table: pa.Table) -> set[str]:
+    """The trials that have ended before their last epoch, by what their configs say of that."""
+    may = pc.or_(pc.not_equal(table["stop_at"], ""), pc.greater(table["patience"], 0))  # pyright: ignore
+    table = table.filter(may)
+    if not len(table):
+        return set()
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in table.select(["trial", "epoch", *METRICS]).sort_by("epoch").to_pylist():
+        rows.setdefault(row["trial"], []).append(row)
+    return {name for name, config in configs_of(table).items() if stopping.reason(config, rows[name])}
+
+
+class Reached(NamedTuple):
+    """How far a trial has come: its last epoch, whether it goes no further, and in which table its rows are."""
+
+    epoch: int
+    is_over: bool
+    table: str
+
+
+def reached(tables: Mapping[str, pa.Table]) -> dict[str, Reached]:
+    """How far the trials in the tables have come, which may be in several of them."""
+    found: dict[str, Reached] = {}
+    for key, table in tables.items():
+        over = stopped(table)
+        counted = table.group_by("trial").aggregate([("epoch", "max"), ("epochs", "max"), ("diverged", "any")])
+        columns = (counted[name].to_pylist() for name in ("trial", "epoch_max", "epochs_max", "diverged_any"))
+        for name, epoch, epochs, diverged in zip(*columns, strict=True):
+            if name not in found or found[name].epoch < epoch:
+                found[name] = Reached(epoch, diverged or epoch >= epochs or name in over, key)
+    return found
+
+
+def latest(tables: Mapping[str, pa.Table], but_for: Iterable[str] = ()) -> list[pa.Table]:
+    """The tables with each trial in the one alone in which it has come furthest, and without those that are named."""
+    found = reached(tables)
+    for name in but_for:
+        found.pop(name, None)
+    kept: dict[str, list[str]] = {}
+    for name, at in found.items():
+        kept.setdefault(at.table, []).append(name)
+
+    def part(key: str) -> pa.Table:
+        table, names = tables[key], kept[key]
+        whole = pc.count_distinct(table["trial"]).as_py() == len(names)  # pyright: ignore
+        return table if whole else table.filter(pc.is_in(table["trial"], pa.array(names)))  # pyright: ignore
+
+    return [part(key) for key in kept]
 
 
 def join(tables: Iterable[pa.Table]) -> pa.Table:

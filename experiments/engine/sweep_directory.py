@@ -1,27 +1,35 @@
 """The folder of a sweep: which packs there are, which are finished, and what is written of them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from types import MappingProxyType
+from typing import IO, Any, NamedTuple, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from experiments.engine import plan, plan_file, results
 from experiments.engine.plan_file import PlannedPack, Recorded, SweepError, read_plan
 from experiments.engine.space import Trials, swept
 from experiments.engine.tensorboard import write_tensorboard
+from training import stopping
 from training.config import Config
 from training.console import warn
 from training.files import lock, need_room, place
 from training.provenance import provenance, warn_of_other_conditions
 
 
+class Span(NamedTuple):
+    """Epochs of a trial: after which one they start, and with which one they end."""
+
+    start: int
+    end: int
+
+
 class SweepDirectory:
     """The folder of a sweep: which packs there are, which are finished. A context manager that keeps others out."""
 
-    def __init__(self, workdir: str | Path, base: Config, trials: Trials):
-        self.workdir, self.base, self.trials = place(workdir), base, trials
+    def __init__(self, workdir: str | Path, base: Config, trials: Trials, goes_on: bool = False):
+        self.workdir, self.base, self.trials, self._goes_on = place(workdir), base, trials, goes_on
         self.recorded = self._check()
         self._lock: IO[str] | None = None
 
@@ -34,13 +42,15 @@ class SweepDirectory:
                 raise SweepError(f"{self.workdir} is neither empty nor a sweep (no plan.json); accepted: a new folder")
             return None
         recorded = read_plan(self.workdir)
-        free = set(recorded.swept) & set(swept(self.trials))
+        free = set(recorded.swept) & set(swept(self.trials)) | set(stopping.FIELDS if self._goes_on else ())
         there, here = recorded.base.identity(), self.base.identity()
         differing = [name for name in sorted(there | here) if name not in free and there.get(name) != here.get(name)]
         if differing:
             fields = ", ".join(f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in differing)
+            instead = "--continue, " if set(differing) <= set(stopping.FIELDS) else ""
             raise SweepError(
-                f"{self.workdir} holds a sweep of another base config ({fields}); accepted: the same or a new folder"
+                f"{self.workdir} holds a sweep of another base config ({fields}); accepted: {instead}the same or a new "
+                f"folder"
             )
         return recorded
 
@@ -91,23 +101,41 @@ class SweepDirectory:
         tables: Mapping[str, pa.Table],
         made_for: Mapping[str, Any],
         make_packs: Callable[[dict[str, Config]], list[plan.Pack]],
+        to_come: Mapping[str, Span],
     ) -> list[plan.Pack]:
-        """The packs to run: those of an earlier start for the same machines and --lanes that are not finished and still
-        wanted as they are, then new ones. So a sweep that goes on has the packs, and the bits, of one never stopped."""
-        done = finished_trials(tables)
-        kept: list[plan.Pack] = []
+        """The packs to run for the epochs that are to come of each trial: those of an earlier start for the same
+        machines and --lanes that are not finished and still wanted as they are, then new ones. So a sweep that goes on
+        has the packs, and the bits, of one never stopped."""
+        left, kept = dict(to_come), list[plan.Pack]()
         if self.recorded and self.recorded.made_for == made_for:
             for pack in self.recorded.packs:
-                wanted = done.isdisjoint(pack.epochs) and pack.epochs.keys() <= self.trials.keys()
+                wanted = all(left.get(name) == Span(pack.start, epoch) for name, epoch in pack.epochs.items())
                 if pack.name not in tables and wanted:
                     kept.append(pack.to_run())
-                    done.update(pack.epochs)
-        new = {name: trial for name, trial in self.trials.items() if name not in done}
-        return plan.by_program(kept + make_packs(new), self.trials)
+                    for name in pack.epochs:
+                        del left[name]
+        parts: dict[tuple[int, int], dict[str, Config]] = {}
+        for name, (start, end) in left.items():
+            trial = self.trials[name]
+            parts.setdefault((start, end if end < trial.epochs else 0), {})[name] = trial
+        new = [
+            pack._replace(start=start, end=end)
+            for (start, end), of_part in parts.items()
+            for pack in make_packs(of_part)
+        ]
+        return plan.by_program(kept + new, self.trials)
 
-    def write_plan(self, tables: Mapping[str, pa.Table], made_for: Mapping[str, Any], missing: list[plan.Pack]) -> None:
+    def write_plan(
+        self,
+        tables: Mapping[str, pa.Table],
+        made_for: Mapping[str, Any],
+        missing: list[plan.Pack],
+        rungs: Sequence[Mapping[str, int]] = (),
+        continued: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """plan.json: the base config, the swept fields, the finished packs and those to come, and every start of the
-        sweep that was by other packages, on another device or from another revision than the one before."""
+        sweep that was by other packages, on another device or from another revision than the one before; the rungs of
+        successive halving so far, and which trials have gone on as which."""
         before = self.recorded or Recorded(self.base, (), made_for, (), ())
         finished = [pack for pack in before.packs if pack.name in tables]
         start, starts = provenance(self.base), before.starts
@@ -116,7 +144,10 @@ class SweepDirectory:
             starts = (*starts, start)
         fields = tuple(sorted({*before.swept, *swept(self.trials)}))
         packs = (*finished, *(planned(pack, self.trials) for pack in missing))
-        self.recorded = Recorded(self.base, fields, made_for, starts, packs)
+        went_on = {**before.continued, **continued}
+        self.recorded = Recorded(
+            self.base, fields, made_for, starts, packs, rungs=tuple(rungs), continued=MappingProxyType(went_on)
+        )
         plan_file.write_plan(self.recorded, self.workdir / "plan.json")
         (self.workdir / "packs").mkdir(exist_ok=True)
 
@@ -135,10 +166,6 @@ class SweepDirectory:
 
 def planned(pack: plan.Pack, trials: Trials) -> PlannedPack:
     """A pack to run as it stands in plan.json."""
-    rows = tuple(tuple((name, trials[name].epochs) for name in row) for row in pack.rows)
-    return PlannedPack(pack.name, rows, pack.shape, pack.optional)
-
-
-def finished_trials(tables: Mapping[str, pa.Table]) -> set[str]:
-    """The names of the trials in finished packs."""
-    return {name for table in tables.values() for name in pc.unique(table["trial"]).to_pylist()}  # pyright: ignore
+    end = pack.last_epoch(trials)
+    rows = tuple(tuple((name, end) for name in row) for row in pack.rows)
+    return PlannedPack(pack.name, rows, pack.shape, pack.optional, pack.start, pack.end)

@@ -1,32 +1,48 @@
 """Running a sweep: what is missing in its folder, pack by pack."""
 
 import contextlib
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 import input_pipeline
 import train
-from experiments.engine import executors, lanes, plan, ray_executor, results
+from experiments.engine import executors, lanes, plan, ray_executor, results, rungs
 from experiments.engine.plan_file import SweepError
 from experiments.engine.space import Trials, as_cell, swept
-from experiments.engine.sweep_directory import SweepDirectory, finished_trials
+from experiments.engine.stages import Stage
+from experiments.engine.states import Store
+from experiments.engine.sweep_directory import SweepDirectory
+from experiments.engine.winners import Winners
 from training.compiling import check_sums
 from training.config import NUMERIC, AnyConfig, Config, as_config
-from training.console import count, duration, progress, say
+from training.console import count, duration, progress, say, warn
 from training.fitting import check_fits
 from training.records import LOWEST_IS_BEST
 from training.screen import validation_line
 
 USER_ERRORS = (*train.USER_ERRORS, SweepError, ray_executor.ExecutorError, results.DamagedError)
+NOTHING, BEST, ALL = "nothing", "best", "all"
+MakePacks = Callable[[dict[str, Config]], list[plan.Pack]]
 # (packs, trials, datasets, advance) -> each pack with its rows as it ends: `executors.run_locally` and its like.
 Execute = Callable[..., Iterator[tuple[plan.Pack, pa.Table]]]
+
+
+class Going(NamedTuple):
+    """How the trials of a sweep go: by successive halving at that factor; on from where a finished sweep had fewer
+    epochs; and what is kept of their states in the end, `best` the weights of the best seed of each setting, `all` what
+    every trial may go on from."""
+
+    halving: int | None = None
+    goes_on: bool = False
+    keep: str = NOTHING
 
 
 def run(
@@ -42,10 +58,11 @@ def run(
     most_lanes: int | None = None,
     dry_run: bool = False,
     report: Callable[[Path, pa.Table], object] | None = None,
+    going: Going = Going(),  # noqa: B008
 ) -> list[dict[str, Any]] | None:
     """Runs what is missing of the trials into the folder, and calls `report` with the folder and all of its rows;
     returns the rows of the summary, None for a dry run."""
-    directory = SweepDirectory(workdir, as_config(base), trials)
+    directory = SweepDirectory(workdir, as_config(base), trials, going.goes_on)
     datasets = load_datasets(trials, data_dir)
     examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
     with contextlib.ExitStack() as stack:
@@ -59,13 +76,13 @@ def run(
         made_for = made_for_of(machines, most_lanes)
         make_packs = partial(plan.make_packs, machines=machines, examples=examples, most_lanes=most_lanes)
         if dry_run:
-            packs = directory.missing_packs(directory.finished(), made_for, make_packs)
-            say("\n".join(plan_lines(packs, trials, machines, examples)))
+            packs, more = planned_first(directory, made_for, make_packs, going)
+            say("\n".join(plan_lines(packs, trials, machines, examples, more)))
             return None
         stack.enter_context(directory)
         for line in dict.fromkeys(validation_line(trial, datasets[lanes.data_key(trial)]) for trial in trials.values()):
             say(line)
-        table = results.join(run_missing(directory, datasets, execute, made_for, make_packs).values())
+        table = run_missing(directory, datasets, execute, made_for, make_packs, going)
         summary = directory.write_results(table)
         if report:
             report(directory.workdir, table)
@@ -81,8 +98,7 @@ def run_here(
     examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
     make_packs = partial(plan.make_packs, machines=machines, examples=examples)
     with SweepDirectory(workdir, as_config(base), trials) as directory:
-        tables = run_missing(directory, datasets, execute, made_for_of(machines), make_packs)
-    table = results.join(tables.values())
+        table = run_missing(directory, datasets, execute, made_for_of(machines), make_packs)
     return table.filter(pc.is_in(table["trial"], pa.array(list(trials))))  # pyright: ignore
 
 
@@ -91,19 +107,63 @@ def run_missing(
     datasets: executors.Datasets,
     execute: Execute,
     made_for: Mapping[str, Any],
-    make_packs: Callable[[dict[str, Config]], list[plan.Pack]],
-) -> dict[str, pa.Table]:
-    """Runs the packs that are missing in the folder, which is entered, each written as it ends; returns the tables of
-    all finished packs, by name."""
+    make_packs: MakePacks,
+    going: Going = Going(),  # noqa: B008
+) -> pa.Table:
+    """Runs the packs that are missing in the folder, which is entered, each written as it ends; returns the rows of all
+    that is finished there."""
     check_sums()
     trials, tables = directory.trials, directory.finished()
-    missing = directory.missing_packs(tables, made_for, make_packs)
-    directory.write_plan(tables, made_for, missing)
-    say_what_is_done(trials, tables, missing, directory.workdir)
-    for pack, table in with_progress(partial(execute, missing, trials, datasets), missing, trials):
-        directory.write_pack(pack, table)
-        tables[pack.name] = table
-    return tables
+    store, winners = Store(directory.workdir), Winners(directory.workdir, trials)
+    ladder = rungs.rungs_of(trials, going.halving) if going.halving else []
+    names, done, continued = list(trials), list[dict[str, int]](), dict[str, str]()
+    for table in tables.values():
+        winners.add(table)
+    for number, (rung, upcoming) in enumerate(itertools.zip_longest(ladder or [None], ladder[1:]), start=1):
+        stage = Stage(trials, tables, store, going.goes_on)
+        missing = directory.missing_packs(tables, made_for, make_packs, stage.to_come(names, rung and rung.end))
+        continued |= {source: name for name, source in stage.origins.items()}
+        directory.write_plan(tables, made_for, missing, done, continued)
+        if number == 1:
+            say_what_is_done(stage, missing, directory.workdir)
+        if rung:
+            say(f"Rung {number} of {len(ladder)}: {count(range(rung.settings), 'setting')} to epoch {rung.end}")
+        goes = keywords(stage, store if going.keep == ALL or upcoming else None, winners, going.keep)
+        for pack, table in with_progress(partial(execute, missing, trials, datasets, **goes), missing, trials):
+            directory.write_pack(pack, table)
+            tables[pack.name] = table
+        if rung and upcoming:
+            names = Stage(trials, tables, store).best(names, rung.end, upcoming.settings)
+            done.append({"end": rung.end, "settings": rung.settings, "kept": upcoming.settings})
+    superseded = set(directory.recorded.continued) - trials.keys() if directory.recorded else set[str]()
+    stage = Stage(trials, tables, store)
+    store.keep_only(stage.pack_names(stage.there.keys() - superseded) if going.keep == ALL else ())
+    if going.keep == BEST and (lost := winners.tidy()):
+        warn(f"{count(range(lost), 'setting')} had ended before weights were kept; accepted: a new folder to keep all")
+    return results.join(results.latest(tables, superseded))
+
+
+def keywords(stage: Stage, store: Store | None, winners: Winners, keep: str) -> dict[str, Any]:
+    """What an executor is told besides, where trials go on from states or theirs are kept."""
+
+    def kept(pack: plan.Pack, table: pa.Table, states: dict[str, train.TrainState]) -> None:
+        if store:
+            store.write(pack.name, states)
+        winners.add(table, states if keep == BEST else None)
+
+    begin = {"begin": stage.begin}
+    return begin | ({"keep": kept} if store or keep == BEST else {}) if stage.is_begun or store or keep == BEST else {}
+
+
+def planned_first(
+    directory: SweepDirectory, made_for: Mapping[str, Any], make_packs: MakePacks, going: Going
+) -> tuple[list[plan.Pack], list[rungs.Rung]]:
+    """The packs that would run at once, and the rungs of successive halving that come after the first."""
+    trials, tables = directory.trials, directory.finished()
+    ladder = rungs.rungs_of(trials, going.halving) if going.halving else []
+    stage = Stage(trials, tables, Store(directory.workdir), going.goes_on)
+    to_come = stage.to_come(trials, ladder[0].end if ladder else None)
+    return directory.missing_packs(tables, made_for, make_packs, to_come), ladder
 
 
 def made_for_of(machines: plan.Machines, most_lanes: int | None = None) -> dict[str, Any]:
@@ -122,8 +182,15 @@ def load_datasets(trials: Trials, data_dir: str) -> executors.Datasets:
     return datasets
 
 
-def plan_lines(packs: list[plan.Pack], trials: Trials, machines: plan.Machines, examples: plan.Examples) -> list[str]:
-    """The plan in words: trials, groups, packs, lanes, compilations, estimated time."""
+def plan_lines(
+    packs: list[plan.Pack],
+    trials: Trials,
+    machines: plan.Machines,
+    examples: plan.Examples,
+    ladder: Sequence[rungs.Rung] = (),
+) -> list[str]:
+    """The plan in words: trials, groups, packs, lanes, compilations, estimated time; of successive halving the packs of
+    the first rung, and how much less there is to train."""
     fields = swept(trials)
     values = {name: list(dict.fromkeys(as_cell(getattr(trial, name)) for trial in trials.values())) for name in fields}
     lines = [f"{name}: {', '.join(map(str, values[name]))}" for name in fields]
@@ -141,6 +208,15 @@ def plan_lines(packs: list[plan.Pack], trials: Trials, machines: plan.Machines, 
         )
     to_run = sum(len(pack.trials) for pack in packs)
     seconds = plan.estimated_seconds(packs, trials, machines, examples)
+    if ladder:
+        seeds, last = len(trials) // ladder[0].settings, ladder[-1].end
+        ends = [0, *(rung.end for rung in ladder)]
+        epochs = [rung.settings * (rung.end - before) for rung, before in zip(ladder, ends, strict=False)]
+        rung_words = ", ".join(f"{rung.settings} to epoch {rung.end}" for rung in ladder)
+        lines.append(
+            f"successive halving: settings {rung_words}; {seeds * sum(epochs):,} epochs of single trials in place of "
+            f"{len(trials) * last:,}; below is the first rung"
+        )
     compilations = plan.compilations(packs, trials)
     lines.append(
         f"{count(trials, 'trial')}, {len(trials) - to_run} finished; to run: {count(groups, 'group')}, "
@@ -150,17 +226,25 @@ def plan_lines(packs: list[plan.Pack], trials: Trials, machines: plan.Machines, 
     return lines
 
 
-def say_what_is_done(trials: Trials, tables: Mapping[str, pa.Table], missing: list[plan.Pack], workdir: Path) -> None:
-    """How much of the sweep there is already, and where."""
+def say_what_is_done(stage: Stage, missing: list[plan.Pack], workdir: Path) -> None:
+    """How much of the sweep there is already, and where; which trials of a finished one go on, and which do not."""
+    trials = stage.trials
     to_run = sum(len(pack.trials) for pack in missing)
     line = f"{workdir}: {count(trials, 'trial')}, {len(trials) - to_run} finished; {count(missing, 'pack')} to run"
-    others = finished_trials(tables) - set(trials)
+    others = stage.there.keys() - trials.keys() - set(stage.origins.values())
     say(line + (f"; {count(others, 'other finished trial')} kept in the results" if others else ""))
+    if stage.origins:
+        starts = {name: pack.start for pack in missing for name in pack.trials if name in stage.origins}
+        anew = [name for name, start in starts.items() if not start]
+        say(
+            f"{count(range(len(starts) - len(anew)), 'trial')} of {len(starts)} go on from where they were left"
+            + (f"; of {len(anew)} no state was kept (--keep=all keeps them): these start anew" if anew else "")
+        )
 
 
 def with_progress(execute: Any, packs: list[plan.Pack], trials: Trials) -> Iterator[tuple[plan.Pack, pa.Table]]:
     """What the executor yields, with a progress bar over the epochs of all trials and a line a pack."""
-    total = sum(trials[name].epochs for pack in packs for name in pack.trials)
+    total = sum(pack.steps(trials) for pack in packs)
     fields = [name for name in swept(trials) if name not in NUMERIC]
     start = time.perf_counter()
     with progress(total, "epoch") as bar:

@@ -35,9 +35,9 @@ def count_packs(monkeypatch):
     """How many trials each pack that is run has, in order."""
     ran, run = [], executors.Runner.run
 
-    def counting(self, pack, *arguments):
+    def counting(self, pack, *arguments, **options):
         ran.append(len(pack.trials))
-        return run(self, pack, *arguments)
+        return run(self, pack, *arguments, **options)
 
     monkeypatch.setattr(executors.Runner, "run", counting)
     return ran

@@ -229,10 +229,10 @@ def test_fewer_lanes_replan_what_is_not_finished(call, count_packs, monkeypatch)
     """A sweep that ran out of memory in its second pack goes on with packs of one lane."""
     run = executors.Runner.run
 
-    def failing(self, pack, *arguments):
+    def failing(self, pack, *arguments, **options):
         if count_packs == [2]:
             raise OSError("out of memory")
-        return run(self, pack, *arguments)
+        return run(self, pack, *arguments, **options)
 
     with monkeypatch.context() as context:
         context.setattr(executors.Runner, "run", failing)

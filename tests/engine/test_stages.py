@@ -1,0 +1,269 @@
+"""Successive halving, trials that end early, sweeps that go on, and what is kept of states."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train
+from configs import shallow
+from experiments.engine import executors, plan, results, rungs, space, states
+from experiments.engine.stages import Stage
+from input_pipeline import synthetic
+from training import weights
+from training.config import ConfigError, as_config
+
+ROOT = Path(__file__).parent.parent.parent
+# ml_collections loads config files in a way that Python 3.12 drops.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+
+BASE = (f"--config={ROOT}/configs/shallow.py", "--config.dataset=synthetic", "--config.hidden=8", "--config.probes=")
+HALF = (*BASE, "--config.validation=100", "--config.epochs=4", "--seeds=2", "--axis")
+RATES = "learning_rate=0.1,1,10,30"
+
+
+def small(**fields):
+    base = shallow.get_config()
+    base.update(dataset="synthetic", hidden=(8,), probes=(), **fields)
+    return base
+
+
+def refused(run, capsys, *arguments):
+    """The one line with which the command ends, status 2."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments)
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def by_epoch(folder):
+    table = results.read_table(folder / "results.parquet")
+    return {(row["trial"], row["epoch"]): row for row in table.to_pylist()}
+
+
+def settings(count, epochs):
+    axes = {"learning_rate": [0.1 * (i + 1) for i in range(count)], "seed": [0, 1]}
+    return space.make_trials(as_config({"epochs": epochs}), None, axes)
+
+
+@pytest.mark.parametrize(
+    ("count", "epochs", "factor", "expected"),
+    [
+        (9, 9, 3, [(1, 9), (3, 3), (9, 1)]),
+        (64, 10, 3, [(1, 64), (3, 21), (10, 7)]),
+        (4, 100, 2, [(25, 4), (50, 2), (100, 1)]),
+        (5, 2, 2, [(1, 5), (2, 2)]),
+    ],
+)
+def test_rungs(count, epochs, factor, expected):
+    """As many cuts as leave a whole epoch and a setting."""
+    assert rungs.rungs_of(settings(count, epochs), factor) == expected
+
+
+def test_what_cannot_be_halved_is_refused():
+    with pytest.raises(ConfigError, match="--halving with one setting"):
+        rungs.rungs_of(settings(1, 9), 3)
+    with pytest.raises(ConfigError, match="cuts nothing of 2 settings and 9 epochs; accepted: 2 to 2"):
+        rungs.rungs_of(settings(2, 9), 3)
+    with pytest.raises(ConfigError, match="trials of 9 and 10 epochs; accepted: one number of epochs"):
+        rungs.rungs_of(settings(3, 9) | settings(3, 10), 3)
+
+
+def test_the_best_settings_are_those_whose_seeds_all_end():
+    """A better mean of the seeds that were lucky comes after one of all seeds; of equals the first."""
+    nan = float("nan")
+    scores = {"a": [0.5, 0.5], "b": [0.9, nan], "c": [0.6, 0.5], "d": [nan, nan], "e": [0.5, 0.5]}
+    assert rungs.best_settings(scores, 1) == ["c"]
+    assert rungs.best_settings(scores, 2) == ["a", "c"]
+    assert rungs.best_settings(scores, 4) == ["a", "b", "c", "e"]
+
+
+def test_a_halved_sweep_has_the_numbers_of_a_whole_one(call, capsys, count_packs, tmp_path):
+    """Survivors go on from their own states, with all their seeds; the rungs are recorded; states are gone at the end;
+    started again nothing is run, and without --halving what was cut is finished."""
+    call(*HALF, RATES, "--workdir=whole")
+    del count_packs[:]
+    call(*HALF, RATES, "--halving=2", "--workdir=halved")
+    assert count_packs == [8, 4, 2]
+    assert "Rung 2 of 3: 2 settings to epoch 2" in capsys.readouterr().out
+    whole, halved = by_epoch(tmp_path / "whole"), by_epoch(tmp_path / "halved")
+    assert len(halved) == 8 + 4 + 2 * 2
+    for key, row in halved.items():
+        for name, value in row.items():
+            assert value == (
+                pytest.approx(whole[key][name], abs=3e-7) if isinstance(value, float) else whole[key][name]
+            )
+    for end, kept in ((1, 4), (2, 2)):
+        means = {}
+        for (_, epoch), row in whole.items():
+            if epoch == end:
+                means.setdefault(row["learning_rate"], []).append(row["val_accuracy"])
+        there = {row["learning_rate"] for (_, epoch), row in halved.items() if epoch == end}
+        best = sorted(there, key=lambda rate: -np.mean(means[rate]))[: kept // 2]
+        assert {row["learning_rate"] for (_, epoch), row in halved.items() if epoch > end} == set(best)
+    recorded = json.loads((tmp_path / "halved" / "plan.json").read_text())
+    assert recorded["rungs"] == [{"end": 1, "settings": 4, "kept": 2}, {"end": 2, "settings": 2, "kept": 1}]
+    assert not (tmp_path / "halved" / "states").exists()
+    call(*HALF, RATES, "--halving=2", "--workdir=halved")
+    assert count_packs == [8, 4, 2]
+    call(*HALF, RATES, "--workdir=halved")
+    assert by_epoch(tmp_path / "halved").keys() == whole.keys()
+    assert "rungs" not in json.loads((tmp_path / "halved" / "plan.json").read_text())
+
+
+@pytest.mark.parametrize("stopped_in", [1, 2, 3])
+def test_a_halved_sweep_that_was_stopped_ends_as_one_that_was_not(call, count_packs, monkeypatch, tmp_path, stopped_in):
+    """In the middle of any rung, with what its packs had written: the same bits, and no pack twice but the one."""
+    arguments = (*HALF, RATES, "--halving=2", "--lanes=4")
+    call(*arguments, "--workdir=once")
+    once = results.read_table(tmp_path / "once" / "results.parquet")
+    write, written = results.write_table, []
+
+    def stopping(table, path):
+        written.append(path)
+        if len(written) == stopped_in:
+            raise KeyboardInterrupt
+        write(table, path)
+
+    packs = len(count_packs)
+    with monkeypatch.context() as context:
+        context.setattr(results, "write_table", stopping)
+        with pytest.raises(SystemExit):
+            call(*arguments, "--workdir=mine")
+    call(*arguments, "--workdir=mine")
+    assert results.read_table(tmp_path / "mine" / "results.parquet").equals(once)
+    assert len(count_packs) == 2 * packs + 1
+
+
+def test_damaged_states_are_reported_and_their_trials_run_anew(call, capsys, tmp_path):
+    """A sweep that goes on from states of which one byte is another: the numbers of a whole sweep all the same."""
+    call(*HALF, RATES, "--keep=all", "--config.epochs=2", "--workdir=mine")
+    (file,) = (tmp_path / "mine" / "states").iterdir()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    capsys.readouterr()
+    call(*HALF, RATES, "--continue", "--workdir=mine")
+    out, err = capsys.readouterr()
+    assert file.name in err and "run from the first epoch" in err
+    assert "0 trials of 8 go on from where they were left; of 8 no state was kept" in out
+    call(*HALF, RATES, "--workdir=whole")
+    assert by_epoch(tmp_path / "mine") == by_epoch(tmp_path / "whole")
+
+
+def test_a_finished_sweep_goes_on_for_more_epochs(call, capsys, count_packs, tmp_path):
+    """From its states where they were kept, with the bits of one that had all epochs; without --continue it is refused
+    in a line that names it."""
+    call(*HALF, RATES, "--keep=all", "--config.epochs=2", "--workdir=mine")
+    line = refused(call, capsys, *HALF, RATES, "--workdir=mine")
+    assert "epochs 2 there, 4 here" in line and "accepted: --continue" in line
+    call(*HALF, RATES, "--keep=all", "--continue", "--workdir=mine")
+    assert "8 trials of 8 go on from where they were left\n" in capsys.readouterr().out
+    call(*HALF, RATES, "--workdir=whole")
+    assert by_epoch(tmp_path / "mine") == by_epoch(tmp_path / "whole")
+    assert len(list((tmp_path / "mine" / "states").iterdir())) == 1
+    call(*HALF, RATES, "--workdir=mine")
+    assert count_packs == [8, 8, 8]
+
+
+def test_the_weights_of_the_best_seeds_are_kept(call, tmp_path):
+    """One file a setting, of the seed with the best last val_accuracy; `--init_from` reads it."""
+    call(*HALF, "learning_rate=1,10", "--keep=best", "--workdir=mine")
+    last = [row for (_, epoch), row in by_epoch(tmp_path / "mine").items() if epoch == 4]
+    best = {max((row for row in last if row["learning_rate"] == rate), key=lambda row: row["val_accuracy"])["trial"]
+            for rate in (1.0, 10.0)}  # fmt: skip
+    assert {path.stem for path in (tmp_path / "mine" / "weights").iterdir()} == best
+    path = tmp_path / "mine" / "weights" / f"{best.pop()}.npz"
+    arrays, epoch = weights.read(path)
+    assert epoch == 4 and arrays["hidden_0/kernel"].shape == (784, 8)
+    weights.read_initial(path, train.state_shapes(small(epochs=4)))
+
+
+def test_trials_that_stop_are_those_of_runs_alone_and_free_their_lanes(monkeypatch):
+    """Lanes whose number is reached end there; those that go on move together, and are as if nothing had happened."""
+    target = 0.5
+    trials = space.make_trials(small(epochs=6), None, {"learning_rate": [0.01, 10.0, 20.0, 30.0], "seed": [0, 1]})
+    (pack,), dataset = plan.make_packs(trials, plan.this_machine(), lambda _: 512), synthetic()
+    whole = executors.Runner().run(pack, trials, dataset, lambda _: None).to_pylist()
+    # Under the names of the whole trials, so that their rows compare.
+    stops = {name: trial.replace(stop_at=f"val_accuracy>={target}") for name, trial in trials.items()}
+    shapes, run_part = [], executors.run_part
+
+    def seen(part, *arguments):
+        shapes.append(part.shape)
+        return run_part(part, *arguments)
+
+    monkeypatch.setattr(executors, "run_part", seen)
+    monkeypatch.setattr(plan, "COMPILATION_SECONDS", 0.0)
+    last = {}
+    table = executors.Runner().run(pack, stops, dataset, lambda _: None, last=last)
+    expected, over = {}, set()
+    for row in whole:
+        if row["trial"] not in over:
+            expected[row["trial"], row["epoch"]] = row
+            if row["val_accuracy"] >= target:
+                over.add(row["trial"])
+    found = {(row["trial"], row["epoch"]): row for row in table.to_pylist()}
+    assert len(found) < len(whole)
+    assert found.keys() == expected.keys() and 0 < len(over) < 8
+    for key, row in found.items():
+        assert row["val_loss"] == pytest.approx(expected[key]["val_loss"], abs=3e-7)
+    assert len(shapes) > 1 and shapes[-1].rows * shapes[-1].lanes < 8 and last.keys() == trials.keys()
+
+
+def test_a_stopped_trial_is_whole(tmp_path):
+    """Its pack is read although rows are fewer than its epochs; of one that did not stop, that is damage."""
+    trials = space.make_trials(as_config({"epochs": 5, "stop_at": "val_accuracy>=0.5"}), None, {})
+    (name,) = trials
+
+    def table(*accuracies):
+        metrics = {"loss": 1.0, "accuracy": 0.1, "val_loss": 1.0, "diverged": False}
+        rows = [{"trial": name, "epoch": i, "val_accuracy": a, **metrics} for i, a in enumerate(accuracies, 1)]
+        return results.pack_table(trials, rows)
+
+    results.write_table(table(0.1, 0.6), tmp_path / "a.parquet")
+    assert len(results.read_pack(tmp_path / "a.parquet", {name: 5})) == 2
+    assert results.reached({"a": table(0.1, 0.6)})[name].is_over
+    results.write_table(table(0.1, 0.4), tmp_path / "b.parquet")
+    with pytest.raises(results.DamagedError, match="has 2 of 5 epochs"):
+        results.read_pack(tmp_path / "b.parquet", {name: 5})
+
+
+def test_states_are_written_and_read(tmp_path):
+    """The same arrays; those of another network are refused in one line."""
+    trials = space.make_trials(small(epochs=1, momentum=0.9), None, {"seed": [0, 1]})
+    there = {name: train.make_train(trial).init(train.hyperparameters(trial), train.run_keys(trial.seed)[0])
+             for name, trial in trials.items()}  # fmt: skip
+    store = states.Store(tmp_path)
+    store.write("0123456789abcdef", there)
+    found = states.Store(tmp_path).read("0123456789abcdef", trials)
+    for name, state in there.items():
+        for a, b in zip(states.by_path(state).values(), states.by_path(found[name]).values(), strict=True):
+            assert np.array_equal(a, b) and a.dtype == b.dtype
+    wider = {name: trial.replace(hidden=(9,)) for name, trial in trials.items()}
+    with pytest.raises(Exception, match="states of other networks"):
+        store.read("0123456789abcdef", wider)
+    store.keep_only(())
+    assert not store.has("0123456789abcdef") and list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_goes_on_from_the_one_with_fewer_epochs():
+    """Of several the furthest; not from one that has diverged, nor from another rate."""
+
+    def table(rate, epochs, diverged=False):
+        trials = space.make_trials(as_config({"epochs": epochs, "learning_rate": rate}), None, {})
+        (name,) = trials
+        metrics = {"loss": 1.0, "accuracy": 0.1, "val_loss": 1.0, "val_accuracy": 0.1}
+        rows = [
+            {"trial": name, "epoch": i, "diverged": diverged and i == epochs, **metrics} for i in range(1, epochs + 1)
+        ]
+        return name, results.pack_table(trials, rows)
+
+    (_, a), (two, b), (_, c) = table(0.1, 1), table(0.1, 2), table(0.2, 2, diverged=True)
+    axes = {"learning_rate": [0.1, 0.2, 0.3]}
+    trials = space.make_trials(as_config({"epochs": 4}), None, axes)
+    stage = Stage(trials, {"a": a, "b": b, "c": c}, states.Store("nowhere"), goes_on=True)
+    assert stage.origins == {next(iter(trials)): two}
