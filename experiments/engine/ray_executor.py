@@ -190,27 +190,29 @@ def run_on_ray(
             dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
             of_pack, begun = {name: trials[name] for name in pack.trials}, begin(pack) if begin else None
             running[task.remote(pack, of_pack, dataset, cpus, begun, keep is not None)] = pack
-        done = next_done(ray, list(running))
-        pack = running.pop(done)
-        try:
-            with console.held():
-                table, states = ray.get(done)
-        except ray.exceptions.RayError as error:
-            reason = " ".join(str(error).split())[-300:]
-            raise ExecutorError(f"pack {pack.name} failed on the Ray cluster: {reason}") from error
-        advance(pack.steps(trials))
-        if keep:
-            keep(pack, table, states)
-        yield pack, table
+        for done in those_done(ray, list(running)):
+            pack = running.pop(done)
+            try:
+                with console.held():
+                    table, states = ray.get(done)
+            except ray.exceptions.RayError as error:
+                reason = " ".join(str(error).split())[-300:]
+                raise ExecutorError(f"pack {pack.name} failed on the Ray cluster: {reason}") from error
+            advance(pack.steps(trials))
+            if keep:
+                keep(pack, table, states)
+            yield pack, table
 
 
-def next_done(ray: Any, tasks: list[Any]) -> Any:
-    """The first of the tasks that has ended. A signal is heard between waits: Ray would make Ctrl-C of every one."""
+def those_done(ray: Any, tasks: list[Any]) -> list[Any]:
+    """Those of the tasks that have ended, one or more, in their order. A signal is heard between waits: Ray would make
+    Ctrl-C of every one."""
     while True:
         with console.held():
-            done, _ = ray.wait(tasks, num_returns=1, timeout=WAIT_SECONDS)
+            first, _ = ray.wait(tasks, num_returns=1, timeout=WAIT_SECONDS)
+            done, _ = ray.wait(tasks, num_returns=len(tasks), timeout=0) if first else ([], [])
         if done:
-            return done[0]
+            return list(done)
 
 
 _runner = Runner()  # A worker process keeps its compiled programs from task to task.
