@@ -5,7 +5,7 @@ given on the command line multiply whatever it adds, and replace what it says of
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from nets.tables import near_match
@@ -106,3 +106,13 @@ def of_cells(cells: Mapping[str, Any]) -> Config:
 def swept(trials: Trials) -> list[str]:
     """The fields that differ between trials."""
     return [name for name in GIVEN if len({getattr(trial, name) for trial in trials.values()}) > 1]
+
+
+def has_settings(trials: Iterable[Config]) -> bool:
+    """Whether there is more than one setting among the trials: whether two differ in more than the seed."""
+    first: Config | None = None
+    for trial in trials:
+        first = first or trial
+        if any(getattr(trial, name) != getattr(first, name) for name in GIVEN if name != "seed"):
+            return True
+    return False

@@ -1,0 +1,104 @@
+"""What the settings of a sweep are chosen by: examples held out of the training set, as nothing is chosen by the test
+set unless that is asked for.
+
+A setting is a config without its seed. A sweep of more than one, whose config says validation='test' and which does not
+vary that itself, holds out a sixth of its training examples: 10,000 of MNIST's 60,000.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import input_pipeline
+from experiments.engine.plan_file import Recorded, read_plan
+from experiments.engine.space import Trials, has_settings
+from training.config import AnyConfig, Config, ConfigError, as_config
+
+TEST = "test"
+# One of so many training examples is held out: 10,000 of MNIST's, as many as its test set has.
+PARTS = 6
+WAYS = ("validation", TEST)
+
+
+class Selection(NamedTuple):
+    """The base config and the trials by name, with what they validate on; what is to be said of it, perhaps nothing."""
+
+    base: Config
+    trials: dict[str, Config]
+    said: str
+
+
+def held_out_count(examples: int) -> int:
+    """How many of that many training examples are held out to choose by: a sixth, and never none."""
+    return max(examples // PARTS, 1)
+
+
+def select(
+    base: AnyConfig, trials: Trials, workdir: str | Path, data_dir: str, asked: str | None = None
+) -> Selection:
+    """The sweep as it validates: where one chooses between settings, on examples that are held out.
+
+    `asked` is what --select_by was given. A folder that was begun with another way of validating goes on with it, where
+    nothing else is asked for. ConfigError where the flag contradicts the config, or too few examples are left.
+    """
+    base = as_config(base)
+    fixed = base.validation if base.validation != TEST else next(
+        (trial.validation for trial in trials.values() if trial.validation != TEST), TEST
+    )
+    if fixed != TEST:
+        if asked == TEST:
+            raise ConfigError(f"--select_by=test with validation={fixed}; accepted with it: validation='test'")
+        return Selection(base, dict(trials), "")
+    begun = _begun(Path(workdir)) if asked is None else None
+    if begun and begun.base.validation != TEST and not _varies(trials, "dataset"):
+        return _held_out(base, trials, dict.fromkeys(_datasets(trials), int(begun.base.validation)))
+    if asked == TEST or not has_settings(trials.values()):
+        return Selection(base, dict(trials), "")
+    if begun and begun.base.validation == TEST and "validation" not in begun.swept:
+        said = f"{workdir} was begun with the test set as validation set and goes on so: it is ranked by the test set"
+        return Selection(base, dict(trials), said)
+    return _held_out(base, trials, {name: _count(of, data_dir) for name, of in _datasets(trials).items()})
+
+
+def _begun(workdir: Path) -> Recorded | None:
+    """What an earlier start left in the folder."""
+    return read_plan(workdir) if (workdir / "plan.json").is_file() else None
+
+
+def _varies(trials: Trials, name: str) -> bool:
+    return len({getattr(trial, name) for trial in trials.values()}) > 1
+
+
+def _datasets(trials: Trials) -> dict[str, list[Config]]:
+    """The trials of each data set."""
+    found: dict[str, list[Config]] = {}
+    for trial in trials.values():
+        found.setdefault(trial.dataset, []).append(trial)
+    return found
+
+
+def _count(trials: Iterable[Config], data_dir: str) -> int:
+    """How many examples are held out of the data set that the trials share: a sixth of those that they may train on."""
+    trials = list(trials)
+    first, most = trials[0], max(trial.train_examples for trial in trials)
+    whole = len(input_pipeline.load(first.dataset, data_dir, "1", first.code).labels)
+    if not most or any(not trial.train_examples for trial in trials):
+        return held_out_count(whole)
+    count = held_out_count(most)
+    if most <= whole < most + count:
+        raise ConfigError(
+            f"train_examples={most} leaves {whole - most} of {whole} examples to choose a setting by, which needs {count}; "
+            "accepted: fewer or 0, or --select_by=test"
+        )
+    return count
+
+
+def _held_out(base: Config, trials: Trials, counts: dict[str, int]) -> Selection:
+    """The sweep with so many examples of each data set held out."""
+    changed = [trial.replace(validation=str(counts[trial.dataset])) for trial in trials.values()]
+    each = ", ".join(f"{count:,}" + (f" of {name}" if len(counts) > 1 else "") for name, count in counts.items())
+    said = (
+        f"Selection: settings are ranked by the last {each} training examples, which are held out; "
+        "--select_by=test trains on them and ranks by the test set"
+    )
+    return Selection(base.replace(validation=changed[0].validation), {trial.name(): trial for trial in changed}, said)
