@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from experiments.engine.space import as_cell, cells_of, of_cells
-from experiments.engine.statistics import Interval, bounds_of, interval
+from experiments.engine.statistics import bounds_of, interval
 from training import stopping
 from training.config import FIELDS, GIVEN, Config, ConfigError
 from training.files import write_atomically
@@ -266,32 +266,58 @@ def score_of(table: pa.Table) -> str:
     return "val_accuracy" if table["val_accuracy"].null_count < table.num_rows else "val_loss"
 
 
+def last_rows(table: pa.Table) -> pa.Table:
+    """The last row that each trial has, in the order of the table: that of its last epoch, or of the one at which it
+    diverged or was ended."""
+    trial_R = np.asarray(table["trial"].combine_chunks().dictionary_encode().indices)
+    by_trial = np.lexsort((table["epoch"].to_numpy(), trial_R))
+    is_last = np.append(np.diff(trial_R[by_trial]) != 0, True)
+    return table.take(pa.array(np.sort(by_trial[is_last])))
+
+
+class Settings(NamedTuple):
+    """Which rows belong to which of C settings, which are in the order in which they first appear."""
+
+    values: list[tuple[Any, ...]]  # of the fields, of each setting
+    setting_R: np.ndarray
+    place_R: np.ndarray  # of a row among those of its setting
+
+    def columns(self, values_R: np.ndarray, fill: Any = math.nan) -> np.ndarray:
+        """The values of each setting as a column, [S, C], filled up where it has fewer than another."""
+        values_SxC = np.full((int(self.place_R.max(initial=0)) + 1, len(self.values)), fill)
+        values_SxC[self.place_R, self.setting_R] = values_R
+        return values_SxC
+
+
+def settings_of(rows: pa.Table, fields: Sequence[str]) -> Settings:
+    """The rows by their values of the fields."""
+    codes = [np.asarray(rows[name].combine_chunks().dictionary_encode().indices) for name in fields]
+    codes_RxF = np.stack([np.zeros(len(rows), int), *codes], axis=1)
+    _, first, setting_R = np.unique(codes_RxF, axis=0, return_index=True, return_inverse=True)
+    by_first = np.argsort(first)
+    setting_R = np.argsort(by_first)[setting_R.ravel()]
+    by_setting = np.argsort(setting_R, kind="stable")
+    counts = np.bincount(setting_R)
+    place_R = np.empty(len(rows), int)
+    place_R[by_setting] = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    of_first = rows.select(list(fields)).take(pa.array(first[by_first])).to_pylist() if fields else [{}]
+    return Settings([tuple(row.values()) for row in of_first], setting_R, place_R)
+
+
 def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
     """One row a configuration: its swept fields, how many of its seeds ended and how many diverged, and of what was
     measured last by the seeds that ended, mean, standard deviation, n and 95 % interval."""
-    fields = [name for name in swept_fields(table) if name != "seed"]
-    last = table.filter(pc.or_(pc.equal(table["epoch"], table["epochs"]), table["diverged"])).to_pylist()  # pyright: ignore
-    rows = []
-    for values, of_seeds in grouped(last, fields):
-        ended = [row for row in of_seeds if not row["diverged"]]
-        row: dict[str, Any] = dict(zip(fields, values, strict=True))
-        row |= {"seeds": len(of_seeds), "diverged": len(of_seeds) - len(ended)}
-        for name in metric_names(table):
-            values_S = np.array([math.nan if r[name] is None else r[name] for r in ended], float)
-            found = interval(values_S, bounds=bounds_of(name))
-            for part in Interval._fields:
-                value = getattr(found, part)
-                row[f"{name}_{part}"] = int(value) if part == "n" else float(value) if np.isfinite(value) else None
-        rows.append(row)
-    return rows
-
-
-def grouped(rows: list[dict[str, Any]], fields: Sequence[str]) -> list[tuple[tuple[Any, ...], list[dict[str, Any]]]]:
-    """The rows by their values of the fields, in the order in which these first appear."""
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(tuple(row[name] for name in fields), []).append(row)
-    return list(found.items())
+    fields, last = [name for name in swept_fields(table) if name != "seed"], last_rows(table)
+    settings, diverged_R = settings_of(last, fields), last["diverged"].to_numpy()
+    counts = np.bincount(settings.setting_R), np.bincount(settings.setting_R, diverged_R).astype(int)
+    columns: dict[str, list[Any]] = dict(zip(("seeds", "diverged"), (of.tolist() for of in counts), strict=True))
+    for name in metric_names(table):
+        values_SxC = settings.columns(np.where(diverged_R, math.nan, last[name].to_numpy()))
+        for part, values_C in interval(values_SxC, bounds=bounds_of(name))._asdict().items():
+            listed = values_C.tolist()
+            columns[f"{name}_{part}"] = listed if part == "n" else [x if math.isfinite(x) else None for x in listed]
+    measured = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    return [dict(zip(fields, values, strict=True)) | row for values, row in zip(settings.values, measured, strict=True)]
 
 
 def write_summary(rows: list[dict[str, Any]], path: Path) -> None:
