@@ -9,29 +9,31 @@ A config file may say its own sweep: `sweep(add)` calls `add(field=value, ...)` 
 the command line multiply that, and replace what it says of their own fields. Trials that differ in numbers alone
 (learning rate, momentum, L2, initial scale, seed) are lanes of one compiled program; the same seed means the same
 initial draw and the same batches in all of them. A sweep that was killed goes on by the same command with its
---workdir; given more seeds or more values, it runs what is new. What it leaves on disk:
-`experiments/engine/results.py`.
+--workdir; given more seeds or more values, it runs what is new. Where settings are compared, examples to rank them by
+are held out of the training set, unless --select_by=test. What it leaves on disk: `experiments/engine/results.py`.
 """
 
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
+import pyarrow as pa
 from absl import flags, logging
 from ml_collections import ConfigDict
 
-from experiments.engine import lanes, plan, space, sweeping
+from experiments.engine import lanes, plan, ranking, space, sweeping, validation
+from experiments.engine.conclusion import conclusion
 from experiments.engine.sweeping import USER_ERRORS, run
 from experiments.reporting import page
 from training import console
 from training.command_line import default_workdir, define_config_flags, folder_of, given_config, parse_flags
 from training.compiling import keep_programs
-from training.config import FIELDS, Config, ConfigError
+from training.config import Config, ConfigError
 from training.console import fail, say
 from training.fitting import lack_of_memory
-from training.records import LOWEST_IS_BEST
 
 
 def load_sweep(file: str) -> space.Sweep | None:
@@ -61,37 +63,17 @@ def trials_of(given: str, base: ConfigDict, axes: Mapping[str, Sequence[Any]]) -
     return trials
 
 
-def conclusion(rows: list[dict[str, Any]], most: int = 5) -> str:
-    """The configurations of a summary with the best final val_accuracy, or val_loss where none has an accuracy, as a
-    table, with what the test set gives where it is measured beside; the larger the share of seeds that diverged, the
-    later they come, since their means are of the seeds that were lucky."""
-    fields = [name for name in rows[0] if name in FIELDS]
-    # A regression has no accuracy.
-    has = {name: any(row.get(f"{name}_n") for row in rows) for name in ("val_accuracy", "val_loss")}
-    score = "val_loss" if has["val_loss"] and not has["val_accuracy"] else "val_accuracy"
-    sign = 1 if score in LOWEST_IS_BEST else -1
-    ended = [row for row in rows if row[f"{score}_n"]]
-    ended.sort(key=lambda row: (row["diverged"] / row["seeds"], sign * row[f"{score}_mean"]))
-    lines = [f"Best final {score} (mean over seeds, 95 % interval of the mean):"]
-    for row in ended[:most]:
-        called = "".join(f"  {name}={row[name]}" for name in fields)
-        low, high, n = (row[f"{score}_{part}"] for part in ("low", "high", "n"))
-        parts = [f"{low:.4f} to {high:.4f}"] if low is not None else []
-        parts.append("1 seed" if n == 1 else f"{n} seeds")
-        test = score.replace("val", "test")
-        parts += [f"{test} {row[f'{test}_mean']:.4f}"] if row.get(f"{test}_n") else []
-        parts += [f"{row['diverged']} of {row['seeds']} seeds diverged"] if row["diverged"] else []
-        lines.append(f"  {row[f'{score}_mean']:.4f} ({', '.join(parts)}){called}")
-    if any(row["diverged"] for row in ended) and not all(row["diverged"] for row in ended):
-        lines[0] = lines[0].replace("):", "; configurations with diverged seeds last):")
-    return "\n".join(lines if ended else ["Every trial has diverged."])
-
-
 def define_flags() -> None:
     """The flags of the command."""
     define_config_flags()
     flags.DEFINE_multi_string("axis", [], "NAME=v1,v2: a config field and the values to try; may be repeated.")
     flags.DEFINE_integer("seeds", None, "Seeds 0, 1, ... of every configuration.", lower_bound=1, upper_bound=100_000)
+    flags.DEFINE_enum(
+        "select_by", None, validation.WAYS, "What settings are ranked by. [validation: examples that are held out]"
+    )
+    flags.DEFINE_enum(
+        "rank", "all", ranking.RANKS, "all: settings that lose more seeds come later; survivors: by their other seeds."
+    )
     flags.DEFINE_bool("dry_run", False, "Print the plan and run nothing.")
     flags.DEFINE_integer("lanes", None, "Most lanes of a pack. [as many as suit the devices]", 1, plan.MOST_LANES)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "Who runs the packs.")
@@ -142,7 +124,14 @@ def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)
     keep_programs()
     given, base, values = given_config(), flags.FLAGS.config, flags.FLAGS
-    workdir = folder_of("workdir") or default_workdir()
+    workdir, data_dir = folder_of("workdir") or default_workdir(), str(folder_of("data_dir"))
+    decided: list[ranking.Decision] = []
+
+    def finish(folder: Path, table: pa.Table) -> None:
+        page.write(folder, table)
+        decided.append(ranking.decide(table, values.rank, data_dir))
+        ranking.write_decision(decided[0], folder / "decisions.json")
+
     if values["continue"].value and folder_of("workdir") is None:
         fail("--continue needs --workdir; accepted: the folder of a sweep")
     for name in ("stop_at", "patience"):
@@ -150,18 +139,21 @@ def main(_: list[str]) -> None:
             base[name] = values[name].value
     try:
         check_executor()
-        summary = run(
-            base,
-            trials_of(given, base, axes_given()),
+        selection = validation.select(base, trials_of(given, base, axes_given()), workdir, data_dir, values.select_by)
+        if selection.said:
+            say(selection.said)
+        run(
+            selection.base,
+            selection.trials,
             workdir,
-            str(folder_of("data_dir")),
+            data_dir,
             executor=values.executor,
             address=values.address,
             cpus_per_task=values.cpus_per_task or 1,
             gpus_per_task=values.gpus_per_task or 0.0,
             most_lanes=values.lanes,
             dry_run=values.dry_run,
-            report=page.write,
+            report=finish,
             going=sweeping.Going(values.halving, bool(values["continue"].value), values.keep),
         )
     except USER_ERRORS as error:
@@ -172,9 +164,9 @@ def main(_: list[str]) -> None:
         goes_on = "" if values.dry_run else f"; the same command with --workdir={workdir} goes on from there"
         say(f"interrupted{goes_on}")
         sys.exit(console.exit_status(error))
-    if summary:
-        say(conclusion(summary))
-        say(f"Written to {workdir}: results.parquet, summary.csv, report.html, tensorboard/, figures/")
+    for decision in decided:
+        say(conclusion(decision))
+        say(f"Written to {workdir}: results.parquet, summary.csv, decisions.json, report.html, tensorboard/, figures/")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def level_of(labels_V: np.ndarray) -> float:
 
 
 def level(share: float, examples: int) -> float:
-    """The accuracy up to which one may have guessed so many examples, of which the most frequent class is that share."""
+    """The accuracy up to which one may have guessed so many examples, the most frequent class being that share of them."""
     from scipy.stats import binom
 
     return float(binom.ppf(LEVEL, examples, share)) / examples
@@ -34,8 +34,8 @@ def level(share: float, examples: int) -> float:
 
 @functools.cache
 def level_in(dataset: str, validation: str, classes: int, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> float:
-    """The same of the validation examples of a data set. Where they are not at hand, as on another machine, or come from
-    a file of one's own, which is not run for this, it is that of a hundred balanced ones. NaN of a regression."""
+    """The same of the validation examples of a data set, NaN of a regression. Where they are not at hand, as on another
+    machine, or come from a file of one's own, which is not run for this, it is that of a hundred balanced ones."""
     try:
         if own.is_reference(dataset):
             raise input_pipeline.DataError("it is not run")

@@ -7,10 +7,11 @@ differ much in how far their seeds are apart, so that nothing is pooled.
 The set of those that cannot be told from the best, of C settings, leaves one out where another is ahead of it with a
 two-sided paired p of at most .05 / (C - 1). This is multiple comparisons with the best (Hsu, 1984; Edwards and Hsu,
 1983, for unequal variances) with Bonferroni's inequality in the place of a distribution that would need equal ones, so
-that it holds however settings depend on each other. The best one is ahead by .05 / (C - 1) / 2 at most against each
-of the C - 1 others: it is in the set in at least 97.5 % of all sweeps. Where several are best, all but one of them are
-left out in at most 5 %, whatever their number (Markov's inequality): a winner by chance is that rare. The p-values of
-single differences are adjusted by Holm over all pairs, since the first of a ranking was chosen after looking.
+that it holds however settings depend on each other. Each of the others is ahead of the best one with such a p in at most
+2.5 % / (C - 1) of all sweeps, so that the best one is in the set in at least 97.5 % of them. Where several are equally
+good, all but one of them are left out in at most 5 %, whatever their number (Markov's inequality): a winner by chance is
+that rare. The p-values of single differences are adjusted by Holm over all pairs, since the first of a ranking was
+chosen after looking.
 """
 
 import math
@@ -66,8 +67,8 @@ class Best(NamedTuple):
 def pairs_of(differences_xS: np.ndarray) -> Pairs:
     """What the differences say over their last axis, NaN left out; NaN for what fewer than two do not tell.
 
-    Where all differences are the same, as accuracies over few examples may be, Student's t has no scale; there p is that
-    of the sign test.
+    Where all differences are the same, as accuracies over few examples may be, Student's t has no scale; there p is
+    that of the sign test.
     """
     from scipy.special import stdtr, stdtrit
 

@@ -37,19 +37,19 @@ class Finals(NamedTuple):
         return -1 if self.score in LOWEST_IS_BEST else 1
 
     @property
-    def lost_CxS(self) -> np.ndarray:
+    def lost(self) -> np.ndarray:
         """Which seeds diverged or are broken."""
         return self.diverged_CxS | self.broken_CxS
 
     @property
-    def lost_share_C(self) -> np.ndarray:
+    def lost_share(self) -> np.ndarray:
         """The share of each setting's seeds that are lost."""
-        return self.lost_CxS.sum(axis=1) / np.maximum((self.epochs_CxS > 0).sum(axis=1), 1)
+        return self.lost.sum(axis=1) / np.maximum((self.epochs_CxS > 0).sum(axis=1), 1)
 
     @property
     def without_lost(self) -> "Finals":
         """The scores of the seeds that are not lost alone."""
-        values_CxS, tests_CxS = (np.where(self.lost_CxS, np.nan, of) for of in (self.values_CxS, self.tests_CxS))
+        values_CxS, tests_CxS = (np.where(self.lost, np.nan, of) for of in (self.values_CxS, self.tests_CxS))
         return self._replace(values_CxS=values_CxS, tests_CxS=tests_CxS)
 
     def named(self, c: int) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Which swept fields matter: shares of the variance of the scores, as in a functional analysis of variance.
 
-C settings, S seeds, G factors, N settings as points. A factor is a swept field, or several that only vary together. In a
-grid of all combinations the variance of the settings' means falls apart exactly into main effects, pairs and what only
-more fields together do, each freed of what the spread of the seeds adds to it in the mean; the rest of the variance of
-all trials is the seeds'. Settings that are scattered, as a random search has them, are fitted by polynomials of the
-fields' ranks and their products (Sudret, 2008): a share is then one of what the fit predicts of settings that it has not
-seen, and where it predicts little nothing is said. A seed that diverged counts as the worst that ended.
+C settings, S seeds, G factors, N settings as points. A factor is a swept field, or several that only vary together.
+In a grid of all combinations the variance of the settings' means falls apart exactly into main effects, pairs and what
+only more fields together do, each freed of what the spread of the seeds adds to it in the mean; the rest of the
+variance of all trials is the seeds'. Settings that are scattered, as a random search has them, are fitted by
+polynomials of the fields' ranks and their products (Sudret, 2008): a share is then one of what the fit predicts of
+settings that it has not seen, and where it predicts little nothing is said. A seed that diverged counts as the worst
+that ended.
 """
 
 import itertools
@@ -91,13 +92,17 @@ def factors_of(fields: Sequence[str], settings: Sequence[tuple[Any, ...]]) -> li
         code_C = np.array([place[value] for value in of_field])
         if len(values) < 2:
             continue
+        factor = Factor(name, code_C, values)
         for j, other in enumerate(found):
+            # Numbers that are drawn anew for every setting do not vary together.
+            if factor.is_number and other.is_number and len(values) == len(settings):
+                continue
             together = len(np.unique(np.stack([code_C, other.code_C]), axis=1).T)
             if together == len(values) == len(other.values):
                 found[j] = other._replace(name=f"{other.name},{name}")
                 break
         else:
-            found.append(Factor(name, code_C, values))
+            found.append(factor)
     return found
 
 
@@ -183,7 +188,9 @@ def columns_of(factor: Factor) -> np.ndarray:
         degree = min(DEGREE, len(factor.values) - 1)
         raw = np.polynomial.legendre.legvander(2 * rank_N - 1, degree)
     else:
-        raw = np.concatenate([np.ones((len(factor.code_C), 1)), np.eye(len(factor.values))[factor.code_C][:, 1:]], axis=1)
+        raw = np.concatenate(
+            [np.ones((len(factor.code_C), 1)), np.eye(len(factor.values))[factor.code_C][:, 1:]], axis=1
+        )
     return np.linalg.qr(raw)[0][:, 1:] * math.sqrt(len(raw))
 
 

@@ -5,6 +5,7 @@
     results.parquet    one row a trial and epoch: `trial`, config fields, `epoch`, metrics, `diverged`; where a test set
                        is measured beside the validation examples, `test_loss` and `test_accuracy`; probes
     summary.csv        one row a configuration: mean, standard deviation, n and 95 % interval over its seeds
+    decisions.json     which settings cannot be told from the best, differences, edges, importance
     tensorboard/       a run a trial, for TensorBoard's curves and its HParams tab
 
 S seeds. A trial is one config, seed included; a configuration is a trial but for its seed. The rows of a trial whose

@@ -33,17 +33,17 @@ def held_out_count(examples: int) -> int:
     return max(examples // PARTS, 1)
 
 
-def select(
-    base: AnyConfig, trials: Trials, workdir: str | Path, data_dir: str, asked: str | None = None
-) -> Selection:
+def select(base: AnyConfig, trials: Trials, workdir: str | Path, data_dir: str, asked: str | None = None) -> Selection:
     """The sweep as it validates: where one chooses between settings, on examples that are held out.
 
     `asked` is what --select_by was given. A folder that was begun with another way of validating goes on with it, where
     nothing else is asked for. ConfigError where the flag contradicts the config, or too few examples are left.
     """
     base = as_config(base)
-    fixed = base.validation if base.validation != TEST else next(
-        (trial.validation for trial in trials.values() if trial.validation != TEST), TEST
+    fixed = (
+        base.validation
+        if base.validation != TEST
+        else next((trial.validation for trial in trials.values() if trial.validation != TEST), TEST)
     )
     if fixed != TEST:
         if asked == TEST:
@@ -87,8 +87,8 @@ def _count(trials: Iterable[Config], data_dir: str) -> int:
     count = held_out_count(most)
     if most <= whole < most + count:
         raise ConfigError(
-            f"train_examples={most} leaves {whole - most} of {whole} examples to choose a setting by, which needs {count}; "
-            "accepted: fewer or 0, or --select_by=test"
+            f"train_examples={most} leaves {whole - most} of {whole} examples to choose a setting by, which takes "
+            f"{count}; accepted: fewer or 0, or --select_by=test"
         )
     return count
 
