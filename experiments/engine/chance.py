@@ -26,7 +26,7 @@ def level_of(labels_V: np.ndarray) -> float:
 
 
 def level(share: float, examples: int) -> float:
-    """The accuracy up to which one may have guessed so many examples, the most frequent class being that share of them."""
+    """The accuracy up to which one may have guessed so many examples of which the largest class is that share."""
     from scipy.stats import binom
 
     return float(binom.ppf(LEVEL, examples, share)) / examples

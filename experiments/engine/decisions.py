@@ -7,11 +7,11 @@ differ much in how far their seeds are apart, so that nothing is pooled.
 The set of those that cannot be told from the best, of C settings, leaves one out where another is ahead of it with a
 two-sided paired p of at most .05 / (C - 1). This is multiple comparisons with the best (Hsu, 1984; Edwards and Hsu,
 1983, for unequal variances) with Bonferroni's inequality in the place of a distribution that would need equal ones, so
-that it holds however settings depend on each other. Each of the others is ahead of the best one with such a p in at most
-2.5 % / (C - 1) of all sweeps, so that the best one is in the set in at least 97.5 % of them. Where several are equally
-good, all but one of them are left out in at most 5 %, whatever their number (Markov's inequality): a winner by chance is
-that rare. The p-values of single differences are adjusted by Holm over all pairs, since the first of a ranking was
-chosen after looking.
+that it holds however settings depend on each other. Each of the others is ahead of the best one with such a p in at
+most 2.5 % / (C - 1) of all sweeps, so that the best one is in the set in at least 97.5 % of them. Where several are
+equally good, all but one of them are left out in at most 5 %, whatever their number (Markov's inequality): a winner by
+chance is that rare. The p-values of single differences are adjusted by Holm over all pairs, since the first of a
+ranking was chosen after looking.
 """
 
 import math
@@ -91,14 +91,15 @@ def best_of(values_CxS: np.ndarray, sign: int = 1, compared_C: np.ndarray | None
     """The set of settings that cannot be told from the best among those that are compared, by default all that have a
     value; sign -1 where lower is better."""
     values_CxS = sign * values_CxS
-    compared_C = np.isfinite(values_CxS).any(axis=1) & (True if compared_C is None else compared_C)
-    order = by_mean(values_CxS, compared_C)
+    has_value_C = np.any(np.isfinite(values_CxS), axis=1)
+    is_compared_C = np.logical_and(has_value_C, has_value_C if compared_C is None else compared_C)
+    order = by_mean(values_CxS, is_compared_C)
     least_C = np.full(len(values_CxS), 1.0)
     for rival in order[:MOST_RIVALS]:
         found = pairs_of(values_CxS[rival] - values_CxS)
         is_ahead_C = (found.mean > 0) & np.isfinite(found.p)
         least_C = np.where(is_ahead_C, np.minimum(least_C, found.p), least_C)
-    p_C = np.where(compared_C, np.minimum(least_C * max(len(order) - 1, 1), 1.0), np.nan)
+    p_C = np.where(is_compared_C, np.minimum(least_C * max(len(order) - 1, 1), 1.0), np.nan)
     return Best(tuple(int(c) for c in order if p_C[c] > LEVEL), len(order), p_C)
 
 
@@ -120,9 +121,10 @@ def differences(
     found = pairs_of(values_CxS[first] - values_CxS[list(others)])
     rows: list[Difference] = []
     for i, other in enumerate(others):
-        mean, std, n, low, high, p = (of[i].item() for of in found)
-        p_holm = adjusted.get((min(first, other), max(first, other)), min(p * pairs, 1.0))
-        rows.append(Difference(first, int(other), mean, std, n, low, high, p, p_holm))
+        mean, std, low, high, p = (float(of[i]) for of in (found.mean, found.std, found.low, found.high, found.p))
+        alone = min(p * pairs, 1.0)
+        p_holm = adjusted.get((min(first, other), max(first, other)), alone)
+        rows.append(Difference(first, int(other), mean, std, int(found.n[i]), low, high, p, p_holm))
     return rows
 
 

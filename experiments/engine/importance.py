@@ -62,8 +62,8 @@ class Factor(NamedTuple):
 def importance_of(finals: Finals) -> Importance:
     """The shares of the fields of a sweep, by the last scores of its trials."""
     values_CxS = with_worst(finals)
-    has_value_C = np.isfinite(values_CxS).any(axis=1)
-    settings = [setting for setting, there in zip(finals.settings, has_value_C, strict=True) if there]
+    has_value_C: np.ndarray = np.any(np.isfinite(values_CxS), axis=1)
+    settings = [setting for setting, there in zip(finals.settings, has_value_C.tolist(), strict=True) if there]
     values_CxS, factors = values_CxS[has_value_C], factors_of(finals.fields, settings)
     if not factors:
         return nothing("there is one setting" if len(settings) else "no trial ended")

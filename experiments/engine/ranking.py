@@ -125,11 +125,11 @@ def decide_finals(finals: Finals, rank: str = "all", selected_by: str = "validat
 
 def comparable(finals: Finals, rank: str) -> np.ndarray:
     """Which settings are compared: those with a score, that lose the fewest seeds and were not cut."""
-    has_score_C = np.isfinite(finals.values_CxS).any(axis=1) & ~finals.cut_CxS.any(axis=1)
+    has_score_C = np.logical_and(np.isfinite(finals.values_CxS).any(axis=1), ~finals.cut_CxS.any(axis=1))
     if rank == "survivors" or not has_score_C.any():
         return has_score_C
     lost_C = finals.lost_share
-    return has_score_C & (lost_C == lost_C[has_score_C].min())
+    return np.logical_and(has_score_C, lost_C == lost_C[has_score_C].min())
 
 
 def order_of(finals: Finals, rank: str) -> list[int]:
