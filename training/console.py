@@ -280,8 +280,9 @@ def _leave(status: int) -> NoReturn:
 # Command lines.
 
 
-def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses a command line of flags alone, ending with one line where it is wrong. `--help` prints the flags."""
+def parse_flags(arguments: list[str], takes_others: bool = False) -> list[str]:
+    """Parses a command line, of flags alone unless others are taken too, ending with one line where it is wrong; what
+    is left are the command and the others. `--help` prints the flags."""
     from absl import flags
 
     try:
@@ -289,7 +290,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
         rest = flags.FLAGS(arguments)
     except (flags.Error, OSError, UnicodeError) as error:
         fail(cause_of(error))
-    if len(rest) > 1:
+    if len(rest) > 1 and not takes_others:
         fail(f"unexpected argument {rest[1]!r}; accepted: flags alone, as --help lists them")
     return rest
 
