@@ -1,12 +1,14 @@
-"""How fast is a run, how fast are sweeps, and what comes of faults?
+"""How fast is a run, how fast are sweeps, what comes of faults, and how often do sweeps decide what is not so?
 
     python -m experiments.benchmark [--rounds=15] [--workdir=runs/benchmark]     one run: 5 minutes on 2 cores
     python -m experiments.benchmark --sweep --rounds=5                           sweeps: 13 minutes
     python -m experiments.benchmark --faults [--mutations=500] [--kills=200]     damaged files, and killed runs
+    python -m experiments.benchmark --decide [--sweeps=DIR,DIR]                  verdicts of sweeps: 5 minutes
     python -m experiments.benchmark --docs                                       writes docs/speed.md of what is there
 
 Each leaves its measurements as JSON in WORKDIR, beside those of the others. With --docs nothing is measured: what is in
-WORKDIR takes its place in docs/speed.json, from which docs/speed.md is written.
+WORKDIR takes its place in docs/speed.json, from which docs/speed.md is written. With --sweeps the variance of paired
+over unpaired differences is that of these folders, not of the config sweeps at a small size.
 """
 
 import warnings
@@ -24,22 +26,27 @@ from training.console import fail, parse_flags, say
 from training.files import place
 
 DOCS = Path(__file__).parent.parent / "docs"
-# The flags that each of the three measurements, and the writing of the documents, listens to.
+# The flags that each of the measurements, and the writing of the documents, listens to.
 LISTENS: dict[str, tuple[str, ...]] = {
     "epoch": ("rounds",),
     "sweep": ("rounds",),
     "faults": ("mutations", "kills", "ray"),
+    "decide": ("tables", "trained", "sweeps"),
     "docs": (),
 }
 
 
 def measure(part: str) -> Measured:
-    """What is measured of `epoch`, `sweep` or `faults`."""
+    """What is measured of `epoch`, `sweep`, `faults` or `decide`."""
     values = flags.FLAGS
     if part == "faults":
         from experiments.benchmarks import faults
 
         return faults.figures(values.mutations, values.kills, ray=values.ray)
+    if part == "decide":
+        from experiments.benchmarks import decide
+
+        return {"figures": decide.figures(values.tables, values.trained, [place(folder) for folder in values.sweeps])}
     if part == "sweep":
         from experiments.benchmarks import sweep
 
@@ -57,17 +64,20 @@ def command_of(part: str) -> str:
     if part == "faults":
         ray = " --ray" if values.ray else ""
         return f"python -m experiments.benchmark --faults --mutations={values.mutations} --kills={values.kills}{ray}"
+    if part == "decide":
+        sweeps = f" --sweeps={','.join(values.sweeps)}" if values.sweeps else ""
+        return f"python -m experiments.benchmark --decide --tables={values.tables} --trained={values.trained}{sweeps}"
     return f"python -m experiments.benchmark{' --sweep' if part == 'sweep' else ''} --rounds={values.rounds}"
 
 
 def chosen_part() -> str:
-    """`epoch`, `sweep`, `faults` or `docs`; ends in one line where flags ask for two, or for what is none of it."""
+    """`epoch`, `sweep`, `faults`, `decide` or `docs`; ends in one line where flags ask for two, or for what is none of it."""
     values = flags.FLAGS
-    asked = [name for name in ("sweep", "faults", "docs") if values[name].value]
+    asked = [name for name in ("sweep", "faults", "decide", "docs") if values[name].value]
     if len(asked) > 1:
         fail(f"{' and '.join(f'--{name}' for name in asked)} are given together; accepted: one of them")
     part = asked[0] if asked else "epoch"
-    for name in ("rounds", "mutations", "kills", "ray"):
+    for name in ("rounds", "mutations", "kills", "ray", "tables", "trained", "sweeps"):
         if values[name].present and name not in LISTENS[part]:
             with_it = ", ".join(f"--{flag}" for flag in (*LISTENS[part], "workdir"))
             command = "the measurement of one run" if part == "epoch" else f"--{part}"
@@ -102,6 +112,10 @@ if __name__ == "__main__":
     flags.DEFINE_integer("mutations", 500, "Of --faults: changed files, of a run and of a sweep each.", lower_bound=0)
     flags.DEFINE_integer("kills", 200, "Of --faults: commands ended by signals, in all.", lower_bound=0)
     flags.DEFINE_bool("ray", False, "Of --faults: also kill a sweep on Ray.")
+    flags.DEFINE_bool("decide", False, "Count the false verdicts of sweeps of equal settings.")
+    flags.DEFINE_integer("tables", 1_000, "Of --decide: sweeps of numbers, of each kind and size.", lower_bound=1)
+    flags.DEFINE_integer("trained", 400, "Of --decide: sweeps of nets that are trained.", lower_bound=1)
+    flags.DEFINE_list("sweeps", [], "Of --decide: folders of sweeps, for the variance of paired differences.")
     flags.DEFINE_bool("docs", False, "Measure nothing: take what WORKDIR holds over into docs/speed.md.")
     flags.DEFINE_string("workdir", "runs/benchmark", "Where the measurements go as JSON.")
     console.run(main, parse_flags)

@@ -9,7 +9,9 @@ verdict in one sentence; with --out they are in FOLDER/compare.json too, and a p
 
 import functools
 import json
+import logging
 import math
+import textwrap
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +69,7 @@ def draw(found: Comparison) -> "Figure":
     figure, (left, right) = new_figure(12, 4.5, 2)
     draw_courses(left, found)
     draw_differences(right, found)
-    figure.suptitle(console.wrapped("", comparing.verdict(found)).strip(), fontsize=11)
+    figure.suptitle(textwrap.fill(comparing.verdict(found), 130), fontsize=11)
     return figure
 
 
@@ -125,7 +127,8 @@ def write(found: Comparison, folder: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "compare.json", json.dumps(as_json(found), indent=1, allow_nan=False) + "\n")
     with rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")
+        warnings.filterwarnings("ignore", message="Glyph")  # A sign that the font lacks is drawn as a box.
+        logging.getLogger("fontTools").setLevel(logging.WARNING)
         figure = draw(found)
         for suffix in ("png", "pdf"):
             save(figure, folder / f"compare.{suffix}")

@@ -100,7 +100,7 @@ class Comparison(NamedTuple):
 
 
 def read_folder(given: str | Path) -> list[Trial]:
-    """The trials of a run or a sweep; CompareError for what is neither, DamagedError or RunError for what is damaged."""
+    """The trials of a run or a sweep; CompareError for what is neither, DamagedError, RunError for what is damaged."""
     folder = place(given)
     if (folder / "results.parquet").is_file():
         return trials_of(results.read_table(folder / "results.parquet"), str(given))
