@@ -71,7 +71,7 @@ def command_of(part: str) -> str:
 
 
 def chosen_part() -> str:
-    """`epoch`, `sweep`, `faults`, `decide` or `docs`; ends in one line where flags ask for two, or for what is none of it."""
+    """The part that is asked for; ends in one line where flags ask for two, or for what is none of it."""
     values = flags.FLAGS
     asked = [name for name in ("sweep", "faults", "decide", "docs") if values[name].value]
     if len(asked) > 1:
