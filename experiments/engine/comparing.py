@@ -228,8 +228,8 @@ def check_scores(trials: Sequence[Trial], metric: str, differing: set[str]) -> N
 
 
 def groups_of(trials: Sequence[Trial], within: Sequence[str], between: Sequence[str]) -> list[Group]:
-    """The groups by the fields that differ between folders; folders that have the same trials are groups of their own,
-    by their names."""
+    """The groups by the fields that differ between folders; folders that have the same trials, or do not differ in any
+    field, are groups of their own, by their names."""
     alike: dict[tuple[Any, ...], dict[str, list[Trial]]] = {}
     for folder, of_folder in by_folder(trials).items():
         alike.setdefault(tuple(of_folder[0].cells[name] for name in between), {})[folder] = of_folder
@@ -238,10 +238,10 @@ def groups_of(trials: Sequence[Trial], within: Sequence[str], between: Sequence[
         each = {folder: keyed(of_folder, within) for folder, of_folder in folders.items()}
         together = {key: trial for keys in each.values() for key, trial in keys.items()}
         name = ", ".join(named(field, value, len(between)) for field, value in zip(between, values, strict=True))
-        if len(together) == sum(map(len, each.values())):
-            groups.append(Group(name or next(iter(folders)), together))
+        if len(alike) > 1 and len(together) == sum(map(len, each.values())):
+            groups.append(Group(name, together))
         else:
-            groups += [Group(" ".join(filter(None, [name, f"in {folder}"])), keys) for folder, keys in each.items()]
+            groups += [Group(f"{name} in {folder}" if name else folder, keys) for folder, keys in each.items()]
     return groups
 
 

@@ -15,7 +15,7 @@ def conclusion(decision: Decision, most: int = MOST_RANKED) -> str:
     rows = decision.ranked
     if not rows:
         return "Every trial has diverged."
-    told = any(row.is_best is False for row in rows) or len(decision.best) > 1
+    told = any(difference.n > 1 for difference in decision.differences)
     lines = [heading(decision, told), *(row_line(row, decision.score, told) for row in rows[:most])]
     lost = [row for row in rows if row.diverged + row.broken]
     if len(rows) > most:

@@ -14,7 +14,6 @@ import pytest
 
 import input_pipeline
 from configs import shallow
-from experiments import sweep
 from experiments.engine import executors, results, space
 from experiments.engine.sweep_directory import SweepDirectory
 from training.config import as_config
@@ -59,7 +58,7 @@ def snapshot(folder):
         (("--workdir=~nobody-of-that-name/x",), ("nobody-of-that-name",)),
         (("--lanes=100000",), ("lanes", "65536")),
         (("--axis", "activation=sigmoid,tahn"), ("config.activation='tahn'", "did you mean 'tanh'?")),
-        (("--axis", "batch_size=64,1000"), ("config.batch_size=1000 is more than the 512",)),
+        (("--axis", "batch_size=64,1000"), ("config.batch_size=1000 is more than the 427",)),
         (("--axis", "dataset=synthetic,idx:nowhere"), ("nowhere",)),
         (("--seeds=0",), ("seeds",)),
         (("--lanes=0",), ("lanes",)),
@@ -158,7 +157,11 @@ def test_a_sweep_leaves_its_results(call, capsys, tmp_path):
     assert len(list((tmp_path / "mine" / "tensorboard").glob("*/events*"))) == 4
     recorded = json.loads((tmp_path / "mine" / "plan.json").read_text())
     assert recorded["base"]["dataset"] == "synthetic" and recorded["starts"][0]["versions"]["jax"]
-    assert "Best final val_accuracy" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Best final val_accuracy" in out and "ranked by the last 85 training examples" in out
+    assert recorded["base"]["validation"] == "85" and "test_accuracy" in out and "Verdict: " in out
+    decided = json.loads((tmp_path / "mine" / "decisions.json").read_text())
+    assert decided["selected_by"] == "validation" and decided["compared"] == 2
 
 
 def test_a_sweep_goes_on_and_is_extended(call, capsys, count_packs, tmp_path):
@@ -348,19 +351,3 @@ def test_a_ray_cluster_that_loses_a_node_gives_the_rows_of_one_machine(tmp_path)
             # One image of 512 may lie on the border between two classes.
             near = 0.003 if "accuracy" in name else 1e-4
             assert row[name] == (pytest.approx(value, abs=near) if isinstance(value, float) else value), name
-
-
-def test_conclusion_ranks_diverged_settings_last():
-    """A rate that breaks 3 of its 6 seeds is not first by the other 3, and its diverged seeds are said beside it."""
-    part = {"val_accuracy_std": 0.01, "val_accuracy_low": 0.8, "val_accuracy_high": 0.99, "seeds": 6}
-    rows = [
-        {"learning_rate": 0.36, "diverged": 0, "val_accuracy_mean": 0.91, "val_accuracy_n": 6, **part},
-        {"learning_rate": 0.4, "diverged": 3, "val_accuracy_mean": 0.95, "val_accuracy_n": 3, **part},
-        {"learning_rate": 0.45, "diverged": 6, "val_accuracy_mean": None, "val_accuracy_n": 0, **part},
-        {"learning_rate": 0.33, "diverged": 0, "val_accuracy_mean": 0.92, "val_accuracy_n": 6, **part},
-    ]
-    title, *lines = sweep.conclusion(rows).splitlines()
-    assert title.endswith("; configurations with diverged seeds last):")
-    assert [line.partition("=")[2] for line in lines] == ["0.33", "0.36", "0.4"]
-    assert lines[2] == "  0.9500 (0.8000 to 0.9900, 3 seeds, 3 of 6 seeds diverged)  learning_rate=0.4"
-    assert "diverged" not in lines[0] and sweep.conclusion(rows[2:3]) == "Every trial has diverged."

@@ -5,12 +5,13 @@ import csv
 import jax
 import numpy as np
 import pytest
+from finals_tables import finals_of_table
 
 import input_pipeline
 import train
 from configs import shallow
-from experiments import sweep
-from experiments.engine import executors, lanes, plan, results, space, sweeping, tensorboard
+from experiments.engine import executors, lanes, plan, ranking, results, space, sweeping, tensorboard
+from experiments.engine.conclusion import conclusion
 from experiments.engine.statistics import bounds_of
 from training.records import METRICS, TEST_METRICS
 
@@ -59,19 +60,15 @@ def test_a_sweep_measures_the_test_set_beside(tmp_path, capsys):
     assert of_rate["test_accuracy_mean"] == pytest.approx(np.mean(finals)) and of_rate["test_accuracy_n"] == 2
     with (tmp_path / "swept" / "summary.csv").open() as file:
         assert {"test_loss_mean", "test_accuracy_high"} <= set(next(csv.DictReader(file)))
-    assert f"test_accuracy {of_rate['test_accuracy_mean']:.4f}" in sweep.conclusion(summary)
+    assert f"test_accuracy {of_rate['test_accuracy_mean']:.4f}" in conclusion(ranking.decide(table))
     assert bounds_of("test_accuracy") == (0.0, 1.0)
 
 
 def test_trials_are_ranked_by_validation():
     """Whatever the test set would say."""
-
-    def row(rate, accuracy, test):
-        parts = {"mean": accuracy, "low": None, "high": None, "n": 1}
-        found = {"learning_rate": rate, "seeds": 1, "diverged": 0, "test_accuracy_mean": test, "test_accuracy_n": 1}
-        return found | {f"val_accuracy_{part}": value for part, value in parts.items()}
-
-    _, first, second = sweep.conclusion([row(0.1, 0.5, 0.99), row(1.0, 0.75, 0.25)]).splitlines()
+    table = finals_of_table(("learning_rate",), [(0.1,), (1.0,)], [[0.5], [0.75]])
+    decision = ranking.decide_finals(table._replace(tests_CxS=np.array([[0.99], [0.25]])))
+    _, first, second, *_ = conclusion(decision).splitlines()
     assert first == "  0.7500 (1 seed, test_accuracy 0.2500)  learning_rate=1.0"
     assert second == "  0.5000 (1 seed, test_accuracy 0.9900)  learning_rate=0.1"
 
