@@ -57,6 +57,7 @@ def row_line(row: Ranked, score: str, told: bool) -> str:
     parts += [f"{score.replace('val', 'test')} {row.test_mean:.4f}"] if row.test_n else []
     parts += [f"{row.diverged} of {row.seeds} seeds diverged"] if row.diverged else []
     parts += [f"{row.broken} of {row.seeds} seeds broken: at chance"] if row.broken else []
+    parts += [f"cut after epoch {row.epoch}"] if row.is_cut else []
     called = "".join(f"  {name}={value}" for name, value in row.setting.items())
     mark = MARK if told and row.is_best else " "
     return f"{mark} {row.mean:.4f} ({', '.join(parts)}){called}"
@@ -65,10 +66,12 @@ def row_line(row: Ranked, score: str, told: bool) -> str:
 def verdict(decision: Decision) -> str:
     """Which setting is best, or how many cannot be told from it and how many seeds would; in one sentence."""
     first, compared = decision.ranked[0], decision.compared
-    left_out = len(decision.ranked) - compared
-    beside = f"; {left_out} with more lost seeds not compared" if left_out else ""
+    cut = sum(row.is_cut for row in decision.ranked)
+    left_out = {"with more lost seeds": len(decision.ranked) - compared - cut, "cut before the end": cut}
+    beside = "".join(f"; {count} {why} not compared" for why, count in left_out.items() if count)
     if compared < 2:
-        return f"Verdict: {name_of(first.setting)} comes first, since it loses fewer seeds than the others."
+        why = "loses fewer seeds than the others" if compared + cut < len(decision.ranked) else "alone was not cut"
+        return f"Verdict: {name_of(first.setting)} comes first, since it {why}."
     shared = [one.n for one in decision.differences]
     if max(shared) < 2:
         return "Verdict: none; one shared seed tells no difference from chance, --seeds=5 may."

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from training.config import FIELDS
 
 # More of these is better, or another question, wherever the best one lies.
-UNBOUNDED_FIELDS = ("seed", "epochs", "train_examples", "inputs", "classes")
+UNBOUNDED_FIELDS = ("seed", "epochs", "patience", "train_examples", "inputs", "classes")
 # Of scattered values, as many as this or more, the best is at the edge among this share of them.
 FEWEST_SCATTERED, OUTERMOST = 20, 0.05
 MOST_SHOWN = 12

@@ -5,7 +5,6 @@ it ended at chance, as `experiments.engine.chance` says.
 """
 
 import math
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,11 +59,10 @@ class Finals(NamedTuple):
 def finals_of(
     table: pa.Table,
     data_dir: str = input_pipeline.DEFAULT_DATA_DIR,
-    cut: Collection[str] = (),
     score: str | None = None,
 ) -> Finals:
-    """The last scores in the table of a sweep. `cut` has the names of trials that were ended since they were behind;
-    `score` is the metric, where it is not the one that trials are ranked by."""
+    """The last scores in the table of a sweep; `score` is the metric, where it is not the one that trials are ranked
+    by. Cut is what has fewer epochs than its config says, and neither diverged nor was stopped by what that says."""
     last, score = results.last_rows(table), score or results.score_of(table)
     fields = [name for name in results.swept_fields(table) if name != "seed"]
     settings = results.settings_of(last, fields)
@@ -86,6 +84,9 @@ def finals_of(
     accuracy_R = last["val_accuracy"].to_numpy()
     with np.errstate(invalid="ignore"):
         broken_R = ~diverged_R & (accuracy_R <= levels_of(last, data_dir))
+    is_cut_R = ~diverged_R & (last["epoch"].to_numpy() < last["epochs"].to_numpy())
+    if is_cut_R.any():
+        is_cut_R &= ~np.isin(last["trial"].to_numpy(zero_copy_only=False), list(results.stopped(table)))
     return Finals(
         score=score,
         fields=tuple(fields),
@@ -96,7 +97,7 @@ def finals_of(
         epochs_CxS=placed(last["epoch"].to_numpy(), 0),
         diverged_CxS=placed(diverged_R, False),
         broken_CxS=placed(broken_R, False),
-        cut_CxS=placed(np.isin(np.asarray(last["trial"].to_pylist()), list(cut)), False),
+        cut_CxS=placed(is_cut_R, False),
     )
 
 

@@ -7,7 +7,6 @@ by that mean all the same. Compared with each other are the settings that lose t
 
 import json
 import math
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,8 +33,8 @@ LEAST_GAP = 0.05
 
 class Ranked(NamedTuple):
     """A setting in its place: the mean of its seeds' scores, the interval of that mean, n; where n is small its scores
-    themselves; the mean of the test set; how many seeds there are, diverged and are broken; whether it cannot be told
-    from the best, None where it was not compared."""
+    themselves; the mean of the test set; how many seeds there are, diverged and are broken; its last epoch, and whether
+    it was cut there before its end; whether it cannot be told from the best, None where it was not compared."""
 
     number: int
     setting: dict[str, Any]
@@ -50,6 +49,7 @@ class Ranked(NamedTuple):
     diverged: int
     broken: int
     epoch: int
+    is_cut: bool
     is_best: bool | None
 
 
@@ -91,11 +91,10 @@ def decide(
     table: pa.Table,
     rank: str = "all",
     data_dir: str = input_pipeline.DEFAULT_DATA_DIR,
-    cut: Collection[str] = (),
 ) -> Decision:
-    """What the rows of a sweep say; `cut` has the names of trials that were ended since they were behind others."""
+    """What the rows of a sweep say."""
     selected_by = "test" if table["validation"].combine_chunks().unique().to_pylist() == ["test"] else "validation"
-    return decide_finals(finals_of(table, data_dir, cut), rank, selected_by)
+    return decide_finals(finals_of(table, data_dir), rank, selected_by)
 
 
 def decide_finals(finals: Finals, rank: str = "all", selected_by: str = "validation") -> Decision:
@@ -182,6 +181,7 @@ def ranked_rows(finals: Finals, order: list[int], best: decisions.Best) -> list[
                 diverged=int(finals.diverged_CxS[c].sum()),
                 broken=int(finals.broken_CxS[c].sum()),
                 epoch=int(finals.epochs_CxS[c].max()),
+                is_cut=bool(finals.cut_CxS[c].any()),
                 is_best=c in tied if np.isfinite(best.p_C[c]) else None,
             )
         )

@@ -306,12 +306,15 @@ def settings_of(rows: pa.Table, fields: Sequence[str]) -> Settings:
 
 
 def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """One row a configuration: its swept fields, how many of its seeds ended and how many diverged, and of what was
-    measured last by the seeds that ended, mean, standard deviation, n and 95 % interval."""
+    """One row a configuration: its swept fields, how many seeds it has and how many of them diverged, where some ended
+    early the last epoch of any of them, and of what was measured last by the seeds that did not diverge, mean, standard
+    deviation, n and 95 % interval."""
     fields, last = [name for name in swept_fields(table) if name != "seed"], last_rows(table)
     settings, diverged_R = settings_of(last, fields), last["diverged"].to_numpy()
     counts = np.bincount(settings.setting_R), np.bincount(settings.setting_R, diverged_R).astype(int)
     columns: dict[str, list[Any]] = dict(zip(("seeds", "diverged"), (of.tolist() for of in counts), strict=True))
+    if (last["epoch"].to_numpy() < last["epochs"].to_numpy())[~diverged_R].any():
+        columns["epoch"] = settings.columns(last["epoch"].to_numpy(), 0).max(axis=0).tolist()
     for name in metric_names(table):
         values_SxC = settings.columns(np.where(diverged_R, math.nan, last[name].to_numpy()))
         for part, values_C in interval(values_SxC, bounds=bounds_of(name))._asdict().items():

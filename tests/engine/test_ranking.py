@@ -129,6 +129,7 @@ def test_the_last_row_of_a_trial_is_the_last_that_it_has():
     table = results.pack_table(trials, list(rows_of(trials, (4, 2, 4, 1))))
     found = finals.finals_of(table)
     np.testing.assert_allclose(found.values_CxS, [[0.05, 0.13], [0.14, 0.21]])
+    assert found.cut_CxS.tolist() == [[False, True], [False, True]]
     assert found.epochs_CxS.tolist() == [[4, 2], [4, 1]] and found.settings == ((0.1,), (1.0,))
     level = chance.level_in("synthetic", "85", 10)
     assert found.broken_CxS.tolist() == (found.values_CxS <= level).tolist() and found.broken_CxS[0, 0]
