@@ -61,6 +61,8 @@ class Factor(NamedTuple):
 
 def importance_of(finals: Finals) -> Importance:
     """The shares of the fields of a sweep, by the last scores of its trials."""
+    if finals.cut_CxS.any():
+        return nothing("settings were cut after unlike numbers of epochs")
     values_CxS = with_worst(finals)
     has_value_C: np.ndarray = np.any(np.isfinite(values_CxS), axis=1)
     settings = [setting for setting, there in zip(finals.settings, has_value_C.tolist(), strict=True) if there]

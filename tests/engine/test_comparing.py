@@ -14,6 +14,7 @@ from experiments.engine import comparing, decisions, results, space
 from experiments.engine.comparing import CompareError, Trial
 from training.config import Config
 from training.records import METRICS
+from training.run_directory import write_recorded
 
 ROOT = Path(__file__).parent.parent.parent
 ACCURACY = {
@@ -124,7 +125,27 @@ def test_of_three_groups_the_set_of_the_best():
     assert comparing.compare(runs, "val_loss").best().settings == (2,)
 
 
-def typed(folder, *arguments):
+def test_a_run_folder(tmp_path):
+    """Its last row, what is null as NaN; a run that has lost its cost has diverged; without an epoch it is refused."""
+    config = Config(dataset="synthetic", activation="tanh", seed=3)
+    write_recorded(tmp_path / "config.json", {"config": config.to_dict()})
+    with pytest.raises(CompareError, match="neither a run nor a sweep"):
+        comparing.read_folder(tmp_path)
+    rows = [{"epoch": epoch, "seconds": 1.0, **dict.fromkeys(METRICS, epoch / 4)} for epoch in (1, 2)]
+    rows.append(rows[0] | {"epoch": 3, "loss": None, "val_loss": None})
+    for count, diverged in ((2, False), (3, True)):
+        (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:count]))
+        (run,) = comparing.read_folder(tmp_path)
+        assert (run.cells["activation"], run.cells["seed"], run.diverged) == ("tanh", 3, diverged)
+        assert run.courses["val_accuracy"].tolist()[:2] == [0.25, 0.5]
+        # Where the test set is validated on, its metrics are those.
+        assert comparing.of_metric(run, "test_accuracy").tolist()[:2] == [0.25, 0.5]
+    (tmp_path / "metrics.jsonl").write_text("")
+    with pytest.raises(CompareError, match="has no epoch yet"):
+        comparing.read_folder(tmp_path)
+
+
+def typed(*arguments):
     """The finished process of the command."""
     command = [sys.executable, "-m", "experiments.compare", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
@@ -147,7 +168,7 @@ def test_the_command(tmp_path):
         ]
         (tmp_path / name).mkdir()
         results.write_table(results.pack_table(trials, rows), tmp_path / name / "results.parquet")
-    ended = typed(tmp_path, str(tmp_path / "tanh"), str(tmp_path / "relu"), f"--out={tmp_path / 'out'}")
+    ended = typed(str(tmp_path / "tanh"), str(tmp_path / "relu"), f"--out={tmp_path / 'out'}")
     assert ended.returncode == 0 and ended.stderr == ""
     lines = ended.stdout.splitlines()
     assert lines[-2].startswith("tanh ahead of relu by 4.67 points of val_accuracy, ") and len(lines) == 7
@@ -156,5 +177,5 @@ def test_the_command(tmp_path):
     assert found["verdict"] == lines[-2] and found["not_told_from_the_best"] == ["tanh"] and len(found["points"]) == 2
     for name, start in (("compare.png", b"\x89PNG"), ("compare.pdf", b"%PDF")):
         assert (tmp_path / "out" / name).read_bytes().startswith(start)
-    refused = typed(tmp_path, str(tmp_path / "tanh"), str(tmp_path))
+    refused = typed(str(tmp_path / "tanh"), str(tmp_path))
     assert refused.returncode == 2 and "neither a run nor a sweep" in refused.stderr and refused.stderr.count("\n") == 1

@@ -62,7 +62,7 @@ def test_seeds_have_the_rest_and_noise_is_no_effect():
 
 def test_scattered_settings():
     """64 Sobol points of a known function: within .03 of the shares of its parts; of noise nothing is said."""
-    x_Nx3 = qmc.Sobol(3, seed=0).random(64)
+    x_Nx3 = qmc.Sobol(3, rng=0).random(64)
     settings = [tuple(x) for x in x_Nx3.tolist()]
     fields = ("learning_rate", "momentum", "l2")
     score_N = np.sin(3 * x_Nx3[:, 0]) + 0.5 * x_Nx3[:, 1] + 2 * (x_Nx3[:, 0] - 0.5) * (x_Nx3[:, 2] - 0.5)

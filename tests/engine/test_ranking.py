@@ -71,6 +71,9 @@ def test_what_was_cut_is_not_compared():
     epochs = np.array([[3, 3], [1, 1], [10, 10], [10, 10]])
     found = ranking.decide_finals(table._replace(epochs_CxS=epochs, cut_CxS=epochs < 10))
     assert [row.setting["learning_rate"] for row in found.ranked] == [1.0, 3.0, 0.1, 0.3] and found.compared == 2
+    text = conclusion(found)
+    assert "cut after epoch 3)  learning_rate=0.1" in text and "2 cut before the end not compared" in text
+    assert found.importance.method == "" and "cut" in found.importance.reason
 
 
 @pytest.mark.parametrize(
