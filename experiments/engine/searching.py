@@ -93,6 +93,16 @@ def search(start: Iterable[float], rule: Rule, accepts: Callable[[float], bool] 
             return Choice(values[chosen], tuple(values), score_RxS, place_S, bool(outside), is_sound)
 
 
+def decide(going: Search, scores_of: Callable[[list[float]], Mapping[float, np.ndarray]]) -> Choice:
+    """The choice of a search whose scores can be had at once."""
+    wanted = next(going)
+    while True:
+        try:
+            wanted = going.send(scores_of(wanted))
+        except StopIteration as end:
+            return end.value
+
+
 def spacing(values: Sequence[float], rule: Rule) -> float:
     """The mean distance of the values on the scale, without what has no place on it, as 0 on that of logarithms;
     ValueError for fewer than two."""
