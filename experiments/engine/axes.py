@@ -22,6 +22,7 @@ import numpy as np
 
 from nets.tables import near_match
 from training.config import AXES, FIELDS, ConfigError
+from training.console import shown
 from training.fields import Field, with_commas
 
 Point: TypeAlias = dict[str, Any]  # Some fields of a config.
@@ -127,7 +128,7 @@ def parse_value(name: str, word: str) -> Any:
         kind = f"tuple of {field.item.__name__}" if field.type is tuple else field.type.__name__
         ranges = f", or {SYNTAX}" if is_number(field) else ""
         raise ConfigError(
-            f"--axis {name}: {word!r} is no {kind}; accepted: {field.accepted_on_axis}{ranges}"
+            f"--axis {name}: {shown(word)} is no {kind}; accepted: {field.accepted_on_axis}{ranges}"
         ) from error
 
 
@@ -149,7 +150,7 @@ def together(names: Sequence[str], word: str) -> Point:
     if len(found) != 1:
         fault = "can be parted in more than one way" if found else f"has not a value of each of {len(names)} fields"
         example = ":".join(["VALUE"] * len(names))
-        raise ConfigError(f"--axis {','.join(names)}: {word!r} {fault}; accepted: {example}, one of each field")
+        raise ConfigError(f"--axis {','.join(names)}: {shown(word)} {fault}; accepted: {example}, one of each field")
     return found[0]
 
 
@@ -194,7 +195,7 @@ def number(text: str, given: str, is_whole: bool, syntax: str = SYNTAX) -> float
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or (is_whole and (value != round(value) or abs(value) >= 2**53)):
-        raise ConfigError(f"{given}: {text!r} is no {'whole ' if is_whole else ''}number; accepted: {syntax}")
+        raise ConfigError(f"{given}: {shown(text)} is no {'whole ' if is_whole else ''}number; accepted: {syntax}")
     return value
 
 
