@@ -87,6 +87,8 @@ def test_layers_in_a_flag_as_on_an_axis(planned):
         (("--tune=learning_rate", *RATE, "--trials=2"), ("--trials=2 has nothing to draw from",)),
         (("--tune=learning_rate", "--config.dataset=idx:nowhere"), ("nowhere",)),
         (("--tune=batch_size", "--axis", "batch_size=64,1000"), ("config.batch_size=1000 is more than the 427",)),
+        (("--tune=learning_rate", "--halving=2"), ("--halving and --tune are both given",)),
+        (("--tune=learning_rate", "--continue", "--workdir=mine"), ("--continue and --tune are both given",)),
         (("--tune_seeds=2",), ("--tune_seeds is for a field that is tuned", "--tune=learning_rate")),
         (("--tune_refinements=2",), ("--tune_refinements is for a field that is tuned",)),
     ],

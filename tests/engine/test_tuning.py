@@ -177,11 +177,11 @@ def test_a_tuned_sweep_that_is_stopped_ends_as_one_that_never_was(call, capsys, 
 
     run, ran = executors.Runner.run, []
 
-    def stopping(self, pack, *arguments):
+    def stopping(self, pack, *arguments, **named):
         if len(ran) == stop_before:
             raise KeyboardInterrupt
         ran.append(pack.trials)
-        return run(self, pack, *arguments)
+        return run(self, pack, *arguments, **named)
 
     monkeypatch.setattr(executors.Runner, "run", stopping)
     stop_before = 2 * 3 * 2 + 3
