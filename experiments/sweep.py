@@ -2,6 +2,9 @@
 
     python -m experiments.sweep --config=configs/learning_rate_sweep.py [--workdir=DIR]
     python -m experiments.sweep --config=configs/shallow.py --axis learning_rate=0.1,1 --axis hidden=64,64-64 --seeds=8
+    python -m experiments.sweep ... --axis learning_rate=log:0.001:10:9 --axis batch_size=int:8:512:log       ranges
+    python -m experiments.sweep ... --trials=64 --range learning_rate=log:0.001:10 --range momentum=0:0.95    drawn
+    python -m experiments.sweep ... --axis activation=tanh,relu --tune=learning_rate             each at its best rate
     python -m experiments.sweep ... --dry_run                             what it would do, and how long it would take
     python -m experiments.sweep ... --executor=ray --address=HOST:6379    on the machines of a cluster
 
@@ -9,29 +12,29 @@ A config file may say its own sweep: `sweep(add)` calls `add(field=value, ...)` 
 the command line multiply that, and replace what it says of their own fields. Trials that differ in numbers alone
 (learning rate, momentum, L2, initial scale, seed) are lanes of one compiled program; the same seed means the same
 initial draw and the same batches in all of them. A sweep that was killed goes on by the same command with its
---workdir; given more seeds or more values, it runs what is new. Where settings are compared, examples to rank them by
-are held out of the training set, unless --select_by=test. What it leaves on disk: `experiments/engine/results.py`.
+--workdir; given more seeds, more values or more --trials, it runs what is new. Where settings are compared, examples to
+rank them by are held out of the training set, unless --select_by=test. What it leaves on disk:
+`experiments/engine/results.py`; how axes are written: `experiments/engine/axes.py`; how a number is tuned:
+`experiments/engine/tuning.py`.
 """
 
 import importlib.util
+import json
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import pyarrow as pa
 from absl import flags, logging
-from ml_collections import ConfigDict
 
-from experiments.engine import lanes, plan, ranking, space, sweeping, validation
+from experiments.engine import axes, lanes, plan, ranking, search_flags, space, sweeping, tuned, validation
 from experiments.engine.conclusion import conclusion
 from experiments.engine.sweeping import USER_ERRORS, run
 from experiments.reporting import page
 from training import console
 from training.command_line import default_workdir, define_config_flags, folder_of, given_config, parse_flags
 from training.compiling import keep_programs
-from training.config import Config, ConfigError
+from training.config import ConfigError, as_config
 from training.console import fail, say
 from training.fitting import lack_of_memory
 
@@ -45,12 +48,12 @@ def load_sweep(file: str) -> space.Sweep | None:
     return getattr(module, "sweep", None)
 
 
-def trials_of(given: str, base: ConfigDict, axes: Mapping[str, Sequence[Any]]) -> dict[str, Config]:
-    """The trials of the config that was given, of its `sweep(add)` and of the axes; ends in one line where they cannot
-    be made."""
+def points_of(given: str, asked: search_flags.Asked) -> axes.Points:
+    """The points of the `sweep(add)` of the config that was given, multiplied by what the command line asks for; ends
+    in one line where they cannot be made."""
     try:
         sweep = load_sweep(given.partition(":")[0])
-        trials = space.make_trials(base, sweep, axes)
+        points = axes.product(space.points_of(sweep), *asked.parts)
     except (ConfigError, KeyboardInterrupt):
         raise
     except BaseException as error:  # A config file may raise anything, and end the program.
@@ -58,16 +61,15 @@ def trials_of(given: str, base: ConfigDict, axes: Mapping[str, Sequence[Any]]) -
             f"it ends the program, {error!r}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
         )
         fail(f"the sweep of {given} cannot be made: {said}")
-    if not (sweep or axes):
+    if not (sweep or asked.parts or flags.FLAGS.tune):
         say("One trial, since the config has no sweep(add): --axis NAME=v1,v2 and --seeds=N make it more.")
-    return trials
+    return points
 
 
 def define_flags() -> None:
     """The flags of the command."""
     define_config_flags()
-    flags.DEFINE_multi_string("axis", [], "NAME=v1,v2: a config field and the values to try; may be repeated.")
-    flags.DEFINE_integer("seeds", None, "Seeds 0, 1, ... of every configuration.", lower_bound=1, upper_bound=100_000)
+    search_flags.define()
     flags.DEFINE_enum(
         "select_by", None, validation.WAYS, "What settings are ranked by. [validation: examples that are held out]"
     )
@@ -96,25 +98,13 @@ def define_flags() -> None:
     flags.DEFINE_float("gpus_per_task", None, "GPUs of a pack's task on Ray. [0]", lower_bound=0.0)
 
 
-def axes_given() -> dict[str, tuple[Any, ...]]:
-    """The axes and the seeds of the command line; what they have more than once is said."""
-    axes: dict[str, tuple[Any, ...]] = {}
-    for text in flags.FLAGS.axis:
-        name, values = space.parse_axis(text)
-        if name in axes:
-            raise ConfigError(f"--axis {name} is given twice; accepted: one list of all its values")
-        axes[name] = values
-        if note := space.repeated(name, values):
-            say(note)
-    if flags.FLAGS.seeds:
-        if "seed" in axes:
-            raise ConfigError("--seeds and --axis seed are both given; accepted: one of them")
-        axes["seed"] = tuple(range(flags.FLAGS.seeds))
-    return axes
-
-
 def check_executor() -> None:
-    """ConfigError for flags that only the other executor knows."""
+    """ConfigError for flags that only the other executor knows, and for those that a tuned sweep does not go with."""
+    for name in ("halving", "continue"):
+        if flags.FLAGS.tune is not None and flags.FLAGS[name].value:
+            raise ConfigError(f"--{name} and --tune are both given; accepted: one of them")
+    if flags.FLAGS.tune is not None and flags.FLAGS.select_by == validation.TEST:
+        raise ConfigError("--select_by=test and --tune are both given; accepted: one of them")
     for name in ("address", "cpus_per_task", "gpus_per_task"):
         if flags.FLAGS.executor != "ray" and flags.FLAGS[name].value is not None:
             raise ConfigError(f"--{name} is for Ray; accepted with it: --executor=ray")
@@ -125,9 +115,11 @@ def main(_: list[str]) -> None:
     keep_programs()
     given, base, values = given_config(), flags.FLAGS.config, flags.FLAGS
     workdir, data_dir = folder_of("workdir") or default_workdir(), str(folder_of("data_dir"))
-    decided: list[ranking.Decision] = []
+    decided, made = list[ranking.Decision](), None
 
     def finish(folder: Path, table: pa.Table) -> None:
+        if made:
+            tuned.write(folder / tuned.FILE, made, table)
         page.write(folder, table)
         decided.append(ranking.decide(table, values.rank, data_dir))
         ranking.write_decision(decided[0], folder / "decisions.json")
@@ -139,7 +131,13 @@ def main(_: list[str]) -> None:
             base[name] = values[name].value
     try:
         check_executor()
-        selection = validation.select(base, trials_of(given, base, axes_given()), workdir, data_dir, values.select_by)
+        asked = search_flags.asked()
+        points = points_of(given, asked)
+        made = search_flags.tuning_of(points, asked.grid)
+        if made:
+            base = validation.with_held_out([as_config(base)], data_dir)[0]
+        trials = made.next_trials(None) if made else space.trials_at(base, points)
+        selection = validation.select(base, trials, workdir, data_dir, values.select_by)
         if selection.said:
             say(selection.said)
         run(
@@ -155,6 +153,7 @@ def main(_: list[str]) -> None:
             dry_run=values.dry_run,
             report=finish,
             going=sweeping.Going(values.halving, bool(values["continue"].value), values.keep),
+            next_trials=made.next_trials if made else None,
         )
     except USER_ERRORS as error:
         fail(error)
@@ -165,8 +164,12 @@ def main(_: list[str]) -> None:
         say(f"interrupted{goes_on}")
         sys.exit(console.exit_status(error))
     for decision in decided:
-        say(conclusion(decision))
-        say(f"Written to {workdir}: results.parquet, summary.csv, decisions.json, report.html, tensorboard/, figures/")
+        files = f"{tuned.FILE}, " if made else ""
+        say(tuned.in_words(json.loads((Path(workdir) / tuned.FILE).read_text())) if made else conclusion(decision))
+        say(
+            f"Written to {workdir}: {files}results.parquet, summary.csv, decisions.json, report.html, tensorboard/, "
+            f"figures/"
+        )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import nets
 from nets.tables import near_match
 from training import optimizers, own, probes, stopping
 from training.console import shown
-from training.fields import MOST_WHOLE, Field, are_sizes, choice, field_of, is_one_of, of_dataclass, whole
+from training.fields import MOST_WHOLE, Field, are_sizes, by_layer, choice, field_of, is_one_of, of_dataclass, whole
 
 # Numbers are used as float32, in which larger ones are infinite and smaller ones zero.
 FLOAT32_LEAST, FLOAT32_MOST = 1.2e-38, 3.4e38
@@ -72,23 +72,23 @@ class Config:
     input_shape: tuple[int, ...] = field_of(
         (),
         are_sizes,
-        "positive whole numbers, such as 28,28,1, whose product is inputs; () for flat examples",
+        "positive whole numbers, such as 28-28-1 or 28,28,1, whose product is inputs; () for flat examples",
         "how a model of one's own takes an example",
         later=True,
-        on_axis="positive whole numbers, joined by -, as 28-28-1",
+        on_axis="positive whole numbers, joined by -, as 28-28-1; () for flat examples",
     )
     hidden: tuple[int, ...] = field_of(
         (64,),
         are_sizes,
-        "positive whole numbers below 2^31, one a layer, such as 64 or 64,64; () for none",
+        "positive whole numbers below 2^31, one a layer, such as 64, 64-64 or 64,64; () for none",
         "units of each hidden layer",
         unit="neurons",
-        on_axis="positive whole numbers below 2^31, layers joined by -, as 64-64",
+        on_axis="positive whole numbers below 2^31, layers joined by -, as 64-64; () for none",
     )
     activation: str = field_of(
         "sigmoid",
         lambda names: all(is_one_of(name, nets.activations.ACTIVATIONS) for name in names.split(",")),
-        f"{', '.join(nets.activations.ACTIVATIONS)}, {OWN}, or one a layer, such as tanh,relu",
+        f"{', '.join(nets.activations.ACTIVATIONS)}, {OWN}, or one a layer, such as tanh-relu or tanh,relu",
         "what a hidden neuron computes",
         on_axis=f"{', '.join(nets.activations.ACTIVATIONS)}, those of layers joined by -, as tanh-relu, or {OWN} alone",
     )
@@ -316,6 +316,7 @@ def _normal(fields: Mapping[str, Any]) -> dict[str, Any]:
             return value
         if field.type is float and type(value) is int:
             return float(value) if abs(value) < MOST_WHOLE**9 else value
+        value = by_layer(field, value)
         if field.type is tuple and isinstance(value, str) and field.item is str:
             value = (value,)
         if field.type is tuple and isinstance(value, list | tuple):

@@ -2,6 +2,7 @@
 
 import builtins
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, get_args
 
@@ -9,6 +10,8 @@ from training import own
 
 T = TypeVar("T")
 MOST_WHOLE = 2**31
+# Sizes of layers as one word; no more digits each than any size has.
+LAYERS = re.compile(r"[0-9]{1,12}([-,][0-9]{1,12})*")
 
 
 class Spec(NamedTuple):
@@ -104,6 +107,23 @@ def is_one_of(word: str, table: Mapping[str, Any]) -> bool:
 def are_sizes(sizes: tuple[int, ...]) -> bool:
     """Whether they can be sizes of arrays."""
     return all(0 < n < MOST_WHOLE for n in sizes)
+
+
+def with_commas(words: str) -> str:
+    """Names of layers joined by '-', as tanh-relu, as a config has them, joined by ','. A file of one's own may have a
+    '-' in its name, and stays as it is."""
+    return words if own.MARK in words else words.replace("-", ",")
+
+
+def by_layer(field: Field, value: Any) -> Any:
+    """A value that is written as one word, layer by layer: sizes as 64-64 or 64,64, names as tanh-relu or tanh,relu;
+    anything else as it is."""
+    if field.name == "activation" and isinstance(value, str):
+        return with_commas(value)
+    word = value[0] if isinstance(value, tuple | list) and len(value) == 1 else value
+    if field.type is tuple and field.item is int and isinstance(word, str) and LAYERS.fullmatch(word):
+        return tuple(map(int, re.split("[-,]", word)))
+    return value
 
 
 def of_dataclass(field: "dataclasses.Field[Any]") -> Field:

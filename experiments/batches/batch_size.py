@@ -8,21 +8,23 @@ Source: a lecture's claim, "a batch size larger than 128 is not recommended", of
 accuracy, against Shallue et al. 2019, Measuring the effects of data parallelism: no inherent penalty of large batches
 once the rate is retuned. The lecture's shallow net (quadratic cost) and intermediate net (ReLU, cross-entropy), plain
 SGD, with two budgets:
-    equal epochs: 5 (full: 20) passes over the 60,000 images of MNIST, so that larger batches make fewer steps;
+    equal epochs: 5 (full: 20) passes over 50,000 images of MNIST, so that larger batches make fewer steps;
     equal steps: 512 (full: 1,024) steps on the first 4,096 (full: 8,192) images, so that larger batches see more
         images, and the largest one is all of them at every step.
-The learning rate is tuned for each batch size, budget and net, in factors of about 3: three rates around a rule, then
-more while a best one lies at the edge; full: at the sizes that the bands compare, then one more on both sides of the
-best, about 1.7 times apart. A seed is judged at the rate that is best in the mean of the other seeds, on the 10,000
-test images; rates at which any seed breaks down, to 20 % or less, are left out for all, so that accuracies do not hold
-the risk of that. 4 seeds (full: 6), which share the initial draw between batch sizes.
+The learning rate is tuned for each batch size, budget and net as `sweep --tune` does it (experiments/engine/tuning.py),
+on the 10,000 training images that are left: three rates around a rule, half a decade apart, then more while a best one
+lies at the edge; full: at the sizes that the bands compare, then one more on both sides of the best. 3 seeds choose,
+each for the others; rates at which any of them breaks down, to 20 % or less, are left out. Then 4 fresh seeds (6 in
+full), which share the initial draw between batch sizes, run at what was chosen, and are measured on the 10,000 test
+images.
 
 Bands, set before the run, for a gap between paired seeds. The lecture's rule, at equal
 epochs: 128 is ahead of 8,192, and 32 is not more than .2 points behind 128. Shallue et al.: 8,192 gains by a rate of
 its own over the rate of 128 at equal epochs, and at equal steps all images are not more than .3 points behind 128.
 That breakdowns rule a rate out was added after the first full run, where one shallow net of six broke down at rate 50
-with all images at equal steps, which is the best rate of the other five; without the rule (BROKEN = -1) that gap is a
-wide one. So every claim is marked exploratory.
+with all images at equal steps, which is the best rate of the other five; without the rule that gap is a wide one. So
+every claim is marked exploratory. Results of November 2026 and before are of another rule: the seeds that chose were
+also the ones that were measured, each at the rate that was best for the others, all of it on the test images.
 
 What the lecture's rule gets right: with a fixed number of epochs, accuracy falls beyond 128. Up to there the best rate
 grows with the batch, and steps are saved; beyond, it meets a ceiling, the edge of stability, so that there is little to
@@ -34,7 +36,8 @@ batch costs accuracy unless it is given the steps that it saves.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,13 +49,15 @@ import input_pipeline
 import nets
 import train
 from configs import intermediate, shallow
-from experiments.engine import executors, lanes, plan, space, statistics
+from experiments.engine import executors, lanes, plan, space, statistics, tuning
+from experiments.engine.axes import clean
+from experiments.engine.searching import SHORT, Rule
 from experiments.engine.space import Trials
 from experiments.engine.sweeping import run_here
 from experiments.study import command, toolkit
 from experiments.study.claims import Claim, Words, by_key, markdown, mean_claim
 from experiments.study.study import Study
-from experiments.study.toolkit import BROKEN, best_rates
+from experiments.study.toolkit import BROKEN
 from training import figures
 from training.config import Config, as_config
 
@@ -60,7 +65,7 @@ LECTURE = 128
 EPOCHS, STEPS = "equal epochs", "equal steps"
 HALF = 2  # Half a decade in quarter decades.
 MEASURED_ON, COST_ON, EIGENVALUE_STEPS = 1_000, 10_000, 20
-METRICS = ("val_accuracy", "end/cost", "end/top_eigenvalue", "end/noise_scale")
+METRICS = ("test_accuracy", "end/cost", "end/top_eigenvalue", "end/noise_scale")
 LECTURE_SOURCE, SHALLUE = "lecture: not larger than 128", "Shallue et al. 2019: no inherent penalty"
 EXPLORATORY = "the rule that leaves out rates at which a seed breaks down was added after the first full run"
 
@@ -68,7 +73,7 @@ EXPLORATORY = "the rule that leaves out rates at which a seed breaks down was ad
 class Net(NamedTuple):
     """A net's config and the rates of its first grid.
 
-    Rates are numbered by quarter decades: ..., -2 is .3, -1 is .5, 0 is 1, 1 is 1.7, 2 is 3, ... A grid starts as
+    Rates are numbered by quarter decades: ..., -2 is .32, -1 is .56, 0 is 1, 1 is 1.8, 2 is 3.2, ... A grid starts as
     three, half a decade apart, around `first` times the batch size, but not above `most`, beyond which descent
     diverges.
     """
@@ -79,11 +84,13 @@ class Net(NamedTuple):
 
 
 class Size(NamedTuple):
-    """How much is trained, by nets: passes over so many images (`epochs_examples`, 0: all of MNIST's), or steps on the
-    first so many (`examples`); which batch sizes are compared with LECTURE's."""
+    """How much is trained, by nets: passes over so many images (`epochs_examples`, 0: all that are not held out), or
+    steps on the first so many (`examples`); by how many seeds a rate is chosen, and how many others are measured; which
+    batch sizes are compared with LECTURE's."""
 
     name: str  # Of the folder that keeps what has finished.
     nets: Mapping[str, Net]
+    choosing_seeds: int
     seeds: int
     epochs: int
     epochs_sizes: tuple[int, ...]
@@ -97,30 +104,31 @@ class Size(NamedTuple):
     most_extensions: int = 6
 
 
-SHALLOW = as_config(shallow.get_config()).replace(probes=())
+SHALLOW = as_config(shallow.get_config()).replace(probes=(), validation="10000")
 NETS = {
     "shallow": Net(SHALLOW, 0, 6),
-    "intermediate": Net(as_config(intermediate.get_config()).replace(probes=()), -10, -2),
+    "intermediate": Net(as_config(intermediate.get_config()).replace(probes=(), validation="10000"), -10, -2),
 }
 TINY = Size(
     "tiny",
-    {"shallow": Net(SHALLOW.replace(dataset="synthetic"), 0, 6)},
+    {"shallow": Net(SHALLOW.replace(dataset="synthetic", validation="128"), 0, 6)},
+    choosing_seeds=2,
     seeds=2,
     epochs=1,
     epochs_sizes=(128,),
-    steps=4,
-    examples=512,
+    steps=3,
+    examples=384,
     steps_sizes=(128,),
     is_finer=False,
     # Both budgets are the same trials, which are compiled once.
     small=128,
     large=128,
-    epochs_examples=512,
+    epochs_examples=384,
     most_extensions=0,
 )
-QUICK = Size("quick", NETS, 4, 5, (1, 32, 128, 512, 2_048, 8_192, 60_000), 512, 4_096, (8, 128, 512, 4_096), False)
-SOME, MORE = (8, 32, 128, 512, 2_048, 8_192), (1, 8, 32, 128, 512, 2_048, 8_192, 60_000)
-FULL = Size("full", NETS, 6, 20, MORE, 1_024, 8_192, SOME, True)
+QUICK = Size("quick", NETS, 3, 4, 5, (1, 32, 128, 512, 2_048, 8_192, 50_000), 512, 4_096, (8, 128, 512, 4_096), False)
+SOME, MORE = (8, 32, 128, 512, 2_048, 8_192), (1, 8, 32, 128, 512, 2_048, 8_192, 50_000)
+FULL = Size("full", NETS, 3, 6, 20, MORE, 1_024, 8_192, SOME, True)
 
 
 class Setting(NamedTuple):
@@ -132,16 +140,12 @@ class Setting(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """A setting at its best rate: METRICS of each seed, the number of each seed's rate, and whether its grid goes
-    beyond these on both sides."""
+    """A setting at the rate that was chosen: METRICS of each fresh seed, NaN where one has diverged, the rate, and
+    whether its grid goes beyond it on both sides."""
 
     metrics: dict[str, np.ndarray]
-    index_S: np.ndarray
+    rate: float
     inside: bool
-
-
-# METRICS of a setting at a rate, an array over the seeds each, NaN where one has diverged.
-Found = Mapping[tuple[Setting, int], dict[str, np.ndarray]]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -149,8 +153,8 @@ Found = Mapping[tuple[Setting, int], dict[str, np.ndarray]]
 
 
 def rate(index: int) -> float:
-    """The rate of a quarter decade, as 1, 1.7, 3, 5, 10."""
-    return float(f"{(1, 1.7, 3, 5)[index % 4]}e{index // 4}")
+    """The rate of a quarter decade, as 1, 1.778, 3.162, 5.623, 10."""
+    return clean(10.0 ** (index / 4), SHORT)
 
 
 def first_grid(setting: Setting, size: Size) -> list[int]:
@@ -160,44 +164,48 @@ def first_grid(setting: Setting, size: Size) -> list[int]:
     return [middle - HALF, middle, middle + HALF]
 
 
-def config_of(setting: Setting, index: int, size: Size) -> Config:
-    """The config of a setting at a rate."""
+def config_of(setting: Setting, size: Size) -> Config:
+    """The config of a setting, at no rate of its own."""
     examples, epochs = size.epochs_examples, size.epochs
     if setting.budget == STEPS:
         examples, epochs = size.examples, size.steps * setting.batch_size // size.examples
     config, batch_size = size.nets[setting.net].config, setting.batch_size
-    return config.replace(batch_size=batch_size, learning_rate=rate(index), train_examples=examples, epochs=epochs)
+    return config.replace(batch_size=batch_size, train_examples=examples, epochs=epochs)
 
 
-def trained(grids: Mapping[Setting, Sequence[int]], size: Size, workdir: Path) -> Found:
-    """METRICS of each setting at each rate of its grid; what the folder holds is not run again."""
-    trials: dict[str, Config] = {}
-    names: dict[tuple[Setting, int], list[str]] = {}
-    for setting, grid in grids.items():
-        for index in grid:
-            found = space.make_trials(config_of(setting, index, size), None, {"seed": range(size.seeds)})
-            names[setting, index] = list(found)
-            trials |= found
-    table = run_here(next(iter(size.nets.values())).config, trials, workdir, run_and_measure)
+def fresh_seeds(size: Size) -> range:
+    """The seeds that are measured: those after the ones that choose."""
+    return range(size.choosing_seeds, size.choosing_seeds + size.seeds)
+
+
+def execute_for(size: Size) -> Callable[..., Iterator[tuple[plan.Pack, pa.Table]]]:
+    """The executor that measures the nets of fresh seeds."""
+    return partial(run_and_measure, measured_seeds=fresh_seeds(size))
+
+
+def measured(names: Sequence[str], table: pa.Table) -> dict[str, np.ndarray]:
+    """METRICS of those trials, an array over them each."""
     last = {row["trial"]: row for row in table.to_pylist() if row["epoch"] == row["epochs"] and not row["diverged"]}
     number = lambda name, metric: last[name][metric] if name in last else math.nan  # noqa: E731
-    return {
-        key: {metric: np.array([number(name, metric) for name in of_seeds]) for metric in METRICS}
-        for key, of_seeds in names.items()
-    }
+    return {metric: np.array([number(name, metric) for name in names]) for metric in METRICS}
 
 
 def run_and_measure(
-    packs: Sequence[plan.Pack], trials: Trials, datasets: executors.Datasets, advance: Callable
+    packs: Sequence[plan.Pack],
+    trials: Trials,
+    datasets: executors.Datasets,
+    advance: Callable,
+    measured_seeds: Container[int],
 ) -> Iterator[tuple[plan.Pack, pa.Table]]:
-    """`executors.run_locally`, with measures of the trained nets in their last rows."""
+    """`executors.run_locally`, with measures of the trained nets of those seeds in their last rows."""
     runner = executors.Runner()
     for pack in packs:
         dataset, last = datasets[lanes.data_key(trials[pack.trials[0]])], {}
         keep = lambda name, _, state, last=last: last.update({name: state})  # noqa: E731
         table = runner.run(pack, trials, dataset, advance, watch=keep)
         ended = table.filter(pc.and_(pc.equal(table["epoch"], table["epochs"]), pc.invert(table["diverged"])))  # pyright: ignore
-        found = {name: measure(trials[name], last[name], dataset) for name in ended["trial"].to_pylist()}
+        names = [name for name in ended["trial"].to_pylist() if trials[name].seed in measured_seeds]
+        found = {name: measure(trials[name], last[name], dataset) for name in names}
         at_end = np.array(table["epoch"]) == np.array(table["epochs"])
         for metric in METRICS[1:]:
             values = [
@@ -224,62 +232,40 @@ def measure(trial: Config, state: train.TrainState, dataset: input_pipeline.Data
 # Rates.
 
 
-def extended(grid: Sequence[int], best_S: np.ndarray, step: int = 1) -> list[int]:
-    """The grid with one more rate, a step away, on each side on which a best one lies at the edge."""
-    below = [grid[0] - step] if best_S.min() == 0 else []
-    above = [grid[-1] + step] if best_S.max() == len(grid) - 1 else []
-    return [*below, *grid, *above]
-
-
-def refined(grid: Sequence[int], best_S: np.ndarray) -> list[int]:
-    """The grid with the quarter decades on both sides of its best rates."""
-    return sorted({*grid, *(grid[place] + side for place in best_S for side in (-1, 1))})
-
-
-def best_of(found: Found, setting: Setting, grid: Sequence[int]) -> np.ndarray:
-    """For each seed the place of its best rate in the grid."""
-    return best_rates(np.array([found[setting, index]["val_accuracy"] for index in grid]), BROKEN)
+def tuning_of(settings: Sequence[Setting], size: Size) -> tuning.Tuning:
+    """The tuning of the rate of every setting; where the size asks for it, of those that the bands compare, refined."""
+    compared = {(EPOCHS, batch) for batch in (size.small, LECTURE, size.large)}
+    compared |= {(STEPS, LECTURE), (STEPS, size.examples)}
+    tuned: list[tuning.Setting] = []
+    for setting in settings:
+        start = tuple(rate(index) for index in first_grid(setting, size))
+        refinements = int(size.is_finer and setting[1:] in compared)
+        rule = Rule("log", extensions=size.most_extensions, refinements=refinements, broken=BROKEN)
+        tuned.append(tuning.Setting(config_of(setting, size), start, rule))
+    return tuning.Tuning("learning_rate", tuned, range(size.choosing_seeds), fresh_seeds(size))
 
 
 def tune(settings: Sequence[Setting], size: Size, workdir: Path) -> dict[Setting, Tuned]:
-    """Every setting at its best rate, its grid extended until that lies inside and then, where the size asks for it,
-    refined around it."""
-    grids = {setting: first_grid(setting, size) for setting in settings}
-    found = trained(grids, size, workdir)
-    for _ in range(size.most_extensions):
-        wider = {setting: extended(grid, best_of(found, setting, grid), HALF) for setting, grid in grids.items()}
-        if wider == grids:
-            break
-        grids, found = wider, trained(wider, size, workdir)
-    if size.is_finer:
-        compared = {(EPOCHS, batch) for batch in (size.small, LECTURE, size.large)}
-        compared |= {(STEPS, LECTURE), (STEPS, size.examples)}
-        grids |= {
-            setting: refined(grid, best_of(found, setting, grid))
-            for setting, grid in grids.items()
-            if setting[1:] in compared
-        }
-        found = trained(grids, size, workdir)
-    return {setting: at_best(found, setting, grid) for setting, grid in grids.items()}
-
-
-def at_best(found: Found, setting: Setting, grid: Sequence[int]) -> Tuned:
-    """A setting at its best rate of the grid."""
-    best_S = best_of(found, setting, grid)
-    chosen = [found[setting, grid[place]] for place in best_S]
-    metrics = {name: np.array([of_rate[name][s] for s, of_rate in enumerate(chosen)]) for name in METRICS}
-    return Tuned(metrics, np.array(grid)[best_S], extended(grid, best_S) == list(grid))
+    """Every setting at its best rate; what the folder holds is not run again."""
+    made, base = tuning_of(settings, size), next(iter(size.nets.values())).config
+    table = run_here(base, made.next_trials(None), workdir, execute_for(size), made.next_trials)
+    tuned: dict[Setting, Tuned] = {}
+    for i, (setting, outcome) in enumerate(zip(settings, made.outcomes(table), strict=True)):
+        chosen = outcome.choice.value
+        names = [made.trial(i, chosen, seed)[0] for seed in fresh_seeds(size)]
+        tuned[setting] = Tuned(measured(names, table), chosen, not outcome.choice.at_edge)
+    return tuned
 
 
 def at_rate_of_lecture(tuned: Mapping[Setting, Tuned], size: Size, workdir: Path) -> dict[str, Tuned]:
-    """Each net's large batches at equal epochs, but at the best rate of the lecture's batch size."""
+    """Each net's large batches at equal epochs, but at the rate of the lecture's batch size."""
     kept: dict[str, Tuned] = {}
     for net in size.nets:
-        of_lecture, large = tuned[Setting(net, EPOCHS, LECTURE)], Setting(net, EPOCHS, size.large)
-        values, counts = np.unique(of_lecture.index_S, return_counts=True)
-        index = int(values[np.argmax(counts)])
-        metrics = trained({large: [index]}, size, workdir)[large, index]
-        kept[net] = Tuned(metrics, np.full(size.seeds, index), of_lecture.inside)
+        of_lecture = tuned[Setting(net, EPOCHS, LECTURE)]
+        config = config_of(Setting(net, EPOCHS, size.large), size).replace(learning_rate=of_lecture.rate)
+        trials = space.make_trials(config, None, {"seed": fresh_seeds(size)})
+        table = run_here(next(iter(size.nets.values())).config, trials, workdir, execute_for(size))
+        kept[net] = of_lecture._replace(metrics=measured(list(trials), table))
     return kept
 
 
@@ -291,22 +277,16 @@ def gap_claim(
     key: str, name: str, source: str, better: Tuned, other: Tuned, least: float, rival: str, note: str = ""
 ) -> Claim:
     """How many points of accuracy one setting is ahead of another with the same seeds, mean of the pairs."""
-    gap_S = 100 * (better.metrics["val_accuracy"] - other.metrics["val_accuracy"])
+    gap_S = 100 * (better.metrics["test_accuracy"] - other.metrics["test_accuracy"])
     at_edge = "" if better.inside and other.inside else "; a best rate lies at its grid's edge"
-    note = f"at rates {rates_of(better)} and {rates_of(other)}{at_edge}{note}"
+    note = f"at rates {better.rate:g} and {other.rate:g}{at_edge}{note}"
     words: Words = {"rival": rival, "exploratory": EXPLORATORY, "note": note}
     return mean_claim(key, name, "direction", source, gap_S, (least, 100.0), bounds=(-100.0, 100.0), **words)
 
 
-def rates_of(setting: Tuned) -> str:
-    """Its rates, one where all seeds have the same."""
-    return ", ".join(f"{rate(int(index)):g}" for index in np.unique(setting.index_S))
-
-
 def edge_of_stability(setting: Tuned) -> float:
     """Rate times largest eigenvalue of the Hessian over 2, mean over the seeds: plain descent is stable below 1."""
-    rates_S = np.array([rate(int(index)) for index in setting.index_S])
-    return float(np.nanmean(rates_S * setting.metrics["end/top_eigenvalue"])) / 2
+    return float(np.nanmean(setting.rate * setting.metrics["end/top_eigenvalue"])) / 2
 
 
 def claims_of_net(net: str, tuned: Mapping[Setting, Tuned], kept: Tuned, size: Size) -> list[Claim]:
@@ -342,7 +322,7 @@ def claims_of_net(net: str, tuned: Mapping[Setting, Tuned], kept: Tuned, size: S
 def summary(metric: str, values_xS: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean over the seeds and the bounds of its 95 % interval; of all but accuracies those of the logarithm, without
     seeds that are not positive, as an estimate of |G|^2, and with it the noise scale, may not be."""
-    if metric == "val_accuracy":
+    if metric == "test_accuracy":
         found = statistics.interval(100 * values_xS.T, bounds=(0.0, 100.0))
         return found.mean, found.low, found.high
     found = statistics.interval(np.log(np.where(values_xS > 0, values_xS, np.nan)).T)
@@ -357,8 +337,8 @@ def table_of(tuned: Mapping[Setting, Tuned]) -> str:
         found = [summary(metric, values_S) for metric, values_S in t.metrics.items()]
         numbers = [f"{mean:.4g} ({low:.4g} to {high:.4g})" for mean, low, high in found]
         edge = "" if t.inside else " (edge)"
-        rows.append([setting.net, setting.budget, f"{setting.batch_size:,}", rates_of(t) + edge, *numbers])
-    return markdown(("net", "budget", "batch size", "rates", *METRICS), rows)
+        rows.append([setting.net, setting.budget, f"{setting.batch_size:,}", f"{t.rate:g}{edge}", *numbers])
+    return markdown(("net", "budget", "batch size", "rate", *METRICS), rows)
 
 
 def draw_lines(axis: Any, tuned: Mapping[Setting, Tuned], metric: str, net_names: Sequence[str]) -> None:
@@ -384,8 +364,8 @@ def draw(tuned: Mapping[Setting, Tuned], size: Size, claims: Sequence[Claim]) ->
         fontsize=13,
     )
     for axis, net in zip(axes, size.nets, strict=False):
-        draw_lines(axis, tuned, "val_accuracy", [net])
-        axis.set(ylabel="validation accuracy, %", title=f"{net} net: {size.epochs} epochs, or {size.steps} steps")
+        draw_lines(axis, tuned, "test_accuracy", [net])
+        axis.set(ylabel="test accuracy, %", title=f"{net} net: {size.epochs} epochs, or {size.steps} steps")
     draw_rates(axes[2], tuned)
     panels = (
         ("end/cost", "training cost", "Training cost at the end"),
@@ -407,7 +387,7 @@ def draw(tuned: Mapping[Setting, Tuned], size: Size, claims: Sequence[Claim]) ->
 def draw_rates(axis: Any, tuned: Mapping[Setting, Tuned]) -> None:
     """The best rates; from one example on, what they would be in proportion to the batch size."""
     with_rates = {
-        setting: t._replace(metrics={"rate": np.array([rate(int(index)) for index in t.index_S])})
+        setting: t._replace(metrics={"rate": np.full(len(t.metrics["test_accuracy"]), t.rate)})
         for setting, t in tuned.items()
     }
     net_names = list(dict.fromkeys(setting.net for setting in tuned))

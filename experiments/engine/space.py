@@ -1,13 +1,14 @@
-"""The trials of a sweep: configs by name, from the axes of a command line and the `sweep(add)` of a config file.
+"""The trials of a sweep: configs by name, made of points, which are some fields of a config each.
 
 A trial is one config, seed included. `sweep(add)` of a config file calls `add(field=value, ...)` once a trial; axes
-given on the command line multiply whatever it adds, and replace what it says of their own fields.
+given on the command line multiply whatever it adds, and replace what it says of their own fields: points are put
+together by the algebra of `experiments.engine.axes`.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from experiments.engine.axes import Point, Points, axis, product
 from nets.tables import near_match
 from training import own
 from training.config import AXES, FIELDS, GIVEN, AnyConfig, Config, ConfigError, as_config
@@ -16,59 +17,45 @@ Sweep: TypeAlias = Callable[[Callable[..., None]], None]
 Trials: TypeAlias = Mapping[str, Config]
 
 
-def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
-    """The field and the values of NAME=v1,v2; layers of `hidden` are joined by -, as in hidden=64,64-64."""
-    name, equals, given = text.partition("=")
-    if name not in AXES:
-        because = " says what is recorded, not what is trained" if name in FIELDS else " is no config field"
-        raise ConfigError(f"--axis {text!r}: {name!r}{because}{near_match(name, AXES)}; accepted: {', '.join(AXES)}")
-    words = [word.strip() for word in given.split(",") if word.strip()]
-    if not equals or not words:
-        raise ConfigError(f"--axis {text!r} has no values; accepted: NAME=v1,v2, such as learning_rate=0.01,0.1")
-    return name, tuple(parse_value(name, word) for word in words)
-
-
-def repeated(name: str, values: Sequence[Any]) -> str | None:
-    """What is to be said of an axis that has a value more than once, None where it has none."""
-    twice = [value for i, value in enumerate(values) if value in values[:i]]
-    if not twice:
-        return None
-    hint = f"; accepted for more than one part: {FIELDS[name].accepted_on_axis}" if FIELDS[name].type is tuple else ""
-    return f"--axis {name} has {as_cell(twice[0])} more than once, which is run once{hint}"
-
-
-def parse_value(name: str, word: str) -> Any:
-    """A word of the command line as the type of that field."""
-    field = FIELDS[name]
-    if name == "activation" and own.MARK not in word:  # No name of one has a hyphen, but a file may.
-        return word.replace("-", ",")
-    try:
-        if field.type is bool:
-            return {"true": True, "false": False}[word.lower()]
-        return tuple(map(field.item, word.split("-"))) if field.type is tuple else field.type(word)
-    except (ValueError, KeyError) as error:
-        kind = f"tuple of {field.item.__name__}" if field.type is tuple else field.type.__name__
-        raise ConfigError(f"--axis {name}: {word!r} is no {kind}; accepted: {field.accepted_on_axis}") from error
-
-
 def make_trials(base: AnyConfig, sweep: Sweep | None, axes: Mapping[str, Sequence[Any]]) -> dict[str, Config]:
     """The trials by name, each a checked config, in the order in which they are added; ConfigError for what no
     config accepts."""
-    added: list[dict[str, Any]] = []
-    if sweep:
-        sweep(lambda **fields: added.append(fields))
-        if not added:
-            raise ConfigError("sweep(add) adds no trial; accepted: one call of add(field=value, ...) or more")
-    trials: dict[str, Config] = {}
+    return trials_at(base, product(points_of(sweep), *(axis(name, values) for name, values in axes.items())))
+
+
+def points_of(sweep: Sweep | None) -> Points:
+    """What the `sweep(add)` of a config file adds; without one, the point without fields."""
+    if sweep is None:
+        return product()
+    added: Points = []
+    sweep(lambda **fields: added.append(fields))
+    if not added:
+        raise ConfigError("sweep(add) adds no trial; accepted: one call of add(field=value, ...) or more")
+    if unknown := [name for point in added for name in point if name not in AXES]:
+        near = near_match(unknown[0], AXES)
+        raise ConfigError(f"sweep(add) sets {unknown[0]!r}{near}; accepted: {', '.join(AXES)}")
+    return added
+
+
+def trials_at(base: AnyConfig, points: Iterable[Point]) -> dict[str, Config]:
+    """The trials at the points, by name, each once; ConfigError for what no config accepts."""
     shared = as_config(base)
-    for fields in added or [{}]:
-        if unknown := [name for name in fields if name not in AXES]:
-            near = near_match(unknown[0], AXES)
-            raise ConfigError(f"sweep(add) sets {unknown[0]!r}{near}; accepted: {', '.join(AXES)}")
-        for values in itertools.product(*axes.values()):
-            config = shared.replace(**{**fields, **dict(zip(axes, values, strict=True))})
-            trials.setdefault(config.name(), config)
+    trials: dict[str, Config] = {}
+    for point in points:
+        config = shared.replace(**point)
+        trials.setdefault(config.name(), config)
     return trials
+
+
+def repeated(names: Sequence[str], points: Sequence[Point]) -> str | None:
+    """What is to be said of an axis that has a point more than once, None where it has none."""
+    twice = [point for i, point in enumerate(points) if point in points[:i]]
+    if not twice:
+        return None
+    has_layers = len(names) == 1 and FIELDS[names[0]].type is tuple
+    hint = f"; accepted for more than one part: {FIELDS[names[0]].accepted_on_axis}" if has_layers else ""
+    value = ":".join(str(as_cell(twice[0][name])) for name in names)
+    return f"--axis {','.join(names)} has {value} more than once, which is run once{hint}"
 
 
 def as_cell(value: Any) -> Any:

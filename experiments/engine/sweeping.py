@@ -33,6 +33,8 @@ NOTHING, BEST, ALL = "nothing", "best", "all"
 MakePacks = Callable[[dict[str, Config]], list[plan.Pack]]
 # (packs, trials, datasets, advance) -> each pack with its rows as it ends: `executors.run_locally` and its like.
 Execute = Callable[..., Iterator[tuple[plan.Pack, pa.Table]]]
+# Given all rows that have finished, None where there are none: what is to be run next, nothing at the end.
+Next = Callable[[pa.Table | None], Trials]
 
 
 class Going(NamedTuple):
@@ -59,9 +61,11 @@ def run(
     dry_run: bool = False,
     report: Callable[[Path, pa.Table], object] | None = None,
     going: Going = Going(),  # noqa: B008
+    next_trials: Next | None = None,
 ) -> list[dict[str, Any]] | None:
     """Runs what is missing of the trials into the folder, and calls `report` with the folder and all of its rows;
-    returns the rows of the summary, None for a dry run."""
+    returns the rows of the summary, None for a dry run. Where the trials depend on what came of others, they are the
+    first ones, and `next_trials` says what comes next."""
     directory = SweepDirectory(workdir, as_config(base), trials, going.goes_on)
     datasets = load_datasets(trials, data_dir)
     examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
@@ -82,7 +86,8 @@ def run(
         stack.enter_context(directory)
         for line in dict.fromkeys(validation_line(trial, datasets[lanes.data_key(trial)]) for trial in trials.values()):
             say(line)
-        table = run_missing(directory, datasets, execute, made_for, make_packs, going)
+        run_all = partial(run_missing, directory, datasets, execute, made_for, make_packs, going)
+        table = in_rounds(directory, datasets, data_dir, next_trials, run_all) if next_trials else run_all()
         summary = directory.write_results(table)
         if report:
             report(directory.workdir, table)
@@ -90,16 +95,44 @@ def run(
 
 
 def run_here(
-    base: AnyConfig, trials: Trials, workdir: str | Path, execute: Execute = executors.run_locally
+    base: AnyConfig,
+    trials: Trials,
+    workdir: str | Path,
+    execute: Execute = executors.run_locally,
+    next_trials: Next | None = None,
 ) -> pa.Table:
     """All rows of the trials, of which what is missing in the folder is run on this machine: the packs of a sweep
-    without its report. A caller that was killed and asks for the same trials again goes on."""
+    without its report; with `next_trials`, as in `run`, all rows in the folder. A caller that was killed and asks for
+    the same trials again goes on."""
     machines, datasets = plan.this_machine(), load_datasets(trials, input_pipeline.DEFAULT_DATA_DIR)
     examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
     make_packs = partial(plan.make_packs, machines=machines, examples=examples)
     with SweepDirectory(workdir, as_config(base), trials) as directory:
-        table = run_missing(directory, datasets, execute, made_for_of(machines), make_packs)
+        run_all = partial(run_missing, directory, datasets, execute, made_for_of(machines), make_packs)
+        if next_trials:
+            return in_rounds(directory, datasets, input_pipeline.DEFAULT_DATA_DIR, next_trials, run_all)
+        table = run_all()
     return table.filter(pc.is_in(table["trial"], pa.array(list(trials))))  # pyright: ignore
+
+
+def in_rounds(
+    directory: SweepDirectory,
+    datasets: dict[lanes.DataKey, input_pipeline.Dataset],
+    data_dir: str,
+    next_trials: Next,
+    run_all: Callable[[], pa.Table],
+) -> pa.Table:
+    """Runs, into the folder that is entered, what `next_trials` wants, again and again, until it wants no more; returns
+    the rows of all that is finished there. It is asked before anything runs, so that a sweep that goes on does so in
+    the round in which it was stopped, with the packs of that round."""
+    tables = directory.finished()
+    table = results.join(results.latest(tables)) if tables else None
+    while trials := next_trials(table):
+        directory.trials = {**directory.trials, **trials}
+        load_datasets(trials, data_dir, datasets)
+        table = run_all()
+    assert table is not None  # A search has a first trial.
+    return table
 
 
 def run_missing(
@@ -171,9 +204,11 @@ def made_for_of(machines: plan.Machines, most_lanes: int | None = None) -> dict[
     return {"devices": machines.devices, "slots": machines.slots, "kind": machines.kind, "lanes": most_lanes}
 
 
-def load_datasets(trials: Trials, data_dir: str) -> executors.Datasets:
-    """The data sets of all trials, each trial checked to fit its own."""
-    datasets: dict[lanes.DataKey, input_pipeline.Dataset] = {}
+def load_datasets(
+    trials: Trials, data_dir: str, datasets: dict[lanes.DataKey, input_pipeline.Dataset] | None = None
+) -> dict[lanes.DataKey, input_pipeline.Dataset]:
+    """The data sets of all trials, each trial checked to fit its own, added to those that are there."""
+    datasets = {} if datasets is None else datasets
     for trial in {lanes.structure(trial): trial for trial in trials.values()}.values():
         key = lanes.data_key(trial)
         if key not in datasets:

@@ -1,7 +1,7 @@
-"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the best of many rates,
-the interval of a median.
+"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the interval of a
+median.
 
-R rates, S seeds, E epochs, B batch.
+S seeds, E epochs, B batch.
 """
 
 import functools
@@ -77,18 +77,6 @@ def of_trials(values: Mapping[str, Any], trials: Mapping[str, Config], field: st
     for name, trial in trials.items():
         found.setdefault(getattr(trial, field), []).append(values[name])
     return {value: np.array(of_value) for value, of_value in found.items()}
-
-
-def best_rates(accuracy_RxS: np.ndarray, broken: float = -1.0) -> np.ndarray:
-    """For each seed the rate, as its row, that is best in the mean of the other seeds, so that no seed is judged at a
-    rate that was chosen for its own luck; a seed that diverged, NaN, counts as accuracy 0. A rate at which any seed
-    ends at no more than what counts as broken is left out for all seeds, unless that is so at every rate."""
-    accuracy_RxS = np.nan_to_num(accuracy_RxS)
-    others_RxS = accuracy_RxS.sum(axis=1, keepdims=True) - accuracy_RxS
-    is_sound_R = np.all(accuracy_RxS > broken, axis=1)
-    if is_sound_R.any():
-        others_RxS[~is_sound_R] = -np.inf
-    return np.argmax(others_RxS, axis=0)
 
 
 def slope_interval(x_N: np.ndarray, y_N: np.ndarray) -> tuple[float, float]:

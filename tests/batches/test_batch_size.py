@@ -1,6 +1,7 @@
 """The batch size study: rates chosen without luck, gaps judged by their intervals, packs kept and measured."""
 
 import json
+import math
 
 import jax
 import numpy as np
@@ -11,19 +12,19 @@ from experiments.batches import batch_size
 from experiments.batches.batch_size import METRICS, STUDY
 from experiments.engine import executors, lanes, plan, results, space
 from experiments.engine.sweeping import run_here
-from experiments.study import command, toolkit
+from experiments.study import command
 from experiments.study.claims import Claim
 
 
 def tuned(accuracy_S, inside=True):
     """A setting with those accuracies."""
-    return batch_size.Tuned({"val_accuracy": np.array(accuracy_S)}, np.zeros(len(accuracy_S), int), inside)
+    return batch_size.Tuned({"test_accuracy": np.array(accuracy_S)}, 1.0, inside)
 
 
 def test_rates_are_quarter_decades():
-    """1, 1.7, 3, 5, 10, and below."""
+    """1, 1.8, 3.2, 5.6, 10, and below."""
     rates = [batch_size.rate(index) for index in (-10, -4, -2, -1, 0, 1, 2, 3, 4, 6)]
-    assert rates == [0.003, 0.1, 0.3, 0.5, 1.0, 1.7, 3.0, 5.0, 10.0, 30.0]
+    assert rates == [0.003162, 0.1, 0.3162, 0.5623, 1.0, 1.778, 3.162, 5.623, 10.0, 31.62]
 
 
 def test_first_grid_grows_with_the_batch_up_to_its_most():
@@ -34,52 +35,33 @@ def test_first_grid_grows_with_the_batch_up_to_its_most():
     assert grids == [[-2, 0, 2], [2, 4, 6], [4, 6, 8]]
 
 
-def test_a_seed_does_not_choose_its_own_rate():
-    """The third seed's luck at the second rate counts for the others alone; a diverged seed counts as 0."""
-    accuracy_RxS = np.array([[0.90, 0.90, 0.90], [0.89, 0.89, 0.99], [0.97, 0.97, np.nan]])
-    assert toolkit.best_rates(accuracy_RxS).tolist() == [1, 1, 2]
-    assert toolkit.best_rates(accuracy_RxS[:2]).tolist() == [1, 1, 0]
-
-
-def test_a_rate_that_breaks_a_seed_is_ruled_out():
-    """For all seeds, also that one, for which it would be the others' choice; unless there is no other rate."""
-    accuracy_RxS = np.array([[0.90, 0.90, 0.90], [0.97, 0.97, np.nan], [0.98, 0.98, 0.11]])
-    assert toolkit.best_rates(accuracy_RxS, 0.2).tolist() == [0, 0, 0]
-    assert toolkit.best_rates(accuracy_RxS, 0.1).tolist() == [0, 0, 2]
-    assert toolkit.best_rates(accuracy_RxS[1:], 0.2).tolist() == [1, 1, 1]
-
-
-def test_a_grid_is_extended_where_a_best_rate_lies_at_its_edge():
-    """On that side, by one rate; inside, not at all."""
-    assert batch_size.extended([1, 2, 3], np.array([1, 1])) == [1, 2, 3]
-    assert batch_size.extended([1, 2, 3], np.array([1, 0])) == [0, 1, 2, 3]
-    assert batch_size.extended([1, 2, 3], np.array([2, 0])) == [0, 1, 2, 3, 4]
-    assert batch_size.extended([2, 4, 6], np.array([2, 0]), step=2) == [0, 2, 4, 6, 8]
-
-
-def test_a_grid_is_refined_on_both_sides_of_its_best_rates():
-    """By a quarter decade, the grid's order kept; where two seeds differ, around both."""
-    assert batch_size.refined([2, 4, 6], np.array([1, 1])) == [2, 3, 4, 5, 6]
-    assert batch_size.refined([2, 4, 6, 8], np.array([2, 1])) == [2, 3, 4, 5, 6, 7, 8]
-
-
 def test_only_the_sizes_that_are_compared_are_refined(monkeypatch, tmp_path):
-    """Where the budget asks for it, the quarter decade above the best half decade is found, but not for other sizes."""
+    """Where the budget asks for it, the quarter decade above the best half decade is found, but not for other sizes;
+    what is measured is of the fresh seeds, at the rate that the others chose."""
     best = {("equal epochs", 8): 2.6, ("equal epochs", 128): 4.6}
 
-    def trained(grids, size, workdir):
-        return {
-            (setting, index): {name: 0.9 - 0.01 * abs(np.full(3, index - best[setting[1:]])) for name in METRICS}
-            for setting, grid in grids.items()
-            for index in grid
-        }
+    def run_here(base, trials, workdir, execute, next_trials):
+        rows, table = {}, None
+        while trials := next_trials(table):
+            rows |= {name: row(name, trial) for name, trial in trials.items()}
+            table = results.pack_table({n: t for n, (t, _) in rows.items()}, [found for _, found in rows.values()])
+        return table
 
-    monkeypatch.setattr(batch_size, "trained", trained)
+    def row(name, trial):
+        place = 4 * math.log10(trial.learning_rate) - best["equal epochs", trial.batch_size]
+        accuracy = 0.9 - 0.01 * abs(place)
+        ended = {"trial": name, "epoch": trial.epochs, "diverged": False, "val_accuracy": accuracy}
+        return trial, ended | {metric: trial.seed / 10 for metric in METRICS}
+
+    monkeypatch.setattr(batch_size, "run_here", run_here)
     settings = [batch_size.Setting("shallow", budget, size) for budget, size in best]
     for name, expected in (("quick", [2, 4]), ("full", [2, 5])):
-        found = batch_size.tune(settings, STUDY.sizes[name], tmp_path).values()
-        assert [of_setting.index_S.tolist() for of_setting in found] == [[index] * 3 for index in expected]
+        size = STUDY.sizes[name]
+        found = batch_size.tune(settings, size, tmp_path).values()
+        assert [of_setting.rate for of_setting in found] == [batch_size.rate(index) for index in expected]
         assert all(of_setting.inside for of_setting in found)
+        seeds = [(3 + i) / 10 for i in range(size.seeds)]
+        assert all(of_setting.metrics["test_accuracy"].tolist() == seeds for of_setting in found)
 
 
 def test_a_gap_is_judged_by_its_whole_interval_of_paired_seeds():
@@ -107,8 +89,8 @@ def of_settings(gap):
     metrics = {name: seeds_S for name in METRICS}
     settings = {
         batch_size.Setting(net, budget, batch): batch_size.Tuned(
-            metrics | {"val_accuracy": seeds_S - (gap / 100 if batch > 128 and budget == "equal epochs" else 0)},
-            np.zeros(3, int),
+            metrics | {"test_accuracy": seeds_S - (gap / 100 if batch > 128 and budget == "equal epochs" else 0)},
+            1.0,
             True,
         )
         for net in size.nets
@@ -126,7 +108,7 @@ def test_claims_of_a_net():
     keys = ["shallow/epochs/large", "shallow/epochs/small", "shallow/epochs/retuned", "shallow/steps/all"]
     assert [claim.key for claim in claims] == keys
     assert [claim.measured for claim in claims] == pytest.approx([1, 0, 0, 0])
-    worse = batch_size.Tuned(kept.metrics | {"val_accuracy": np.array([0.87, 0.88, 0.88])}, kept.index_S, True)
+    worse = batch_size.Tuned(kept.metrics | {"test_accuracy": np.array([0.87, 0.88, 0.88])}, 1.0, True)
     assert batch_size.claims_of_net("shallow", settings, worse, size)[2].verdict == "reproduced"
     size, settings = of_settings(-1.0)
     claims = batch_size.claims_of_net("shallow", settings, worse, size)
@@ -194,9 +176,11 @@ def test_nets_are_measured_in_their_last_row(synthetic_config, monkeypatch):
     monkeypatch.setattr(executors.Runner, "run", run)
     packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images))
     datasets = {lanes.data_key(trials[packs[0].trials[0]]): dataset}
-    ((_, table),) = batch_size.run_and_measure(packs, trials, datasets, lambda _: None)
+    ((_, table),) = batch_size.run_and_measure(packs, trials, datasets, lambda _: None, measured_seeds=(0,))
     ended, diverged = (table.filter(np.array(table["learning_rate"]) == rate) for rate in (0.5, 9.0))
     expected = float(functions.evaluate(states[1], dataset.images, dataset.labels)["loss"])
     assert ended["end/cost"].to_pylist() == [None, pytest.approx(expected, rel=1e-5)]
     assert ended["end/noise_scale"].to_pylist()[1] > 0 and ended["end/top_eigenvalue"].to_pylist()[1] > 0
     assert all(diverged[metric].to_pylist() == [None, None] for metric in METRICS[1:])
+    ((_, table),) = batch_size.run_and_measure(packs, trials, datasets, lambda _: None, measured_seeds=(1,))
+    assert all(table[metric].null_count == len(table) for metric in METRICS[1:])

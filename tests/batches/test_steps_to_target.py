@@ -1,5 +1,6 @@
 """Steps to a target: where a known course meets it, the best rate, the fit of a known law, whose noise is measured."""
 
+import itertools
 import json
 import math
 from types import SimpleNamespace
@@ -38,17 +39,40 @@ def test_fit_finds_the_law_that_made_the_steps():
     assert np.isnan(steps_to_target.fit(sizes_B, np.where(sizes_B > 9, np.nan, 1.0))).all()
 
 
+def courses(looks_SxR, powers, batches=(64, 512)):
+    """Courses of three rates that meet a cost of .5 at those looks, of each batch size."""
+    cost_SxLxR = np.where(np.arange(1, 99)[:, None] < np.array(looks_SxR)[:, None, :], 1.0, 0.5)
+    at = {power: steps_to_target.Course(cost_SxLxR[:, :, r], None) for r, power in enumerate(powers)}
+    return {(batch_size, power): at[power] for batch_size in batches for power in powers}
+
+
 def test_each_size_is_judged_at_its_best_rate():
     """That of the fewest steps for the other seeds, whatever a seed's own luck; what never arrives is no choice."""
-    size = SIZE._replace(targets=(0.5,), first=0, most=0, beside=1)
-    looks_SxR = [[4, 3, 9], [4, 3, 9], [1, 3, 9]]
-    cost_SxLxR = np.where(np.arange(1, 9)[:, None] < np.array(looks_SxR)[:, None, :], 1.0, 0.5)
-    of_size = steps_to_target.Courses(cost_SxLxR, None)
-    tuned = steps_to_target.tune(size, 0, {64: of_size, 512: of_size}, 1.0)
+    size = SIZE._replace(batches=(64, 512), targets=(0.5,), first=0, most=0, beside=1, extensions=0)
+    found = courses([[4, 3, 999], [4, 3, 9], [1, 3, 9]], (-1, 0, 1))
+    tuned = steps_to_target.tune(size, 0, found, lambda *_: {}, 1.0)
     # The third seed's luck at the first rate decides for the other two, not for itself; a look is 256 examples.
     assert tuned.power_BxS.tolist() == [[-1, -1, 0]] * 2
     assert tuned.steps_BxS.tolist() == [[16.0, 16.0, 12.0], [4.0, 4.0, 3.0]]
     assert tuned.at_edge_B.tolist() == [True, True]
+
+
+def test_a_grid_is_extended_as_far_as_a_size_allows():
+    """By factors of 2 while a best rate lies at the edge; each course is asked for once, also of another target."""
+    asked = []
+
+    def more(batch_size, powers):
+        asked.append((batch_size, list(powers)))
+        looks = {-2: 2, -3: 1, -4: 5}
+        return courses([[looks[power] for power in powers]] * 2, powers, (batch_size,))
+
+    size = SIZE._replace(batches=(256,), targets=(0.6, 0.5), first=-8, most=0, beside=1)
+    for extensions, best, at_edge in ((1, -2, True), (2, -3, True), (3, -3, False)):
+        found = courses([[3, 6, 9]] * 2, (-1, 0, 1), (256,))
+        tuned = [steps_to_target.tune(size._replace(extensions=extensions), t, found, more, 1.0) for t in (0, 1)]
+        assert [of_target.power_BxS.tolist() for of_target in tuned] == [[[best, best]]] * 2
+        assert tuned[1].at_edge_B.tolist() == [at_edge] and tuned[1].steps_BxS.tolist() == [[best + 4] * 2]
+    assert asked == [(256, [-2]), (256, [-2]), (256, [-3]), (256, [-2]), (256, [-3]), (256, [-4])]
 
 
 def test_course_keeps_the_parameters_that_first_meet_each_target(synthetic_config):
@@ -59,18 +83,21 @@ def test_course_keeps_the_parameters_that_first_meet_each_target(synthetic_confi
     size = SIZE._replace(config=as_config(synthetic_config), seeds=2, targets=targets, look=32, examples=320, steps=1)
     size = size._replace(first=-1, most=3, beside=1)
     dataset, functions = train.load_dataset(synthetic_config, ""), train.make_train(synthetic_config)
-    initial, found = train.initial_state(synthetic_config), steps_to_target.courses_of(size, 16, dataset)
-    assert found.cost_SxLxR.shape == (2, 10, 3)
-    for s, t, r in np.ndindex(2, 2, 3):
-        cost_L = found.cost_SxLxR[s, :, r]
-        params = jax.tree.map(lambda leaf: leaf[s, t, r], found.met_SxTxR)  # noqa: B023
+    initial = train.initial_state(synthetic_config)
+    found = steps_to_target.courses_of(size, dataset, 16, size.grid(16))
+    assert list(found) == [(16, 2), (16, 3), (16, 4)]
+    for (_, power), s, t in itertools.product(found, range(2), range(2)):
+        cost_L = found[16, power].cost_SxL[s]
+        assert len(cost_L) == 10
+        params = jax.tree.map(lambda leaf: leaf[s, t], found[16, power].met_SxT)  # noqa: B023
         cost = functions.evaluate(
             initial._replace(params=params), dataset.validation_images, dataset.validation_labels
         )["loss"]
         first = np.argmax(cost_L <= targets[t])
         assert cost_L[first] <= targets[t] and float(cost) == pytest.approx(cost_L[first], rel=1e-5)
-    kernel_1xDxH = initial.params["hidden_0"]["kernel"][None]
-    assert np.array_equal(found.met_SxTxR["hidden_0"]["kernel"][0, 2], np.repeat(kernel_1xDxH, 3, axis=0))
+    for course in found.values():
+        kernel = course.met_SxT["hidden_0"]["kernel"][0, 2]
+        assert np.array_equal(kernel, initial.params["hidden_0"]["kernel"])
 
 
 def law(knee, seeds=3, power=0.0):
@@ -117,15 +144,16 @@ def test_noise_is_that_of_the_seed_and_the_rate_that_are_judged(monkeypatch):
         nets.curvature, "gradient_noise_scale", lambda cost, params, batch: SimpleNamespace(noise_scale=params)
     )
     met_SxTxR = 100 * np.arange(2.0)[:, None, None] + 10 * np.arange(2.0)[:, None] + np.arange(5.0)
+    found = {(1, power): steps_to_target.Course(None, met_SxTxR[..., r]) for r, power in enumerate(SIZE.grid(1))}
+    found |= {(4, power): steps_to_target.Course(None, met_SxTxR[..., r] - 5) for r, power in enumerate(SIZE.grid(4))}
     low, high = SIZE.grid(1)[1], SIZE.grid(4)[3]
     power_BxS = np.array([[low, low], [high, high]])
     tuned = [
         steps_to_target.Tuned(np.array(steps_BxS), power_BxS, np.zeros(2, bool))
         for steps_BxS in ([[9.0, 9.0], [9.0, np.nan]], [[9.0, 9.0], [9.0, 9.0]])
     ]
-    courses = {1: steps_to_target.Courses(None, met_SxTxR), 4: steps_to_target.Courses(None, met_SxTxR - 5)}
-    found = steps_to_target.noise_scales(SIZE, courses, tuned, input_pipeline.load("synthetic"))
-    assert np.array_equal(found, [[[1, 101], [np.nan, np.nan]], [[11, 111], [8, 108]]], equal_nan=True)
+    scale_TxBxS = steps_to_target.noise_scales(SIZE, found, tuned, input_pipeline.load("synthetic"))
+    assert np.array_equal(scale_TxBxS, [[[1, 101], [np.nan, np.nan]], [[11, 111], [8, 108]]], equal_nan=True)
 
 
 def test_study_end_to_end(tmp_path):

@@ -14,48 +14,6 @@ ONE, TWO, GPU = (plan.Machines(1, 1, "cpu", 8e9), plan.Machines(2, 2, "cpu", 8e9
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("learning_rate=0.01,1e1,3", ("learning_rate", (0.01, 10.0, 3.0))),
-        ("activation=sigmoid, tanh", ("activation", ("sigmoid", "tanh"))),
-        ("activation=sigmoid,tanh-relu", ("activation", ("sigmoid", "tanh,relu"))),
-        ("batch_size=8", ("batch_size", (8,))),
-        ("hidden=64,64-32", ("hidden", ((64,), (64, 32)))),
-        ("batch_norm=true,False", ("batch_norm", (True, False))),
-        ("dataset=idx:a/b,mnist", ("dataset", ("idx:a/b", "mnist"))),
-    ],
-)
-def test_axis_values_have_their_fields_type(text, expected):
-    """Words become numbers, truth values, layers."""
-    assert space.parse_axis(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (
-            "learnin_rate=1",
-            ("'learnin_rate' is no config field", "did you mean 'learning_rate'?", "accepted: dataset, "),
-        ),
-        ("probes=noise", ("'probes' says what is recorded", "accepted: dataset, ")),
-        ("learning_rate", ("has no values", "NAME=v1,v2")),
-        ("learning_rate=", ("has no values",)),
-        ("learning_rate=,", ("has no values",)),
-        ("learning_rate=fast", ("'fast' is no float", "a finite number above 0")),
-        ("batch_size=1.5", ("'1.5' is no int", "a whole number from 1")),
-        ("batch_norm=maybe", ("'maybe' is no bool", "True or False")),
-        ("hidden=64-x", ("'64-x' is no tuple", "positive whole numbers")),
-    ],
-)
-def test_bad_axes_are_refused_in_one_line(text, words):
-    """What was given, what is accepted, the near match."""
-    with pytest.raises(ConfigError) as caught:
-        space.parse_axis(text)
-    assert "\n" not in str(caught.value)
-    assert all(word in str(caught.value) for word in words), caught.value
-
-
-@pytest.mark.parametrize(
     ("axes", "words"),
     [
         ({"activation": ["sigmoid", "tahn"]}, ("config.activation='tahn'", "did you mean 'tanh'?")),
