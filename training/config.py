@@ -155,7 +155,10 @@ class Config:
         optimizers.EPSILON, is_positive, "a finite number above 0", "beside the root of adam's and adamw's mean square"
     )
     weight_decay: float = later_number(
-        optimizers.WEIGHT_DECAY, is_amount, "a finite number from 0", "times the rate: share of kernels lost by adamw"
+        optimizers.WEIGHT_DECAY,
+        is_amount,
+        "a finite number from 0",
+        "share of kernels, times the rate, that adamw takes",
     )
     schedule: str = choice(
         schedules.CONSTANT, schedules.SCHEDULES, "how the rate goes from learning_rate, its peak", later=True
@@ -170,7 +173,7 @@ class Config:
         schedules.DECAY_FACTOR,
         lambda x: FLOAT32_LEAST < x <= 1,
         "a number in (0, 1]",
-        "by which the rate drops in step",
+        "of the rate in each drop of step",
     )
     decay_every: float = later_number(
         0.0, lambda x: 0 <= x < MOST_WHOLE, "a number from 0", "between drops of step; 0: a third of the run", "epochs"
