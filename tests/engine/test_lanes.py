@@ -87,11 +87,12 @@ def test_lanes_with_and_without_momentum_share_a_program():
 def test_probes_of_a_lane_are_those_of_the_run_alone():
     """In the epochs that are probed, the last one among them."""
     base = small(epochs=3, probes=("saturation", "speed"), probe_every=2, probe_examples=50, learning_rate=0.1)
+    base.schedule = "cosine"
     trials = space.make_trials(base, None, {})
     found = rows_of(trials)
     for name, trial in trials.items():
         config = trial
-        functions, numbers = train.make_train(config), train.hyperparameters(config)
+        functions, numbers = train.make_train(config), train.hyperparameters(config, len(SYNTHETIC.images))
         init_key, shuffle_key = train.run_keys(0)
         state, before = functions.init(numbers, init_key), None
         for number in (1, 2):
