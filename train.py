@@ -364,7 +364,8 @@ def fit(
             probed = programs.probe(state, numbers, before, data.probed, key_of_probes) if is_probed else ({}, {})
             metrics, (measured, activations) = jax.device_get((metrics, probed))
             row = {"epoch": number} | {name: as_number(metrics[name]) for name in OUTCOMES if name in metrics}
-            row |= recorded_rate(config, numbers, state.step) | {"seconds": round(time.perf_counter() - start, 4)}
+            row["seconds"] = round(time.perf_counter() - start, 4)
+            row |= recorded_rate(config, numbers, state.step)
             row |= {name: as_number(measured[name]) for name in sorted(measured, key=natural_order)}
             run.record(row, activations, state)
             bar.say(epoch_line(row, config.epochs, steps))

@@ -48,4 +48,5 @@ def recorded_rate(config: Config, hyperparameters: Hyperparameters, done: jax.Ar
     where it is the same at every step."""
     if not config.is_scheduled:
         return {}
-    return {RATE: as_number(rate_at(config.schedule, hyperparameters, done - 1))}
+    rate = jax.jit(rate_at, static_argnums=0)(config.schedule, hyperparameters, done - 1)
+    return {RATE: as_number(rate)}
