@@ -66,7 +66,7 @@ def cosine(rates: Rates, progress: Progress) -> jax.Array:
 def step(rates: Rates, progress: Progress) -> jax.Array:
     """Times `decay_factor` after every `decay_every` epochs, counted from the start of the run, the warm-up included
     (Goyal et al. 2017)."""
-    given = jnp.asarray(or_default(rates.decay_every, 0.0))
+    given = jnp.asarray(or_default(rates.decay_every, 0.0), jnp.float32)
     every = jnp.where(given > 0, given * progress.epoch, DROP_EVERY * progress.run)
     every = jnp.maximum(jnp.round(every), 1)
     return or_default(rates.decay_factor, DECAY_FACTOR) ** jnp.floor(progress.done / every)

@@ -1,16 +1,19 @@
 """Schedules: rates against Optax's own, what `step`, `epoch` and probes descend with, what a run says, refusals."""
 
+import importlib
 import json
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small_run import make_config
+from small_run import ROOT, make_config
 
 import input_pipeline
 import train
+from experiments.engine.space import make_trials, parse_axis, parse_value
 from training import schedules, screen
 from training.batches import batches, permutation
 from training.config import Config, ConfigError, as_config
@@ -192,6 +195,20 @@ def test_refusals_of_schedules(fields, said):
     with pytest.raises(ConfigError, match=said) as caught:
         as_config(fields)
     assert "\n" not in str(caught.value)
+
+
+def test_commands_of_the_page_are_accepted():
+    """Each flag that docs/optimizers.md shows, with those beside it."""
+    page = (ROOT / "docs" / "optimizers.md").read_text()
+    commands = re.findall(r"^python .*", page, re.M)
+    assert len(commands) == 4
+    for command in commands:
+        config = importlib.import_module(
+            "configs." + re.findall(r"--config=configs/(\w+)\.py", command)[0]
+        ).get_config()
+        config.update({name: parse_value(name, word) for name, word in re.findall(r"--config\.(\w+)=(\S+)", command)})
+        axes = dict(map(parse_axis, re.findall(r"--axis (\S+)", command)))
+        assert len(make_trials(config, None, axes)) == (9 if axes else 1)
 
 
 def test_what_came_later_changes_no_name():
