@@ -135,12 +135,7 @@ class Config:
         numeric=True,
     )
     momentum: float = field_of(
-        0.0,
-        lambda x: 0 <= x < 1,
-        "a number in [0, 1)",
-        "share of its velocity that sgd keeps",
-        numeric=True,
-        optional=True,
+        0.0, lambda x: 0 <= x < 1, "a number in [0, 1)", "share of velocity that sgd keeps", numeric=True, optional=True
     )
     nesterov: bool = field_of(
         False, lambda _: True, "True or False", "Nesterov's momentum in place of Polyak's, of sgd", later=True

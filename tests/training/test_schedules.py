@@ -14,7 +14,7 @@ from small_run import ROOT, make_config
 import input_pipeline
 import train
 from experiments.engine.space import make_trials, parse_axis, parse_value
-from training import schedules, screen
+from training import run_directory, schedules, screen
 from training.batches import batches, permutation
 from training.config import Config, ConfigError, as_config
 
@@ -158,6 +158,10 @@ def test_a_scheduled_run_says_its_rate(tmp_path, capsys):
     assert f"rate: {rates[1]:.3g}" in said
     recorded = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert recorded == rows
+    run_directory.check(tmp_path / "run", config, goes_on=True)
+    stretched = "2 epochs, over which its schedule=linear is stretched, 3 here; accepted with --continue: as many"
+    with pytest.raises(run_directory.RunError, match=stretched):
+        run_directory.check(tmp_path / "run", config.replace(epochs=3), goes_on=True)
     assert "Learning rate" not in screen.summary(small(), *train.state_shapes(small())[1:3])
 
 
