@@ -32,20 +32,14 @@ from training.compiling import (
     keep_programs,
     options_for,
 )
-from training.config import (
-    AnyConfig,
-    Config,
-    ConfigError,
-    Hyperparameters,
-    as_config,
-    hyperparameters,
-)
+from training.config import AnyConfig, Config, ConfigError, Hyperparameters, as_config, hyperparameters
 from training.console import fail, say
 from training.convolutions import in_order
+from training.descent import make_descent, recorded_rate
 from training.files import place
 from training.fitting import check_fits, check_network, lack_of_memory, warn_of_unseen_classes, with_targets
 from training.metrics import batch_metrics, of_part, targets_of, weighted_means
-from training.optimizers import make_optimizer, scale_kernels
+from training.optimizers import scale_kernels
 from training.records import OUTCOMES, read_records
 from training.screen import (
     as_number,
@@ -86,7 +80,7 @@ class Train(NamedTuple):
     `step(state, hyperparameters, batch) -> (state, metrics)`, batch = (images_BxD, labels_B, weights_B): uint8 images
         are scaled by 1/255, floats taken as they are, weight 0 marks padding (of finite numbers; not all may
         be padding); labels are whole classes, or float targets_BxC, whose accuracy is NaN; metrics `loss`,
-        `accuracy`, `examples`
+        `accuracy`, `examples`; with a schedule the numbers are those of `hyperparameters(config, examples)`
     `epoch(state, hyperparameters, dataset, key) -> (state, metrics)`: every example of (images, labels, ...) once, in
         an order drawn from the key, as one lax.scan; metrics are the running means `loss` and `accuracy`
     `evaluate(state, images_NxD, labels_N) -> metrics`: `loss` and `accuracy` over all N
@@ -102,13 +96,13 @@ def make_train(config: AnyConfig) -> Train:
     """The pure functions of the config's run; ConfigError for an impossible config, before anything is compiled."""
     config = as_config(config)
     model, cost = models.make_model(config), models.cost_of(config)
-    batch_size, optimizer = config.batch_size, config.optimizer
+    batch_size, descent = config.batch_size, make_descent(config)
 
     def init(hyperparameters: Hyperparameters, key: jax.Array) -> TrainState:
         params_key, dropout_key = jax.random.split(key)
         params, batch_stats = model.init(params_key)
         params = scale_kernels(params, hyperparameters.init_scale)
-        opt_state = make_optimizer(optimizer, hyperparameters).init(params)
+        opt_state = descent.init(hyperparameters, params)
         return TrainState(jnp.int32(0), params, batch_stats, opt_state, jax.random.key_data(dropout_key))
 
     def descend(state: TrainState, hyperparameters: Hyperparameters, batch: Batch) -> tuple[TrainState, jax.Array]:
@@ -120,8 +114,7 @@ def make_train(config: AnyConfig) -> Train:
             return batch_metrics(cost, logits_BxC, labels_B, weights_B)["loss"], (logits_BxC, batch_stats)
 
         gradient, (logits_BxC, batch_stats) = jax.grad(mean_cost, has_aux=True)(state.params)
-        update = make_optimizer(optimizer, hyperparameters).update
-        updates, opt_state = update(gradient, state.opt_state, state.params)
+        updates, opt_state = descent.update(hyperparameters, state.step, gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return TrainState(state.step + 1, params, batch_stats, opt_state, state.dropout_key), logits_BxC
 
@@ -134,6 +127,7 @@ def make_train(config: AnyConfig) -> Train:
     ) -> tuple[TrainState, Metrics]:
         images_NxD, labels_N = dataset[0], dataset[1]
         order_SxB, weights_SxB = batches(permutation(key, len(images_NxD)), batch_size)
+        hyperparameters = hyperparameters._replace(steps_per_epoch=jnp.float32(len(order_SxB)))
 
         def one_step(state: TrainState, rows: tuple[jax.Array, jax.Array]) -> tuple[TrainState, jax.Array]:
             order_B, weights_B = rows
@@ -174,7 +168,7 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.
     params_before are those of an epoch ago.
     """
     config = as_config(config)
-    model, optimizer, probe_examples = models.make_model(config), config.optimizer, config.probe_examples
+    model, descent, probe_examples = models.make_model(config), make_descent(config), config.probe_examples
     groups, has_probabilities, classes = config.probes, config.output != "identity", config.classes
     cost, is_hidden = models.cost_of(config), models.is_hidden(config)
 
@@ -195,7 +189,8 @@ def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.
             return cost.per_example(logits_of(params, batch[0]), batch[1])
 
         layers, gradient = nets.watching.layer_values(cost_of, state.params, batch)
-        updates, _ = make_optimizer(optimizer, hyperparameters).update(gradient, state.opt_state, state.params)
+        # A step at the rate of the last one: at the end of a schedule the next one's may be 0.
+        updates, _ = descent.update(hyperparameters, state.step - 1, gradient, state.opt_state, state.params)
         outputs_PxC = cost.output(logits_of(state.params, batch[0]))
         probed = nets.measures.Probed(
             # Whether output neurons are saturated depends on their side.
@@ -322,7 +317,8 @@ class Programs(NamedTuple):
 
 def compile_programs(config: Config, data: Data, pool: Executor) -> list[Future[Any]]:
     """Starts compiling `Programs` for a run on the data, in their order; `epoch` uses its state up."""
-    train, numbers, key = make_train(config), hyperparameters(config), run_keys(config.seed)[1]
+    numbers, key = hyperparameters(config, len(data.training[0])), run_keys(config.seed)[1]
+    train = make_train(config)
     state, data = jax.eval_shape(train.init, numbers, key), jax.eval_shape(lambda data: data, data)
     training, probing = (state, numbers, data, key), (state, numbers, state.params, data.probed, key)
     options, large = (options_for(n, config.has_own_model) for n in (config.batch_size, EVALUATION_CHUNK))
@@ -343,7 +339,8 @@ def fit(
 ) -> TrainState:
     """The epochs that are missing in the run directory, each printed and recorded there, from the given state where
     it holds no checkpoint; returns the final state."""
-    numbers, shuffle_key, key_of_probes = hyperparameters(config), run_keys(config.seed)[1], probe_key(config.seed)
+    numbers = hyperparameters(config, len(dataset.images))
+    shuffle_key, key_of_probes = run_keys(config.seed)[1], probe_key(config.seed)
     data = make_data(config, dataset)
     with ThreadPoolExecutor() as pool:
         compiling = compile_programs(config, data, pool)
@@ -368,6 +365,7 @@ def fit(
             metrics, (measured, activations) = jax.device_get((metrics, probed))
             row = {"epoch": number} | {name: as_number(metrics[name]) for name in OUTCOMES if name in metrics}
             row["seconds"] = round(time.perf_counter() - start, 4)
+            row |= recorded_rate(config, numbers, state.step)
             row |= {name: as_number(measured[name]) for name in sorted(measured, key=natural_order)}
             run.record(row, activations, state)
             bar.say(epoch_line(row, config.epochs, steps))

@@ -42,7 +42,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
     # Training
     config.cost = "quadratic"  # quadratic: mean over outputs of (y - a)^2; cross_entropy: nats
-    config.optimizer = "sgd"  # sgd, adam
+    config.optimizer = "sgd"  # sgd, adam, adamw
     config.learning_rate = 0.01  # per step on the mean cost of a batch
     config.momentum = 0.0  # of sgd, in [0, 1)
     config.l2 = 0.0  # adds l2/2 sum w^2 over the kernels to the cost

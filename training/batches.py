@@ -37,11 +37,13 @@ def make_data(config: AnyConfig, dataset: input_pipeline.Dataset) -> Data:
     """The data set as the programs of the config's run take it.
 
     An input that is zero in every training example, as 67 of MNIST's pixels are, gives its weights no gradient: they
-    stay what they are, and training does without them. With L2 they decay, so that all inputs are kept, as for a model
-    of one's own.
+    stay what they are, and training does without them. With L2 or AdamW they decay, so that all inputs are kept, as for
+    a model of one's own.
     """
     config = as_config(config)
-    live_K = None if config.l2 or config.has_own_model else np.flatnonzero(dataset.images.any(axis=0)).astype(np.int32)
+    live_K = (
+        None if config.decays or config.has_own_model else np.flatnonzero(dataset.images.any(axis=0)).astype(np.int32)
+    )
     if live_K is None or len(live_K) in (0, config.inputs):
         live_K, images = None, dataset.images
     else:

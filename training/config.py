@@ -10,32 +10,43 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from collections import namedtuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 import input_pipeline
 import nets
-from nets.tables import near_match
-from training import optimizers, own, probes, stopping
+from training import optimizers, own, probes, schedules, stopping
 from training.console import shown
-from training.fields import MOST_WHOLE, Field, are_sizes, by_layer, choice, field_of, is_one_of, of_dataclass, whole
+from training.fields import (
+    FLOAT32_LEAST,
+    MOST_WHOLE,
+    ConfigError,
+    Field,
+    are_sizes,
+    check_fields,
+    check_taken,
+    choice,
+    field_of,
+    is_amount,
+    is_one_of,
+    is_positive,
+    is_share,
+    later_number,
+    normal,
+    of_dataclass,
+    rows_of,
+    whole,
+)
+from training.naming import NAMING, code_of, each_word, shortened
 
-# Numbers are used as float32, in which larger ones are infinite and smaller ones zero.
-FLOAT32_LEAST, FLOAT32_MOST = 1.2e-38, 3.4e38
 MLP, OWN = "mlp", "FILE.py:NAME"
-# The fields that may name a file of one's own.
-NAMING = ("dataset", "model", "activation", "cost")
 # Every layer is compiled by itself, in every program: more take hours before the first step.
 MOST_LAYERS = 256
-
-
-class ConfigError(ValueError):
-    """A config that asks for something impossible, in one line."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,7 +107,7 @@ class Config:
     kernel_init: str = choice("glorot_uniform", nets.mlp.KERNEL_INITS, "how kernels are drawn")
     bias_init: str = choice("zeros", nets.mlp.BIAS_INITS, "how biases are drawn")
     init_scale: float = field_of(
-        1.0, lambda x: 0 <= x < FLOAT32_MOST, "a finite number from 0", "factor on every initial kernel", numeric=True
+        1.0, is_amount, "a finite number from 0", "factor on every initial kernel", numeric=True
     )
     batch_norm: bool = field_of(
         False, lambda _: True, "True or False", "batch normalization after each hidden activation"
@@ -117,23 +128,54 @@ class Config:
     optimizer: str = choice("sgd", optimizers.OPTIMIZERS, "how a step descends")
     learning_rate: float = field_of(
         0.01,
-        lambda x: FLOAT32_LEAST < x < FLOAT32_MOST,
+        is_positive,
         "a finite number above 0",
         "step along the gradient of a batch's mean cost",
         unit="per step",
         numeric=True,
     )
     momentum: float = field_of(
-        0.0,
-        lambda x: 0 <= x < 1,
-        "a number in [0, 1)",
-        "share of its velocity that sgd keeps",
-        numeric=True,
-        optional=True,
+        0.0, lambda x: 0 <= x < 1, "a number in [0, 1)", "share of velocity that sgd keeps", numeric=True, optional=True
+    )
+    nesterov: bool = field_of(
+        False, lambda _: True, "True or False", "Nesterov's momentum in place of Polyak's, of sgd", later=True
+    )
+    beta1: float = later_number(
+        optimizers.MEAN_KEPT, is_share, "a number in [0, 1)", "share of the mean gradient that adam and adamw keep"
+    )
+    beta2: float = later_number(
+        optimizers.SQUARE_KEPT, is_share, "a number in [0, 1)", "share of the mean square that adam and adamw keep"
+    )
+    epsilon: float = later_number(
+        optimizers.EPSILON, is_positive, "a finite number above 0", "beside the root of adam's and adamw's mean square"
+    )
+    weight_decay: float = later_number(
+        optimizers.WEIGHT_DECAY,
+        is_amount,
+        "a finite number from 0",
+        "share of kernels, times the rate, that adamw takes",
+    )
+    schedule: str = choice(
+        schedules.CONSTANT, schedules.SCHEDULES, "how the rate goes from learning_rate, its peak", later=True
+    )
+    warmup: float = later_number(
+        0.0, lambda x: 0 <= x < MOST_WHOLE, "a number from 0", "length of a linear rise of the rate from 0", "epochs"
+    )
+    end_share: float = later_number(
+        0.0, lambda x: 0 <= x <= 1, "a number in [0, 1]", "rate at the end of linear and cosine, as share of the peak"
+    )
+    decay_factor: float = later_number(
+        schedules.DECAY_FACTOR,
+        lambda x: FLOAT32_LEAST < x <= 1,
+        "a number in (0, 1]",
+        "of the rate in each drop of step",
+    )
+    decay_every: float = later_number(
+        0.0, lambda x: 0 <= x < MOST_WHOLE, "a number from 0", "between drops of step; 0: a third of the run", "epochs"
     )
     l2: float = field_of(
         0.0,
-        lambda x: 0 <= x < FLOAT32_MOST,
+        is_amount,
         "a finite number from 0",
         "adds l2/2 sum w^2 over the kernels to the cost that is descended",
         numeric=True,
@@ -198,13 +240,12 @@ class Config:
 
     def replace(self, **fields: Any) -> Self:
         """The config with other values of some fields, checked; ConfigError as `as_config`."""
-        changed = _normal(fields)
-        _check_fields(changed)
+        changed = normal(fields, FIELDS)
+        check_fields(changed, FIELDS)
         if changed.keys() & set(NAMING):
-            shortened = _shortened(changed)
-            kept = {name for name in shortened if shortened[name] == _shortened(self.to_dict())[name]}
-            changed |= {name: getattr(self, name) if name in kept else shortened[name] for name in shortened}
-            changed["code"] = _code_of(self.to_dict() | changed, self.code)
+            called, before = shortened(changed), shortened(self.to_dict())
+            changed |= {name: getattr(self, name) if called[name] == before[name] else called[name] for name in called}
+            changed["code"] = code_of(self.to_dict() | changed, self.code)
         config = dataclasses.replace(self, **changed)
         _check_together(config)
         return config
@@ -213,6 +254,22 @@ class Config:
     def has_own_model(self) -> bool:
         """Whether the network is a model of one's own."""
         return self.model != MLP
+
+    @property
+    def decays(self) -> bool:
+        """Whether weights change where their gradient is zero."""
+        takes_decay = "weight_decay" in optimizers.OPTIMIZERS[self.optimizer].takes
+        return self.l2 > 0 or (takes_decay and self.weight_decay > 0)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the rate is not the same at every step."""
+        return self.schedule != schedules.CONSTANT or self.warmup > 0
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the rate of a step depends on the number of epochs: no such run is the beginning of a longer one."""
+        return self.schedule in ("linear", "cosine") or (self.schedule == "step" and not self.decay_every)
 
     def is_probed(self, epoch: int) -> bool:
         """Whether the network is measured after that epoch: every probe_every epochs and at the end."""
@@ -231,7 +288,7 @@ class Config:
             if not field.spec.recorded and not (field.spec.later and getattr(self, name) == field.default)
         }
         if self.code:
-            found |= {name: _each_word(found[name], own.without_folder) for name in NAMING if name in found}
+            found |= {name: each_word(found[name], own.without_folder) for name in NAMING if name in found}
             found["code"] = own.digest_of(self.code)
         return found
 
@@ -253,36 +310,66 @@ GIVEN = {name: field for name, field in FIELDS.items() if not field.spec.derived
 # Arguments of the compiled program, one number a lane; all other fields shape it or the data set.
 NUMERIC = tuple(name for name, field in FIELDS.items() if field.spec.numeric)
 OPTIONAL = tuple(name for name in NUMERIC if FIELDS[name].spec.optional)
-# All but the seed; init_scale last, as code that gives them by their places has them since the first version.
-_PLACES = sorted((name for name in NUMERIC if FIELDS[name].type is float), key=lambda name: name == "init_scale")
-_NUMBERS = [(name, Any) for name in _PLACES]
+# All but the seed, in the order in which they came: code gives the first four by their places, init_scale the last.
+_PLACES = sorted(
+    (name for name in NUMERIC if FIELDS[name].type is float),
+    key=lambda name: (FIELDS[name].spec.later, name == "init_scale"),
+)
+_LATER = [name for name in _PLACES if FIELDS[name].spec.later] + list(schedules.OF_RUN)
+_NAMES = [name for name in _PLACES if name not in _LATER] + _LATER
 # What a sweep may vary: an axis of what is only recorded would give the same numbers again.
 AXES = tuple(name for name, field in GIVEN.items() if not field.spec.recorded)
 
 
-class Hyperparameters(NamedTuple("_Numbers", _NUMBERS)):
+class Hyperparameters(namedtuple("_Numbers", _NAMES, defaults=[None] * len(_LATER))):  # pyright: ignore[reportUntypedNamedTuple]
     """The numbers of a run, as float32 scalars: arguments of the compiled program, so a new value never recompiles.
 
     One that is optional, as `momentum`, may be None: then nothing is kept for it, which makes plain SGD a pass over the
     weights cheaper; an array, 0 included, makes it a run-time number (give the same kind to `init` and to `step`).
     `l2` adds l2/2 sum w^2 over the kernels to the cost that is descended, not to the cost that is reported: Nielsen's
-    lambda is l2 times the number of training examples.
+    lambda is l2 times the number of training examples. `epochs` and `steps_per_epoch`, the length of the run, are there
+    where the rate depends on it; `Train.epoch` counts the steps of its data set itself.
     """
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, Any]) -> Self:
+        """Those numbers, by name, and None for all others."""
+        return cls(**{name: numbers.get(name) for name in cls._fields})
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> jax.Array: ...
 
 
-def hyperparameters(config: AnyConfig) -> Hyperparameters:
-    """The config's numeric fields but for the seed."""
+def hyperparameters(config: AnyConfig, examples: int | None = None) -> Hyperparameters:
+    """The config's numeric fields but for the seed; and the length of the run where its rate depends on it, for which
+    `examples` says how many the training set has, if config.train_examples does not."""
     config = as_config(config)
+    taken = names_taken(config, optional_of([config]))
+    numbers = {name: number_of(config, name, examples) for name in taken}
+    return Hyperparameters.of({name: None if x is None else jnp.float32(x) for name, x in numbers.items()})
 
-    def number_of(name: str) -> jax.Array | None:
-        value = getattr(config, name)
-        return None if FIELDS[name].spec.optional and not value else jnp.float32(value)
 
-    return Hyperparameters(*map(number_of, Hyperparameters._fields))
+def optional_of(configs: Iterable[Config]) -> tuple[str, ...]:
+    """The numbers that could be left out of a program for these configs, but for one that is not at its default."""
+    configs = list(configs)
+    return tuple(n for n in OPTIONAL if any(getattr(config, n) != FIELDS[n].default for config in configs))
+
+
+def names_taken(config: Config, optional: Collection[str]) -> tuple[str, ...]:
+    """The numbers that a program for configs like this one takes, of those that may be left out the ones named."""
+    left_out = set(OPTIONAL) - set(optional)
+    if config.schedule == schedules.CONSTANT and "warmup" in left_out:
+        left_out |= set(schedules.OF_RUN)
+    return tuple(name for name in Hyperparameters._fields if name not in left_out)
+
+
+def number_of(config: Config, name: str, examples: int | None) -> float | None:
+    """A number of a run on so many training examples; None where they are not known and it depends on them."""
+    if name != "steps_per_epoch":
+        return float(getattr(config, name))
+    examples = examples or config.train_examples
+    return float(-(-examples // config.batch_size)) if examples else None
 
 
 def as_config(given: AnyConfig | Mapping[str, Any]) -> Config:
@@ -293,112 +380,36 @@ def as_config(given: AnyConfig | Mapping[str, Any]) -> Config:
     """
     if isinstance(given, Config):
         return given
-    fields = _normal(given.to_dict() if isinstance(given, ConfigDict) else given)
-    _check_fields(fields)
+    fields = normal(given.to_dict() if isinstance(given, ConfigDict) else given, FIELDS)
+    check_fields(fields, FIELDS)
     # Config files and flags say everything but what is derived; what was recorded has that too, by the files as they
     # were called then.
     if isinstance(given, ConfigDict) or "code" not in fields:
-        fields |= _shortened(fields)
-        fields["code"] = _code_of(fields)
+        fields |= shortened(fields)
+        fields["code"] = code_of(fields)
     config = Config(**fields)
     _check_together(config)
     return config
 
 
-def _normal(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields with 1 as 1.0 where a field is a float, lists as tuples, numpy's numbers as Python's, probes one by
-    one: one config, however it was written."""
-
-    def value_of(name: str, value: Any) -> Any:
-        field = FIELDS.get(name)
-        value = value.item() if isinstance(value, np.generic) else value
-        if field is None:
-            return value
-        if field.type is float and type(value) is int:
-            return float(value) if abs(value) < MOST_WHOLE**9 else value
-        value = by_layer(field, value)
-        if field.type is tuple and isinstance(value, str) and field.item is str:
-            value = (value,)
-        if field.type is tuple and isinstance(value, list | tuple):
-            parts: Iterable[Any] = value
-            parts = [part.item() if isinstance(part, np.generic) else part for part in parts]
-            # --config.probes=speed,noise is parsed as one word.
-            return words_of(parts) if field.item is str else tuple(parts)
-        return value
-
-    return {name: value_of(name, value) for name, value in fields.items()}
-
-
-def _each_word(words: str, function: Callable[[str], str]) -> str:
-    """The words between commas, each that names a file of one's own as the function has it."""
-    return ",".join(function(word) if own.is_reference(word) else word for word in words.split(","))
-
-
-def _shortened(fields: Mapping[str, Any]) -> dict[str, str]:
-    """The fields that may name files, these as they are called from the folder that this process is in."""
-    return {name: _each_word(fields[name], own.shortest) for name in NAMING if name in fields}
-
-
-def _code_of(fields: Mapping[str, Any], known: str = "") -> str:
-    """The texts of the files of one's own that the fields name; those that are known are not read again."""
-    texts: dict[str, str] = {}
-    for name in NAMING:
-        references = [word for word in str(fields.get(name, "")).split(",") if own.is_reference(word)]
-        try:
-            texts |= own.texts_in(own.code_of(references, known))
-        except own.OwnError as error:
-            raise ConfigError(f"config.{name}={shown(fields[name])}: {error}; accepted: a file of Python") from error
-    if twice := own.called_alike(texts):
-        raise ConfigError(f"two files are called {twice}, whose folders are no part of a run; accepted: other names")
-    return json.dumps(texts, sort_keys=True) if texts else ""
-
-
-def words_of(parts: Iterable[Any]) -> tuple[Any, ...]:
-    """The words in ('speed', 'noise') or ('speed,noise',), each once; what is no text as it is."""
-    words = [word for part in parts for word in (part.split(",") if isinstance(part, str) else [part])]
-    return tuple(dict.fromkeys(word.strip() if isinstance(word, str) else word for word in words if word != ""))
-
-
-def _check_fields(fields: Mapping[str, Any]) -> None:
-    """ConfigError for a field that is unknown, of the wrong type or out of range."""
-    for name, value in fields.items():
-        if name not in FIELDS:
-            raise ConfigError(f"unknown config field {name!r}{near_match(name, GIVEN)}; accepted: {', '.join(GIVEN)}")
-        field = FIELDS[name]
-        # True is no number.
-        fits = isinstance(value, field.type) and (field.type is bool or not isinstance(value, bool))
-        if fits and isinstance(value, tuple):
-            fits = all(type(part) is field.item for part in value)
-        if not fits:
-            kind = f"tuple of {field.item.__name__}" if field.type is tuple else field.type.__name__
-            raise ConfigError(f"config.{name}={shown(value)} is no {kind}; accepted: {field.accepted}")
-        if not field.spec.test(value):
-            raise ConfigError(
-                f"config.{name}={shown(value)} is not accepted{_near(field, value)}; accepted: {field.accepted}"
-            )
-
-
-def _near(field: Field, value: Any) -> str:
-    """The accepted word that is close to the one that is not."""
-    choices = [word for word in field.accepted.removeprefix("any of ").split(", ") if " " not in word]
-    words: tuple[Any, ...] = value if isinstance(value, tuple) else words_of([value])
-    wrong = [word for word in words if isinstance(word, str) and word not in choices]
-    return near_match(wrong[0], choices) if wrong else ""
-
-
-def _check_optimizer(config: Config) -> None:
-    """ConfigError for a number that the optimizer does not take, where it is not at its default."""
-    taken = optimizers.OPTIMIZERS[config.optimizer].takes
-    for name in dict.fromkeys(name for optimizer in optimizers.OPTIMIZERS.values() for name in optimizer.takes):
-        value, default = getattr(config, name), FIELDS[name].default
-        if name not in taken and value != default:
-            takers = ", ".join(other for other, optimizer in optimizers.OPTIMIZERS.items() if name in optimizer.takes)
-            raise ConfigError(f"config.{name}={value} is for {takers}; accepted with {config.optimizer}: {default}")
+def _check_descent(config: Config) -> None:
+    """ConfigError for what the optimizer or the schedule does not take, and for lengths that the run does not have."""
+    given = config.to_dict()
+    check_taken("optimizer", optimizers.OPTIMIZERS, given, FIELDS)
+    check_taken("schedule", schedules.SCHEDULES, given, FIELDS)
+    if config.nesterov and not config.momentum:
+        raise ConfigError("config.nesterov=True with config.momentum=0.0 is plain descent; accepted: momentum above 0")
+    if config.warmup > config.epochs:
+        longer = f"config.warmup={config.warmup:g} is longer than the run of config.epochs={config.epochs}"
+        raise ConfigError(f"{longer}; accepted: at most that")
+    if config.schedule == "step" and config.decay_every >= config.epochs:
+        never = f"config.decay_every={config.decay_every:g} is never reached in config.epochs={config.epochs}"
+        raise ConfigError(f"{never}; accepted: less, or 0 for a third of the run")
 
 
 def _check_together(config: Config) -> None:
     """ConfigError for values that make no sense with one another."""
-    _check_optimizer(config)
+    _check_descent(config)
     if len(config.hidden) > MOST_LAYERS:
         raise ConfigError(f"config.hidden has {len(config.hidden):,} layers; accepted: at most {MOST_LAYERS}")
     if config.classes == 1 and config.output != "identity":
@@ -433,8 +444,4 @@ def _check_shape(config: Config) -> None:
 
 def field_table() -> list[tuple[str, str, str, str, str, str]]:
     """A row a field: name, type, default, unit, accepted values, words; what `--help` and the documentation show."""
-    rows: list[tuple[str, str, str, str, str, str]] = []
-    for name, field in GIVEN.items():
-        kind = f"tuple of {field.item.__name__}" if field.type is tuple else field.type.__name__
-        rows.append((name, kind, repr(field.default), field.spec.unit, field.accepted, field.spec.words))
-    return rows
+    return rows_of(GIVEN)

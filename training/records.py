@@ -16,6 +16,8 @@ METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 # Where examples to validate on are held out, and the data set has a test set to be measured beside them.
 TEST_METRICS = ("test_loss", "test_accuracy")
 OUTCOMES = (*METRICS, *TEST_METRICS)
+# The rate of an epoch's last step, where it is not the same at all of them.
+RATE = "learning_rate"
 LOWEST_IS_BEST = ("loss", "val_loss", "test_loss")
 HISTOGRAM_BINS = 50
 
@@ -57,7 +59,7 @@ def _begun_with_digests(workdir: Path) -> bool:
 
 def is_probed(row: Mapping[str, Any]) -> bool:
     """Whether the network was measured in the epoch of that row."""
-    return not row.keys() <= {"epoch", *OUTCOMES, "seconds"}
+    return not row.keys() <= {"epoch", *OUTCOMES, "seconds", RATE}
 
 
 def lacks(row: Mapping[str, Any], name: str) -> bool:

@@ -74,6 +74,9 @@ def check(workdir: str | Path, config: Config, goes_on: bool = False) -> None:
     recorded, wanted = there.identity(), config.identity()
     free = stopping.FIELDS if goes_on else ()
     differing = [name for name in sorted(recorded | wanted) if recorded.get(name) != wanted.get(name)]
+    if goes_on and config.epochs != there.epochs and there.is_stretched:
+        stretched = f"{workdir} has {there.epochs} epochs, over which its schedule={there.schedule} is stretched"
+        raise RunError(f"{stretched}, {config.epochs} here; accepted with --continue: as many, or a new folder")
     if goes_on and config.epochs < there.epochs:
         raise RunError(f"{workdir} has {there.epochs} epochs, {config.epochs} here; accepted with --continue: more")
     if differing := [name for name in differing if name not in free]:

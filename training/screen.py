@@ -10,11 +10,11 @@ import numpy as np
 
 import nets
 from input_pipeline import Dataset
-from training import models, stopping
+from training import models, schedules, stopping
 from training.config import AnyConfig, Config, ConfigError, as_config
 from training.console import count
 from training.metrics import are_targets, confusion_matrix, mean_guess_cost
-from training.records import METRICS, best_of, lacks
+from training.records import METRICS, RATE, best_of, lacks
 
 
 def as_number(value: Any) -> float:
@@ -31,7 +31,10 @@ def epoch_line(row: dict[str, Any], epochs: int, steps: int) -> str:
     """`Epoch 7/200  469 steps  0.12s  loss: 0.0889  accuracy: 0.1682  val_loss: 0.0887  val_accuracy: 0.1933`. What the
     test set gives is recorded and said at the end: the line is long enough, and nobody is to choose by it."""
     metrics = "  ".join(f"{name}: {row[name]:.4f}" for name in METRICS if not lacks(row, name))
-    return f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}{saturation_words(row)}"
+    rate = f"  rate: {row[RATE]:.3g}" if RATE in row else ""
+    return (
+        f"Epoch {row['epoch']}/{epochs}  {steps} steps  {row['seconds']:.2f}s  {metrics}{rate}{saturation_words(row)}"
+    )
 
 
 def saturation_words(row: Mapping[str, Any]) -> str:
@@ -49,6 +52,19 @@ def diverged_line(row: dict[str, Any], config: Config) -> str:
         f"the cost is {row['loss']} (validation {row['val_loss']}) at epoch {row['epoch']}; metrics up to there are "
         f"kept; try a smaller learning rate than {config.learning_rate:g}"
     )
+
+
+def rate_line(config: Config) -> str:
+    """How the rate goes, as `Learning rate: from 0 to 0.5 in 1.5 epochs; then cosine to 0.01 of it after epoch 20`."""
+    rise = f"from 0 to {config.learning_rate:g} in {config.warmup:g} epochs" if config.warmup else ""
+    drop = f"every {config.decay_every:g} epochs" if config.decay_every else "after each third of the run"
+    words = {
+        schedules.CONSTANT: "the same at every step",
+        "step": f"times {config.decay_factor:g} {drop}",
+    }
+    falls = f"{config.schedule} to {config.end_share:g} of it after epoch {config.epochs}"
+    course = words.get(config.schedule, falls)
+    return f"Learning rate: {rise}; then {course}" if rise else f"Learning rate: {config.learning_rate:g}; {course}"
 
 
 def validation_line(config: Config, dataset: Dataset) -> str:
@@ -111,7 +127,7 @@ class _Row(NamedTuple):
 
 def summary(config: Config, params: Any, batch_stats: Any) -> str:
     """The layers of the config's network as a table: output shape and number of parameters, which are those of the
-    trees of arrays, or of their shapes."""
+    trees of arrays, or of their shapes; below it how the rate goes, where it is not the same at every step."""
     rows_of = _rows_of_own if config.has_own_model else _rows_of_mlp
     rows = rows_of(config, params, batch_stats)
     trainable = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -123,7 +139,9 @@ def summary(config: Config, params: Any, batch_stats: Any) -> str:
     note = "" if total == trainable else f"  ({trainable:,} trainable)"
     rule = "-" * len(lines[0])
     made = [f"Model: {models.make_model(config).made}"] if config.has_own_model else []
-    return "\n".join([*made, lines[0], rule, *lines[1:], rule, f"{'total':<{first + second}}{total:>10,}{note}"])
+    rate = [rate_line(config)] if config.is_scheduled else []
+    total_line = f"{'total':<{first + second}}{total:>10,}{note}"
+    return "\n".join([*made, lines[0], rule, *lines[1:], rule, total_line, *rate])
 
 
 def _rows_of_mlp(config: Config, params: Any, batch_stats: Any) -> list[_Row]:

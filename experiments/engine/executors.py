@@ -91,11 +91,12 @@ class Runner:
         self, pack: plan.Pack, shape: lanes.Shape, trials: Trials, dataset: input_pipeline.Dataset
     ) -> tuple[Data, lanes.Programs]:
         """The data set on the devices, and the programs for lanes of that shape of the pack's trials."""
-        trial, l2 = trials[pack.rows[0][0]], plan.largest_l2(pack, trials)
+        trial = trials[pack.rows[0][0]]
+        config = plan.one_that_decays(pack, trials) or trial
         mesh = lanes.mesh_of(trial, shape.rows)
-        key = lanes.data_key(trial), trial.probe_examples, l2 > 0, mesh
+        key = lanes.data_key(trial), trial.probe_examples, config.decays, mesh
         if self._data is None or self._data[0] != key:
-            self._data = key, lanes.replicate(make_data(trial.replace(l2=l2), dataset), mesh)
+            self._data = key, lanes.replicate(make_data(config, dataset), mesh)
         key = plan.program_key(pack._replace(shape=shape), trials)
         if any(known._replace(shape=shape) != key for known in self._programs):
             self._programs = {}  # Its memory is free before the next ones are compiled.

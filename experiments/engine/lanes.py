@@ -23,7 +23,7 @@ import train
 from training import compiling
 from training.batches import Data, on_data
 from training.compiling import FAST_TO_COMPILE, options_for
-from training.config import FIELDS, NUMERIC, OPTIONAL, Config, Hyperparameters
+from training.config import FIELDS, NUMERIC, Config, Hyperparameters, names_taken, number_of
 from training.metrics import of_part
 from training.records import OUTCOMES
 from training.screen import as_number, natural_order
@@ -140,7 +140,7 @@ def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], dat
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), tree)
 
     lane: Any = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=split)
-    numbers = Hyperparameters(*(lane if is_taken(name, optional) else None for name in Hyperparameters._fields))
+    numbers = Hyperparameters.of(dict.fromkeys(names_taken(trial, optional), lane))
     seeds = jax.ShapeDtypeStruct(shape[:1], jnp.uint32, sharding=split)
     alive = jax.ShapeDtypeStruct(shape, bool, sharding=split)
     number = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
@@ -272,7 +272,7 @@ def run_pack(
     courses = courses or [[Course(trial) for trial in row] for row in rows]
     place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
     trials, slots, alive_WxR = padded(rows, programs.shape, programs.sharding.mesh.size)
-    numbers = place(numbers_of(trials, programs.optional))
+    numbers = place(numbers_of(trials, programs.optional, len(data.training[1])))
     seeds = place(np.array([row[0].seed for row in trials], np.uint32))
     if starts:
         lined_up = [state for row in padded(starts, programs.shape, programs.sharding.mesh.size)[0] for state in row]
@@ -315,20 +315,17 @@ def as_row(
     return {"epoch": number, "diverged": bool(diverged)} | finite
 
 
-def is_taken(name: str, optional: Sequence[str]) -> bool:
-    """Whether a program takes the number: those that may be left out only where they are named."""
-    return name not in OPTIONAL or name in optional
-
-
-def numbers_of(trials: Sequence[Sequence[Config]], optional: Sequence[str]) -> Hyperparameters:
-    """The numeric fields of rows of trials, [W, R]; None for those that are left out."""
-
-    def number_of(name: str) -> np.ndarray | None:
-        if not is_taken(name, optional):
-            return None
-        return np.array([[getattr(trial, name) for trial in row] for row in trials], np.float32)
-
-    return Hyperparameters(*map(number_of, Hyperparameters._fields))
+def numbers_of(
+    trials: Sequence[Sequence[Config]], optional: Sequence[str], examples: int | None = None
+) -> Hyperparameters:
+    """The numeric fields of rows of trials on so many training examples, [W, R]; None for those that are left out, and
+    for the steps of an epoch where they are not known."""
+    numbers: dict[str, np.ndarray] = {}
+    for name in names_taken(trials[0][0], optional):
+        of_rows = [[number_of(trial, name, examples) for trial in row] for row in trials]
+        if of_rows[0][0] is not None:
+            numbers[name] = np.array(of_rows, np.float32)
+    return Hyperparameters.of(numbers)
 
 
 def padded(

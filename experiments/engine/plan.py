@@ -18,7 +18,7 @@ from experiments.engine import lanes
 from experiments.engine.space import Trials
 from training import models
 from training.compiling import compiled, options_for
-from training.config import FIELDS, OPTIONAL, Config, Hyperparameters
+from training.config import FIELDS, Config, Hyperparameters, optional_of
 
 Examples: TypeAlias = Callable[[Config], int]  # How many a trial's training set has.
 # Of a CPU core's cache: beyond this many lanes their weights push each other out (measured on the shallow net).
@@ -123,12 +123,13 @@ def program_key(pack: Pack, trials: Trials) -> ProgramKey:
     """What the compiled programs of a pack depend on."""
     structure = lanes.structure(trials[pack.rows[0][0]])
     compiled_in = tuple((name, value) for name, value in structure if not FIELDS[name].spec.not_compiled)
-    return ProgramKey(compiled_in, pack.shape, pack.optional, largest_l2(pack, trials) > 0)
+    return ProgramKey(compiled_in, pack.shape, pack.optional, one_that_decays(pack, trials) is not None)
 
 
-def largest_l2(pack: Pack, trials: Trials) -> float:
-    """The largest L2 weight of the pack: where it is zero, training does without inputs that are always zero."""
-    return max(trials[name].l2 for name in pack.trials)
+def one_that_decays(pack: Pack, trials: Trials) -> Config | None:
+    """A trial of the pack whose weights decay: where there is none, training does without inputs that are always
+    zero."""
+    return next((trials[name] for name in pack.trials if trials[name].decays), None)
 
 
 def packs_of_group(group: Trials, machines: Machines, examples: Examples, most_lanes: int | None) -> list[Pack]:
@@ -139,7 +140,7 @@ def packs_of_group(group: Trials, machines: Machines, examples: Examples, most_l
     trial = next(iter(group.values()))
     shape = pack_shape(trial, [len(names) for names in by_seed.values()], machines, examples(trial), most_lanes)
     rows = [row for names in by_seed.values() for row in even_parts(names, shape.lanes)]
-    optional = tuple(name for name in OPTIONAL if any(getattr(trial, name) for trial in group.values()))
+    optional = optional_of(group.values())
     return [Pack(tuple(rows[start : start + shape.rows]), shape, optional) for start in range(0, len(rows), shape.rows)]
 
 
@@ -227,8 +228,8 @@ def compilations(packs: Sequence[Pack], trials: Trials) -> int:
 def step_seconds(trial: Config, width: int, steps: int = 30) -> float:
     """Seconds that a step of that many lanes takes on one device, measured here."""
     functions, batch_size = train.make_train(trial), trial.batch_size
-    optional = tuple(name for name in OPTIONAL if getattr(trial, name))
-    numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf)[0], lanes.numbers_of([[trial] * width], optional))
+    numbers = lanes.numbers_of([[trial] * width], optional_of([trial]), batch_size)
+    numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf)[0], numbers)
     states = jax.vmap(functions.init, in_axes=(0, None))(numbers, jax.random.key(0))
     images_BxD, labels_B = jnp.zeros((batch_size, trial.inputs), jnp.uint8), jnp.zeros(batch_size, jnp.int32)
     batch = images_BxD, labels_B, jnp.ones(batch_size, jnp.float32)

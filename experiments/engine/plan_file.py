@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from experiments.engine.lanes import Shape
 from experiments.engine.plan import MOST_LANES, Pack
-from training.config import MOST_WHOLE, OPTIONAL, Config, ConfigError, as_config
+from training.config import FIELDS, MOST_WHOLE, OPTIONAL, Config, ConfigError, as_config
 from training.console import LONGEST_LINE, one_line
 from training.files import write_atomically
 
@@ -63,8 +63,10 @@ class PlannedPack(NamedTuple):
         return Pack(names, self.shape, self.optional, self.start, self.end)
 
     def to_json(self) -> dict[str, Any]:
-        """Its entry in plan.json, `has_momentum` and its like for the numbers that may be left out."""
-        has = {f"has_{name}": name in self.optional for name in OPTIONAL}
+        """Its entry in plan.json, `has_momentum` and its like for the numbers that may be left out; those that were
+        added later only where they are not."""
+        names = [name for name in OPTIONAL if name in self.optional or not FIELDS[name].spec.later]
+        has = {f"has_{name}": name in self.optional for name in names}
         part = {"start": self.start, "end": self.end} if self.start or self.end else {}
         return {"name": self.name, "shape": self.shape, "rows": self.rows, **has, **part}
 

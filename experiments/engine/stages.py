@@ -4,6 +4,7 @@ A trial is left at a rung of successive halving, or where a finished sweep had f
 file of its states and the rows of its last pack, which its next one repeats.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from experiments.engine.executors import Begun
 from experiments.engine.space import Trials
 from experiments.engine.states import Store
 from experiments.engine.sweep_directory import Span
+from training import stopping
 from training.config import FIELDS, Config
 from training.records import LOWEST_IS_BEST
 
@@ -93,10 +95,13 @@ class Stage:
 
 def origins_of(trials: Trials, tables: Mapping[str, pa.Table], there: Mapping[str, results.Reached]) -> dict[str, str]:
     """By the name of a trial that is not there, the one that is and differs from it in nothing but when it ends: of
-    several the one that has come furthest. One that has diverged is none."""
+    several the one that has come furthest. One that has diverged is none, nor one of other epochs whose rates depend on
+    how many there are."""
 
     def key(config: Config) -> str:
-        return config.replace(epochs=1, stop_at="", patience=0).name()
+        free = [name for name in stopping.FIELDS if name != stopping.EPOCHS or not config.is_stretched]
+        kept = {name: value for name, value in config.identity().items() if name not in free}
+        return json.dumps(kept, sort_keys=True)
 
     found: dict[str, str] = {}
     for at, table in tables.items():

@@ -9,6 +9,7 @@ import train
 from configs import deep, shallow
 from experiments.engine import executors, lanes, plan, space
 from training import compiling
+from training.config import as_config
 from training.records import METRICS
 
 SYNTHETIC = input_pipeline.synthetic()
@@ -86,11 +87,12 @@ def test_lanes_with_and_without_momentum_share_a_program():
 def test_probes_of_a_lane_are_those_of_the_run_alone():
     """In the epochs that are probed, the last one among them."""
     base = small(epochs=3, probes=("saturation", "speed"), probe_every=2, probe_examples=50, learning_rate=0.1)
+    base.schedule = "cosine"
     trials = space.make_trials(base, None, {})
     found = rows_of(trials)
     for name, trial in trials.items():
         config = trial
-        functions, numbers = train.make_train(config), train.hyperparameters(config)
+        functions, numbers = train.make_train(config), train.hyperparameters(config, len(SYNTHETIC.images))
         init_key, shuffle_key = train.run_keys(0)
         state, before = functions.init(numbers, init_key), None
         for number in (1, 2):
@@ -146,6 +148,36 @@ def test_one_program_serves_all_packs_of_a_structure(monkeypatch):
         runner.run(pack, trials, SYNTHETIC, lambda _: None)
     assert len(packs) == 8
     assert names.count("epoch_of_lanes") == plan.compilations(packs, trials) == 2
+
+
+def test_scheduled_lanes_are_their_runs_alone_and_compile_once(monkeypatch):
+    """Eight peaks, four warm-ups, one of them none, and two lengths: one program of the epoch."""
+    compiled, names = compiling.compiled, []
+
+    def counting(function, *arguments, **options):
+        names.append(function.__name__)
+        return compiled(function, *arguments, **options)
+
+    monkeypatch.setattr(compiling, "compiled", counting)
+    peaks = {"learning_rate": [0.1 * i for i in range(1, 9)], "warmup": [0.0, 0.25, 1.0, 1.7]}
+    trials = space.make_trials(small(schedule="cosine", batch_size=60), None, peaks | {"epochs": [2, 5]})
+    packs = plan.make_packs(trials, plan.this_machine(), EXAMPLES)
+    assert plan.compilations(packs, trials) == 1 and packs[0].optional == ("warmup",)
+    found = rows_of(trials)
+    assert names.count("epoch_of_lanes") == 1
+    for fields in ({"warmup": 1.7, "epochs": 5}, {"warmup": 0.0, "epochs": 2}):
+        trial = small(schedule="cosine", batch_size=60, learning_rate=0.8, **fields)
+        name = as_config(trial).name()
+        for number, expected in enumerate(alone(trial), start=1):
+            for metric in METRICS:
+                assert found[name, number][metric] == pytest.approx(float(expected[metric]), abs=1e-4), (fields, metric)
+
+
+def test_lanes_of_adamw_are_their_runs_alone():
+    """Of which one decays, and all keep the inputs that are always zero for its sake."""
+    base = small(optimizer="adamw", learning_rate=0.01, schedule="step", epochs=3)
+    trials = space.make_trials(base, None, {"weight_decay": [0.0, 2.0], "beta2": [0.999, 0.9]})
+    assert_same(dict(list(trials.items())[::3]))
 
 
 def test_the_same_seed_means_the_same_start_and_the_same_batches():

@@ -41,6 +41,15 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
     assert read(tmp_path, changed("packs", 0, "has_momentum", to=True)).packs[0].optional == ("momentum",)
 
 
+def test_numbers_that_came_later_are_named_where_a_pack_takes_them(tmp_path):
+    """Other entries are as they were, so that plans without them are those of before."""
+    pack = read(tmp_path, CONTENT).packs[0]
+    assert pack.to_json().keys() == {"name", "shape", "rows", "has_momentum"}
+    scheduled = pack._replace(optional=("momentum", "warmup", "end_share"))
+    entry = json.loads(json.dumps(scheduled.to_json()))
+    assert entry["has_warmup"] and "has_beta1" not in entry and plan_file.pack_of(entry) == scheduled
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -9,10 +9,11 @@ import pytest
 import train
 from configs import shallow
 from experiments.engine import executors, plan, results, rungs, space, states
-from experiments.engine.stages import Stage
+from experiments.engine.stages import Stage, origins_of
 from input_pipeline import synthetic
 from training import weights
-from training.config import ConfigError, as_config
+from training.config import Config, ConfigError, as_config
+from training.records import METRICS
 
 ROOT = Path(__file__).parent.parent.parent
 # ml_collections loads config files in a way that Python 3.12 drops.
@@ -267,3 +268,18 @@ def test_a_trial_goes_on_from_the_one_with_fewer_epochs():
     trials = space.make_trials(as_config({"epochs": 4}), None, axes)
     stage = Stage(trials, {"a": a, "b": b, "c": c}, states.Store("nowhere"), goes_on=True)
     assert stage.origins == {next(iter(trials)): two}
+
+
+def test_trials_of_more_epochs_go_on_where_their_rates_are_the_same():
+    """Also with a warm-up that is longer than one epoch; not where the schedule is stretched over the epochs."""
+    row = dict.fromkeys(METRICS, 0.5) | {"epoch": 2, "diverged": False}
+    for fields, goes_on in (
+        ({"warmup": 1.7}, True),
+        ({"schedule": "step", "decay_every": 1.5}, True),
+        ({"schedule": "step"}, False),
+        ({"schedule": "cosine"}, False),
+    ):
+        before, after = (Config().replace(**fields, epochs=epochs) for epochs in (2, 4))
+        tables = {"pack": results.pack_table({before.name(): before}, [row | {"trial": before.name()}])}
+        origins = origins_of({after.name(): after}, tables, results.reached(tables))
+        assert origins == ({after.name(): before.name()} if goes_on else {}), fields

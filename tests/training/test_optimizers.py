@@ -1,4 +1,5 @@
-"""The optimizers: Adam against Keras's numbers, L2 on kernels alone, and which of the config's numbers each takes."""
+"""The optimizers: Adam against Keras's numbers, Nesterov and AdamW against Optax, L2 and weight decay on kernels alone,
+and which of the config's fields each takes."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,9 @@ import pytest
 
 import train
 from configs import shallow
+from input_pipeline import Dataset
 from training import optimizers
+from training.batches import make_data
 from training.config import ConfigError, Hyperparameters, as_config
 from training.optimizers import Optimizer, make_optimizer
 
@@ -130,3 +133,99 @@ def test_numbers_that_an_optimizer_takes(monkeypatch):
     assert as_config(fields | {"optimizer": "heavy", "momentum": 0.5}).momentum == 0.5
     with pytest.raises(ConfigError, match=r"config.momentum=0.9 is for sgd, heavy; accepted with adam: 0.0"):
         as_config(fields | {"optimizer": "adam", "momentum": 0.9})
+
+
+GRADIENTS = np.float32(np.random.default_rng(3).standard_normal((7, 3, 2)))
+PARAMS = {"kernel": jnp.float32([[1.0, -2.0], [0.5, 0.1], [3.0, 0.0]]), "bias": jnp.float32([1.0, -1.0])}
+
+
+def after_steps(optimizer):
+    """Kernel and bias after seven steps with gradients that depend on them."""
+    params, state = PARAMS, optimizer.init(PARAMS)
+    for gradient_3x2 in GRADIENTS:
+        gradient = {"kernel": gradient_3x2 + 0.1 * params["kernel"], "bias": gradient_3x2[0]}
+        updates, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def assert_close(params, expected):
+    """To rounding, and away from the start."""
+    for name in ("kernel", "bias"):
+        np.testing.assert_allclose(params[name], expected[name], rtol=1e-5, atol=1e-6)
+        assert np.abs(np.asarray(params[name]) - PARAMS[name]).min() > 1e-3
+
+
+def test_nesterov_is_that_of_optax_and_of_sutskever():
+    """Also by hand, v = m v + g, w -= rate (g + m v); Polyak's ends elsewhere."""
+    ours = after_steps(make_optimizer("sgd", rates_of(learning_rate=0.1, momentum=0.9), nesterov=True))
+    assert_close(ours, after_steps(optax.sgd(0.1, 0.9, nesterov=True)))
+    kernel, velocity = np.float64(PARAMS["kernel"]), 0.0
+    for gradient_3x2 in np.float64(GRADIENTS):
+        gradient = gradient_3x2 + 0.1 * kernel
+        velocity = 0.9 * velocity + gradient
+        kernel = kernel - 0.1 * (gradient + 0.9 * velocity)
+    np.testing.assert_allclose(ours["kernel"], kernel, rtol=1e-5)
+    polyak = after_steps(make_optimizer("sgd", rates_of(learning_rate=0.1, momentum=0.9)))
+    assert np.abs(np.asarray(ours["kernel"]) - polyak["kernel"]).max() > 0.01
+
+
+@pytest.mark.parametrize("numbers", [{}, {"beta1": 0.7, "beta2": 0.9, "weight_decay": 0.3}])
+def test_adamw_is_that_of_optax(numbers):
+    """With an epsilon that is next to nothing, so that its place makes no difference; biases do not decay."""
+    ours = after_steps(make_optimizer("adamw", rates_of(learning_rate=0.05, epsilon=1e-12, **numbers)))
+    given = {"beta1": 0.9, "beta2": 0.999, "weight_decay": 0.004} | numbers
+    theirs = optax.adamw(
+        0.05,
+        given["beta1"],
+        given["beta2"],
+        eps=1e-12,
+        weight_decay=given["weight_decay"],
+        mask={"kernel": True, "bias": False},
+    )
+    assert_close(ours, after_steps(theirs))
+
+
+def test_adam_with_other_numbers_by_hand():
+    """Keras's form with a large epsilon: m sqrt(1 - b2^t) / (1 - b1^t) / (sqrt v + epsilon)."""
+    ours = after_steps(make_optimizer("adam", rates_of(learning_rate=0.1, beta1=0.5, beta2=0.8, epsilon=0.3)))
+    kernel, m, v = np.float64(PARAMS["kernel"]), 0.0, 0.0
+    for t, gradient_3x2 in enumerate(np.float64(GRADIENTS), start=1):
+        gradient = gradient_3x2 + 0.1 * kernel
+        m, v = 0.5 * m + 0.5 * gradient, 0.8 * v + 0.2 * gradient**2
+        kernel = kernel - 0.1 * m * np.sqrt(1 - 0.8**t) / (1 - 0.5**t) / (np.sqrt(v) + 0.3)
+    np.testing.assert_allclose(ours["kernel"], kernel, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"optimizer": "adam", "nesterov": True}, "config.nesterov=True is for sgd; accepted with adam: False"),
+        ({"beta1": 0.5}, "config.beta1=0.5 is for adam, adamw; accepted with sgd: 0.9"),
+        ({"optimizer": "adam", "weight_decay": 0.1}, "=0.1 is for adamw; accepted with adam: 0.004"),
+        ({"nesterov": True}, "config.nesterov=True with config.momentum=0.0 is plain descent; accepted: momentum"),
+        ({"optimizer": "adam", "beta2": 1.0}, r"config.beta2=1.0 is not accepted; accepted: a number in \[0, 1\)"),
+        ({"optimizer": "adam", "beta2": 0.999999999}, r"accepted: a number in \[0, 1\)"),
+        ({"optimizer": "adam", "epsilon": 0.0}, "config.epsilon=0.0 is not accepted; accepted: a finite number above"),
+        ({"optimizer": "adamw", "weight_decay": -0.1}, "accepted: a finite number from 0"),
+    ],
+)
+def test_refusals_of_optimizers(fields, said):
+    """One line that says what is accepted."""
+    with pytest.raises(ConfigError, match=said) as caught:
+        as_config(fields)
+    assert "\n" not in str(caught.value)
+
+
+def test_inputs_that_are_always_zero_decay_with_adamw():
+    """Training does without them where nothing decays; AdamW shrinks their weights too."""
+    images = np.zeros((4, 784), np.uint8)
+    images[:, 3] = 9
+    dataset = Dataset(images, np.zeros(4, np.int32), images, np.zeros(4, np.int32))
+    for fields, are_kept in (
+        ({"optimizer": "adam"}, False),
+        ({"optimizer": "adam", "l2": 0.1}, True),
+        ({"optimizer": "adamw"}, True),
+        ({"optimizer": "adamw", "weight_decay": 0.0}, False),
+    ):
+        assert (make_data(as_config(fields), dataset).live_K is None) == are_kept, fields
