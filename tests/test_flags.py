@@ -62,7 +62,7 @@ def test_places_of_a_run(call, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(train, "train_and_evaluate", lambda config, *places: used.append(places))
     call(SHALLOW, "--workdir=~/mine", "--data_dir=~/data", "--init_from=~/w.npz")
     home = tmp_path / "home"
-    assert used == [(home / "mine", str(home / "data"), home / "w.npz")]
+    assert used == [(home / "mine", str(home / "data"), home / "w.npz", False)]
     assert "--workdir=gs://bucket/run is not on this machine" in refused(
         call, capsys, SHALLOW, "--workdir=gs://bucket/run"
     )
