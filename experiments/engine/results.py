@@ -104,7 +104,8 @@ def read_table(path: Path) -> pa.Table:
     content = path.read_bytes()
     has_digest = check_digest(content)
     try:
-        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+        # The threads and the data set of `pq.read_table` cost more than a pack.
+        table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read(use_threads=False)
         # The names of the columns lie outside the checksums, and are decoded here at last.
         types = dict(zip(table.schema.names, table.schema.types, strict=True))
         metadata = table.schema.metadata or {}
@@ -114,12 +115,13 @@ def read_table(path: Path) -> pa.Table:
         raise DamagedError("its digest is missing")
     if len(types) < table.num_columns:
         raise DamagedError("it has two columns of one name")
-    return checked(table.replace_schema_metadata(None), types)
+    table = checked(table.replace_schema_metadata(None), types)
+    # What has a digest is as it was written, and names its trials as it does now.
+    return table if has_digest else with_names_of_now(table)
 
 
 def checked(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The table with all columns in their order and the names that trials have now; DamagedError where it holds
-    something else."""
+    """The table with all columns in their order; DamagedError where it holds something else."""
     for column in LEADING:
         field = FIELDS.get(column.name)
         if field and field.spec.later and column.name not in types:
@@ -132,7 +134,9 @@ def checked(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
         raise DamagedError(f"its column {odd[0]!r} holds no numbers")
     if not table.num_rows:
         raise DamagedError("it has no rows")
-    return with_names_of_now(table.select([*LEADING.names, *probed]))
+    if table["trial"].null_count:
+        raise DamagedError("a row has no trial")
+    return table.select([*LEADING.names, *probed])
 
 
 def with_names_of_now(table: pa.Table) -> pa.Table:
@@ -149,10 +153,7 @@ def with_names_of_now(table: pa.Table) -> pa.Table:
 
 def configs_of(table: pa.Table) -> dict[str, Config]:
     """The config of each trial, as it stands in the columns; DamagedError where it is none."""
-    trials = np.asarray(table["trial"].to_pylist(), dtype=object)
-    if None in trials:
-        raise DamagedError("a row has no trial")
-    names, first = np.unique(trials.astype(str), return_index=True)
+    names, first = np.unique(np.asarray(table["trial"].to_pylist(), dtype=str), return_index=True)
     cells = table.select(list(FIELDS)).take(pa.array(first)).to_pylist()
     try:
         return {str(name): of_cells(row) for name, row in zip(names, cells, strict=True)}
@@ -169,8 +170,7 @@ def read_pack(path: Path, epochs: Mapping[str, int]) -> pa.Table:
     """The rows of a finished pack of trials of so many epochs each, or fewer where they have ended before, which may be
     called as in the first version; DamagedError where they are not all there."""
     table = read_table(path)
-    counted = table.group_by("trial").aggregate([("epoch", "max"), ("epoch", "count"), ("diverged", "any")]).to_pylist()
-    there = {row["trial"]: row for row in counted}
+    there = {row["trial"]: row for row in counted(table)}
     if there.keys() != epochs.keys():
         names = first_names(table)
         epochs = {names.get(name, name): count for name, count in epochs.items()}
@@ -233,6 +233,18 @@ def latest(tables: Mapping[str, pa.Table], but_for: Iterable[str] = ()) -> list[
         return table if whole else table.filter(pc.is_in(table["trial"], pa.array(names)))  # pyright: ignore
 
     return [part(key) for key in kept]
+
+
+def counted(table: pa.Table) -> list[dict[str, Any]]:
+    """Of each trial its last epoch, how many rows it has, and whether one of them is marked as diverged."""
+    encoded = pc.dictionary_encode(table["trial"].combine_chunks())  # pyright: ignore
+    trial_R, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    most_T = np.zeros(len(names), int)
+    np.maximum.at(most_T, trial_R, table["epoch"].to_numpy())
+    count_T = np.bincount(trial_R, minlength=len(names))
+    diverged_T = np.bincount(trial_R[table["diverged"].to_numpy()], minlength=len(names)) > 0
+    parts = zip(names, most_T.tolist(), count_T.tolist(), diverged_T.tolist(), strict=True)
+    return [dict(zip(("trial", "epoch_max", "epoch_count", "diverged_any"), part, strict=True)) for part in parts]
 
 
 def join(tables: Iterable[pa.Table]) -> pa.Table:
