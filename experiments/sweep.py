@@ -26,7 +26,9 @@ from ml_collections import ConfigDict
 
 from experiments.engine import lanes, plan, ranking, space, sweeping, validation
 from experiments.engine.conclusion import conclusion
+from experiments.engine.standing import Standing
 from experiments.engine.sweeping import USER_ERRORS, run
+from experiments.engine.tensorboard import MOST_RUNS
 from experiments.reporting import page
 from training import console
 from training.command_line import default_workdir, define_config_flags, folder_of, given_config, parse_flags
@@ -76,6 +78,8 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("dry_run", False, "Print the plan and run nothing.")
     flags.DEFINE_integer("lanes", None, "Most lanes of a pack. [as many as suit the devices]", 1, plan.MOST_LANES)
+    words = f"Write TensorBoard's events as packs end. [for at most {MOST_RUNS} trials]"
+    flags.DEFINE_bool("tensorboard", None, words)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "Who runs the packs.")
     flags.DEFINE_string("address", None, "HOST:PORT of a Ray cluster, or auto. [one of this machine alone]")
     flags.DEFINE_integer("cpus_per_task", None, "CPUs of a pack's task on Ray. [1]", lower_bound=1)
@@ -127,8 +131,8 @@ def main(_: list[str]) -> None:
     workdir, data_dir = folder_of("workdir") or default_workdir(), str(folder_of("data_dir"))
     decided: list[ranking.Decision] = []
 
-    def finish(folder: Path, table: pa.Table) -> None:
-        page.write(folder, table)
+    def finish(folder: Path, table: pa.Table, standing: Standing | None) -> None:
+        page.update(folder, table, standing)
         decided.append(ranking.decide(table, values.rank, data_dir))
         ranking.write_decision(decided[0], folder / "decisions.json")
 
@@ -155,6 +159,7 @@ def main(_: list[str]) -> None:
             dry_run=values.dry_run,
             report=finish,
             going=sweeping.Going(values.halving, bool(values["continue"].value), values.keep),
+            tensorboard=values.tensorboard,
         )
     except USER_ERRORS as error:
         fail(error)
@@ -163,10 +168,13 @@ def main(_: list[str]) -> None:
     except KeyboardInterrupt as error:
         goes_on = "" if values.dry_run else f"; the same command with --workdir={workdir} goes on from there"
         say(f"interrupted{goes_on}")
+        if not values.dry_run and Path(workdir, "packs").is_dir():
+            say(f"What is finished: python -m experiments.report --workdir={workdir}")
         sys.exit(console.exit_status(error))
     for decision in decided:
         say(conclusion(decision))
-        say(f"Written to {workdir}: results.parquet, summary.csv, decisions.json, report.html, tensorboard/, figures/")
+        shown = [name for name in ("report.html", "tensorboard/", "figures/") if Path(workdir, name).exists()]
+        say(f"Written to {workdir}: results.parquet, summary.csv, decisions.json, {', '.join(shown)}")
 
 
 if __name__ == "__main__":

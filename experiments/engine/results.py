@@ -15,6 +15,7 @@ cost ceases to be finite end there: that row is marked `diverged`, and what is n
 import csv
 import hashlib
 import io
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -46,10 +47,41 @@ LEADING = pa.schema(
 # Where the digest of a file stands in its metadata, and what stands there while it is made.
 DIGEST_KEY, MARK = b"digest", b"plateau-sha256:"
 BLANK = MARK + b"0" * 64
+# Where a pack's file says when it was run.
+TIMES_KEY = b"times"
 
 
 class DamagedError(Exception):
     """A pack file that does not hold what it should, in one line."""
+
+
+class Times(NamedTuple):
+    """When a pack was run, in seconds since 1970: its beginning, compilation included, and the end of each epoch after
+    the one from which its trials went on."""
+
+    began: float
+    ends: tuple[float, ...]
+    start: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max(self.ends[-1] - self.began, 0.0)
+
+
+def with_times(table: pa.Table, times: Times) -> pa.Table:
+    """The rows of a pack with when it was run, which `write_table` keeps and `times_of` reads."""
+    rounded = [round(times.began, 3), [round(end, 3) for end in times.ends], times.start]
+    return table.replace_schema_metadata({TIMES_KEY: json.dumps(rounded).encode()})
+
+
+def times_of(table: pa.Table) -> Times | None:
+    """When a pack was run; None where its table does not say, as those of earlier versions."""
+    try:
+        began, ends, start = json.loads((table.schema.metadata or {})[TIMES_KEY])
+        return Times(float(began), tuple(map(float, ends)), int(start)) if ends else None
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def pack_table(trials: Mapping[str, Config], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -75,7 +107,8 @@ def as_bytes(table: pa.Table) -> bytes:
     """A table as a Parquet file. The checksums of its pages cover the numbers, a digest among its metadata the whole
     file, made while zeros stand in its own place."""
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({DIGEST_KEY: BLANK}), buffer, write_page_checksum=True)
+    kept = {key: value for key, value in (table.schema.metadata or {}).items() if key == TIMES_KEY}
+    pq.write_table(table.replace_schema_metadata(kept | {DIGEST_KEY: BLANK}), buffer, write_page_checksum=True)
     content = buffer.getvalue()
     # The metadata lie at the end of the file.
     before, after = content.rsplit(BLANK, 1)
@@ -115,7 +148,8 @@ def read_table(path: Path) -> pa.Table:
         raise DamagedError("its digest is missing")
     if len(types) < table.num_columns:
         raise DamagedError("it has two columns of one name")
-    table = checked(table.replace_schema_metadata(None), types)
+    kept = {TIMES_KEY: metadata[TIMES_KEY]} if TIMES_KEY in metadata else None
+    table = checked(table, types).replace_schema_metadata(kept)
     # What has a digest is as it was written, and names its trials as it does now.
     return table if has_digest else with_names_of_now(table)
 
@@ -249,7 +283,7 @@ def counted(table: pa.Table) -> list[dict[str, Any]]:
 
 def join(tables: Iterable[pa.Table]) -> pa.Table:
     """All rows in the order of their swept fields and epochs, whatever packs they came from."""
-    table = pa.concat_tables(tables, promote_options="default")
+    table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(None)
     table = table.select([*LEADING.names, *in_order(table.column_names)])
     return table.sort_by([*((name, "ascending") for name in swept_fields(table)), ("epoch", "ascending")])
 
