@@ -352,7 +352,7 @@ async function text(path) {
 }
 
 // Beside the plots the filters are open, above them closed at first.
-const narrow = matchMedia("(max-width: 1000px)");
+const narrow = matchMedia("(max-width: 999px)");
 element("filters").open = !narrow.matches;
 narrow.onchange = () => { if (!narrow.matches) element("filters").open = true; };
 element("all").onclick = () => setAll(true);
