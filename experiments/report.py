@@ -19,8 +19,7 @@ from experiments.engine import results
 from experiments.engine.plan_file import SweepError
 from experiments.engine.standing import Folder
 from experiments.reporting import serving
-from experiments.reporting.page import write
-from experiments.reporting.pictures import LEAST_WIDTH, MOST_WIDTH
+from experiments.reporting.page import LEAST_WIDTH, MOST_WIDTH, write
 from training import console
 from training.console import fail, say
 from training.files import PlaceError, place

@@ -373,7 +373,7 @@ def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
 def write_summary(rows: list[dict[str, Any]], path: Path) -> None:
     """The summary as CSV, empty cells for what is not finite."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows(row.values() for row in rows)
     write_atomically(path, buffer.getvalue())

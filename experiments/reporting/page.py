@@ -8,15 +8,19 @@ from typing import Any
 import pyarrow as pa
 
 from experiments.engine.standing import Standing
-from experiments.reporting import pictures, sweep_data
+from experiments.reporting import sweep_data
 from experiments.reporting.panels import panels_of, seconds_of
 from training.files import write_atomically
 
 FOLDER = Path(__file__).parent
+# How wide pictures may be, in inches: a column of a paper, and a poster.
+LEAST_WIDTH, MOST_WIDTH = 3.0, 20.0
 
 
 def write(workdir: Path, table: pa.Table, standing: Standing | None = None, width: float | None = None) -> list[Path]:
     """Writes report.html and figures/ of the table, these so many inches wide; the paths of what was written."""
+    from experiments.reporting import pictures  # matplotlib, which a sweep needs at its end at most.
+
     sweep = sweep_data.sweep_of(table)
     page = workdir / "report.html"
     write_atomically(page, page_text(data_of(table, sweep, workdir, standing)))

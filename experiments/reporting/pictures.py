@@ -55,8 +55,6 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "plateau",
 }
 KINDS = ("png", "pdf", "svg")
-# What `--width` takes, in inches: a column of a paper, and a poster.
-LEAST_WIDTH, MOST_WIDTH = 3.0, 20.0
 # A panel is at least so wide, and a cell of a heat map with a number in it.
 PANEL_WIDTH, CELL_WIDTH = 2.6, 0.45
 MOST_POINTS = 2_000

@@ -17,7 +17,7 @@ const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 // Above so many curves bands are left out, and above so many lines the others are too: nobody could tell them apart.
 const MOST_BANDS = 60;
 const MOST_CURVES = 200;
-const MOST_PARALLEL = 2000;
+const MOST_PARALLEL = 500;
 
 /** The buttons that save a plot as wide as the page says, on white; `draw` draws it. */
 function saveButtons(id, draw) {
