@@ -161,6 +161,7 @@ class SweepDirectory:
         results.write_summary(summary, self.workdir / "summary.csv")
         return summary
 
+
 def planned(pack: plan.Pack, trials: Trials) -> PlannedPack:
     """A pack to run as it stands in plan.json."""
     end = pack.last_epoch(trials)

