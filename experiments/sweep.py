@@ -166,7 +166,9 @@ def main(_: list[str]) -> None:
     except jax.errors.JaxRuntimeError as error:
         fail(f"a pack of {workdir} does not fit in memory: {lack_of_memory(error)}; accepted: fewer --lanes")
     except KeyboardInterrupt as error:
-        goes_on = f"the same command with --workdir={workdir} goes on from there, experiments.report shows what there is"
+        goes_on = (
+            f"the same command with --workdir={workdir} goes on from there, experiments.report shows what there is"
+        )
         say("interrupted" if values.dry_run else f"interrupted; {goes_on}")
         sys.exit(console.exit_status(error))
     for decision in decided:
