@@ -29,7 +29,9 @@ from absl import flags, logging
 
 from experiments.engine import axes, lanes, plan, ranking, search_flags, space, sweeping, tuned, validation
 from experiments.engine.conclusion import conclusion
+from experiments.engine.standing import Standing
 from experiments.engine.sweeping import USER_ERRORS, run
+from experiments.engine.tensorboard import MOST_RUNS
 from experiments.reporting import page
 from training import console
 from training.command_line import default_workdir, define_config_flags, folder_of, given_config, parse_flags
@@ -78,6 +80,8 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("dry_run", False, "Print the plan and run nothing.")
     flags.DEFINE_integer("lanes", None, "Most lanes of a pack. [as many as suit the devices]", 1, plan.MOST_LANES)
+    words = f"Write TensorBoard's events as packs end. [for at most {MOST_RUNS} trials]"
+    flags.DEFINE_bool("tensorboard", None, words)
     flags.DEFINE_enum("executor", "local", ["local", "ray"], "Who runs the packs.")
     flags.DEFINE_string("address", None, "HOST:PORT of a Ray cluster, or auto. [one of this machine alone]")
     flags.DEFINE_integer("cpus_per_task", None, "CPUs of a pack's task on Ray. [1]", lower_bound=1)
@@ -117,10 +121,10 @@ def main(_: list[str]) -> None:
     workdir, data_dir = folder_of("workdir") or default_workdir(), str(folder_of("data_dir"))
     decided, made = list[ranking.Decision](), None
 
-    def finish(folder: Path, table: pa.Table) -> None:
+    def finish(folder: Path, table: pa.Table, standing: Standing | None) -> None:
         if made:
             tuned.write(folder / tuned.FILE, made, table)
-        page.write(folder, table)
+        page.update(folder, table, standing)
         decided.append(ranking.decide(table, values.rank, data_dir))
         ranking.write_decision(decided[0], folder / "decisions.json")
 
@@ -154,22 +158,23 @@ def main(_: list[str]) -> None:
             report=finish,
             going=sweeping.Going(values.halving, bool(values["continue"].value), values.keep),
             next_trials=made.next_trials if made else None,
+            tensorboard=values.tensorboard,
         )
     except USER_ERRORS as error:
         fail(error)
     except jax.errors.JaxRuntimeError as error:
         fail(f"a pack of {workdir} does not fit in memory: {lack_of_memory(error)}; accepted: fewer --lanes")
     except KeyboardInterrupt as error:
-        goes_on = "" if values.dry_run else f"; the same command with --workdir={workdir} goes on from there"
-        say(f"interrupted{goes_on}")
+        goes_on = (
+            f"the same command with --workdir={workdir} goes on from there, experiments.report shows what there is"
+        )
+        say("interrupted" if values.dry_run else f"interrupted; {goes_on}")
         sys.exit(console.exit_status(error))
     for decision in decided:
-        files = f"{tuned.FILE}, " if made else ""
         say(tuned.in_words(json.loads((Path(workdir) / tuned.FILE).read_text())) if made else conclusion(decision))
-        say(
-            f"Written to {workdir}: {files}results.parquet, summary.csv, decisions.json, report.html, tensorboard/, "
-            f"figures/"
-        )
+        files = ("tuning.json", "report.html", "tensorboard/", "figures/")
+        shown = [name for name in files if Path(workdir, name).exists()]
+        say(f"Written to {workdir}: results.parquet, summary.csv, decisions.json, {', '.join(shown)}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Who runs the packs of a sweep on this machine. An executor takes packs and yields (pack, table) as they finish."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -57,6 +58,7 @@ class Runner:
 
         Trials that end leave their lanes: where it is worth another program, those that go on move together.
         """
+        began, ended = time.time(), list[float]()
         rows = [row for name in pack.trials for row in (before or {}).get(name, ())]
         courses = {name: Course(trials[name], (before or {}).get(name, ())) for name in pack.trials}
         left, part, narrowed = pack.steps(trials), pack, None
@@ -64,6 +66,7 @@ class Runner:
             data, programs = self._loaded(pack, part.shape, trials, dataset)
             epoch = None
             for epoch in run_part(part, trials, programs, data, courses, starts):
+                ended.append(time.time())
                 names_and_rows = [pair for pair in epoch.by_name(part.rows) if pair[1]]
                 rows += [{"trial": name} | row for name, row in names_and_rows if row]
                 left -= len(pack.trials)
@@ -85,7 +88,8 @@ class Runner:
                 break
             part, starts, narrowed = narrowed, ends, None
         advance(left)
-        return results.pack_table({name: trials[name] for name in pack.trials}, rows)
+        table = results.pack_table({name: trials[name] for name in pack.trials}, rows)
+        return results.with_times(table, results.Times(began, tuple(ended), pack.start))
 
     def _loaded(
         self, pack: plan.Pack, shape: lanes.Shape, trials: Trials, dataset: input_pipeline.Dataset

@@ -15,6 +15,7 @@ cost ceases to be finite end there: that row is marked `diverged`, and what is n
 import csv
 import hashlib
 import io
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -46,10 +47,41 @@ LEADING = pa.schema(
 # Where the digest of a file stands in its metadata, and what stands there while it is made.
 DIGEST_KEY, MARK = b"digest", b"plateau-sha256:"
 BLANK = MARK + b"0" * 64
+# Where a pack's file says when it was run.
+TIMES_KEY = b"times"
 
 
 class DamagedError(Exception):
     """A pack file that does not hold what it should, in one line."""
+
+
+class Times(NamedTuple):
+    """When a pack was run, in seconds since 1970: its beginning, compilation included, and the end of each epoch after
+    the one from which its trials went on."""
+
+    began: float
+    ends: tuple[float, ...]
+    start: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max(self.ends[-1] - self.began, 0.0)
+
+
+def with_times(table: pa.Table, times: Times) -> pa.Table:
+    """The rows of a pack with when it was run, which `write_table` keeps and `times_of` reads."""
+    rounded = [round(times.began, 3), [round(end, 3) for end in times.ends], times.start]
+    return table.replace_schema_metadata({TIMES_KEY: json.dumps(rounded).encode()})
+
+
+def times_of(table: pa.Table) -> Times | None:
+    """When a pack was run; None where its table does not say, as those of earlier versions."""
+    try:
+        began, ends, start = json.loads((table.schema.metadata or {})[TIMES_KEY])
+        return Times(float(began), tuple(map(float, ends)), int(start)) if ends else None
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def pack_table(trials: Mapping[str, Config], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -75,7 +107,8 @@ def as_bytes(table: pa.Table) -> bytes:
     """A table as a Parquet file. The checksums of its pages cover the numbers, a digest among its metadata the whole
     file, made while zeros stand in its own place."""
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({DIGEST_KEY: BLANK}), buffer, write_page_checksum=True)
+    kept = {key: value for key, value in (table.schema.metadata or {}).items() if key == TIMES_KEY}
+    pq.write_table(table.replace_schema_metadata(kept | {DIGEST_KEY: BLANK}), buffer, write_page_checksum=True)
     content = buffer.getvalue()
     # The metadata lie at the end of the file.
     before, after = content.rsplit(BLANK, 1)
@@ -104,7 +137,8 @@ def read_table(path: Path) -> pa.Table:
     content = path.read_bytes()
     has_digest = check_digest(content)
     try:
-        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+        # The threads and the data set of `pq.read_table` cost more than a pack.
+        table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read(use_threads=False)
         # The names of the columns lie outside the checksums, and are decoded here at last.
         types = dict(zip(table.schema.names, table.schema.types, strict=True))
         metadata = table.schema.metadata or {}
@@ -114,12 +148,14 @@ def read_table(path: Path) -> pa.Table:
         raise DamagedError("its digest is missing")
     if len(types) < table.num_columns:
         raise DamagedError("it has two columns of one name")
-    return checked(table.replace_schema_metadata(None), types)
+    kept = {TIMES_KEY: metadata[TIMES_KEY]} if TIMES_KEY in metadata else None
+    table = checked(table, types).replace_schema_metadata(kept)
+    # What has a digest is as it was written, and names its trials as it does now.
+    return table if has_digest else with_names_of_now(table)
 
 
 def checked(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The table with all columns in their order and the names that trials have now; DamagedError where it holds
-    something else."""
+    """The table with all columns in their order; DamagedError where it holds something else."""
     for column in LEADING:
         field = FIELDS.get(column.name)
         if field and field.spec.later and column.name not in types:
@@ -132,7 +168,9 @@ def checked(table: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
         raise DamagedError(f"its column {odd[0]!r} holds no numbers")
     if not table.num_rows:
         raise DamagedError("it has no rows")
-    return with_names_of_now(table.select([*LEADING.names, *probed]))
+    if table["trial"].null_count:
+        raise DamagedError("a row has no trial")
+    return table.select([*LEADING.names, *probed])
 
 
 def with_names_of_now(table: pa.Table) -> pa.Table:
@@ -149,10 +187,7 @@ def with_names_of_now(table: pa.Table) -> pa.Table:
 
 def configs_of(table: pa.Table) -> dict[str, Config]:
     """The config of each trial, as it stands in the columns; DamagedError where it is none."""
-    trials = np.asarray(table["trial"].to_pylist(), dtype=object)
-    if None in trials:
-        raise DamagedError("a row has no trial")
-    names, first = np.unique(trials.astype(str), return_index=True)
+    names, first = np.unique(np.asarray(table["trial"].to_pylist(), dtype=str), return_index=True)
     cells = table.select(list(FIELDS)).take(pa.array(first)).to_pylist()
     try:
         return {str(name): of_cells(row) for name, row in zip(names, cells, strict=True)}
@@ -169,8 +204,7 @@ def read_pack(path: Path, epochs: Mapping[str, int]) -> pa.Table:
     """The rows of a finished pack of trials of so many epochs each, or fewer where they have ended before, which may be
     called as in the first version; DamagedError where they are not all there."""
     table = read_table(path)
-    counted = table.group_by("trial").aggregate([("epoch", "max"), ("epoch", "count"), ("diverged", "any")]).to_pylist()
-    there = {row["trial"]: row for row in counted}
+    there = {row["trial"]: row for row in counted(table)}
     if there.keys() != epochs.keys():
         names = first_names(table)
         epochs = {names.get(name, name): count for name, count in epochs.items()}
@@ -235,9 +269,21 @@ def latest(tables: Mapping[str, pa.Table], but_for: Iterable[str] = ()) -> list[
     return [part(key) for key in kept]
 
 
+def counted(table: pa.Table) -> list[dict[str, Any]]:
+    """Of each trial its last epoch, how many rows it has, and whether one of them is marked as diverged."""
+    encoded = pc.dictionary_encode(table["trial"].combine_chunks())  # pyright: ignore
+    trial_R, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    most_T = np.zeros(len(names), int)
+    np.maximum.at(most_T, trial_R, table["epoch"].to_numpy())
+    count_T = np.bincount(trial_R, minlength=len(names))
+    diverged_T = np.bincount(trial_R[table["diverged"].to_numpy()], minlength=len(names)) > 0
+    parts = zip(names, most_T.tolist(), count_T.tolist(), diverged_T.tolist(), strict=True)
+    return [dict(zip(("trial", "epoch_max", "epoch_count", "diverged_any"), part, strict=True)) for part in parts]
+
+
 def join(tables: Iterable[pa.Table]) -> pa.Table:
     """All rows in the order of their swept fields and epochs, whatever packs they came from."""
-    table = pa.concat_tables(tables, promote_options="default")
+    table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(None)
     table = table.select([*LEADING.names, *in_order(table.column_names)])
     return table.sort_by([*((name, "ascending") for name in swept_fields(table)), ("epoch", "ascending")])
 
@@ -327,7 +373,7 @@ def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
 def write_summary(rows: list[dict[str, Any]], path: Path) -> None:
     """The summary as CSV, empty cells for what is not finite."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows(row.values() for row in rows)
     write_atomically(path, buffer.getvalue())

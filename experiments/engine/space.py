@@ -5,6 +5,7 @@ given on the command line multiply whatever it adds, and replace what it says of
 together by the algebra of `experiments.engine.axes`.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -92,7 +93,7 @@ def of_cells(cells: Mapping[str, Any]) -> Config:
 
 def swept(trials: Trials) -> list[str]:
     """The fields that differ between trials."""
-    return [name for name in GIVEN if len({getattr(trial, name) for trial in trials.values()}) > 1]
+    return [name for name in GIVEN if len(set(map(operator.attrgetter(name), trials.values()))) > 1]
 
 
 def has_settings(trials: Iterable[Config]) -> bool:

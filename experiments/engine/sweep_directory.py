@@ -10,11 +10,11 @@ import pyarrow as pa
 from experiments.engine import plan, plan_file, results
 from experiments.engine.plan_file import PlannedPack, Recorded, SweepError, read_plan
 from experiments.engine.space import Trials, swept
-from experiments.engine.tensorboard import write_tensorboard
+from experiments.engine.standing import Standing, read_packs
+from experiments.engine.tensorboard import Events
 from training import stopping
 from training.config import Config
-from training.console import warn
-from training.files import lock, need_room, place
+from training.files import lock, need_room, place, write_atomically
 from training.provenance import provenance, warn_of_other_conditions
 
 
@@ -31,6 +31,8 @@ class SweepDirectory:
     def __init__(self, workdir: str | Path, base: Config, trials: Trials, goes_on: bool = False):
         self.workdir, self.base, self.trials, self._goes_on = place(workdir), base, trials, goes_on
         self.recorded = self._check()
+        self.events: Events | None = None
+        self.standing: Standing | None = None  # How far the sweep is, once it has run.
         self._lock: IO[str] | None = None
 
     def _check(self) -> Recorded | None:
@@ -75,15 +77,7 @@ class SweepDirectory:
         """The tables of the finished packs, by name; a damaged one is said, and counts as not finished."""
         if not self.recorded:
             return {}
-        tables: dict[str, pa.Table] = {}
-        for pack in self.recorded.packs:
-            path = self.workdir / "packs" / f"{pack.name}.parquet"
-            if not path.exists():
-                continue
-            try:
-                tables[pack.name] = results.read_pack(path, pack.epochs)
-            except results.DamagedError as error:
-                warn(f"{path} is damaged ({error}); its trials are run again")
+        tables = read_packs(self.workdir, self.recorded)
         if not self.recorded.is_digested:
             self.recorded = self._with_names_of_now(self.recorded, tables.values())
         return tables
@@ -152,15 +146,19 @@ class SweepDirectory:
         (self.workdir / "packs").mkdir(exist_ok=True)
 
     def write_pack(self, pack: plan.Pack, table: pa.Table) -> None:
-        """A finished pack's file, whole or not at all."""
+        """A finished pack's file, whole or not at all; then what TensorBoard shows of it."""
         results.write_table(table, self.workdir / "packs" / f"{pack.name}.parquet")
+        if self.events:
+            self.events.write(table)
 
     def write_results(self, table: pa.Table) -> list[dict[str, Any]]:
-        """Writes what is read off all rows of the finished packs in this folder; returns the rows of the summary."""
-        results.write_table(table, self.workdir / "results.parquet")
+        """Writes what is read off all rows of the finished packs in this folder; returns the rows of the summary. A
+        results.parquet of the same rows is left as it is, so that its time says since when they are there."""
+        path, content = self.workdir / "results.parquet", results.as_bytes(table)
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomically(path, content)
         summary = results.summary_rows(table)
         results.write_summary(summary, self.workdir / "summary.csv")
-        write_tensorboard(table, self.workdir / "tensorboard")
         return summary
 
 

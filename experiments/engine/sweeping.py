@@ -18,8 +18,10 @@ from experiments.engine import executors, lanes, plan, ray_executor, results, ru
 from experiments.engine.plan_file import SweepError
 from experiments.engine.space import Trials, as_cell, swept
 from experiments.engine.stages import Stage
+from experiments.engine.standing import Standing, standing_of
 from experiments.engine.states import Store
 from experiments.engine.sweep_directory import SweepDirectory
+from experiments.engine.tensorboard import MOST_RUNS, Events
 from experiments.engine.winners import Winners
 from training.compiling import check_sums
 from training.config import NUMERIC, AnyConfig, Config, as_config
@@ -59,13 +61,15 @@ def run(
     gpus_per_task: float = 0.0,
     most_lanes: int | None = None,
     dry_run: bool = False,
-    report: Callable[[Path, pa.Table], object] | None = None,
+    report: Callable[[Path, pa.Table, Standing | None], object] | None = None,
     going: Going = Going(),  # noqa: B008
     next_trials: Next | None = None,
+    tensorboard: bool | None = None,
 ) -> list[dict[str, Any]] | None:
-    """Runs what is missing of the trials into the folder, and calls `report` with the folder and all of its rows;
-    returns the rows of the summary, None for a dry run. Where the trials depend on what came of others, they are the
-    first ones, and `next_trials` says what comes next."""
+    """Runs what is missing of the trials into the folder, and calls `report` with the folder, all of its rows and how
+    far the sweep is; returns the rows of the summary, None for a dry run. TensorBoard's events are written as packs
+    end; where nothing is said of them, of no more than `MOST_RUNS` trials. Where the trials depend on what came of
+    others, they are the first ones, and `next_trials` says what comes next."""
     directory = SweepDirectory(workdir, as_config(base), trials, going.goes_on)
     datasets = load_datasets(trials, data_dir)
     examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
@@ -86,12 +90,23 @@ def run(
         stack.enter_context(directory)
         for line in dict.fromkeys(validation_line(trial, datasets[lanes.data_key(trial)]) for trial in trials.values()):
             say(line)
+        directory.events = events_of(directory, tensorboard)
         run_all = partial(run_missing, directory, datasets, execute, made_for, make_packs, going)
         table = in_rounds(directory, datasets, data_dir, next_trials, run_all) if next_trials else run_all()
         summary = directory.write_results(table)
         if report:
-            report(directory.workdir, table)
+            report(directory.workdir, table, directory.standing)
         return summary
+
+
+def events_of(directory: SweepDirectory, wanted: bool | None) -> Events | None:
+    """What writes TensorBoard's events of the sweep, None where they are not wanted or, unasked, too many."""
+    many = len(directory.trials) > MOST_RUNS
+    if many and wanted is None:
+        say(f"TensorBoard's events are left out for more than {MOST_RUNS} trials: --tensorboard writes them.")
+    return (
+        Events(directory.workdir / "tensorboard", directory.trials) if wanted or (wanted is None and not many) else None
+    )
 
 
 def run_here(
@@ -147,6 +162,8 @@ def run_missing(
     that is finished there."""
     check_sums()
     trials, tables = directory.trials, directory.finished()
+    if directory.events:
+        directory.events.catch_up(tables.values())
     store, winners = Store(directory.workdir), Winners(directory.workdir, trials)
     ladder = rungs.rungs_of(trials, going.halving) if going.halving else []
     names, done, continued = list(trials), list[dict[str, int]](), dict[str, str]()
@@ -173,6 +190,7 @@ def run_missing(
     store.keep_only(stage.pack_names(stage.there.keys() - superseded) if going.keep == ALL else ())
     if going.keep == BEST and (lost := winners.tidy()):
         warn(f"{count(range(lost), 'setting')} had ended before weights were kept; accepted: a new folder to keep all")
+    directory.standing = standing_of(directory.recorded, tables) if directory.recorded else None
     return results.join(results.latest(tables, superseded))
 
 

@@ -7,18 +7,44 @@ from typing import Any
 
 import pyarrow as pa
 
-from experiments.reporting import pictures, sweep_data
+from experiments.engine.standing import Standing
+from experiments.reporting import sweep_data
+from experiments.reporting.panels import panels_of, seconds_of
 from training.files import write_atomically
 
 FOLDER = Path(__file__).parent
+# How wide pictures may be, in inches: a column of a paper, and a poster.
+LEAST_WIDTH, MOST_WIDTH = 3.0, 20.0
 
 
-def write(workdir: Path, table: pa.Table) -> list[Path]:
-    """Writes report.html and figures/ of the table; the paths of what was written."""
+def write(workdir: Path, table: pa.Table, standing: Standing | None = None, width: float | None = None) -> list[Path]:
+    """Writes report.html and figures/ of the table, these so many inches wide; the paths of what was written."""
+    from experiments.reporting import pictures  # matplotlib, which a sweep needs at its end at most.
+
     sweep = sweep_data.sweep_of(table)
     page = workdir / "report.html"
-    write_atomically(page, page_text(sweep_data.page_data(table, sweep, workdir.resolve().name)))
-    return [page, *pictures.write_pictures(table, sweep, workdir / "figures")]
+    write_atomically(page, page_text(data_of(table, sweep, workdir, standing)))
+    return [page, *pictures.write_pictures(table, sweep, workdir / "figures", width)]
+
+
+def update(workdir: Path, table: pa.Table, standing: Standing | None = None) -> list[Path]:
+    """`write`, but where the page is younger than the results.parquet of these rows: nothing."""
+    page, rows = workdir / "report.html", workdir / "results.parquet"
+    if page.is_file() and rows.is_file() and page.stat().st_mtime_ns > rows.stat().st_mtime_ns:
+        return []
+    return write(workdir, table, standing)
+
+
+def data_of(
+    table: pa.Table, sweep: sweep_data.Sweep, workdir: Path, standing: Standing | None = None
+) -> dict[str, Any]:
+    """What the page shows."""
+    data = sweep_data.page_data(table, sweep, workdir.resolve().name)
+    if standing and standing.trials < standing.planned:
+        data["standing"] = standing.words
+    if standing and standing.seconds:
+        data["seconds"] = sweep_data.as_lists(seconds_of(sweep, standing))
+    return data | {"panels": [panel._asdict() for panel in panels_of(sweep, standing)]}
 
 
 def page_text(data: dict[str, Any]) -> str:
@@ -29,8 +55,8 @@ def page_text(data: dict[str, Any]) -> str:
         "STYLE": read("report.css"),
         "DATA": json_text(data),
         "PLOTLY": get_plotlyjs(),
-        # The plots are functions, which the page calls as soon as it is read.
-        "SCRIPT": read("report_plots.js") + read("report.js"),
+        # What is called as soon as the page is read comes last.
+        "SCRIPT": "".join(map(read, ("report_plots.js", "report_table.js", "report.js"))),
     }
     return re.sub("@(STYLE|DATA|PLOTLY|SCRIPT)@", lambda match: parts[match[1]], read("report.html"))
 

@@ -8,9 +8,9 @@ import io
 import logging
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.engine import results, statistics
+from experiments.reporting.labels import add_colours, best_title, codes_of, colours_of, field_label, set_words, short
 from experiments.reporting.sweep_data import (
     MOST_TICKS,
     SATURATION,
@@ -43,19 +44,31 @@ from training.records import LOWEST_IS_BEST
 CROSS = "\N{MULTIPLICATION SIGN}"
 # Costs that span more than this are drawn on a logarithmic axis.
 WIDE = 100
-MOST_PANELS, MOST_LAYERS, MOST_CELLS, MOST_COLOURS = 6, 4, 12, 10
+MOST_PANELS, MOST_LAYERS, MOST_CELLS = 6, 4, 12
 # Names are shown as they are, whatever mathematics their signs might be; papers take no fonts of type 3.
-STYLE: dict[Any, Any] = {"text.parse_math": False, "pdf.fonttype": 42, "font.size": 10}
+STYLE: dict[Any, Any] = {
+    "text.parse_math": False,
+    "pdf.fonttype": 42,
+    "font.size": 10,
+    # Texts in an SVG stay texts, and the names in it are the same at any time.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "plateau",
+}
+KINDS = ("png", "pdf", "svg")
+# A panel is at least so wide, and a cell of a heat map with a number in it.
+PANEL_WIDTH, CELL_WIDTH = 2.6, 0.45
+MOST_POINTS = 2_000
 
 TURNED: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
-def write_pictures(table: pa.Table, sweep: Sweep, folder: Path) -> list[Path]:
-    """Draws what there is to draw, as PNG and as PDF for papers; the paths of what was written."""
+def write_pictures(table: pa.Table, sweep: Sweep, folder: Path, width: float | None = None) -> list[Path]:
+    """Draws what there is to draw, so many inches wide, as PNG, and as PDF and SVG for papers; the paths of what was
+    written."""
     from matplotlib import rc_context
 
     folder.mkdir(exist_ok=True)
-    draw: dict[str, Callable[[pa.Table, Sweep], Figure | None]] = {
+    draw: dict[str, Callable[[pa.Table, Sweep, float | None], Figure | None]] = {
         "learning_curves": draw_learning_curves,
         "heat_map": draw_heat_map,
         "saturation": draw_saturation,
@@ -67,8 +80,12 @@ def write_pictures(table: pa.Table, sweep: Sweep, folder: Path) -> list[Path]:
         warnings.filterwarnings("ignore", message="Glyph")
         logging.getLogger("fontTools").setLevel(logging.WARNING)
         for name, function in draw.items():
-            figure = function(table, sweep)
-            for path in (folder / f"{name}.png", folder / f"{name}.pdf"):
+            figure = function(table, sweep, width)
+            if figure:
+                # Laid out once, not for every format; of "none" a place is kept, for which each would be drawn twice.
+                figure.draw_without_rendering()
+                figure.set_layout_engine(None)
+            for path in (folder / f"{name}.{kind}" for kind in KINDS):
                 # A picture of a sweep that was here before would be taken for this one's.
                 path.unlink(missing_ok=True)
                 if figure:
@@ -79,122 +96,16 @@ def write_pictures(table: pa.Table, sweep: Sweep, folder: Path) -> list[Path]:
 
 def save(figure: Figure, path: Path) -> None:
     """Writes a picture, whole or not at all; the same picture is the same file at any time."""
-    buffer, dated = io.BytesIO(), {"CreationDate": None} if path.suffix == ".pdf" else {}
-    figure.savefig(buffer, format=path.suffix[1:], dpi=150, metadata=dated)
+    buffer, undated = io.BytesIO(), {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix, {})
+    figure.savefig(buffer, format=path.suffix[1:], dpi=150, metadata=undated)
     write_atomically(path, buffer.getvalue())
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Words.
-
-
-def short(text: str, most: int = 24) -> str:
-    """A text of at most that many signs; of a longer one the beginning and the end."""
-    # A label that begins with `_` is none to matplotlib.
-    text = f" {text}" if text.startswith("_") else text
-    half = (most - 1) // 2
-    return text if len(text) <= most else f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"
-
-
-def field_label(name: str) -> str:
-    """An axis title."""
-    return f"{name} ({unit_of(name)})" if unit_of(name) else name
-
-
-class Best(NamedTuple):
-    """What is best, `val_accuracy 0.9512`, where, and of how many seeds."""
-
-    what: str
-    where: str
-    seeds: str
-
-
-def best_of(table: pa.Table, sweep: Sweep) -> Best | None:
-    """The best mean val_accuracy at the end, of regressions val_loss; None where no trial ended."""
-    score = results.score_of(table)
-    found = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, score)), score)
-    ranked = ranking(sweep, found.mean, score)
-    if not ranked:
-        return None
-    seeds, diverged = (int(counts[ranked[0]]) for counts in counts_of(sweep))
-    over = f"mean of {seeds - diverged} seeds" if seeds - diverged > 1 else "one seed"
-    over += f"; {diverged} of {seeds} seeds diverged" if diverged else ""
-    where = configuration_name(sweep, ranked[0]) if sweep.fields else ""
-    return Best(f"{score} {found.mean[ranked[0]]:.4f}", where, over)
-
-
-def set_words(figure: Figure, title: str, where: str, details: Iterable[str]) -> None:
-    """The title in one line, and below the figure the details; there also where it is, if that is long."""
-    room, width = int(10.8 * figure.get_figwidth()) - len(title) - 4, int(15 * figure.get_figwidth())
-    details = list(details)
-    if where:
-        title += f" at {short(where, room)}"
-        if len(where) > room:
-            details.insert(0, f"That is at {where}.")
-    figure.suptitle(title, fontsize=12)
-    figure.supxlabel(textwrap.fill(" ".join(details), width), fontsize=8.5, color="0.3")
-
-
-def best_title(table: pa.Table, sweep: Sweep) -> tuple[str, str, list[str]]:
-    """The title of a picture of val_accuracy, where its best is, and of how many seeds."""
-    best = best_of(table, sweep)
-    if best is None:
-        lost = f"{sweep.diverged_T.sum()} of {len(sweep.diverged_T)} diverged"
-        return f"No trial ended with a {results.score_of(table)}: {lost}", "", []
-    details = [f"The best: {best.seeds}."] if len(sweep.index_SxC) > 1 else []
-    if sweep.diverged_T.any():
-        details.append("Configurations with diverged seeds rank last.")
-    return f"Best: {best.what}", best.where, details
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Colours.
-
-
-def colours_of(sweep: Sweep, name: str, codes: Iterable[int]) -> dict[int, Any]:
-    """The colours of a field's values that are shown: from dark to light for numbers, as different as can be for
-    others; of no field the first colour."""
-    from matplotlib import colormaps
-
-    shown, most = sorted(codes), max(len(sweep.values.get(name, ())) - 1, 1)
-    if name and is_number(sweep, name):
-        return {code: colormaps["viridis"](0.9 * code / most) for code in shown}
-    # Few words keep their colours whichever are shown.
-    return {code: f"C{code if most < MOST_COLOURS else place % MOST_COLOURS}" for place, code in enumerate(shown)}
-
-
-def codes_of(sweep: Sweep, name: str) -> np.ndarray:
-    """The place of each configuration's value among those of a field; zeros for no field."""
-    return sweep.codes_CxF[:, sweep.fields.index(name)] if name else np.zeros(len(sweep.codes_CxF), int)
-
-
-def add_colours(figure: Figure, axes: Iterable[Axes], sweep: Sweep, name: str, colours: dict[int, Any]) -> None:
-    """Which colour stands for which value, beside the panels: a legend, or a scale for more numbers than lines."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import ListedColormap
-    from matplotlib.lines import Line2D
-
-    values = sweep.values[name]
-    if len(colours) > figures.MOST_LINES and is_number(sweep, name):
-        all_colours = ListedColormap(list(colours_of(sweep, name, range(len(values))).values()))
-        scale = figure.colorbar(ScalarMappable(cmap=all_colours), ax=list(axes), label=field_label(name))
-        ticks = figures.evenly(np.arange(len(values)), figures.MOST_LINES)
-        scale.set_ticks(((ticks + 0.5) / len(values)).tolist(), labels=[label_of(values[code]) for code in ticks])
-        return
-    lines = [Line2D([], [], color=colour, label=short(label(values[code]))) for code, colour in colours.items()]
-    figure.legend(handles=lines, title=short(name), loc="outside right center", fontsize=9)
-
-
-def label_of(value: Any) -> str:
-    """A value of a field beside an axis, of a number few digits."""
-    return f"{value:.3g}" if isinstance(value, float) else short(label(value), 16)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Learning curves.
 
 
-def draw_learning_curves(table: pa.Table, sweep: Sweep) -> Figure:
+def draw_learning_curves(table: pa.Table, sweep: Sweep, width: float | None = None) -> Figure:
     """Validation accuracy over the epochs, or cost: a panel a choice of the categories, a line a configuration."""
     score = results.score_of(table)
     values_TxE = values_of(table, sweep, score)
@@ -205,9 +116,10 @@ def draw_learning_curves(table: pa.Table, sweep: Sweep) -> Figure:
     rest = [name for name in sweep.fields if name not in paneled]
     coloured = max(rest, key=lambda name: (is_number(sweep, name), len(sweep.values[name])), default="")
     drawn = {chosen: lines_of(sweep, members, coloured, ranked) for chosen, members in panels.items()}
-    columns = min(len(panels), 3)
+    columns = columns_for(len(panels), 3, width)
     rows = -(-len(panels) // columns)
-    figure, axes = figures.new_figure({1: 7.5, 2: 9.0, 3: 10.5}[columns], 2.7 * rows + 1.3, columns, rows)
+    natural = {1: 7.5, 2: 9.0, 3: 10.5}[columns]
+    figure, axes = figures.new_figure(width or natural, 2.7 * rows + 1.3, columns, rows)
     ends, codes_C = diverged_epochs(sweep), codes_of(sweep, coloured)
     all_drawn = [c for members in drawn.values() for c in members]
     colours = colours_of(sweep, coloured, {int(codes_C[c]) for c in all_drawn})
@@ -215,7 +127,8 @@ def draw_learning_curves(table: pa.Table, sweep: Sweep) -> Figure:
         axis.sharey(axes[0])
         for c in members:
             draw_curve(axis, sweep.epochs_E, curves, c, colours[int(codes_C[c])], ends[c])
-        axis.set_title(short(", ".join(f"{name}={text}" for name, text in chosen), 36), fontsize=9.5)
+        room = 36 if width is None else int(10 * width / columns)
+        axis.set_title(short(", ".join(f"{name}={text}" for name, text in chosen), room), fontsize=9.5)
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if len(sweep.epochs_E) == 1:
             axis.set_xlim(sweep.epochs_E[0] - 0.5, sweep.epochs_E[0] + 0.5)
@@ -239,6 +152,12 @@ def draw_learning_curves(table: pa.Table, sweep: Sweep) -> Figure:
     details += curve_details(sweep, len(all_drawn), coloured, rest, any(ends[c] for c in all_drawn))
     set_words(figure, title, where, details)
     return figure
+
+
+def columns_for(panels: int, most: int, width: float | None) -> int:
+    """How many panels stand side by side, as wide as they are or in so many inches."""
+    fitting = most if width is None else int(width / PANEL_WIDTH)
+    return max(1, min(panels, most, fitting))
 
 
 def curve_details(sweep: Sweep, lines: int, coloured: str, rest: list[str], crosses: bool) -> list[str]:
@@ -296,8 +215,9 @@ def lines_of(sweep: Sweep, members: list[int], coloured: str, ranked: list[int])
     places = {c: place for place, c in enumerate(ranked)}
     best_first = sorted(range(len(codes_C)), key=lambda c: places.get(c, len(places)))
     of_value: dict[int, int] = {}
+    here = set(members)
     for c in best_first:
-        if c in members:
+        if c in here:
             of_value.setdefault(int(codes_C[c]), c)
     by_value = [of_value[code] for code in sorted(of_value)]
     if coloured and not is_number(sweep, coloured):
@@ -315,7 +235,7 @@ def lines_of(sweep: Sweep, members: list[int], coloured: str, ranked: list[int])
 # The heat map.
 
 
-def draw_heat_map(table: pa.Table, sweep: Sweep) -> Figure | None:
+def draw_heat_map(table: pa.Table, sweep: Sweep, width: float | None = None) -> Figure | None:
     """Final validation accuracy, or cost, by the two fields with the most values, means over all else; None for fewer
     fields."""
     if len(sweep.fields) < 2:
@@ -339,10 +259,12 @@ def draw_heat_map(table: pa.Table, sweep: Sweep) -> Figure | None:
     kept = [best_places(signed, axis, is_number(sweep, name)) for axis, name in enumerate((y, x))]
     means, diverged = means[np.ix_(*kept)], diverged[np.ix_(*kept)]
     labels = {name: [short(groups[name][1][i], 20) for i in kept[axis]] for axis, name in enumerate((y, x))}
-    figure, (axis,) = figures.new_figure(max(7.5, min(0.75 * means.shape[1] + 2.5, 10.5)), 0.42 * len(means) + 2.3)
+    natural = max(7.5, min(0.75 * means.shape[1] + 2.5, 10.5))
+    figure, (axis,) = figures.new_figure(width or natural, 0.42 * len(means) + 2.3)
     picture = axis.imshow(means, cmap="viridis", aspect="auto", origin="lower")
     axis.set_facecolor("0.9")
-    write_cells(axis, picture, means, diverged)
+    has_room = (figure.get_figwidth() - 2.2) / means.shape[1] > CELL_WIDTH
+    write_cells(axis, picture, means if has_room else np.full_like(means, np.nan), diverged)
     turned = max(map(len, labels[x])) * len(labels[x]) > 70
     axis.set_xticks(range(means.shape[1]), labels[x], **(TURNED if turned else {}))
     axis.set_yticks(range(len(means)), labels[y])
@@ -385,7 +307,7 @@ def write_cells(axis: Axes, picture: Any, means: np.ndarray, diverged: np.ndarra
 # Saturation.
 
 
-def draw_saturation(table: pa.Table, sweep: Sweep) -> Figure | None:
+def draw_saturation(table: pa.Table, sweep: Sweep, width: float | None = None) -> Figure | None:
     """Final saturation by layer over the learning rate or another field; None where it was not measured."""
     columns = [name for name in results.metric_names(table) if has_numbers(table, name)]
     measure = next((m for m in SATURATION if any(name.startswith(f"{m}/") for name in columns)), None)
@@ -400,9 +322,9 @@ def draw_saturation(table: pa.Table, sweep: Sweep) -> Figure | None:
     size = lambda name: (is_number(sweep, name), name == "learning_rate", len(sweep.values[name]))  # noqa: E731
     x, *rest = sorted(sweep.fields, key=size, reverse=True)
     coloured = min(rest, key=lambda name: (is_number(sweep, name), -len(sweep.values[name])), default="")
-    across = min(len(layers), 2)
+    across = columns_for(len(layers), 2, width)
     down = -(-len(layers) // across)
-    figure, axes = figures.new_figure(8.0 if across == 1 else 10.0, 3.0 * down + 1.2, across, down)
+    figure, axes = figures.new_figure(width or (8.0 if across == 1 else 10.0), 3.0 * down + 1.2, across, down)
     codes = np.unique(codes_of(sweep, coloured)[known_C])
     shown = colours_of(sweep, coloured, map(int, figures.evenly(codes, figures.MOST_LINES)))
     for i, (axis, (name, values_C)) in enumerate(zip(axes, finals.items(), strict=False)):
@@ -424,6 +346,8 @@ def draw_saturation(table: pa.Table, sweep: Sweep) -> Figure | None:
         details.append(f"{len(layers)} of {len(measured)} layers, evenly chosen.")
     if len(shown) < len(codes):
         details.append(f"{len(shown)} of {len(codes)} values of {coloured}, evenly chosen.")
+    if (points := int(np.isin(codes_of(sweep, coloured)[known_C], list(shown)).sum())) > MOST_POINTS:
+        details.append(f"About {MOST_POINTS:,} of {points:,} points are drawn, evenly chosen; lines are means of all.")
     set_words(figure, f"Highest: {name} {values_C[most]:.3f}", configuration_name(sweep, most), details)
     return figure
 
@@ -437,7 +361,8 @@ def draw_by_field(axis: Axes, sweep: Sweep, values_C: np.ndarray, x: str, colour
     for code, colour in shown.items():
         chosen = (shade_C == code) & np.isfinite(values_C)
         members = [chosen & (group_C == group) for group in np.unique(group_C[chosen])]
-        axis.scatter(position_C[chosen], values_C[chosen], s=10, alpha=0.5, color=colour, linewidth=0)
+        points = figures.evenly(np.flatnonzero(chosen), MOST_POINTS // len(shown))
+        axis.scatter(position_C[points], values_C[points], s=10, alpha=0.5, color=colour, linewidth=0)
         axis.plot([position_C[m].mean() for m in members], [values_C[m].mean() for m in members], color=colour)
     ticks = figures.evenly(np.arange(len(scale.ticks)), MOST_TICKS)
     labels = [short(scale.tick_labels[i], 14) for i in ticks]

@@ -2,18 +2,47 @@
 // The data: lists over configurations, which are numbered c; fields are numbered f, their values by a code. Values are
 // filtered, coloured and mapped in groups: one a value, or for a field of many numbers ranges of them.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const fields = data.fields;
-const configurations = [...data.seeds.keys()];
-const names = configurations.map(nameOf);
+let data;
+let fields;
+let configurations;
+let columns;
 // Of each field the groups that are filtered out.
-const filteredOut = fields.map(() => new Set());
-const sorting = { column: null, descending: true };
-const MOST_BANDS = 60;
-const HUES = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"];
-// Viridis without its lightest end, which is hard to see on white.
-const SHADES = [[68, 1, 84], [65, 68, 135], [42, 120, 142], [34, 168, 132], [122, 209, 81], [189, 223, 38]];
-const percent = Math.round(100 * data.confidence);
+let filteredOut;
+const percent = () => Math.round(100 * data.confidence);
+
+/** Numbers of their upper bytes in base64, the lowest first; null for what is not finite. */
+function unpacked(text, size) {
+  const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+  const full = new Uint8Array((bytes.length / size) * 4);
+  for (let i = 0; i < bytes.length; i += 1) full[Math.floor(i / size) * 4 + 4 - size + (i % size)] = bytes[i];
+  const digits = size < 4 ? 5 : 7;
+  return Array.from(new Float32Array(full.buffer), (value) => (Number.isFinite(value) ? Number(value.toPrecision(digits)) : null));
+}
+
+/** Takes up the data of a sweep: what is packed is unpacked, and counts that are those of all that ended are filled in. */
+function take(given) {
+  data = given;
+  fields = data.fields;
+  configurations = [...data.seeds.keys()];
+  const nothing = configurations.map(() => null);
+  const ended = configurations.map((c) => data.seeds[c] - data.diverged[c]);
+  for (const part of [...Object.values(data.finals), ...Object.values(data.bests)]) {
+    for (const name of ["mean", "low", "high"]) {
+      if (typeof part[name] === "string") part[name] = unpacked(part[name], 4);
+      part[name] ??= nothing;
+    }
+    part.n ??= ended;
+  }
+  for (const curve of Object.values(data.curves)) {
+    for (const name of ["mean", "low", "high"]) {
+      if (typeof curve[name] !== "string") continue;
+      const all = unpacked(curve[name], 3);
+      let start = 0;
+      curve[name] = curve.grid.map((grid) => (grid === null ? null : all.slice(start, start += data.grids[grid].length)));
+    }
+  }
+  columns = makeColumns();
+}
 
 function nameOf(c) {
   return fields.map((field, f) => `${field.name}=${field.labels[data.codes[f][c]]}`).join(", ") || "the one configuration";
@@ -39,6 +68,16 @@ function bestOf(list, values, lowest, diverged = data.diverged) {
   const whole = known.filter((c) => !diverged[c]);
   return (whole.length ? whole : known).reduce(
     (best, c) => (best === undefined || sign * values[c] > sign * values[best] ? c : best), undefined);
+}
+
+/** The configurations of the list that have a value at the end, the best first; the later the larger the share of seeds
+ * that diverged; then those that have none. */
+function ranked(list, metric) {
+  const values = data.finals[metric].mean;
+  const sign = isLowestBest(metric) ? 1 : -1;
+  const lucky = (c) => data.diverged[c] / data.seeds[c];
+  return [...list].sort((a, b) => (values[a] === null) - (values[b] === null) || lucky(a) - lucky(b) ||
+    sign * (values[a] - values[b]) || a - b);
 }
 
 function divergedText(diverged, of, what) {
@@ -107,87 +146,37 @@ function fillSelect(id, options, value) {
 }
 
 // -------------------------------------------------------------------------------------------------------------------
-// The table.
-
-// A regression has no accuracy: its trials are ranked by the cost.
-const columnsOfMetrics = data.score === "val_loss" ? [["final", "val_loss"], ["best", "val_loss"]]
-  : [["final", "val_accuracy"], ["final", "val_loss"], ["best", "val_accuracy"]];
-
-/** A column: its title, its text, and the number by which it is sorted, null last. */
-const columns = [
-  ...fields.map((field, f) => ({ title: field.name, left: field.kind === "text", value: (c) => data.codes[f][c],
-                                 text: (c) => field.labels[data.codes[f][c]] })),
-  { title: "seeds", value: (c) => data.seeds[c] },
-  { title: "diverged", value: (c) => data.diverged[c],
-    text: (c) => (data.diverged[c] ? `× ${data.diverged[c]} of ${data.seeds[c]}` : "0") },
-  ...columnsOfMetrics.map(([at, metric]) => {
-    const part = (at === "best" ? data.bests : data.finals)[metric];
-    return { title: `${at} ${metric}`, descending: !isLowestBest(metric), ranked: true, value: (c) => part.mean[c],
-             text: (c) => withInterval(part, c) };
-  }),
-];
-const defaultColumn = columns.findIndex((column) => column.title === `final ${data.score}`);
-
-function sortBy(column) {
-  sorting.descending = sorting.column === column ? !sorting.descending : Boolean(columns[column].descending);
-  sorting.column = column;
-}
-
-/** By the chosen column; by a measure, the later the larger the share of seeds that diverged. */
-function sorted(list) {
-  const { value, ranked } = columns[sorting.column];
-  const sign = sorting.descending ? -1 : 1;
-  return [...list].sort((a, b) => {
-    const [first, second] = [value(a), value(b)];
-    if (first === null || second === null) return (first === null) - (second === null);
-    const lucky = ranked ? data.diverged[a] / data.seeds[a] - data.diverged[b] / data.seeds[b] : 0;
-    return lucky || sign * (first - second) || a - b;
-  });
-}
-
-function drawTable(list) {
-  const head = make("tr", {}, ...columns.map((column, i) => {
-    const arrow = i !== sorting.column ? "" : sorting.descending ? " ▼" : " ▲";
-    const button = make("button", { textContent: column.title + arrow, onclick: () => { sortBy(i); drawTable(shown()); } });
-    const cell = make("th", { className: column.left ? "text" : "", scope: "col" }, button);
-    if (arrow) cell.setAttribute("aria-sort", sorting.descending ? "descending" : "ascending");
-    return cell;
-  }));
-  const rows = sorted(list).map((c) => {
-    const cells = columns.map((column) => make("td", {
-      className: column.left ? "text" : column.title === "diverged" && data.diverged[c] ? "alert" : "",
-      textContent: column.text ? column.text(c) : column.value(c),
-    }));
-    const marks = [data.diverged[c] ? "diverged" : "", String(c) === choice("chosen") ? "chosen" : ""];
-    return make("tr", { className: marks.join(" ").trim(), onclick: () => { choose(c); } }, ...cells);
-  });
-  element("table").tHead.replaceChildren(head);
-  element("table").tBodies[0].replaceChildren(...rows);
-  element("table-note").textContent = `${plural(list.length, "configuration")}: means over the seeds that ended, and in ` +
-    `brackets the ${percent} % Student's t interval of the mean, within what is possible. Best: over the epochs of each ` +
-    "trial. Red: seeds diverged; by a measure these come last. A click on a title sorts.";
-}
-
-// -------------------------------------------------------------------------------------------------------------------
 // The page.
 
 function choose(c) {
+  isChosen = true;
   element("chosen").value = String(c);
+  if (!choice("chosen")) element("chosen").append(new Option(nameOf(c), String(c), true, true));
   drawLayers(c);
   drawTable(shown());
+  keep();
 }
 
-/** The configurations to choose from; the chosen one stays if it can, else the best is taken. */
+// A list of more options than this is slow, and nobody reads it.
+const MOST_OPTIONS = 300;
+
+/** The configurations to choose from, the best ones; the chosen one stays if it can, else the best is taken. */
 function fillChosen(list) {
   const before = choice("chosen");
   const best = bestOf(list, data.finals[data.score].mean, isLowestBest(data.score)) ?? list[0];
-  const value = list.some((c) => String(c) === before) ? before : String(best);
-  fillSelect("chosen", list.map((c) => [String(c), names[c]]), value);
+  const stays = before !== "" && list.includes(Number(before));
+  const value = stays ? Number(before) : best;
+  const offered = ranked(list, data.score).slice(0, MOST_OPTIONS);
+  if (value !== undefined && !offered.includes(value)) offered.push(value);
+  fillSelect("chosen", offered.sort((a, b) => a - b).map((c) => [String(c), nameOf(c)]), String(value));
+  element("chosen-note").textContent = list.length > offered.length ? `the best ${MOST_OPTIONS} of ${list.length.toLocaleString("en")}; a click on a row of the table chooses any` : "";
 }
 
 function draw() {
   const list = shown();
-  element("status").textContent = `${list.length} of ${configurations.length} configurations`;
+  const out = configurations.length - list.length;
+  element("status").textContent = `${list.length.toLocaleString("en")} of ${plural(configurations.length, "configuration")}`;
+  element("status").classList.toggle("active", out > 0);
   document.querySelectorAll("#fields input").forEach((box) => {
     box.checked = !filteredOut[box.dataset.field].has(Number(box.dataset.group));
   });
@@ -197,6 +186,7 @@ function draw() {
   drawParallel(list);
   drawLayers(list.length ? Number(choice("chosen")) : undefined);
   drawTable(list);
+  keep();
 }
 
 /** Filters all values of a field in or out. */
@@ -209,6 +199,7 @@ function makeFilter(field, f) {
     const box = make("input", { type: "checkbox", checked: true, onchange: () => {
       if (box.checked) filteredOut[f].delete(group);
       else filteredOut[f].add(group);
+      sorting.rows = ROWS_AT_FIRST;
       draw();
     } });
     Object.assign(box.dataset, { field: f, group });
@@ -226,26 +217,29 @@ function fillHeader() {
   document.title = `Sweep ${data.name}`;
   element("title").textContent = `Sweep ${data.name}`;
   const range = seeds.length > 1 ? `, ${seeds[0]} to ${seeds.at(-1)}` : "";
-  element("counts").append(`${plural(trials, "trial")}, ${plural(configurations.length, "configuration")}, ` +
+  element("counts").replaceChildren(`${plural(trials, "trial")}, ${plural(configurations.length, "configuration")}, ` +
     `${plural(seeds.length, "seed")}${range}; `);
   element("counts").append(make("span", { className: diverged ? "alert" : "", textContent: `${diverged} diverged` }));
+  element("standing").textContent = data.standing ?? "";
   element("best").textContent = endText(configurations, data.score);
   const listed = ({ labels }) => (labels.length > 30 ? `${labels.length} values from ${labels[0]} to ${labels.at(-1)}`
     : labels.join(", "));
   const row = (name, text) => make("tr", {}, make("td", { textContent: name }), make("td", { textContent: text }));
-  element("swept").append(...fields.map((field) => row(field.name, listed(field))));
+  element("swept").replaceChildren(...fields.map((field) => row(field.name, listed(field))));
   if (!fields.length) element("swept").append(row("swept", seeds.length > 1 ? "seeds alone" : "nothing"));
-  element("constants").append(...data.constants.map(([name, text]) => row(name, text)));
+  element("constants").replaceChildren(...data.constants.map(([name, text]) => row(name, text)));
 }
 
 /** Every choice as at first. */
 function setChoices() {
   const metrics = data.metrics.map((metric) => [metric, metric]);
+  const curves = metrics.filter(([metric]) => data.curves[metric]);
   const listed = fields.map((field, f) => [String(f), field.name]);
   const bySize = [...fields.keys()].sort((a, b) => fields[b].labels.length - fields[a].labels.length || a - b);
   const numeric = bySize.filter((f) => fields[f].kind !== "text");
-  fillSelect("curve-metric", metrics, data.score);
+  fillSelect("curve-metric", curves, data.score);
   fillSelect("curve-colour", [...listed, ["-1", "one for all"]], String(numeric[0] ?? bySize[0] ?? -1));
+  fillSelect("curve-shade", [["-1", "one for all"], ...listed], "-1");
   element("curve-log").checked = false;
   const two = bySize.slice(0, 2).sort((a, b) => (fields[a].kind === "text") - (fields[b].kind === "text"));
   fillSelect("heat-x", listed.length ? listed : [["-1", "–"]], String(two[0] ?? -1));
@@ -256,7 +250,10 @@ function setChoices() {
              data.score === "val_loss" ? "loss" : "val_loss");
   element("parallel-score").textContent = data.score;
   fillSelect("chosen", [], "");
-  Object.assign(sorting, { column: defaultColumn, descending: columns[defaultColumn].descending });
+  element("width").value = String(PICTURE_WIDTH);
+  const column = columns.findIndex(({ title }) => title === `final ${data.score}`);
+  Object.assign(sorting, { column, descending: columns[column].descending, rows: ROWS_AT_FIRST });
+  atFirst = choices();
 }
 
 function setAll(inside) {
@@ -264,14 +261,110 @@ function setAll(inside) {
   draw();
 }
 
-fillHeader();
-element("fields").append(...fields.map(makeFilter));
+const PICTURE_WIDTH = 880;
+
+/** How wide saved pictures are, in pixels, within what can be drawn. */
+function pictureWidth() {
+  return Math.min(4000, Math.max(200, Number(element("width").value) || PICTURE_WIDTH));
+}
+
+// -------------------------------------------------------------------------------------------------------------------
+// The address: after # stands what is filtered out and chosen, by names and not by numbers, so that it holds for a sweep
+// that has gone on. What is as at first is left out.
+
+const CHOICES = { metric: "curve-metric", colour: "curve-colour", shade: "curve-shade", across: "heat-x", up: "heat-y", map: "heat-metric",
+                  at: "heat-at", beside: "parallel-metric" };
+let atFirst;
+
+/** What is chosen now, by the words that stand in the lists. */
+function choices() {
+  const words = Object.entries(CHOICES).map(([key, id]) => [key, element(id).selectedOptions[0]?.text ?? ""]);
+  return { ...Object.fromEntries(words), log: element("curve-log").checked ? "1" : "", width: String(pictureWidth()),
+           sort: columns[sorting.column].title, order: sorting.descending ? "falling" : "rising" };
+}
+
+/** The state as it stands in the address. */
+function stateText() {
+  const state = new URLSearchParams();
+  fields.forEach((field, f) => [...filteredOut[f]].sort((a, b) => a - b).forEach((group) => state.append(`without.${field.name}`, field.group_labels[group])));
+  for (const [key, value] of Object.entries(choices())) if (value !== atFirst[key]) state.set(key, value);
+  const chosen = choice("chosen");
+  if (chosen && isChosen) state.set("configuration", nameOf(Number(chosen)));
+  return state.toString();
+}
+
+// Whether a configuration was chosen by hand, which then stays.
+let isChosen = false;
+
+/** Writes the state into the address. */
+function keep() {
+  const text = stateText();
+  if (text !== location.hash.slice(1)) history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+}
+
+/** Filters and choices as the address says; names that there are not are passed over. */
+function restore() {
+  const state = new URLSearchParams(location.hash.slice(1));
+  setChoices();
+  filteredOut = fields.map((field) => new Set(state.getAll(`without.${field.name}`).map((label) => field.group_labels.indexOf(label)).filter((group) => group >= 0)));
+  for (const [key, id] of Object.entries(CHOICES)) {
+    const option = [...element(id).options].find(({ text }) => text === state.get(key));
+    if (option) element(id).value = option.value;
+  }
+  element("curve-log").checked = state.get("log") === "1";
+  element("width").value = state.get("width") ?? String(PICTURE_WIDTH);
+  const column = columns.findIndex(({ title }) => title === state.get("sort"));
+  if (column >= 0) sorting.column = column;
+  if (state.get("order")) sorting.descending = state.get("order") === "falling";
+  const name = state.get("configuration");
+  const c = name === null ? -1 : configurations.findIndex((other) => nameOf(other) === name);
+  isChosen = c >= 0;
+  if (isChosen) fillSelect("chosen", [[String(c), name]], String(c));
+}
+
+/** Shows the data: the first time, and when a sweep has gone on. */
+function show(given) {
+  take(given);
+  fillHeader();
+  drawPanels();
+  element("fields").replaceChildren(...fields.map(makeFilter));
+  restore();
+  draw();
+}
+
+// How often a page that is served asks for what is new, once the last answer is there.
+function follow() {
+  setTimeout(async () => {
+    try {
+      if (await text("version") !== data.version) show(JSON.parse(await text("data")));
+      else element("standing").textContent = data.standing ?? "";
+    } catch (error) {
+      element("standing").textContent = `${data.standing ? `${data.standing}; ` : ""}the page is no longer kept up to date (${error.message})`;
+    }
+    follow();
+  }, 1000 * data.every);
+}
+
+async function text(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer.text();
+}
+
+// Beside the plots the filters are open, above them closed at first.
+const narrow = matchMedia("(max-width: 999px)");
+element("filters").open = !narrow.matches;
+narrow.onchange = () => { if (!narrow.matches) element("filters").open = true; };
 element("all").onclick = () => setAll(true);
 element("none").onclick = () => setAll(false);
-element("reset").onclick = () => { setChoices(); setAll(true); };
-for (const id of ["curve-metric", "curve-colour", "curve-log"]) element(id).onchange = () => drawCurves(shown());
-for (const id of ["heat-x", "heat-y", "heat-metric", "heat-at"]) element(id).onchange = () => drawHeatMap(shown());
-element("parallel-metric").onchange = () => drawParallel(shown());
+element("reset").onclick = () => { isChosen = false; setChoices(); setAll(true); };
+element("more").onclick = () => { sorting.rows += 1000; drawTable(shown()); };
+for (const id of ["curve-metric", "curve-colour", "curve-shade", "curve-log"]) element(id).onchange = () => { drawCurves(shown()); keep(); };
+for (const id of ["heat-x", "heat-y", "heat-metric", "heat-at"]) element(id).onchange = () => { drawHeatMap(shown()); keep(); };
+element("parallel-metric").onchange = () => { drawParallel(shown()); keep(); };
 element("chosen").onchange = () => choose(Number(choice("chosen")));
-setChoices();
-draw();
+element("width").onchange = () => draw();
+window.onhashchange = () => { restore(); draw(); };
+darkness.onchange = () => { theme = darkness.matches ? THEMES.dark : THEMES.light; draw(); };
+show(JSON.parse(element("data").textContent));
+if (data.version) follow();

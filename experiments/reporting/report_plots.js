@@ -2,21 +2,56 @@
 
 // Plots.
 
+// What is drawn on paper and in the dark. Viridis without its lightest end, which is hard to see on white, or without its
+// darkest one.
+const THEMES = {
+  light: { text: "#222", paper: "#ffffff", grid: "#e8eaed", line: "#999", faint: "#777", empty: "#e4e6e9", alert: "#c00018",
+           shades: [[68, 1, 84], [65, 68, 135], [42, 120, 142], [34, 168, 132], [122, 209, 81], [189, 223, 38]] },
+  dark: { text: "#dfe3e8", paper: "#1b1f24", grid: "#343a42", line: "#7d8590", faint: "#9aa4af", empty: "#2a2f36", alert: "#ff7b86",
+          shades: [[114, 120, 220], [70, 150, 200], [42, 172, 160], [60, 188, 117], [148, 216, 64], [253, 231, 37]] },
+};
+const darkness = matchMedia("(prefers-color-scheme: dark)");
+let theme = darkness.matches ? THEMES.dark : THEMES.light;
+const HUES = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"];
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+// Above so many curves bands are left out, and above so many lines the others are too: nobody could tell them apart.
+const MOST_BANDS = 60;
+const MOST_CURVES = 200;
+const MOST_PARALLEL = 500;
+
+/** The buttons that save a plot as wide as the page says, on white; `draw` draws it. */
+function saveButtons(id, draw) {
+  const save = async (format) => {
+    const before = theme;
+    if (before !== THEMES.light) { theme = THEMES.light; draw(); }
+    try {
+      const height = parseFloat(element(id).style.height);
+      await Plotly.downloadImage(element(id), { format, width: pictureWidth(), height, filename: `${data.name}-${id}`.replace(/[^\w.-]+/g, "_") });
+    } finally {
+      if (before !== theme) { theme = before; draw(); }
+    }
+  };
+  return [["svg", "SVG", Plotly.Icons.disk], ["png", "PNG", Plotly.Icons.camera]].map(([format, name, icon]) => (
+    { name: `Save as ${name}`, title: `Save as ${name}, ${pictureWidth()} px wide`, icon, click: () => save(format) }));
+}
+
 /** Draws, or says in the middle that there is nothing to draw. */
-function plot(id, traces, layout, height) {
-  const empty = traces.length ? [] : [{ text: "Nothing to show", showarrow: false, font: { size: 15, color: "#777" },
+function plot(id, traces, layout, height, draw) {
+  const empty = traces.length ? [] : [{ text: "Nothing to show", showarrow: false, font: { size: 15, color: theme.faint },
                                         xref: "paper", yref: "paper", x: 0.5, y: 0.5 }];
   const axes = traces.length ? {} : { xaxis: { visible: false }, yaxis: { visible: false } };
-  const all = { height, margin: { l: 60, r: 16, t: 34, b: 52 }, font: { size: 12, color: "#222" }, hovermode: "closest",
-                hoverlabel: { align: "left", bgcolor: "#fff" }, ...layout, ...axes, annotations: empty };
+  const all = { height, margin: { l: 60, r: 16, t: 34, b: 52 }, font: { size: 12, color: theme.text }, hovermode: "closest",
+                paper_bgcolor: theme.paper, plot_bgcolor: theme.paper, modebar: { color: theme.faint, activecolor: theme.text, bgcolor: "rgba(0,0,0,0)" },
+                hoverlabel: { align: "left", bgcolor: theme.paper, font: { color: theme.text } }, ...layout, ...axes, annotations: empty };
   // When the window changes, plotly.js forgets the layout's height and takes that of the element, which has none of its
   // own: the plot in it is taken out of the flow.
   element(id).style.height = `${height}px`;
-  Plotly.react(element(id), traces, all, { responsive: true, displaylogo: false });
+  Plotly.react(element(id), traces, all, { responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d"],
+                                           modeBarButtonsToAdd: saveButtons(id, draw) });
 }
 
 function axis(title, more = {}) {
-  return { title: { text: plain(title) }, automargin: true, zeroline: false, gridcolor: "#e8eaed", linecolor: "#999",
+  return { title: { text: plain(title) }, automargin: true, zeroline: false, gridcolor: theme.grid, linecolor: theme.line,
            ticks: "outside", ...more };
 }
 
@@ -31,18 +66,50 @@ function epochAxis(epochs, more = {}) {
   return axis("epoch", { tick0: 0, dtick: step, tickformat: "d", ...range, ...more });
 }
 
-function shade(fraction) {
-  const place = Math.min(Math.max(fraction, 0), 1) * (SHADES.length - 1);
-  const i = Math.min(Math.floor(place), SHADES.length - 2);
-  return `rgb(${SHADES[i].map((low, k) => Math.round(low + (place - i) * (SHADES[i + 1][k] - low)))})`;
+function mixed(from, to, share) {
+  return from.map((low, k) => Math.round(low + share * (to[k] - low)));
 }
 
-/** The colours by a field: how many, and of each its label, its colour, and which configurations have it. */
-function colouring(f) {
-  if (f < 0) return { count: 1, of: () => 0, label: () => "all", colour: () => HUES[0] };
+function shade(fraction) {
+  const place = Math.min(Math.max(fraction, 0), 1) * (theme.shades.length - 1);
+  const i = Math.min(Math.floor(place), theme.shades.length - 2);
+  return mixed(theme.shades[i], theme.shades[i + 1], place - i);
+}
+
+function channels(hex) {
+  return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+}
+
+/** The colour of a field's group: from dark to light for numbers, as different as can be for others. */
+function colourOf(f, group) {
+  if (f < 0) return channels(HUES[0]);
   const { kind, group_labels: labels } = fields[f];
-  const colour = (group) => (kind === "text" ? HUES[group % HUES.length] : shade(group / Math.max(labels.length - 1, 1)));
-  return { count: labels.length, of: (c) => groupOf(f, c), label: (group) => labels[group], colour };
+  return kind === "text" ? channels(HUES[group % HUES.length]) : shade(group / Math.max(labels.length - 1, 1));
+}
+
+/** The colours by a field and the shades and dashes by a second one: how many there are together, and of each its label,
+ * its colour, its dash, and which configurations have it. A field of -1 is none. */
+function colouring(f, g) {
+  const labels = (field) => (field < 0 ? [""] : fields[field].group_labels);
+  const group = (field, c) => (field < 0 ? 0 : groupOf(field, c));
+  const [first, second] = [labels(f), labels(g)];
+  const parts = (k) => [Math.floor(k / second.length), k % second.length];
+  const colour = (k) => {
+    const [i, j] = parts(k);
+    const faded = mixed(colourOf(f, i), channels(theme.paper), second.length > 1 ? (0.62 * j) / (second.length - 1) : 0);
+    return `rgb(${faded})`;
+  };
+  const label = (k) => parts(k).map((i, which) => [first, second][which][i]).filter((text) => text !== "").join(", ") || "all";
+  return { count: first.length * second.length, of: (c) => group(f, c) * second.length + group(g, c), label, colour,
+           dash: (k) => DASHES[parts(k)[1] % DASHES.length] };
+}
+
+/** No more than so many of the configurations that are listed best first: the best tenth of as many, and others evenly. */
+function evenly(list, most) {
+  if (list.length <= most) return list;
+  const best = Math.max(1, Math.round(most / 10));
+  const rest = list.length - best;
+  return [...list.slice(0, best), ...Array.from({ length: most - best }, (_, i) => list[best + Math.floor((i * rest) / (most - best))])];
 }
 
 /** All curves of one colour in one trace, with gaps between them, since few traces are drawn far faster than many. */
@@ -55,7 +122,7 @@ function curveTraces(list, metric, colours, banded, floor) {
   for (const c of list) {
     const epochs = data.grids[curve.grid[c]];
     const group = groups[colours.of(c)];
-    const head = `<b>${wrapped(names[c])}</b><br>${seedsText(c)}`;
+    const head = `<b>${wrapped(nameOf(c))}</b><br>${seedsText(c)}`;
     few = few && epochs.length <= 30 || epochs.length === 1;
     epochs.forEach((epoch, i) => {
       const between = curve.low && curve.low[c][i] !== null
@@ -80,7 +147,7 @@ function curveTraces(list, metric, colours, banded, floor) {
   for (const g of used) {
     traces.push({ type: "scatter", mode: few ? "lines+markers" : "lines", x: groups[g].x, y: groups[g].y,
                   text: groups[g].text, hovertemplate: "%{text}<extra></extra>", name: plain(colours.label(g)),
-                  line: { color: colours.colour(g), width: list.length > MOST_BANDS ? 1 : 2 }, marker: { size: 4 },
+                  line: { color: colours.colour(g), dash: colours.dash(g), width: list.length > MOST_BANDS ? 1 : 2 }, marker: { size: 4 },
                   opacity: list.length > MOST_BANDS ? 0.7 : 1, legendgroup: String(g), meta: "curves" });
   }
   return traces;
@@ -90,7 +157,7 @@ function curveTraces(list, metric, colours, banded, floor) {
 function crossTrace(list, metric) {
   const curve = data.curves[metric];
   const trace = { type: "scatter", mode: "markers", x: [], y: [], text: [], name: "a seed diverged", meta: "crosses",
-                  marker: { symbol: "x", size: 8, color: "#c00018" }, hovertemplate: "%{text}<extra></extra>" };
+                  marker: { symbol: "x", size: 8, color: theme.alert }, hovertemplate: "%{text}<extra></extra>" };
   for (const c of list) {
     const epochs = data.grids[curve.grid[c]];
     for (const epoch of new Set(data.diverged_epochs[c])) {
@@ -99,7 +166,7 @@ function crossTrace(list, metric) {
       trace.x.push(epoch);
       trace.y.push(curve.mean[c][i]);
       const count = data.diverged_epochs[c].filter((other) => other === epoch).length;
-      trace.text.push(`<b>${wrapped(names[c])}</b><br>${count} of ${data.seeds[c]} diverged at epoch ${epoch}`);
+      trace.text.push(`<b>${wrapped(nameOf(c))}</b><br>${count} of ${data.seeds[c]} diverged at epoch ${epoch}`);
     }
   }
   return trace;
@@ -109,29 +176,34 @@ function drawCurves(list) {
   const metric = choice("curve-metric");
   const curve = data.curves[metric];
   const log = element("curve-log").checked;
-  const measured = list.filter((c) => curve.grid[c] !== null);
-  const hasBands = Boolean(curve.low) && measured.some((c) => curve.low[c].some((low) => low !== null));
+  const has = curve ? list.filter((c) => curve.grid[c] !== null) : [];
+  const measured = evenly(ranked(has, metric), MOST_CURVES);
+  const hasBands = Boolean(curve?.low) && measured.some((c) => curve.low[c].some((low) => low !== null));
   const banded = hasBands && measured.length <= MOST_BANDS;
   // A logarithmic axis has no place for a band that reaches zero.
   const positive = measured.flatMap((c) => curve.mean[c]).filter((value) => value > 0);
   const floor = log ? positive.reduce((least, value) => Math.min(least, value), Infinity) / 2 : -Infinity;
-  const f = Number(choice("curve-colour"));
-  const traces = measured.length ? curveTraces(measured, metric, colouring(f), banded, floor) : [];
-  const crosses = crossTrace(measured, metric);
+  const [f, g] = [Number(choice("curve-colour")), Number(choice("curve-shade"))];
+  const traces = measured.length ? curveTraces(measured, metric, colouring(f, g === f ? -1 : g), banded, floor) : [];
+  const crosses = curve ? crossTrace(measured, metric) : { x: [] };
   if (crosses.x.length) traces.push(crosses);
+  const titles = [f, g === f ? -1 : g].filter((field) => field >= 0).map((field) => fields[field].name);
   plot("curves", traces, {
     xaxis: epochAxis(measured.flatMap((c) => data.grids[curve.grid[c]])), yaxis: axis(metricTitle(metric), { type: log ? "log" : "linear" }),
-    legend: { title: { text: f < 0 ? "" : plain(fields[f].name) } }, showlegend: f >= 0 || crosses.x.length > 0,
-  }, 460);
+    legend: { title: { text: plain(titles.join(", ")) } }, showlegend: titles.length > 0 || crosses.x.length > 0,
+  }, 460, () => drawCurves(list));
 
   element("curve-finding").textContent = endText(list, metric);
   const notes = [`${plural(measured.length, "curve")}, each the mean over the seeds of a configuration.`];
-  if (banded) notes.push(`Bands: ${percent} % Student's t intervals of these means, within what is possible; a single seed has none.`);
+  if (has.length > measured.length) notes.push(`Drawn are ${MOST_CURVES} of ${plural(has.length, "curve")}: the best ${Math.round(MOST_CURVES / 10)} and others evenly over the ranks; filter some out to see the rest.`);
+  if (banded) notes.push(`Bands: ${percent()} % Student's t intervals of these means, within what is possible; a single seed has none.`);
   else if (hasBands) notes.push(`Bands are left out above ${MOST_BANDS} curves: filter some out to see them.`);
-  else if (data.probes_without_bands && !curve.low) notes.push("Bands of probes are left out for the size of the page.");
+  else if (data.probes_without_bands && curve && !curve.low) notes.push("Bands of this metric are left out for the size of the page.");
   if (crosses.x.length) notes.push("×: a seed diverged there and is left out of the mean from then on.");
-  if (list.length > measured.length) notes.push(`${plural(list.length - measured.length, "configuration")} without ${metric}.`);
+  if (data.curves_of) notes.push(`The page has the curves of ${data.curves_of.toLocaleString("en")} configurations: the best half of them and others evenly over the ranks.`);
+  else if (list.length > has.length) notes.push(`${plural(list.length - has.length, "configuration")} without ${metric}.`);
   if (data.most_epochs) notes.push(`Of each curve at most ${data.most_epochs} epochs are shown, the last one included.`);
+  if (data.metrics_left_out.length) notes.push(`Left out for the size of the page, but in results.parquet: ${data.metrics_left_out.join(", ")}.`);
   element("curve-note").textContent = notes.join(" ");
 }
 
@@ -139,7 +211,7 @@ function endText(list, metric) {
   const finals = data.finals[metric];
   const best = bestOf(list, finals.mean, isLowestBest(metric));
   if (best === undefined) return list.length ? `No trial ended with a ${metric}.` : "No configuration is filtered in.";
-  const where = fields.length ? ` at ${names[best]}` : "";
+  const where = fields.length ? ` at ${nameOf(best)}` : "";
   return `${isLowestBest(metric) ? "Lowest" : "Highest"} final ${metric}: ${withInterval(finals, best)}` +
     `${divergedText(data.diverged[best], data.seeds[best], "seeds")}${where}`;
 }
@@ -151,10 +223,10 @@ function endText(list, metric) {
 function cells(list, part, x, y) {
   const groupsOf = (f) => (f < 0 ? [0] : [...new Set(list.map((c) => groupOf(f, c)))].sort((a, b) => a - b));
   const [across, up] = [groupsOf(x), groupsOf(y)];
+  const [column, line] = [across, up].map((groups) => new Map(groups.map((group, i) => [group, i])));
   const table = up.map(() => across.map(() => ({ total: 0, n: 0, diverged: 0, trials: 0, configurations: 0 })));
   for (const c of list) {
-    const row = y < 0 ? 0 : up.indexOf(groupOf(y, c));
-    const cell = table[row][x < 0 ? 0 : across.indexOf(groupOf(x, c))];
+    const cell = table[y < 0 ? 0 : line.get(groupOf(y, c))][x < 0 ? 0 : column.get(groupOf(x, c))];
     if (part.mean[c] !== null) { cell.total += part.mean[c] * part.n[c]; cell.n += part.n[c]; }
     cell.diverged += data.diverged[c];
     cell.trials += data.seeds[c];
@@ -189,8 +261,8 @@ function drawHeatMap(list) {
   const empty = list.length === 0 || x < 0;
   plot("heat", empty ? [] : [map, cellTexts(table, across.length)], {
     xaxis: axis(x < 0 ? "" : fieldTitle(fields[x]), ticks(x, across)),
-    yaxis: axis(y < 0 ? "" : fieldTitle(fields[y]), ticks(y, up)), plot_bgcolor: "#e4e6e9", showlegend: false,
-  }, Math.min(760, Math.max(300, 46 * up.length + 110)));
+    yaxis: axis(y < 0 ? "" : fieldTitle(fields[y]), ticks(y, up)), plot_bgcolor: theme.empty, showlegend: false,
+  }, Math.min(760, Math.max(300, 46 * up.length + 110)), () => drawHeatMap(list));
   const flat = table.flatMap((row, i) => row.map((cell, j) => ({ ...cell, name: where(i, j) })));
   const best = bestOf([...flat.keys()], flat.map((cell) => cell.mean), lowest, flat.map((cell) => cell.diverged));
   element("heat-finding").textContent = x < 0 ? "Nothing but seeds was swept." : best === undefined ? ""
@@ -211,7 +283,7 @@ function cellTexts(table, across) {
     if (!lines.length) return;
     const level = most > least ? (cell.mean - least) / (most - least) : 0.5;
     trace.x.push(j); trace.y.push(i); trace.text.push(lines.join("<br>"));
-    trace.textfont.color.push(cell.mean === null ? "#c00018" : level > 0.6 ? "#000" : "#fff");
+    trace.textfont.color.push(cell.mean === null ? theme.alert : level > 0.6 ? "#000" : "#fff");
   }));
   return trace;
 }
@@ -224,7 +296,8 @@ const hasWebGL = Boolean(document.createElement("canvas").getContext("webgl"));
 function drawParallel(list) {
   const finals = data.finals[data.score];
   const second = choice("parallel-metric");
-  const drawn = list.filter((c) => finals.mean[c] !== null && data.finals[second].mean[c] !== null);
+  const has = list.filter((c) => finals.mean[c] !== null && data.finals[second].mean[c] !== null);
+  const drawn = evenly(ranked(has, data.score), MOST_PARALLEL).sort((a, b) => a - b);
   const ofFields = fields.map((field, f) => ({
     label: plain(field.name), values: drawn.map((c) => field.positions[data.codes[f][c]]),
     tickvals: field.ticks, ticktext: field.tick_labels.map(plain),
@@ -234,12 +307,14 @@ function drawParallel(list) {
     { label: plain(`final ${metric}`), values: drawn.map((c) => data.finals[metric].mean[c]) }));
   const colour = drawn.map((c) => finals.mean[c]);
   const trace = { type: "parcoords", dimensions: [...ofFields, ...ofMetrics], labelangle: fields.length > 5 ? -12 : 0,
-                  line: { color: colour, colorscale: "Viridis", showscale: true,
+                  line: { color: colour, colorscale: theme.shades.map((shades, i) => [i / (theme.shades.length - 1), `rgb(${shades})`]), showscale: true,
                           colorbar: { title: { text: `final ${data.score} (${data.units[data.score]})`, side: "right" } } } };
-  plot("parallel", drawn.length && hasWebGL ? [trace] : [], { margin: { l: 70, r: 30, t: 60, b: 30 } }, 420);
+  plot("parallel", drawn.length && hasWebGL ? [trace] : [], { margin: { l: 70, r: 30, t: 60, b: 30 } }, 420,
+       () => drawParallel(list));
   const notes = hasWebGL ? ["Drag along an axis to pick out lines; drag a label to move its axis."]
     : ["This plot needs WebGL, which this browser does not offer."];
-  if (drawn.length < list.length) notes.push(`Left out: ${plural(list.length - drawn.length, "configuration")} without these numbers.`);
+  if (has.length < list.length) notes.push(`Left out: ${plural(list.length - has.length, "configuration")} without these numbers.`);
+  if (drawn.length < has.length) notes.push(`Drawn are ${drawn.length.toLocaleString("en")} of ${has.length.toLocaleString("en")}: the best tenth and others evenly over the ranks.`);
   element("parallel-note").textContent = notes.join(" ");
 }
 
@@ -248,7 +323,7 @@ function drawParallel(list) {
 
 /** The metrics `measure/layer` that the configuration has. */
 function layersOf(measure, c) {
-  return data.metrics.filter((metric) => metric.startsWith(`${measure}/`) && data.curves[metric].grid[c] !== null);
+  return data.metrics.filter((metric) => metric.startsWith(`${measure}/`) && (data.curves[metric]?.grid[c] ?? null) !== null);
 }
 
 function layerMap(metrics, c) {
@@ -280,14 +355,14 @@ function drawLayerMap(id, measure, metrics, c, style, log) {
                   hovertemplate: "%{y}, epoch %{x}: %{customdata:.4~g}<extra></extra>",
                   colorbar: { title: { text: measure, side: "right" }, ...logBar } };
   plot(id, known.length ? [trace] : [], {
-    xaxis: epochAxis(x, { showgrid: false, ...(x.length <= 12 ? { tickmode: "array", tickvals: x } : {}) }), plot_bgcolor: "#e4e6e9",
+    xaxis: epochAxis(x, { showgrid: false, ...(x.length <= 12 ? { tickmode: "array", tickvals: x } : {}) }), plot_bgcolor: theme.empty,
     yaxis: axis("layer", { type: "category", autorange: "reversed", showgrid: false }),
-  }, Math.min(640, Math.max(280, 34 * y.length + 120)));
+  }, Math.min(640, Math.max(280, 34 * y.length + 120)), () => drawLayers(c));
   const last = metrics.map((metric) => data.curves[metric].mean[c].at(-1));
   const ends = [...new Set([Math.min(...last), Math.max(...last)].map(number))].join(" to ");
   element(`${id}-finding`).textContent = last.length
     ? `${metricTitle(metrics[0]).replace(/\/[^ ]*/, "")}, at epoch ${x.at(-1)}: ${ends} over ${plural(last.length, "layer")}`
-    : `${measure} was not measured here`;
+    : data.curves_of && c !== undefined ? `The page has no curves of this configuration` : `${measure} was not measured here`;
 }
 
 // -------------------------------------------------------------------------------------------------------------------

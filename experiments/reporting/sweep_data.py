@@ -13,15 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from experiments.engine import results, statistics
+from experiments.reporting.detail import CURVE_BYTES, END_BYTES, chosen, detail_of, packed
 from training.config import FIELDS, GIVEN
 from training.figures import evenly
 from training.probes import measure_of
 from training.records import LOWEST_IS_BEST, METRICS
 from training.screen import natural_order
 
-MOST_EPOCHS = 100
-# Numbers on the page, all curves together: 15 to 20 MB.
-MOST_NUMBERS = 2_500_000
 # A field whose positive values span more than this is drawn on a logarithmic axis.
 LINEAR_SPAN = 20
 MOST_TICKS = 12
@@ -43,6 +41,8 @@ class Sweep(NamedTuple):
     epochs_E: np.ndarray
     last_T: np.ndarray  # likewise, of the last row
     diverged_T: np.ndarray
+    names_T: np.ndarray
+    seed_T: np.ndarray
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ class Sweep(NamedTuple):
 def sweep_of(table: pa.Table) -> Sweep:
     """Finds the trials and configurations of a table."""
     names = np.asarray(table["trial"].to_pylist())
-    _, first_T, trial_R = np.unique(names, return_index=True, return_inverse=True)
+    names_T, first_T, trial_R = np.unique(names, return_index=True, return_inverse=True)
     trials = len(first_T)
     fields = [name for name in results.swept_fields(table) if name != "seed"]
     values, codes = {}, np.zeros((trials, len(fields) + 1), int)
@@ -69,7 +69,9 @@ def sweep_of(table: pa.Table) -> Sweep:
     diverged_T = np.zeros(trials, bool)
     np.logical_or.at(diverged_T, trial_R, table["diverged"].to_numpy())
     index_SxC = seeds_of(configuration_T.ravel(), len(codes_CxF))
-    return Sweep(fields, values, codes_CxF[:, :-1], index_SxC, trial_R, epoch_R, epochs_E, last_T, diverged_T)
+    seed_T = table["seed"].take(first_T).to_numpy()
+    codes_CxF = codes_CxF[:, :-1]
+    return Sweep(fields, values, codes_CxF, index_SxC, trial_R, epoch_R, epochs_E, last_T, diverged_T, names_T, seed_T)
 
 
 def order(value: Any) -> Any:
@@ -202,24 +204,23 @@ def page_data(table: pa.Table, sweep: Sweep, name: str) -> dict[str, Any]:
     metrics = [metric for metric in metrics if metric not in absent]
     seeds, diverged = counts_of(sweep)
     constants = {field: table[field][0].as_py() for field in GIVEN if field not in [*sweep.fields, "seed"]}
-    if table["seed"].combine_chunks().unique().to_pylist() == [table["seed"][0].as_py()]:
-        constants["seed"] = table["seed"][0].as_py()
+    if len(all_seeds := np.unique(sweep.seed_T)) == 1:
+        constants["seed"] = int(all_seeds[0])
     return {
         "name": name,
         "fields": [field_data(field, sweep.values[field]) for field in sweep.fields],
         "codes": sweep.codes_CxF.T.tolist(),
         "constants": [[field, label(value)] for field, value in constants.items()],
-        "all_seeds": sorted(table["seed"].combine_chunks().unique().to_pylist()),
+        "all_seeds": all_seeds.tolist(),
         "seeds": seeds.tolist(),
         "diverged": diverged.tolist(),
         "diverged_epochs": diverged_epochs(sweep),
-        "metrics": metrics,
         "units": {metric: unit_of(metric) for metric in metrics},
         "score": score,
         "lowest_is_best": list(LOWEST_IS_BEST),
         "saturation": list(SATURATION),
         "confidence": statistics.CONFIDENCE,
-        **measured_data(table, sweep, metrics),
+        **measured_data(table, sweep, metrics, score),
     }
 
 
@@ -250,54 +251,73 @@ def field_data(name: str, values: list[Any]) -> dict[str, Any]:
 def diverged_epochs(sweep: Sweep) -> list[list[int]]:
     """The epochs at which trials of each configuration diverged."""
     epoch_T = np.append(np.where(sweep.diverged_T, sweep.epochs_E[sweep.last_T], 0), 0)
-    return [sorted(column[column > 0].tolist()) for column in epoch_T[sweep.index_SxC].T]
+    epoch_SxC = epoch_T[sweep.index_SxC]
+    found: list[list[int]] = [[] for _ in range(epoch_SxC.shape[1])]
+    for c in np.flatnonzero(epoch_SxC.any(axis=0)):
+        found[c] = sorted(epoch_SxC[epoch_SxC[:, c] > 0, c].tolist())
+    return found
 
 
-def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str]) -> dict[str, Any]:
-    """Finals, bests and curves of every metric. Probes' curves have bands if all fit onto the page."""
-    configurations, probes = len(sweep.codes_CxF), len([name for name in metrics if name not in METRICS])
-    fitting = MOST_NUMBERS // (3 * configurations * len(metrics))
-    banded = metrics if fitting >= MOST_EPOCHS else [name for name in metrics if name in METRICS]
-    most = MOST_NUMBERS // (configurations * (3 * len(banded) + len(metrics) - len(banded)))
-    most = int(np.clip(most, 10, MOST_EPOCHS))
+def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str], score: str) -> dict[str, Any]:
+    """Finals, bests and curves of every metric, as far as they fit onto the page, and what was left out."""
+    configurations, epochs = len(sweep.codes_CxF), len(sweep.epochs_E)
+    core = [name for name in metrics if name.partition("/")[0] in (*SATURATION, "speed")]
+    detail = detail_of(metrics, score, core, configurations, epochs)
+    of_score = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, score)), score)
+    has_curves_C = chosen(ranking(sweep, of_score.mean, score), configurations, detail.configurations)
+    ended_C = np.subtract(*counts_of(sweep))
     grids: dict[tuple[int, ...], int] = {}
     finals, bests, curves = {}, {}, {}
-    for name in metrics:
+    for name in detail.metrics:
         values_TxE = values_of(table, sweep, name)
-        finals[name] = interval_data(over_seeds(sweep, finals_of(sweep, values_TxE), name))
-        if name in METRICS:
-            bests[name] = interval_data(over_seeds(sweep, bests_of(sweep, values_TxE, name), name))
-        parts = ("mean", "low", "high") if name in banded else ("mean",)
-        curves[name] = curve_data(over_seeds(sweep, values_TxE, name), parts, sweep.epochs_E, most, grids)
+        found = over_seeds(sweep, finals_of(sweep, values_TxE), name)
+        finals[name] = interval_data(found, name in detail.intervals, ended_C, detail.is_packed)
+        if name in detail.bests:
+            found = over_seeds(sweep, bests_of(sweep, values_TxE, name), name)
+            bests[name] = interval_data(found, True, ended_C, detail.is_packed)
+        if name in detail.curves:
+            parts = ("mean", "low", "high") if name in detail.bands else ("mean",)
+            shown = over_seeds(sweep, values_TxE, name)
+            shown.mean[~has_curves_C] = np.nan
+            curves[name] = curve_data(shown, parts, sweep.epochs_E, detail.epochs, grids, detail.is_packed)
     return {
+        "metrics": list(detail.metrics),
         "finals": finals,
         "bests": bests,
         "curves": curves,
         "grids": [list(grid) for grid in grids],
-        "most_epochs": most if len(sweep.epochs_E) > most else None,
-        "probes_without_bands": bool(probes) and banded is not metrics,
+        "most_epochs": detail.epochs if epochs > detail.epochs else None,
+        "probes_without_bands": len(detail.bands) < len(detail.curves),
+        "metrics_left_out": [name for name in metrics if name not in detail.metrics],
+        "curves_of": detail.configurations if detail.configurations < configurations else None,
     }
 
 
-def interval_data(found: statistics.Interval) -> dict[str, list]:
-    """Mean, bounds of the interval and count by configuration."""
-    return {
-        "mean": as_lists(found.mean, 5),
-        "low": as_lists(found.low),
-        "high": as_lists(found.high),
-        "n": found.n.tolist(),
-    }
+def interval_data(found: statistics.Interval, has_bounds: bool, ended_C: np.ndarray, is_packed: bool) -> dict[str, Any]:
+    """Mean, bounds of the interval and count by configuration; null for the bounds where they are left out, and for
+    counts that are of all trials that ended."""
+    lists = lambda values, digits: packed(values, END_BYTES) if is_packed else as_lists(values, digits)  # noqa: E731
+    known = found.n.tolist() if not is_packed or not np.array_equal(found.n, ended_C) else None
+    bounds = {part: lists(getattr(found, part), 4) if has_bounds else None for part in ("low", "high")}
+    return {"mean": lists(found.mean, 5), **bounds, "n": known}
 
 
 def curve_data(
-    found: statistics.Interval, parts: Sequence[str], epochs_E: np.ndarray, most: int, grids: dict[tuple[int, ...], int]
-) -> dict[str, list]:
+    found: statistics.Interval,
+    parts: Sequence[str],
+    epochs_E: np.ndarray,
+    most: int,
+    grids: dict[tuple[int, ...], int],
+    is_packed: bool = False,
+) -> dict[str, Any]:
     """A metric over the epochs, at no more than `most` of those at which a configuration has it, the last one included.
 
-    `grid` gives each configuration's epochs as a place in `grids`, which grows; null where there is nothing.
+    `grid` gives each configuration's epochs as a place in `grids`, which grows; null where there is nothing. The parts
+    are a list a configuration, or packed, one after the other.
     """
     masks, kind_C = np.unique(np.isfinite(found.mean), axis=0, return_inverse=True)
-    curves: dict[str, list] = {name: [None] * len(found.mean) for name in ("grid", *parts)}
+    grid_C: list[int | None] = [None] * len(found.mean)
+    rows: dict[str, list[Any]] = {name: [None] * len(found.mean) for name in parts}
     for kind, mask in enumerate(masks):
         if not mask.any():
             continue
@@ -305,11 +325,17 @@ def curve_data(
         grid = grids.setdefault(tuple(epochs_E[at].tolist()), len(grids))
         alike = np.flatnonzero(kind_C.ravel() == kind)
         for name in parts:
-            for c, values in zip(alike, as_lists(getattr(found, name)[np.ix_(alike, at)]), strict=True):
-                curves[name][c] = values
+            values = getattr(found, name)[np.ix_(alike, at)]
+            for c, row in zip(alike, values if is_packed else as_lists(values), strict=True):
+                rows[name][c] = row
         for c in alike:
-            curves["grid"][c] = grid
-    return curves
+            grid_C[c] = grid
+    if not is_packed:
+        return {"grid": grid_C, **rows}
+    joined = {name: [row for row in rows[name] if row is not None] for name in parts}
+    return {"grid": grid_C} | {
+        name: packed(np.concatenate(of_part), CURVE_BYTES) if of_part else "" for name, of_part in joined.items()
+    }
 
 
 def as_lists(values: np.ndarray, digits: int = 4) -> list:

@@ -25,7 +25,7 @@ def call(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lanes, "compile_programs", compile_once)
     monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
-    monkeypatch.setattr(page, "write", lambda workdir, table: [])
+    monkeypatch.setattr(page, "write", lambda *_: [])
     with in_this_process(sweep, monkeypatch) as run:
         yield run
 

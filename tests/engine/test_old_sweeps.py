@@ -9,18 +9,16 @@ second are not.
 
 import json
 import shutil
-import sys
+import types
 from pathlib import Path
 
 import pytest
-from absl import flags
 
 import input_pipeline
 from experiments import report
 from experiments.engine import executors, results, space
 from experiments.reporting import page
 from training.config import Config
-from training.console import parse_flags
 from training.records import METRICS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -111,19 +109,18 @@ def test_an_old_pack_that_is_lost_after_the_plan_was_written_anew_is_run_as_it_w
 
 
 def test_an_old_sweep_is_reported(monkeypatch, capsys, old):
-    """Its results.parquet lacks a digest, and has the names of then."""
+    """By its packs, and by its results.parquet alone, which lack digests and have the names of then."""
     folder, seen = old("probes"), []
     packs = [results.pq.read_table(path) for path in sorted((folder / "packs").iterdir())]
     results.pq.write_table(results.pa.concat_tables(packs), folder / "results.parquet", write_page_checksum=True)
-    monkeypatch.setattr(report, "write", lambda folder, table: seen.append(table) or [folder / page.__name__])
-    monkeypatch.setattr(sys, "argv", ["report.py", f"--workdir={folder}"])
-    flags.DEFINE_string("workdir", None, "")
-    try:
-        report.main(parse_flags(sys.argv))
-    finally:
-        del flags.FLAGS.workdir
-        flags.FLAGS.unparse_flags()
-    assert len(seen[0]) == 8 and "page" in capsys.readouterr().out
+    monkeypatch.setattr(report, "write", lambda folder, table, *_: seen.append(table) or [folder / page.__name__])
+    given = {"workdir": str(folder), "watch": False, "port": None, "width": None}
+    monkeypatch.setattr(report.flags, "FLAGS", types.SimpleNamespace(**given))
+    report.main([])
+    (folder / "plan.json").unlink()
+    report.main([])
+    assert [len(table) for table in seen] == [8, 8] and seen[0].equals(results.join([seen[1]]))
+    assert "4 of 4 trials, 2 of 2 packs are finished" in (out := capsys.readouterr().out) and out.count("page") == 2
 
 
 def test_columns_of_fields_that_came_later_are_filled(monkeypatch, old):

@@ -164,28 +164,100 @@ def test_domains_of_the_hparams_tab():
 
 
 def test_tensorboard_has_a_run_a_trial(tmp_path):
-    """Curves, hyperparameters and how it ended, read back by TensorBoard; written again, the folder is replaced."""
+    """Curves, hyperparameters, when its epochs ended and how it did, read back by TensorBoard, run by run as packs
+    end."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import metadata
 
     trials, rows = example(diverged=(5,))
-    table = results.pack_table(trials, rows)
-    for _ in range(2):
-        tensorboard.write_tensorboard(table, tmp_path / "tensorboard")
-    assert sorted(p.name for p in (tmp_path / "tensorboard").iterdir() if p.is_dir()) == sorted(trials)
-    whole = EventAccumulator(str(tmp_path / "tensorboard")).Reload().SummaryMetadata(metadata.EXPERIMENT_TAG)
+    folder, names = tmp_path / "tensorboard", list(trials)
+    writer = tensorboard.Events(folder, trials)
+    for pack in (names[:2], names[2:]):
+        table = results.pack_table(trials, [row for row in rows if row["trial"] in pack])
+        writer.write(results.with_times(table, results.Times(1e9, (1e9 + 5.0, 1e9 + 7.0))))
+    runs = {path.name: path for path in folder.iterdir() if path.is_dir()}
+    expected = [f"learning_rate={t.learning_rate:g},seed={t.seed}-{name}" for name, t in trials.items()]
+    assert sorted(runs) == sorted(expected)
+    whole = EventAccumulator(str(folder)).Reload().SummaryMetadata(metadata.EXPERIMENT_TAG)
     fields = metadata.parse_experiment_plugin_data(whole.plugin_data.content).hparam_infos
     assert {info.name: [value.number_value for value in info.domain_discrete.values] for info in fields} == {
         "learning_rate": [0.1, 1.0],
         "seed": [0.0, 1.0, 2.0],
     }
     for i, (name, trial) in enumerate(trials.items()):
-        events = EventAccumulator(str(tmp_path / "tensorboard" / name)).Reload()
+        events = EventAccumulator(str(runs[expected[i]])).Reload()
         plugin = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
         start = metadata.parse_session_start_info_plugin_data(plugin)
-        assert start.hparams["learning_rate"].number_value == trial.learning_rate
+        assert start.hparams["learning_rate"].number_value == trial.learning_rate and start.start_time_secs == 1e9
         end = events.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
-        assert metadata.parse_session_end_info_plugin_data(end).status == (2 if i == 5 else 1)
-        scalars = [(event.step, event.value) for event in events.Scalars("val_accuracy")]
-        expected = [(r["epoch"], pytest.approx(r["val_accuracy"])) for r in rows if r["trial"] == name]
-        assert scalars == expected
+        ended = metadata.parse_session_end_info_plugin_data(end)
+        assert (ended.status, ended.end_time_secs) == ((2, 1e9 + 5) if i == 5 else (1, 1e9 + 7))
+        scalars = [(event.step, event.value, event.wall_time) for event in events.Scalars("val_accuracy")]
+        of_trial = [row for row in rows if row["trial"] == name]
+        assert scalars == [
+            (row["epoch"], pytest.approx(row["val_accuracy"]), 1e9 + 3 + 2 * row["epoch"]) for row in of_trial
+        ]
+
+
+def test_tensorboard_catches_up(tmp_path):
+    """At a start what is there is left as it is, also a run of an earlier version but for its file; with another swept
+    field runs are called by it, and none is there twice; a trial that goes on has both parts."""
+    trials, rows = example(epochs=4)
+    folder, base = tmp_path / "tensorboard", shallow.get_config()
+    first = results.pack_table(trials, [row for row in rows if row["epoch"] <= 2])
+    (folder / next(iter(trials))).mkdir(parents=True)  # What the first version wrote.
+    (folder / next(iter(trials)) / "events.out.tfevents.0.sweep").write_bytes(b"old")
+    tensorboard.Events(folder, trials).catch_up([first])
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
+    assert len(before) == len(trials) == len(list(folder.glob("*/")))
+    second = results.pack_table(trials, [row for row in rows if row["epoch"] > 2])
+    tensorboard.Events(folder, trials).catch_up([first, second])
+    after = {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
+    assert len(after) == 2 * len(trials) and {path: after[path] for path in before} == before
+    base.epochs = 4
+    more = space.make_trials(base, None, {"activation": ["sigmoid", "tanh"], "learning_rate": [0.1, 1.0]})
+    tensorboard.Events(folder, more).catch_up([first, second])
+    names = sorted(path.name for path in folder.glob("*/"))
+    assert len(names) == len(trials) and all("activation=sigmoid,learning_rate=" in name for name in names)
+    assert len(list(folder.glob("*/*"))) == 2 * len(trials)
+
+
+def test_names_of_runs():
+    """Of signs that every file system takes, and bounded, whatever the values are."""
+    assert tensorboard.run_name({"learning_rate": 0.1, "activation": "tanh", "seed": 0}, "0" * 12) == (
+        "learning_rate=0.1,activation=tanh,seed=0-000000000000"
+    )
+    assert tensorboard.run_name({"l2": 1 / 3}, "a") == "l2=0.3333333333333333-a"
+    assert tensorboard.run_name({}, "a") == "a"
+    long = tensorboard.run_name({f"field_{i}": "idx:/data/\N{SNOWMAN} " + "x" * 300 for i in range(20)}, "b" * 12)
+    assert len(long) <= 200 and long.endswith("-" + "b" * 12)
+    assert not set(long) & set("/:\\ \N{SNOWMAN}")
+
+
+def test_times_of_a_pack(tmp_path):
+    """When a pack was run stands in its file and is no part of its rows; files without it are read as before."""
+    trials, rows = example()
+    table = results.pack_table(trials, rows)
+    times = results.Times(1e9, (1e9 + 1.25, 1e9 + 2.5))
+    results.write_table(results.with_times(table, times), tmp_path / "a.parquet")
+    results.write_table(table, tmp_path / "b.parquet")
+    a, b = (results.read_table(tmp_path / f"{name}.parquet") for name in "ab")
+    assert results.times_of(a) == times and times.seconds == 2.5 and results.times_of(b) is None
+    assert a.equals(b) and results.as_bytes(results.join([a])) == results.as_bytes(results.join([b]))
+
+
+def test_summary_of_many_is_that_of_each():
+    """All configurations at once, of unequal numbers of seeds and with probes that some lack, give the numbers of each
+    one's seeds alone; the last row that a trial has is its end."""
+    trials, rows = example(rates=(0.1, 1.0, 2.0), seeds=tuple(range(11)), diverged=(3, 14, 15))
+    rng = np.random.default_rng(0)
+    stopped, rows = list(trials)[5], [row | {"val_loss": rng.random()} if row["val_loss"] else row for row in rows]
+    rows = [row for row in rows if not (row["trial"] == stopped and row["epoch"] == 2)]
+    table = results.pack_table(trials, rows)
+    for summary, rate in zip(results.summary_rows(table), (0.1, 1.0, 2.0), strict=True):
+        last = {row["trial"]: row for row in rows if trials[row["trial"]].learning_rate == rate}
+        ended = [row for row in last.values() if not row["diverged"]]
+        assert (summary["seeds"], summary["diverged"]) == (11, 11 - len(ended))
+        for name in ("val_loss", "speed/output"):
+            found = statistics.interval(np.array([row.get(name, math.nan) for row in ended]), bounds=(0.0, math.inf))
+            assert [summary[f"{name}_{part}"] for part in found._fields] == pytest.approx(list(found), rel=1e-12)

@@ -103,5 +103,5 @@ def test_tables_of_earlier_versions(tmp_path):
     assert sorted(joined["test_loss"].to_pylist(), key=str) == [0.25] * 4 + [None] * 4
     summary = results.summary_rows(joined)
     assert [row["test_accuracy_n"] for row in summary] == [0, 2]
-    tensorboard.write_tensorboard(joined, tmp_path / "tensorboard")
+    tensorboard.Events(tmp_path / "tensorboard", trials).write(joined)
     assert results.score_of(joined) == "val_accuracy"

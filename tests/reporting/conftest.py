@@ -20,3 +20,14 @@ def browser(tmp_path_factory):
     """Chromium, for all tests of this folder."""
     with chromium(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
+
+
+@pytest.fixture
+def page(browser, sweep):
+    """The browser with the page of the grid as it is at first: opened once, since that takes long."""
+    browser.send("POST", "/window/rect", {"width": 1280, "height": 1000})
+    if browser.run("document.title") != f"Sweep {sweep[1].name}":
+        browser.open(sweep[1] / "report.html")
+    browser.run("(document.getElementById('filters').open = true, 0)")
+    browser.click("#reset")
+    return browser

@@ -14,9 +14,14 @@ from experiments.engine import results
 ROOT = Path(__file__).parents[2]
 
 
+def flags_of(folder, **given):
+    """The flags of the command as they are, but for those that are given."""
+    return types.SimpleNamespace(**{"workdir": str(folder), "watch": False, "port": None, "width": None} | given)
+
+
 def test_the_command_writes_the_report(monkeypatch, tmp_path, capsys):
     results.write_table(table_of({"learning_rate": [0.1, 1.0]}), tmp_path / "results.parquet")
-    monkeypatch.setattr(report.flags, "FLAGS", types.SimpleNamespace(workdir=str(tmp_path)))
+    monkeypatch.setattr(report.flags, "FLAGS", flags_of(tmp_path))
     report.main([])
     assert capsys.readouterr().out.splitlines()[0] == str(tmp_path / "report.html")
 
@@ -41,7 +46,7 @@ def test_no_sweep_ends_in_one_line(damage, monkeypatch, tmp_path, capsys):
     }
     if damage in damaged:
         path.write_bytes(damaged[damage])
-    monkeypatch.setattr(report.flags, "FLAGS", types.SimpleNamespace(workdir=str(tmp_path)))
+    monkeypatch.setattr(report.flags, "FLAGS", flags_of(tmp_path))
     with pytest.raises(SystemExit) as ended:
         report.main([])
     error = capsys.readouterr().err
@@ -63,7 +68,7 @@ def test_a_folder_whose_name_is_no_text(monkeypatch, tmp_path, capsys):
     folder = tmp_path / "sweep\udcff$x$"
     folder.mkdir()
     results.write_table(table_of({"learning_rate": [0.1, 1.0]}), folder / "results.parquet")
-    monkeypatch.setattr(report.flags, "FLAGS", types.SimpleNamespace(workdir=str(folder)))
+    monkeypatch.setattr(report.flags, "FLAGS", flags_of(folder))
     report.main([])
     printed = capsys.readouterr().out.encode().decode()
     assert "sweep\N{REPLACEMENT CHARACTER}$x$/report.html" in printed.splitlines()[0]

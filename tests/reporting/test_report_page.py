@@ -17,15 +17,6 @@ HTMLCanvasElement.prototype.getContext = function (kind) { return kind === "2d" 
 </script>"""
 
 
-@pytest.fixture
-def page(browser, sweep):
-    """The browser with the page of the grid as it is at first: opened once, since that takes long."""
-    if browser.run("document.title") != f"Sweep {sweep[1].name}":
-        browser.open(sweep[1] / "report.html")
-    browser.click("#reset")
-    return browser
-
-
 @needs_browser
 def test_filters_change_every_part(page, sweep):
     """A click on a check box leaves out its curves, cells and rows; none and reset; nothing is loaded from afar."""

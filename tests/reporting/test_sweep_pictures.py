@@ -10,7 +10,7 @@ from sweep_tables import embedded, table_of
 from experiments import report
 from experiments.reporting import pictures, sweep_data
 
-EACH = ("png", "pdf")
+EACH = ("png", "pdf", "svg")
 
 
 def drawn(draw, table):
@@ -32,11 +32,12 @@ def test_pictures_are_written(sweep):
     _, folder, written = sweep
     names = [f"figures/{name}.{kind}" for name in ("learning_curves", "heat_map", "saturation") for kind in EACH]
     assert written == [folder / name for name in ("report.html", *names)]
-    for path in written[1::2]:
+    for path in written[1::3]:
         with Image.open(path) as picture:
             assert picture.mode in ("RGB", "RGBA") and min(picture.size) >= 400
             assert len(picture.convert("RGB").getcolors(2**24)) > 100
-    assert all(path.read_bytes().startswith(b"%PDF") for path in written[2::2])
+    assert all(path.read_bytes().startswith(b"%PDF") for path in written[2::3])
+    assert all(b"<svg" in path.read_bytes()[:500] for path in written[3::3])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_names_are_drawn_as_they_are(name, tmp_path):
     name = f"idx:{name}"
     table = table_of({"dataset": [name, "mnist"], "batch_norm": [False, True], "learning_rate": [0.1, 1.0]})
     written = report.write(tmp_path, table)
-    assert len(written) == 7 and name in embedded(written[0])["fields"][0]["labels"]
+    assert len(written) == 10 and name in embedded(written[0])["fields"][0]["labels"]
     if name != "idx:日本":  # Which the font lacks: a warning here.
         _, texts, _ = drawn(pictures.draw_learning_curves, table)
         assert any(name in text.get_text() for text in texts) and not any(text.get_parse_math() for text in texts)

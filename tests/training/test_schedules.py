@@ -13,7 +13,8 @@ from small_run import ROOT, make_config
 
 import input_pipeline
 import train
-from experiments.engine.space import make_trials, parse_axis, parse_value
+from experiments.engine.axes import parse_axis, parse_value, product
+from experiments.engine.space import trials_at
 from training import run_directory, schedules, screen
 from training.batches import batches, permutation
 from training.config import Config, ConfigError, as_config
@@ -211,8 +212,8 @@ def test_commands_of_the_page_are_accepted():
             "configs." + re.findall(r"--config=configs/(\w+)\.py", command)[0]
         ).get_config()
         config.update({name: parse_value(name, word) for name, word in re.findall(r"--config\.(\w+)=(\S+)", command)})
-        axes = dict(map(parse_axis, re.findall(r"--axis (\S+)", command)))
-        assert len(make_trials(config, None, axes)) == (9 if axes else 1)
+        parts = [parse_axis(text).points for text in re.findall(r"--axis (\S+)", command)]
+        assert len(trials_at(config, product(*parts))) == (9 if parts else 1)
 
 
 def test_what_came_later_changes_no_name():
