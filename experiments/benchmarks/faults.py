@@ -257,17 +257,11 @@ def line_of(name: str, counted: Counter[str]) -> str:
 def commands(ray: bool) -> Iterator[tuple[str, list[str], Callable[[Path], object]]]:
     """The commands that are killed: name, arguments but for the folder, and what of the folder must be equal."""
     fields = ["--config=configs/shallow.py", "--config.dataset=synthetic", "--config.hidden=8"]
-    sweep = [
-        "-m",
-        "experiments.sweep",
-        *fields,
-        "--config.epochs=20",
-        "--axis=learning_rate=0.1,1",
-        "--seeds=8",
-        "--lanes=2",
-    ]
+    of_sweep = ["-m", "experiments.sweep", *fields, "--config.epochs=20", "--lanes=2"]
+    sweep = [*of_sweep, "--axis=learning_rate=0.1,1", "--seeds=8"]
     yield "train", ["train.py", *fields, "--config.epochs=200", "--config.checkpoint_every=7"], _recorded
     yield "sweep", sweep, _swept
+    yield "halved sweep", [*of_sweep, "--axis=learning_rate=0.01,0.1,1,10", "--seeds=3", "--halving=2"], _swept
     if ray:
         yield "Ray sweep", [*sweep, "--executor=ray"], _swept
 

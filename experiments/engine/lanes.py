@@ -183,6 +183,9 @@ def over_lanes(config: Config, function: Callable[..., T], same: int) -> Callabl
 
     def over(*arguments: Any) -> Any:
         split = len(arguments) - same
+        if len(jax.tree.leaves(arguments[:split])[0]) == 1:  # The program of a run alone.
+            alone = function(*jax.tree.map(lambda leaf: leaf[0], arguments[:split]), *arguments[split:])
+            return jax.tree.map(lambda leaf: leaf[None], alone)
         if config.has_own_model and jax.default_backend() == "cpu":
             return jax.lax.map(lambda lane: function(*lane, *arguments[split:]), arguments[:split])
         return jax.vmap(function, in_axes=(0,) * split + (None,) * same)(*arguments)

@@ -21,8 +21,10 @@ from training.compiling import compiled, options_for
 from training.config import FIELDS, Config, Hyperparameters, optional_of
 
 Examples: TypeAlias = Callable[[Config], int]  # How many a trial's training set has.
-# Of a CPU core's cache: beyond this many lanes their weights push each other out (measured on the shallow net).
+# Of a CPU core's cache: beyond this many lanes, or bytes of their weights, these push each other out (measured on the
+# shallow net, and with hidden layers of 512 units).
 MOST_LANES_A_ROW = {"cpu": 8}
+MOST_BYTES_A_ROW = {"cpu": 1.7e6}
 MOST_LANES_A_ROW_ELSEWHERE = 64
 # A row costs about this much of a lane whatever its lanes: gathering and scaling its images (shallow net).
 ROW_COST = 0.3
@@ -153,7 +155,7 @@ def pack_shape(
     be over too soon to be worth a call; elsewhere as many lanes as keep the device busy. Memory bounds both.
     """
     on_cpu = machines.kind == "cpu"
-    widest = MOST_LANES_A_ROW.get(machines.kind, MOST_LANES_A_ROW_ELSEWHERE)
+    widest = widest_row(trial, machines.kind)
     fitting = max(1, int(MEMORY_SHARE * machines.memory / lane_bytes(trial, examples)))
     widest = max(1, min(widest, fitting, max(counts), most or widest))
 
@@ -171,6 +173,20 @@ def pack_shape(
     rows = sum(-(-count // width) for count in counts)
     each = min(each, -(-rows // machines.slots))
     return lanes.Shape(each * machines.devices, width)
+
+
+def widest_row(trial: Config, kind: str) -> int:
+    """How many lanes of that trial's kind are worth a row: on a CPU as many as have their weights in a core's cache,
+    and for batches of one example a single one, whose products of a matrix and a vector run as those of a run alone
+    (side by side they were seen to take 4 to 8 times as long)."""
+    most = MOST_LANES_A_ROW.get(kind, MOST_LANES_A_ROW_ELSEWHERE)
+    if kind != "cpu":
+        return most
+    return (
+        1
+        if trial.batch_size == 1
+        else max(1, min(most, int(MOST_BYTES_A_ROW[kind] / (4 * models.size_of(trial).parameters))))
+    )
 
 
 def narrowed(pack: Pack, alive: Sequence[str], epoch: int, trials: Trials, devices: int, examples: int) -> Pack | None:
@@ -234,10 +250,10 @@ def step_seconds(trial: Config, width: int, steps: int = 30) -> float:
     images_BxD, labels_B = jnp.zeros((batch_size, trial.inputs), jnp.uint8), jnp.zeros(batch_size, jnp.int32)
     batch = images_BxD, labels_B, jnp.ones(batch_size, jnp.float32)
 
-    def run(states: train.TrainState, numbers: Hyperparameters, batch: tuple[jax.Array, ...]) -> train.TrainState:
-        step = lanes.over_lanes(trial, functions.step, same=1)
-        return jax.lax.scan(lambda states, _: step(states, numbers, batch), states, length=steps)[0]
+    def of_lane(state: train.TrainState, numbers: Hyperparameters, batch: tuple[jax.Array, ...]) -> train.TrainState:
+        return jax.lax.scan(lambda state, _: functions.step(state, numbers, batch), state, length=steps)[0]
 
+    run = lanes.over_lanes(trial, of_lane, same=1)
     options = options_for(batch_size, trial.has_own_model) | lanes.ONE_CORE
     run = compiled(run, states, numbers, batch, cpu_options=options)
     jax.block_until_ready(run(states, numbers, batch))
