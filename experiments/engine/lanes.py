@@ -50,9 +50,13 @@ def available_cores() -> int:
     return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
 
 
+# The fields in which the lanes of a program are alike.
+SHAPING = tuple(sorted(FIELDS.keys() - set(NUMERIC)))
+
+
 def structure(trial: Config) -> Structure:
     """What trials have in common that can be lanes of one program."""
-    return tuple((name, value) for name, value in sorted(trial.to_dict().items()) if name not in NUMERIC)
+    return tuple((name, getattr(trial, name)) for name in SHAPING)
 
 
 def data_key(trial: Config) -> DataKey:

@@ -167,7 +167,7 @@ def run_missing(
     store, winners = Store(directory.workdir), Winners(directory.workdir, trials)
     ladder = rungs.rungs_of(trials, going.halving) if going.halving else []
     names, done, continued = list(trials), list[dict[str, int]](), dict[str, str]()
-    for table in tables.values():
+    for table in tables.values() if going.keep == BEST else ():
         winners.add(table)
     for number, (rung, upcoming) in enumerate(itertools.zip_longest(ladder or [None], ladder[1:]), start=1):
         stage = Stage(trials, tables, store, going.goes_on)
@@ -200,7 +200,8 @@ def keywords(stage: Stage, store: Store | None, winners: Winners, keep: str) -> 
     def kept(pack: plan.Pack, table: pa.Table, states: dict[str, train.TrainState]) -> None:
         if store:
             store.write(pack.name, states)
-        winners.add(table, states if keep == BEST else None)
+        if keep == BEST:
+            winners.add(table, states)
 
     begin = {"begin": stage.begin}
     return begin | ({"keep": kept} if store or keep == BEST else {}) if stage.is_begun or store or keep == BEST else {}

@@ -1,5 +1,6 @@
 """The weights of the best seed of each setting, as `weights/TRIAL.npz`, while a sweep runs and after it."""
 
+import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +20,13 @@ class Winners:
     """The best seed of each setting among the trials that have ended, and the files of their weights."""
 
     def __init__(self, workdir: Path, trials: Trials) -> None:
-        self._folder = workdir / FOLDER
-        self._settings = {name: trial.replace(seed=0).name() for name, trial in trials.items()}
+        self._folder, self._trials = workdir / FOLDER, trials
         self._best: dict[str, tuple[int, float, str]] = {}
+
+    @functools.cached_property
+    def _settings(self) -> dict[str, str]:
+        """What the setting of each trial is called: a second for ten thousand, wanted only where weights are kept."""
+        return {name: trial.replace(seed=0).name() for name, trial in self._trials.items()}
 
     def add(self, table: pa.Table, states: Mapping[str, train.TrainState] | None = None) -> None:
         """Takes the rows of a pack in; with the states in which its trials have ended, writes the weights of those that
