@@ -182,11 +182,8 @@ def widest_row(trial: Config, kind: str) -> int:
     most = MOST_LANES_A_ROW.get(kind, MOST_LANES_A_ROW_ELSEWHERE)
     if kind != "cpu":
         return most
-    return (
-        1
-        if trial.batch_size == 1
-        else max(1, min(most, int(MOST_BYTES_A_ROW[kind] / (4 * models.size_of(trial).parameters))))
-    )
+    fitting = int(MOST_BYTES_A_ROW[kind] / (4 * models.size_of(trial).parameters))
+    return 1 if trial.batch_size == 1 else max(1, min(most, fitting))
 
 
 def narrowed(pack: Pack, alive: Sequence[str], epoch: int, trials: Trials, devices: int, examples: int) -> Pack | None:

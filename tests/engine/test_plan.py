@@ -7,7 +7,7 @@ import pytest
 
 from configs import shallow
 from experiments.engine import lanes, plan, space
-from training.config import ConfigError
+from training.config import ConfigError, as_config
 
 EXAMPLES = lambda trial: 512 if trial.dataset == "synthetic" else 60_000  # noqa: E731
 ONE, TWO, GPU = (plan.Machines(1, 1, "cpu", 8e9), plan.Machines(2, 2, "cpu", 8e9), plan.Machines(4, 4, "gpu", 80e9))
@@ -143,3 +143,13 @@ def test_a_step_is_timed():
         trials = space.make_trials(base, None, {})
         estimates.append(plan.estimated_seconds(plan.make_packs(trials, TWO, EXAMPLES), trials, TWO, EXAMPLES))
     assert plan.COMPILATION_SECONDS < estimates[0] < estimates[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "width"),
+    [({}, 8), ({"hidden": (512,)}, 1), ({"hidden": (128,)}, 4), ({"batch_size": 1}, 1), ({"hidden": (2048,)}, 1)],
+)
+def test_a_row_is_as_wide_as_a_core_s_cache(fields, width):
+    """Lanes whose weights push each other out, or whose batches have one example, run faster one by one."""
+    trial = as_config({"hidden": (64,), **fields})
+    assert plan.widest_row(trial, "cpu") == width and plan.widest_row(trial, "gpu") > 8
