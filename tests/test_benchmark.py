@@ -88,7 +88,7 @@ def test_flags_that_would_be_ignored_are_refused(tmp_path, arguments, said):
     [
         ("benchmark", "--rounds            Rounds in which every opponent runs its epochs. ['15']"),
         ("reproduce", "--docs              Run nothing:"),
-        ("report", "--workdir           The folder of a finished sweep."),
+        ("report", "--workdir           The folder of a sweep, finished or not."),
         ("lecture.forward", "--digit             Which digit of the test set. ['0']"),
     ],
 )
