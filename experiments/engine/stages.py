@@ -61,7 +61,7 @@ class Stage:
         states: dict[str, Any] = {}
         rows: dict[str, list[dict[str, Any]]] = {}
         for key, of_table in by_table.items():
-            found = self.store.read(key, of_table)
+            found = self.store.read(key, of_table, pack.optional)
             states |= {sources[source]: found[source] for source in of_table}
             table = self.tables[key]
             measured = [name for name in table.column_names if name not in FIELDS]

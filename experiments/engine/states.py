@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
 import train
+from experiments.engine import lanes
 from training import checkpoints, console, weights
-from training.config import Config
+from training.config import Config, Hyperparameters, names_taken, number_of, optional_of
 from training.files import RunError, need_room, write_atomically
 
 FOLDER, DIGEST = "states", "sha256"
@@ -58,33 +60,45 @@ def arrays_of(workdir: Path, pack: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def read(workdir: Path, pack: str, trials: Mapping[str, Config]) -> dict[str, train.TrainState]:
-    """The states of those of the trials that the file of a pack has; RunError, in one line, where it is damaged or of
-    other networks."""
+def read(
+    workdir: Path, pack: str, trials: Mapping[str, Config], optional: Collection[str] = ()
+) -> dict[str, train.TrainState]:
+    """The states of those of the trials that the file of a pack has, as a program takes them that has the optional
+    numbers that are named; RunError, in one line, where it is damaged or of other networks."""
     path = path_of(workdir, pack)
     by_trial: dict[str, dict[str, np.ndarray]] = {}
     for name, array in arrays_of(workdir, pack).items():
         trial, _, leaf = name.partition("/")
         by_trial.setdefault(trial, {})[leaf] = array
-    shapes: dict[Any, train.TrainState] = {}
+    shapes: dict[Any, tuple[train.TrainState, train.TrainState]] = {}
     found: dict[str, train.TrainState] = {}
     for name in by_trial.keys() & trials.keys():
-        key = trials[name].replace(seed=0)
+        own = optional_of([trials[name]])
+        key = lanes.structure(trials[name]), own
         if key not in shapes:
-            shapes[key] = train.state_shapes(key)
-        found[name] = _like(shapes[key], by_trial[name], path)
+            shapes[key] = shapes_of(trials[name], {*own, *optional}), shapes_of(trials[name], own)
+        found[name] = _like(*shapes[key], by_trial[name], path)
     return found
 
 
-def _like(shapes: train.TrainState, arrays: Mapping[str, np.ndarray], path: Path) -> train.TrainState:
-    """The state made of the arrays; RunError where they are not those of such a state."""
-    wanted = by_path(shapes)
+def shapes_of(config: Config, optional: Collection[str]) -> train.TrainState:
+    """The shapes of the state of a run in a program that takes those optional numbers."""
+    numbers = {name: jnp.float32(number_of(config, name, 1) or 0.0) for name in names_taken(config, optional)}
+    key = train.run_keys(config.seed)[0]
+    return jax.eval_shape(train.make_train(config).init, Hyperparameters.of(numbers), key)
+
+
+def _like(shapes: train.TrainState, least: train.TrainState, arrays: Mapping[str, np.ndarray], path: Path) -> Any:
+    """The state made of the arrays; RunError where they are not those of such a state. What a number that may be left
+    out adds to the least that the run has, as a momentum of 0 its velocity, is zero where it is not there."""
+    wanted, own = by_path(shapes), by_path(least)
+    added = {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in wanted.items() if name not in own}
+    arrays = added | dict(arrays)
     if any(name not in arrays or arrays[name].shape != leaf.shape for name, leaf in wanted.items()):
         raise RunError(f"{path} holds states of other networks; accepted: one written by this sweep")
     fitting = [arrays[name].astype(leaf.dtype) for name, leaf in wanted.items()]
     tree = jax.tree.unflatten(jax.tree.structure(serialization.to_state_dict(shapes)), fitting)
-    state: Any = serialization.from_state_dict(shapes, tree)
-    return state
+    return serialization.from_state_dict(shapes, tree)
 
 
 class Store:
@@ -104,9 +118,9 @@ class Store:
                 self._sound[pack] = False
         return self._sound[pack]
 
-    def read(self, pack: str, trials: Mapping[str, Config]) -> dict[str, train.TrainState]:
-        """The states of those trials of a pack."""
-        return read(self._workdir, pack, trials)
+    def read(self, pack: str, trials: Mapping[str, Config], optional: Collection[str] = ()) -> dict[str, Any]:
+        """The states of those trials of a pack, as a program with those optional numbers takes them."""
+        return read(self._workdir, pack, trials, optional)
 
     def write(self, pack: str, states: Mapping[str, train.TrainState]) -> None:
         """Writes the states in which a pack's trials have ended, if any did without diverging."""

@@ -44,6 +44,8 @@ class SweepDirectory:
                 raise SweepError(f"{self.workdir} is neither empty nor a sweep (no plan.json); accepted: a new folder")
             return None
         recorded = read_plan(self.workdir)
+        if self._goes_on:
+            self._check_epochs(recorded)
         free = set(recorded.swept) & set(swept(self.trials)) | set(stopping.FIELDS if self._goes_on else ())
         there, here = recorded.base.identity(), self.base.identity()
         differing = [name for name in sorted(there | here) if name not in free and there.get(name) != here.get(name)]
@@ -55,6 +57,19 @@ class SweepDirectory:
                 f"folder"
             )
         return recorded
+
+    def _check_epochs(self, recorded: Recorded) -> None:
+        """SweepError where trials cannot go on for the epochs that there are now: fewer, or others over which their
+        rates are stretched."""
+        there, here = recorded.base.epochs, self.base.epochs
+        if here < there:
+            raise SweepError(f"{self.workdir} has {there} epochs, {here} here; accepted with --continue: more")
+        stretched = next((trial for trial in self.trials.values() if trial.is_stretched), None)
+        if here > there and stretched and "epochs" not in swept(self.trials):
+            raise SweepError(
+                f"{self.workdir} has {there} epochs, over which its schedule={stretched.schedule} is stretched, {here} "
+                "here; accepted with --continue: as many, or a new folder"
+            )
 
     def __enter__(self) -> Self:
         self.workdir.mkdir(parents=True, exist_ok=True)

@@ -84,8 +84,8 @@ def run(
         made_for = made_for_of(machines, most_lanes)
         make_packs = partial(plan.make_packs, machines=machines, examples=examples, most_lanes=most_lanes)
         if dry_run:
-            packs, more = planned_first(directory, made_for, make_packs, going)
-            say("\n".join(plan_lines(packs, trials, machines, examples, more)))
+            packs, ladder, number = planned_first(directory, made_for, make_packs, going)
+            say("\n".join(plan_lines(packs, trials, machines, examples, ladder, number)))
             return None
         stack.enter_context(directory)
         for line in dict.fromkeys(validation_line(trial, datasets[lanes.data_key(trial)]) for trial in trials.values()):
@@ -164,21 +164,23 @@ def run_missing(
     trials, tables = directory.trials, directory.finished()
     if directory.events:
         directory.events.catch_up(tables.values())
-    store, winners = Store(directory.workdir), Winners(directory.workdir, trials)
+    store, winners = Store(directory.workdir), Winners(directory.workdir) if going.keep == BEST else None
     ladder = rungs.rungs_of(trials, going.halving) if going.halving else []
     names, done, continued = list(trials), list[dict[str, int]](), dict[str, str]()
-    for table in tables.values() if going.keep == BEST else ():
+    for table in tables.values() if winners else ():
         winners.add(table)
     for number, (rung, upcoming) in enumerate(itertools.zip_longest(ladder or [None], ladder[1:]), start=1):
         stage = Stage(trials, tables, store, going.goes_on)
         missing = directory.missing_packs(tables, made_for, make_packs, stage.to_come(names, rung and rung.end))
         continued |= {source: name for name, source in stage.origins.items()}
-        directory.write_plan(tables, made_for, missing, done, continued)
+        # The packs of a later rung in which the sweep was stopped stay in the plan until they are missing.
+        if missing or not upcoming:
+            directory.write_plan(tables, made_for, missing, done, continued)
         if number == 1:
             say_what_is_done(stage, missing, directory.workdir)
         if rung:
             say(f"Rung {number} of {len(ladder)}: {count(range(rung.settings), 'setting')} to epoch {rung.end}")
-        goes = keywords(stage, store if going.keep == ALL or upcoming else None, winners, going.keep)
+        goes = keywords(stage, store if going.keep == ALL or upcoming else None, winners)
         for pack, table in with_progress(partial(execute, missing, trials, datasets, **goes), missing, trials):
             directory.write_pack(pack, table)
             tables[pack.name] = table
@@ -188,34 +190,40 @@ def run_missing(
     superseded = set(directory.recorded.continued) - trials.keys() if directory.recorded else set[str]()
     stage = Stage(trials, tables, store)
     store.keep_only(stage.pack_names(stage.there.keys() - superseded) if going.keep == ALL else ())
-    if going.keep == BEST and (lost := winners.tidy()):
+    if winners and (lost := winners.tidy(superseded)):
         warn(f"{count(range(lost), 'setting')} had ended before weights were kept; accepted: a new folder to keep all")
     directory.standing = standing_of(directory.recorded, tables) if directory.recorded else None
     return results.join(results.latest(tables, superseded))
 
 
-def keywords(stage: Stage, store: Store | None, winners: Winners, keep: str) -> dict[str, Any]:
+def keywords(stage: Stage, store: Store | None, winners: Winners | None) -> dict[str, Any]:
     """What an executor is told besides, where trials go on from states or theirs are kept."""
 
     def kept(pack: plan.Pack, table: pa.Table, states: dict[str, train.TrainState]) -> None:
         if store:
             store.write(pack.name, states)
-        if keep == BEST:
+        if winners:
             winners.add(table, states)
 
-    begin = {"begin": stage.begin}
-    return begin | ({"keep": kept} if store or keep == BEST else {}) if stage.is_begun or store or keep == BEST else {}
+    keep = {"keep": kept} if store or winners else {}
+    return keep | ({"begin": stage.begin} if keep or stage.is_begun else {})
 
 
 def planned_first(
     directory: SweepDirectory, made_for: Mapping[str, Any], make_packs: MakePacks, going: Going
-) -> tuple[list[plan.Pack], list[rungs.Rung]]:
-    """The packs that would run at once, and the rungs of successive halving that come after the first."""
+) -> tuple[list[plan.Pack], list[rungs.Rung], int]:
+    """The packs that would run at once, and of successive halving its rungs and the number of the one that they are
+    of."""
     trials, tables = directory.trials, directory.finished()
     ladder = rungs.rungs_of(trials, going.halving) if going.halving else []
     stage = Stage(trials, tables, Store(directory.workdir), going.goes_on)
-    to_come = stage.to_come(trials, ladder[0].end if ladder else None)
-    return directory.missing_packs(tables, made_for, make_packs, to_come), ladder
+    names = list(trials)
+    for number, (rung, upcoming) in enumerate(itertools.zip_longest(ladder or [None], ladder[1:]), start=1):
+        missing = directory.missing_packs(tables, made_for, make_packs, stage.to_come(names, rung and rung.end))
+        if missing or not (rung and upcoming):
+            return missing, ladder, number
+        names = stage.best(names, rung.end, upcoming.settings)
+    raise AssertionError("the last rung has none after it")
 
 
 def made_for_of(machines: plan.Machines, most_lanes: int | None = None) -> dict[str, Any]:
@@ -242,9 +250,10 @@ def plan_lines(
     machines: plan.Machines,
     examples: plan.Examples,
     ladder: Sequence[rungs.Rung] = (),
+    number: int = 1,
 ) -> list[str]:
     """The plan in words: trials, groups, packs, lanes, compilations, estimated time; of successive halving the packs of
-    the first rung, and how much less there is to train."""
+    the rung of that number, and how much less there is to train."""
     fields = swept(trials)
     values = {name: list(dict.fromkeys(as_cell(getattr(trial, name)) for trial in trials.values())) for name in fields}
     lines = [f"{name}: {', '.join(map(str, values[name]))}" for name in fields]
@@ -269,7 +278,7 @@ def plan_lines(
         rung_words = ", ".join(f"{rung.settings} to epoch {rung.end}" for rung in ladder)
         lines.append(
             f"successive halving: settings {rung_words}; {seeds * sum(epochs):,} epochs of single trials in place of "
-            f"{len(trials) * last:,}; below is the first rung"
+            f"{len(trials) * last:,}; to run is what rung {number} lacks"
         )
     compilations = plan.compilations(packs, trials)
     lines.append(
@@ -288,11 +297,14 @@ def say_what_is_done(stage: Stage, missing: list[plan.Pack], workdir: Path) -> N
     others = stage.there.keys() - trials.keys() - set(stage.origins.values())
     say(line + (f"; {count(others, 'other finished trial')} kept in the results" if others else ""))
     if stage.origins:
-        starts = {name: pack.start for pack in missing for name in pack.trials if name in stage.origins}
-        anew = [name for name, start in starts.items() if not start]
+        packs = {name: pack for pack in missing for name in pack.trials if name in stage.origins}
+        anew = [name for name, pack in packs.items() if not pack.start]
+        further = [name for name in anew if stage.there[stage.origins[name]].epoch >= packs[name].last_epoch(trials)]
+        without = len(anew) - len(further)
         say(
-            f"{count(range(len(starts) - len(anew)), 'trial')} of {len(starts)} go on from where they were left"
-            + (f"; of {len(anew)} no state was kept (--keep=all keeps them): these start anew" if anew else "")
+            f"{count(range(len(packs) - len(anew)), 'trial')} of {len(packs)} go on from where they were left"
+            + (f"; of {without} no state was kept (--keep=all keeps them): these start anew" if without else "")
+            + (f"; {len(further)} had come as far or further: these start anew" if further else "")
         )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from experiments.engine.space import as_cell, swept
 from experiments.engine.statistics import bounds_of, interval
-from experiments.engine.tuning import Outcome, Tuning, broken_accuracy, score_of
+from experiments.engine.tuning import Outcome, Tuning, score_of
 from training.files import write_atomically
 from training.records import LOWEST_IS_BEST, OUTCOMES
 
@@ -48,7 +48,7 @@ def records_of(tuning: Tuning, outcomes: Sequence[Outcome]) -> list[dict[str, An
 def fresh_of(outcome: Outcome) -> dict[str, Any]:
     """What the fresh seeds give: each metric's mean, 95 % interval and values, how many diverged, and how many of the
     others ended at chance."""
-    guess = broken_accuracy(outcome.setting.config.classes)
+    guess = outcome.setting.rule.broken
     said: dict[str, Any] = {"seeds": len(outcome.ends), "diverged": sum(not end.metrics for end in outcome.ends)}
     said["at_chance"] = int(np.sum(outcome.of("val_accuracy") <= guess))
     for metric in OUTCOMES:

@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import train
 from configs import shallow
-from experiments.engine import executors, plan, results, rungs, space, states
+from experiments.engine import executors, plan, plan_file, results, rungs, space, states, winners
 from experiments.engine.stages import Stage, origins_of
+from experiments.engine.sweep_directory import SweepDirectory
 from input_pipeline import synthetic
 from training import weights
 from training.config import Config, ConfigError, as_config
@@ -115,10 +117,13 @@ def test_a_halved_sweep_has_the_numbers_of_a_whole_one(call, capsys, count_packs
     assert "rungs" not in json.loads((tmp_path / "halved" / "plan.json").read_text())
 
 
-@pytest.mark.parametrize("stopped_in", [1, 2, 3])
-def test_a_halved_sweep_that_was_stopped_ends_as_one_that_was_not(call, count_packs, monkeypatch, tmp_path, stopped_in):
-    """In the middle of any rung, with what its packs had written: the same bits, and no pack twice but the one."""
-    arguments = (*HALF, RATES, "--halving=2", "--lanes=4")
+@pytest.mark.parametrize("stopped_in", [1, 5, 6])
+def test_a_halved_sweep_that_was_stopped_ends_as_one_that_was_not(
+    call, count_packs, monkeypatch, capsys, tmp_path, stopped_in
+):
+    """In the middle of any rung, with what its packs had written: the same packs, the same bits, and no pack twice but
+    the one. The second rung has two packs, of two rows and of one, stopped in the last."""
+    arguments = (*HALF, RATES, "--halving=2", "--lanes=4", "--seeds=3")
     call(*arguments, "--workdir=once")
     once = results.read_table(tmp_path / "once" / "results.parquet")
     write, written = results.write_table, []
@@ -134,9 +139,13 @@ def test_a_halved_sweep_that_was_stopped_ends_as_one_that_was_not(call, count_pa
         context.setattr(results, "write_table", stopping)
         with pytest.raises(SystemExit):
             call(*arguments, "--workdir=mine")
+    call(*arguments, "--dry_run", "--workdir=mine")
+    assert f"to run is what rung {1 + (stopped_in > 3) + (stopped_in > 5)} lacks" in capsys.readouterr().out
     call(*arguments, "--workdir=mine")
     assert results.read_table(tmp_path / "mine" / "results.parquet").equals(once)
     assert len(count_packs) == 2 * packs + 1
+    planned = [json.loads((tmp_path / name / "plan.json").read_text())["packs"] for name in ("once", "mine")]
+    assert planned[0] == planned[1]
 
 
 def test_damaged_states_are_reported_and_their_trials_run_anew(call, capsys, tmp_path):
@@ -249,6 +258,71 @@ def test_states_are_written_and_read(tmp_path):
         store.read("0123456789abcdef", wider)
     store.keep_only(())
     assert not store.has("0123456789abcdef") and list(tmp_path.iterdir()) == []
+
+
+def test_states_go_on_beside_those_with_a_velocity(tmp_path):
+    """A momentum of 0 alone keeps no velocity, and has one of zeros beside trials that have; what a program kept for it
+    is left out where it goes on alone."""
+    (name, trial), key = next(iter(space.make_trials(small(), None, {}).items())), "0123456789abcdef"
+    other = trial.replace(momentum=0.9)
+    alone, moving = (train.initial_state(of) for of in (trial, other))
+    for there, optional, like in ((alone, ("momentum",), moving), (moving, (), alone)):
+        states.write(tmp_path, key, {name: there})
+        found = states.read(tmp_path, key, {name: trial}, optional)[name]
+        assert jax.tree.structure(found) == jax.tree.structure(like)
+    states.write(tmp_path, key, {name: alone})
+    (velocity,) = [leaf for path, leaf in states.by_path(states.read(tmp_path, key, {name: trial}, ("momentum",))[name])
+                   .items() if path.endswith("trace/output/kernel")]  # fmt: skip
+    assert velocity.shape == (8, 10) and not velocity.any()
+    with pytest.raises(Exception, match="states of other networks"):
+        states.read(tmp_path, key, {name: other})
+
+
+def test_the_best_seed_is_not_the_one_that_took_longest(tmp_path):
+    """A seed that has reached its number early is before one that never did, and after a better one; a setting of an
+    earlier start keeps its weights, one that has gone on as another does not."""
+    state = train.initial_state(small())
+
+    def pack(rate, *courses, epochs=3):
+        axes = {"learning_rate": [rate], "seed": range(len(courses))}
+        trials = space.make_trials(small(epochs=epochs, stop_at="val_accuracy>=0.7"), None, axes)
+        row = {"diverged": False, "loss": 1.0, "accuracy": 0.1, "val_loss": 1.0}
+        rows = [
+            row | {"trial": name, "epoch": i, "val_accuracy": score}
+            for name, course in zip(trials, courses, strict=True)
+            for i, score in enumerate(course, 1)
+        ]
+        return list(trials), results.pack_table(trials, rows)
+
+    (_, fast, _), one = pack(1.0, [0.1, 0.2, 0.3], [0.5, 0.8], [0.6, 0.75])
+    (_, longer), two = pack(2.0, [0.6], [0.1, 0.2])
+    (old,), three = pack(3.0, [0.1, 0.1], epochs=2)
+    kept = winners.Winners(tmp_path)
+    for table in (one, two, three):
+        kept.add(table, dict.fromkeys(table["trial"].to_pylist(), state))
+    assert kept.tidy() == 0
+    assert {path.stem for path in (tmp_path / "weights").iterdir()} == {fast, longer, old}
+    assert weights.read(tmp_path / "weights" / f"{fast}.npz")[1] == 2
+    again = winners.Winners(tmp_path)
+    for table in (one, two, three):
+        again.add(table)
+    assert again.tidy({old}) == 0
+    assert {path.stem for path in (tmp_path / "weights").iterdir()} == {fast, longer}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        ({"epochs": 4}, {"epochs": 2}, "has 4 epochs, 2 here; accepted with --continue: more"),
+        ({"schedule": "cosine"}, {"schedule": "cosine", "epochs": 8}, "over which its schedule=cosine is stretched"),
+    ],
+)
+def test_epochs_that_a_sweep_cannot_go_on_for_are_refused(tmp_path, before, now, words):
+    """Fewer of them would hide what there is, others under a schedule have to be run anew: in one line."""
+    base = Config().replace(**{"epochs": 4, **before})
+    plan_file.write_plan(plan_file.Recorded(base, (), {}, (), ()), tmp_path / "plan.json")
+    with pytest.raises(plan_file.SweepError, match=words):
+        SweepDirectory(tmp_path, base.replace(**now), {"a": base.replace(**now)}, goes_on=True)
 
 
 def test_a_trial_goes_on_from_the_one_with_fewer_epochs():

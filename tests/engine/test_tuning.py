@@ -8,7 +8,7 @@ import pytest
 
 from configs import shallow
 from experiments import sweep
-from experiments.engine import axes, executors, ranges, results, tuned, tuning, validation
+from experiments.engine import axes, chance, executors, ranges, results, tuned, tuning, validation
 from training.config import ConfigError, as_config
 
 BASE = as_config(shallow.get_config()).replace(dataset="synthetic", epochs=2, hidden=(8,), probes=(), validation="85")
@@ -115,9 +115,12 @@ def test_the_first_grid():
 
 
 def test_what_counts_as_broken():
-    """.2 of ten classes, as in the studies; of a regression no cost."""
-    assert [tuning.broken_accuracy(classes) for classes in (10, 2)] == pytest.approx([0.2, 5 / 9])
-    assert tuning.broken_accuracy(1) == -math.inf
+    """What counts as a guess in a ranking, of a hundred balanced examples where there are no labels; of a regression no
+    cost."""
+    assert made_tuning().settings[0].rule.broken == chance.level_in("synthetic", "85", 10)
+    elsewhere = BASE.replace(dataset="idx:nowhere")
+    assert tuning.broken_accuracy(elsewhere, "") == chance.level(0.1, 100) == pytest.approx(0.2)
+    assert tuning.broken_accuracy(elsewhere.replace(classes=1, output="identity"), "") == -math.inf
     made = made_tuning([{"learning_rate": 0.5}], extensions=0, refinements=0)
     trials = made.next_trials(None)
     rows = [
