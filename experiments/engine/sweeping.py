@@ -84,6 +84,10 @@ def run(
         made_for = made_for_of(machines, most_lanes)
         make_packs = partial(plan.make_packs, machines=machines, examples=examples, most_lanes=most_lanes)
         if dry_run:
+            if next_trials:
+                say("Below is the round that comes next; what is run after it depends on what comes of it.")
+                trials = directory.trials = dict(next_trials(finished_rows(directory)) or trials)
+                load_datasets(trials, data_dir, datasets)
             packs, ladder, number = planned_first(directory, made_for, make_packs, going)
             say("\n".join(plan_lines(packs, trials, machines, examples, ladder, number)))
             return None
@@ -140,14 +144,19 @@ def in_rounds(
     """Runs, into the folder that is entered, what `next_trials` wants, again and again, until it wants no more; returns
     the rows of all that is finished there. It is asked before anything runs, so that a sweep that goes on does so in
     the round in which it was stopped, with the packs of that round."""
-    tables = directory.finished()
-    table = results.join(results.latest(tables)) if tables else None
+    table = finished_rows(directory)
     while trials := next_trials(table):
         directory.trials = {**directory.trials, **trials}
         load_datasets(trials, data_dir, datasets)
         table = run_all()
     assert table is not None  # A search has a first trial.
     return table
+
+
+def finished_rows(directory: SweepDirectory) -> pa.Table | None:
+    """All rows in the folder, None where no pack is finished."""
+    tables = directory.finished()
+    return results.join(results.latest(tables)) if tables else None
 
 
 def run_missing(
@@ -167,8 +176,9 @@ def run_missing(
     store, winners = Store(directory.workdir), Winners(directory.workdir) if going.keep == BEST else None
     ladder = rungs.rungs_of(trials, going.halving) if going.halving else []
     names, done, continued = list(trials), list[dict[str, int]](), dict[str, str]()
-    for table in tables.values() if winners else ():
-        winners.add(table)
+    if winners:
+        for table in tables.values():
+            winners.add(table)
     for number, (rung, upcoming) in enumerate(itertools.zip_longest(ladder or [None], ladder[1:]), start=1):
         stage = Stage(trials, tables, store, going.goes_on)
         missing = directory.missing_packs(tables, made_for, make_packs, stage.to_come(names, rung and rung.end))

@@ -191,6 +191,10 @@ def test_a_tuned_sweep_that_is_stopped_ends_as_one_that_never_was(call, capsys, 
     with pytest.raises(SystemExit):
         call(*config, *TUNED, *FEW, "--workdir=mine")
     stop_before = -1
+    capsys.readouterr()
+    call(*config, *TUNED, *FEW, "--workdir=mine", "--dry_run")
+    out = capsys.readouterr().out
+    assert "the round that comes next" in out and "learning_rate: 0.01, 0.1, 1.0" not in out and "12 trials" not in out
     call(*config, *TUNED, *FEW, "--workdir=mine")
     assert results.read_table(tmp_path / "mine" / "results.parquet").equals(once)
     assert json.loads((tmp_path / "mine" / tuned.FILE).read_text()) == content
