@@ -199,7 +199,9 @@ def run_missing(
             done.append({"end": rung.end, "settings": rung.settings, "kept": upcoming.settings})
     superseded = set(directory.recorded.continued) - trials.keys() if directory.recorded else set[str]()
     stage = Stage(trials, tables, store)
-    store.keep_only(stage.pack_names(stage.there.keys() - superseded) if going.keep == ALL else ())
+    # What an earlier start has kept stays: states are only in the way where successive halving has made them.
+    has_kept = going.keep == ALL or not ladder
+    store.keep_only(stage.pack_names(stage.there.keys() - superseded) if has_kept else ())
     if winners and (lost := winners.tidy(superseded)):
         warn(f"{count(range(lost), 'setting')} had ended before weights were kept; accepted: a new folder to keep all")
     directory.standing = standing_of(directory.recorded, tables) if directory.recorded else None

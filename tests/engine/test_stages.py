@@ -176,7 +176,7 @@ def test_a_finished_sweep_goes_on_for_more_epochs(call, capsys, count_packs, tmp
     assert by_epoch(tmp_path / "mine") == by_epoch(tmp_path / "whole")
     assert len(list((tmp_path / "mine" / "states").iterdir())) == 1
     call(*HALF, RATES, "--workdir=mine")
-    assert count_packs == [8, 8, 8]
+    assert count_packs == [8, 8, 8] and len(list((tmp_path / "mine" / "states").iterdir())) == 1
 
 
 def test_the_weights_of_the_best_seeds_are_kept(call, tmp_path):
