@@ -117,13 +117,13 @@ def test_a_halved_sweep_has_the_numbers_of_a_whole_one(call, capsys, count_packs
     assert "rungs" not in json.loads((tmp_path / "halved" / "plan.json").read_text())
 
 
-@pytest.mark.parametrize("stopped_in", [1, 5, 6])
+@pytest.mark.parametrize("stopped_in", [1, 8, 9])
 def test_a_halved_sweep_that_was_stopped_ends_as_one_that_was_not(
     call, count_packs, monkeypatch, capsys, tmp_path, stopped_in
 ):
     """In the middle of any rung, with what its packs had written: the same packs, the same bits, and no pack twice but
-    the one. The second rung has two packs, of two rows and of one, stopped in the last."""
-    arguments = (*HALF, RATES, "--halving=2", "--lanes=4", "--seeds=3")
+    the one. The second rung has two packs of three rows, stopped in the last, whose trials alone would be six."""
+    arguments = (*HALF, RATES, "--halving=2", "--lanes=6", "--seeds=6")
     call(*arguments, "--workdir=once")
     once = results.read_table(tmp_path / "once" / "results.parquet")
     write, written = results.write_table, []
@@ -140,7 +140,7 @@ def test_a_halved_sweep_that_was_stopped_ends_as_one_that_was_not(
         with pytest.raises(SystemExit):
             call(*arguments, "--workdir=mine")
     call(*arguments, "--dry_run", "--workdir=mine")
-    assert f"to run is what rung {1 + (stopped_in > 3) + (stopped_in > 5)} lacks" in capsys.readouterr().out
+    assert f"to run is what rung {1 + (stopped_in > 6) + (stopped_in > 8)} lacks" in capsys.readouterr().out
     call(*arguments, "--workdir=mine")
     assert results.read_table(tmp_path / "mine" / "results.parquet").equals(once)
     assert len(count_packs) == 2 * packs + 1
