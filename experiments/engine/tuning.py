@@ -19,6 +19,7 @@ import pyarrow as pa
 import train
 from experiments.engine import lanes, results, validation
 from experiments.engine.axes import MOST_VALUES, Point, Points, between, check_name
+from experiments.engine.chance import level_in
 from experiments.engine.ranges import Range, numbered
 from experiments.engine.searching import EXTENSIONS, REFINEMENTS, Choice, Rule, Search, search
 from training.config import FIELDS, AnyConfig, Config, ConfigError, as_config
@@ -61,10 +62,11 @@ class End(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a setting: the choice, and how each fresh seed ended at it."""
+    """What came of a setting: the choice, and the trials of the fresh seeds at it, and how each ended."""
 
     setting: Setting
     choice: Choice
+    names: tuple[str, ...]
     ends: tuple[End, ...]
 
     def of(self, metric: str) -> np.ndarray:
@@ -102,7 +104,7 @@ class Tuning:
         found: list[Outcome] = []
         for i, setting in enumerate(self.settings):
             fresh = self._at(i, [choices[i].value], self.fresh_seeds)
-            found.append(Outcome(setting, choices[i], tuple(ends[name] for name in fresh)))
+            found.append(Outcome(setting, choices[i], tuple(fresh), tuple(ends[name] for name in fresh)))
         return found
 
     def trial(self, place: int, value: float, seed: int) -> tuple[str, Config]:
@@ -225,7 +227,9 @@ def make_tuning(
     held_out = validation.with_held_out((setting.config for setting in settings), data_dir)
     unique: dict[str, Setting] = {}
     for setting, config in zip(settings, held_out, strict=True):
-        rule = setting.rule._replace(extensions=extensions, refinements=refinements)
+        level = level_in(config.dataset, config.validation, config.classes, data_dir)
+        broken = level if math.isfinite(level) else -math.inf
+        rule = setting.rule._replace(extensions=extensions, refinements=refinements, broken=broken)
         unique.setdefault(config.name(), setting._replace(config=config, rule=rule))
     settings, most = list(unique.values()), None
     if field == "batch_size":
@@ -258,22 +262,16 @@ def setting_of(base: AnyConfig, point: Point, field: str, grid: Sequence[float],
         given = f"has {len(start)} values to begin with" if start else "has no grid of its own"
         raise ConfigError(f"--tune={field} {given}; accepted: --axis {field}= with two values or more, or --range")
     configs = [shared.replace(**{**point, field: value, "seed": 0}) for value in start]
-    return Setting(configs[0], start, rule_of(configs[0], field, start))
+    return Setting(configs[0], start, rule_of(field, start))
 
 
-def rule_of(config: Config, field: str, start: Sequence[float]) -> Rule:
+def rule_of(field: str, start: Sequence[float]) -> Rule:
     """How the field is searched for a setting: on its own scale, or that of logarithms where its grid is wide."""
     wide = start[0] > 0 and start[-1] >= 4 * start[0]
     scale = GRIDS[field][0] if field in GRIDS else "log" if wide else "lin"
     if scale == "log" and sum(value > 0 for value in start) < 2:
         scale = "lin"
-    return Rule(scale, FIELDS[field].type is int, broken=broken_accuracy(config.classes))
-
-
-def broken_accuracy(classes: int) -> float:
-    """The accuracy up to which a trained net counts as broken: a ninth of the way from a guess to all, .2 of ten
-    classes."""
-    return 1 / classes + (1 - 1 / classes) / 9 if classes > 1 else -math.inf
+    return Rule(scale, FIELDS[field].type is int)
 
 
 def fitting(setting: Setting, examples: int) -> Setting:
