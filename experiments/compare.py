@@ -21,6 +21,7 @@ from absl import flags
 
 from experiments.engine import comparing, results
 from experiments.engine.comparing import CompareError, Comparison
+from experiments.engine.plan_file import SweepError
 from experiments.reporting.pictures import STYLE, save
 from training import console
 from training.console import fail, say
@@ -152,7 +153,7 @@ def main(arguments: list[str]) -> None:
         say(comparing.verdict(found))
         if out:
             say(f"Written to {out}: {', '.join(write(found, out))}")
-    except (CompareError, RunError, PlaceError, results.DamagedError, OSError) as error:
+    except (CompareError, RunError, PlaceError, results.DamagedError, SweepError, OSError) as error:
         fail(error)
 
 

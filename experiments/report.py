@@ -15,7 +15,8 @@ import os
 
 from absl import flags
 
-from experiments.engine import results
+import input_pipeline
+from experiments.engine import ranking, results, tuned
 from experiments.engine.plan_file import SweepError
 from experiments.engine.standing import Folder
 from experiments.reporting import serving
@@ -40,10 +41,14 @@ def main(_: list[str]) -> None:
     except PlaceError as error:
         fail(f"--workdir={error}")
     try:
+        ways = serving.Ways(values.rank, str(place(values.data_dir)))
+    except PlaceError as error:
+        fail(f"--data_dir={error}")
+    try:
         if values.watch:
-            serving.serve(folder, values.port or 0)
+            serving.serve(folder, values.port or 0, ways)
         else:
-            report(folder, values.width)
+            report(folder, values.width, ways)
     except results.DamagedError as error:
         fail(f"{folder.workdir / 'results.parquet'}: {error}; {ACCEPTED}")
     except SweepError as error:
@@ -52,7 +57,7 @@ def main(_: list[str]) -> None:
         fail(error)
 
 
-def report(folder: Folder, width: float | None) -> None:
+def report(folder: Folder, width: float | None, ways: serving.Ways) -> None:
     """Writes the page and the pictures of what is finished, and says how much that is."""
     table, standing = folder.read()
     if table is None and standing:
@@ -60,7 +65,8 @@ def report(folder: Folder, width: float | None) -> None:
     assert table is not None
     if standing:
         say(f"{os.fsencode(folder.workdir).decode(errors='replace')}: {standing.words}")
-    for written in write(folder.workdir, table, standing, width):
+    decision = tuned.decide(tuned.read(folder.workdir), table, *ways)
+    for written in write(folder.workdir, table, standing, width, decision, ways.data_dir):
         # The bytes of a name that is no text are printed as question marks.
         say(os.fsencode(written).decode(errors="replace"))
 
@@ -72,6 +78,8 @@ def define_flags() -> None:
         "watch", False, "Serve the page to browsers of this machine, and follow the sweep; ends on Ctrl-C."
     )
     flags.DEFINE_integer("port", None, "With --watch: the port on 127.0.0.1. [a free one]", 1, 65535)
+    flags.DEFINE_enum("rank", "all", ranking.RANKS, "As --rank of the sweep.")
+    flags.DEFINE_string("data_dir", input_pipeline.DEFAULT_DATA_DIR, "As --data_dir of the sweep.")
     words = "How wide the pictures are, in inches. [as wide as their panels need]"
     flags.DEFINE_float("width", None, words, LEAST_WIDTH, MOST_WIDTH)
 

@@ -19,7 +19,6 @@ rank them by are held out of the training set, unless --select_by=test. What it 
 """
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 
@@ -28,7 +27,7 @@ import pyarrow as pa
 from absl import flags, logging
 
 from experiments.engine import axes, lanes, plan, ranking, search_flags, space, sweeping, tuned, validation
-from experiments.engine.conclusion import conclusion
+from experiments.engine.conclusion import conclusion, verdict
 from experiments.engine.standing import Standing
 from experiments.engine.sweeping import USER_ERRORS, run
 from experiments.engine.tensorboard import MOST_RUNS
@@ -121,12 +120,13 @@ def main(_: list[str]) -> None:
     workdir, data_dir = folder_of("workdir") or default_workdir(), str(folder_of("data_dir"))
     decided, made = list[ranking.Decision](), None
 
+    def summed(table: pa.Table) -> pa.Table:
+        return tuned.fresh_rows(tuned.write(Path(workdir) / tuned.FILE, made, table) if made else None, table)
+
     def finish(folder: Path, table: pa.Table, standing: Standing | None) -> None:
-        if made:
-            tuned.write(folder / tuned.FILE, made, table)
-        page.update(folder, table, standing)
-        decided.append(ranking.decide(table, values.rank, data_dir))
+        decided.append(tuned.decide(tuned.read(folder) if made else None, table, values.rank, data_dir))
         ranking.write_decision(decided[0], folder / "decisions.json")
+        page.update(folder, table, standing, decided[0], data_dir)
 
     if values["continue"].value and folder_of("workdir") is None:
         fail("--continue needs --workdir; accepted: the folder of a sweep")
@@ -159,6 +159,7 @@ def main(_: list[str]) -> None:
             going=sweeping.Going(values.halving, bool(values["continue"].value), values.keep),
             next_trials=made.next_trials if made else None,
             tensorboard=values.tensorboard,
+            summed=summed if made else None,
         )
     except USER_ERRORS as error:
         fail(error)
@@ -171,7 +172,10 @@ def main(_: list[str]) -> None:
         say("interrupted" if values.dry_run else f"interrupted; {goes_on}")
         sys.exit(console.exit_status(error))
     for decision in decided:
-        say(tuned.in_words(json.loads((Path(workdir) / tuned.FILE).read_text())) if made else conclusion(decision))
+        if content := tuned.read(Path(workdir)) if made else None:
+            say("\n".join([tuned.in_words(content), *([verdict(decision)] if len(decision.ranked) > 1 else [])]))
+        else:
+            say(conclusion(decision))
         files = ("tuning.json", "report.html", "tensorboard/", "figures/")
         shown = [name for name in files if Path(workdir, name).exists()]
         say(f"Written to {workdir}: results.parquet, summary.csv, decisions.json, {', '.join(shown)}")

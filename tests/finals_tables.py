@@ -20,4 +20,5 @@ def finals_of_table(fields, settings, values_CxS, score="val_accuracy", diverged
         diverged_CxS=none if diverged is None else np.asarray(diverged, bool),
         broken_CxS=none if broken is None else np.asarray(broken, bool),
         cut_CxS=none,
+        trials_CxS=np.array([[f"{c}-{s}" for s in range(values_CxS.shape[1])] for c in range(len(values_CxS))], object),
     )

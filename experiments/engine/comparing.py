@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from experiments.engine import decisions, results, statistics
 from experiments.engine.chance import level_in
 from experiments.engine.decisions import Difference
 from experiments.engine.space import cells_of
+from experiments.engine.standing import Folder
 from training.config import AXES
 from training.console import shown
 from training.files import place
@@ -100,12 +102,14 @@ class Comparison(NamedTuple):
 
 
 def read_folder(given: str | Path) -> list[Trial]:
-    """The trials of a run or a sweep; CompareError for what is neither, DamagedError, RunError for what is damaged."""
+    """The trials of a run or a sweep, of which what is finished; CompareError for what is neither, DamagedError,
+    SweepError, RunError for what is damaged."""
     folder = place(given)
-    if (folder / "results.parquet").is_file():
-        return trials_of(results.read_table(folder / "results.parquet"), str(given))
-    if packs := sorted((folder / "packs").glob("*.parquet")):
-        return trials_of(results.join(map(results.read_table, packs)), str(given))
+    if any((folder / name).is_file() for name in ("plan.json", "results.parquet")):
+        table, _ = Folder(folder).read()
+        if table is None:
+            raise CompareError(f"{shown(str(given))} has no finished pack yet; {ACCEPTED}")
+        return trials_of(table, str(given))
     if not (folder / "metrics.jsonl").is_file():
         raise CompareError(f"{shown(str(given))} is neither a run nor a sweep; {ACCEPTED}")
     rows = read_records(folder).rows
@@ -118,7 +122,10 @@ def read_folder(given: str | Path) -> list[Trial]:
 
 
 def trials_of(table: pa.Table, folder: str) -> list[Trial]:
-    """The trials in the table of a sweep."""
+    """The trials in the table of a sweep, without those that were cut, whose last scores are of earlier epochs."""
+    last = results.last_rows(table)
+    cut = pc.filter(last["trial"], pa.array(results.cut_rows(table, last)))  # pyright: ignore
+    table = table.filter(pc.invert(pc.is_in(table["trial"], cut.combine_chunks())))  # pyright: ignore
     table = table.sort_by([("trial", "ascending"), ("epoch", "ascending")])
     names = np.asarray(table["trial"].combine_chunks().dictionary_encode().indices)
     starts = np.flatnonzero(np.append(True, np.diff(names) != 0))

@@ -17,9 +17,9 @@ def conclusion(decision: Decision, most: int = MOST_RANKED) -> str:
         return "Every trial has diverged."
     told = any(difference.n > 1 for difference in decision.differences)
     lines = [heading(decision, told), *(row_line(row, decision.score, told) for row in rows[:most])]
-    lost = [row for row in rows if row.diverged + row.broken]
     if len(rows) > most:
-        lost_words = f", {len([row for row in lost if row in rows[most:]])} of them with lost seeds" if lost else ""
+        lost = sum(row.diverged + row.broken > 0 for row in rows[most:])
+        lost_words = f", {lost} of them with lost seeds" if lost else ""
         lines.append(f"  ... and {len(rows) - most} more{lost_words}")
     if len(rows) > 1:
         lines.append(verdict(decision))
@@ -69,6 +69,8 @@ def verdict(decision: Decision) -> str:
     cut = sum(row.is_cut for row in decision.ranked)
     left_out = {"with more lost seeds": len(decision.ranked) - compared - cut, "cut before the end": cut}
     beside = "".join(f"; {count} {why} not compared" for why, count in left_out.items() if count)
+    if not compared:
+        return "Verdict: none; no setting has come to its end."
     if compared < 2:
         why = "loses fewer seeds than the others" if compared + cut < len(decision.ranked) else "alone was not cut"
         return f"Verdict: {name_of(first.setting)} comes first, since it {why}."

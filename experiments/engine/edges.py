@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from experiments.engine.space import text_of
 from training.config import FIELDS
 
 # More of these is better, or another question, wherever the best one lies.
@@ -38,7 +39,8 @@ class Edge(NamedTuple):
         if len(self.tried) > MOST_SHOWN:
             return f"{said}: {self.beyond:g} is further on"
         values = [*self.tried, self.beyond] if self.is_largest else [self.beyond, *self.tried]
-        return f"{said}: --axis {self.field}={','.join(f'{value:g}' for value in values)}"
+        # Digits for digits: another value would be another trial.
+        return f"{said}: --axis {self.field}={','.join(text_of(value) for value in values)}"
 
 
 def edges_of(fields: Sequence[str], settings: Sequence[tuple[Any, ...]], best: int, tied: Sequence[int]) -> list[Edge]:

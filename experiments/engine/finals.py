@@ -29,6 +29,7 @@ class Finals(NamedTuple):
     diverged_CxS: np.ndarray
     broken_CxS: np.ndarray
     cut_CxS: np.ndarray  # ended before the others, since it was behind them
+    trials_CxS: np.ndarray  # their names, '' where there is none
 
     @property
     def sign(self) -> int:
@@ -62,7 +63,7 @@ def finals_of(
     score: str | None = None,
 ) -> Finals:
     """The last scores in the table of a sweep; `score` is the metric, where it is not the one that trials are ranked
-    by. Cut is what has fewer epochs than its config says, and neither diverged nor was stopped by what that says."""
+    by."""
     last, score = results.last_rows(table), score or results.score_of(table)
     fields = [name for name in results.swept_fields(table) if name != "seed"]
     settings = results.settings_of(last, fields)
@@ -70,7 +71,7 @@ def finals_of(
     shape = len(settings.values), len(seeds)
 
     def placed(values_R: np.ndarray, fill: Any) -> np.ndarray:
-        values_CxS = np.full(shape, fill)
+        values_CxS = np.full(shape, fill, dtype=values_R.dtype)
         values_CxS[settings.setting_R, seed_R.ravel()] = values_R
         return values_CxS
 
@@ -84,9 +85,6 @@ def finals_of(
     accuracy_R = last["val_accuracy"].to_numpy()
     with np.errstate(invalid="ignore"):
         broken_R = ~diverged_R & (accuracy_R <= levels_of(last, data_dir))
-    is_cut_R = ~diverged_R & (last["epoch"].to_numpy() < last["epochs"].to_numpy())
-    if is_cut_R.any():
-        is_cut_R &= ~np.isin(last["trial"].to_numpy(zero_copy_only=False), list(results.stopped(table)))
     return Finals(
         score=score,
         fields=tuple(fields),
@@ -97,7 +95,8 @@ def finals_of(
         epochs_CxS=placed(last["epoch"].to_numpy(), 0),
         diverged_CxS=placed(diverged_R, False),
         broken_CxS=placed(broken_R, False),
-        cut_CxS=placed(is_cut_R, False),
+        cut_CxS=placed(results.cut_rows(table, last), False),
+        trials_CxS=placed(np.asarray(last["trial"].to_pylist(), dtype=object), ""),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import input_pipeline
 from experiments.engine import decisions, statistics
@@ -32,11 +33,13 @@ LEAST_GAP = 0.05
 
 
 class Ranked(NamedTuple):
-    """A setting in its place: the mean of its seeds' scores, the interval of that mean, n; where n is small its scores
-    themselves; the mean of the test set; how many seeds there are, diverged and are broken; its last epoch, and whether
-    it was cut there before its end; whether it cannot be told from the best, None where it was not compared."""
+    """A setting in its place: its number and the names of its trials; the mean of its seeds' scores, the interval of
+    that mean, n; where n is small its scores themselves; the mean of the test set; how many seeds there are, diverged
+    and are broken; its last epoch, and whether it was cut there before its end; whether it cannot be told from the
+    best, None where it was not compared."""
 
     number: int
+    trials: tuple[str, ...]
     setting: dict[str, Any]
     mean: float
     low: float
@@ -93,8 +96,12 @@ def decide(
     data_dir: str = input_pipeline.DEFAULT_DATA_DIR,
 ) -> Decision:
     """What the rows of a sweep say."""
-    selected_by = "test" if table["validation"].combine_chunks().unique().to_pylist() == ["test"] else "validation"
-    return decide_finals(finals_of(table, data_dir), rank, selected_by)
+    return decide_finals(finals_of(table, data_dir), rank, selected_by(table))
+
+
+def selected_by(table: pa.Table) -> str:
+    """What settings are chosen by in the rows: `test` where their validation set is the test set, else `validation`."""
+    return "test" if pc.unique(table["validation"]).to_pylist() == ["test"] else "validation"  # pyright: ignore
 
 
 def decide_finals(finals: Finals, rank: str = "all", selected_by: str = "validation") -> Decision:
@@ -135,11 +142,17 @@ def order_of(finals: Finals, rank: str) -> list[int]:
     """The settings that have a score, the first one first: those that were cut after all others, by how far they came,
     then by the share of lost seeds, then by the mean."""
     means_C = means_of(finals.values_CxS)
+    order = np.lexsort((-finals.sign * means_C, late_of(finals, rank)))
+    return [int(c) for c in order if np.isfinite(means_C[c])]
+
+
+def late_of(finals: Finals, rank: str) -> np.ndarray:
+    """How late each setting comes whatever its mean, [C] of whole numbers from 0: by whether it was cut, then by how
+    far it came, then by the share of seeds that it loses."""
     is_cut_C = finals.cut_CxS.any(axis=1)
     came_C = np.where(is_cut_C, -finals.epochs_CxS.max(axis=1), 0)
-    lost_C = np.zeros(len(means_C)) if rank == "survivors" else finals.lost_share
-    order = np.lexsort((-finals.sign * means_C, lost_C, came_C, is_cut_C))
-    return [int(c) for c in order if np.isfinite(means_C[c])]
+    lost_C = np.zeros(len(finals.settings)) if rank == "survivors" else finals.lost_share
+    return np.unique(np.stack([is_cut_C, came_C, lost_C], axis=1), axis=0, return_inverse=True)[1].ravel()
 
 
 def means_of(values_CxS: np.ndarray) -> np.ndarray:
@@ -169,6 +182,7 @@ def ranked_rows(finals: Finals, order: list[int], best: decisions.Best) -> list[
         rows.append(
             Ranked(
                 number=c,
+                trials=tuple(filter(None, finals.trials_CxS[c].tolist())),
                 setting=finals.named(c),
                 mean=float(found.mean[c]),
                 low=float(found.low[c]),
@@ -239,5 +253,8 @@ def _finite(value: Any) -> Any:
 
 
 def write_decision(decision: Decision, path: Path) -> None:
-    """What is decided as a file of JSON, whole or not at all."""
-    write_atomically(path, json.dumps(as_json(decision), indent=1, allow_nan=False) + "\n")
+    """What is decided as a file of JSON, whole or not at all; one that says the same is left as it is, so that its time
+    says since when that is so."""
+    text = json.dumps(as_json(decision), indent=1, allow_nan=False) + "\n"
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_atomically(path, text)

@@ -322,6 +322,17 @@ def last_rows(table: pa.Table) -> pa.Table:
     return table.take(pa.array(np.sort(by_trial[is_last])))
 
 
+def cut_rows(table: pa.Table, last: pa.Table) -> np.ndarray:
+    """Which of the last rows of the trials in the table are of trials that were ended before the others, since these
+    were ahead of them, as successive halving does: fewer epochs than their configs say and than others have, without
+    having diverged or been stopped by what their configs say."""
+    epoch_R = last["epoch"].to_numpy()
+    is_cut_R = ~last["diverged"].to_numpy() & (epoch_R < np.minimum(last["epochs"].to_numpy(), epoch_R.max(initial=0)))
+    if is_cut_R.any():
+        is_cut_R &= ~np.isin(last["trial"].to_numpy(zero_copy_only=False), list(stopped(table)))
+    return is_cut_R
+
+
 class Settings(NamedTuple):
     """Which rows belong to which of C settings, which are in the order in which they first appear."""
 
@@ -353,7 +364,8 @@ def settings_of(rows: pa.Table, fields: Sequence[str]) -> Settings:
 
 def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
     """One row a configuration: its swept fields, how many seeds it has and how many of them diverged, where some ended
-    early the last epoch of any of them, and of what was measured last by the seeds that did not diverge, mean, standard
+    early the last epoch of any of them, where some were cut by successive halving after which one (None: it was not),
+    and of what was measured last by the seeds that did not diverge, mean, standard
     deviation, n and 95 % interval."""
     fields, last = [name for name in swept_fields(table) if name != "seed"], last_rows(table)
     settings, diverged_R = settings_of(last, fields), last["diverged"].to_numpy()
@@ -361,6 +373,9 @@ def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = dict(zip(("seeds", "diverged"), (of.tolist() for of in counts), strict=True))
     if (last["epoch"].to_numpy() < last["epochs"].to_numpy())[~diverged_R].any():
         columns["epoch"] = settings.columns(last["epoch"].to_numpy(), 0).max(axis=0).tolist()
+    if (is_cut_R := cut_rows(table, last)).any():
+        ends_C = settings.columns(np.where(is_cut_R, last["epoch"].to_numpy(), 0), 0).max(axis=0)
+        columns["cut_after"] = [end or None for end in ends_C.tolist()]
     for name in metric_names(table):
         values_SxC = settings.columns(np.where(diverged_R, math.nan, last[name].to_numpy()))
         for part, values_C in interval(values_SxC, bounds=bounds_of(name))._asdict().items():

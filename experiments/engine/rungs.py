@@ -64,7 +64,8 @@ def _whole_log(number: int, base: int) -> int:
 
 def best_settings(scores: Mapping[str, Sequence[float]], count: int) -> list[str]:
     """The settings with the best means over their seeds, the first ones of equals, in the order in which they are
-    given. Scores are the larger the better, NaN of a seed that diverged; the larger the share of these, the later."""
+    given. Scores are the larger the better, NaN of a seed that diverged; the larger the share of these, the later. A
+    seed at chance counts by its score alone: what has been trained for a few epochs may have learnt nothing yet."""
 
     def key(setting: str) -> tuple[float, float]:
         values_S = np.array(scores[setting], float)

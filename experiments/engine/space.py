@@ -67,6 +67,11 @@ def as_cell(value: Any) -> Any:
     return ("-" if all(isinstance(part, int) for part in parts) else ",").join(map(str, parts))
 
 
+def text_of(value: Any) -> str:
+    """A number in its shortest form that tells it from others, anything else as it is."""
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
 def cells_of(config: Config) -> dict[str, Any]:
     """The config's fields as they stand in columns; of files of one's own the digest of their texts."""
     return {name: as_cell(value) for name, value in config.to_dict().items()} | {"code": own.digest_of(config.code)}

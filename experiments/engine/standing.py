@@ -26,7 +26,8 @@ class Cached(NamedTuple):
 class Standing(NamedTuple):
     """How far a sweep is: how many of its trials and packs are finished, how long each trial took (its share of its
     pack, in seconds; trials of packs that do not say are left out), when the first pack began and the last one ended
-    (seconds since 1970, None where no pack says so), and how many rungs of successive halving are done."""
+    (seconds since 1970, None where no pack says so), how many rungs of successive halving are done; which trials
+    are to go on in a pack to come."""
 
     trials: int
     planned: int
@@ -36,6 +37,7 @@ class Standing(NamedTuple):
     began: float | None
     ended: float | None
     rungs: int = 0
+    going: frozenset[str] = frozenset()
 
     @property
     def words(self) -> str:
@@ -136,6 +138,7 @@ def standing_of(recorded: Recorded, tables: Mapping[str, pa.Table]) -> Standing:
         min((found.began for found in times), default=None),
         max((found.ends[-1] for found in times), default=None),
         len(recorded.rungs),
+        frozenset(there & missing),
     )
 
 

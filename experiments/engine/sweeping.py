@@ -65,11 +65,13 @@ def run(
     going: Going = Going(),  # noqa: B008
     next_trials: Next | None = None,
     tensorboard: bool | None = None,
+    summed: Callable[[pa.Table], pa.Table] | None = None,
 ) -> list[dict[str, Any]] | None:
     """Runs what is missing of the trials into the folder, and calls `report` with the folder, all of its rows and how
     far the sweep is; returns the rows of the summary, None for a dry run. TensorBoard's events are written as packs
     end; where nothing is said of them, of no more than `MOST_RUNS` trials. Where the trials depend on what came of
-    others, they are the first ones, and `next_trials` says what comes next."""
+    others, they are the first ones, and `next_trials` says what comes next; `summed` which rows the summary is of, by
+    default all."""
     directory = SweepDirectory(workdir, as_config(base), trials, going.goes_on)
     datasets = load_datasets(trials, data_dir)
     examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
@@ -97,7 +99,7 @@ def run(
         directory.events = events_of(directory, tensorboard)
         run_all = partial(run_missing, directory, datasets, execute, made_for, make_packs, going)
         table = in_rounds(directory, datasets, data_dir, next_trials, run_all) if next_trials else run_all()
-        summary = directory.write_results(table)
+        summary = directory.write_results(table, summed(table) if summed else None)
         if report:
             report(directory.workdir, table, directory.standing)
         return summary

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from experiments.engine.results import Times, metric_names, times_of
-from experiments.engine.space import Trials, as_cell
+from experiments.engine.space import Trials, as_cell, text_of
 from training.config import GIVEN
 from training.records import METRICS, OUTCOMES, lacks
 
@@ -127,11 +127,6 @@ def run_name(chosen: Mapping[str, Any], trial: str) -> str:
     """`learning_rate=0.1,activation=tanh,seed=0-<trial>`, of signs that every file system takes, and bounded."""
     parts = [f"{name}={_UNSAFE.sub('_', text_of(value))[-LONGEST_VALUE:]}" for name, value in chosen.items()]
     return "-".join(filter(None, (",".join(parts)[:LONGEST_NAME], trial)))
-
-
-def text_of(value: Any) -> str:
-    """A number in its shortest form that tells it from others, anything else as it is."""
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 def wall_times(times: Times | None, rows: Sequence[Mapping[str, Any]]) -> list[float]:

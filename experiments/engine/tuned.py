@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+import input_pipeline
+from experiments.engine import ranking
 from experiments.engine.space import as_cell, swept
 from experiments.engine.statistics import bounds_of, interval
 from experiments.engine.tuning import Outcome, Tuning, score_of
@@ -46,11 +49,14 @@ def records_of(tuning: Tuning, outcomes: Sequence[Outcome]) -> list[dict[str, An
 
 
 def fresh_of(outcome: Outcome) -> dict[str, Any]:
-    """What the fresh seeds give: each metric's mean, 95 % interval and values, how many diverged, and how many of the
-    others ended at chance."""
-    guess = outcome.setting.rule.broken
-    said: dict[str, Any] = {"seeds": len(outcome.ends), "diverged": sum(not end.metrics for end in outcome.ends)}
-    said["at_chance"] = int(np.sum(outcome.of("val_accuracy") <= guess))
+    """What the fresh seeds give: their trials, each metric's mean, 95 % interval and values, how many diverged, and how
+    many of the others ended at chance."""
+    said: dict[str, Any] = {
+        "trials": list(outcome.names),
+        "seeds": len(outcome.ends),
+        "diverged": sum(not end.metrics for end in outcome.ends),
+    }
+    said["at_chance"] = int(np.sum(outcome.of("val_accuracy") <= outcome.setting.rule.broken))
     for metric in OUTCOMES:
         values_S = outcome.of(metric)
         if np.isfinite(values_S).any():
@@ -77,6 +83,35 @@ def write(path: Path, tuning: Tuning, table: pa.Table) -> dict[str, Any]:
     }
     write_atomically(path, json.dumps(content, indent=1) + "\n")
     return content
+
+
+def read(workdir: Path) -> dict[str, Any] | None:
+    """What tuning.json in the folder says, None where there is none that can be read."""
+    try:
+        return json.loads((workdir / FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def fresh_rows(content: Mapping[str, Any] | None, table: pa.Table) -> pa.Table:
+    """The rows of the fresh seeds at what was chosen, which are the result of a tuning: without those that had a part
+    in the choice. All rows where tuning.json, which is None then, is not there or does not name trials of the table."""
+    settings = content["settings"] if content else ()
+    names = [name for one in settings for name in one["fresh"].get("trials", ())]
+    rows = table.filter(pc.is_in(table["trial"], pa.array(names, pa.string())))  # pyright: ignore
+    return rows if len(rows) else table
+
+
+def decide(
+    content: Mapping[str, Any] | None,
+    table: pa.Table,
+    rank: str = "all",
+    data_dir: str = input_pipeline.DEFAULT_DATA_DIR,
+) -> ranking.Decision:
+    """What the results say: of a tuning the fresh seeds alone. Whether a chosen value lies at an edge of what was tried
+    is told by tuning.json, and not by what was chosen for other settings."""
+    found = ranking.decide(fresh_rows(content, table), rank, data_dir)
+    return found._replace(edges=[edge for edge in found.edges if edge.field != content["field"]]) if content else found
 
 
 def in_words(content: Mapping[str, Any]) -> str:

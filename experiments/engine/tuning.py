@@ -62,10 +62,11 @@ class End(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a setting: the choice, and how each fresh seed ended at it."""
+    """What came of a setting: the choice, and the trials of the fresh seeds at it, and how each ended."""
 
     setting: Setting
     choice: Choice
+    names: tuple[str, ...]
     ends: tuple[End, ...]
 
     def of(self, metric: str) -> np.ndarray:
@@ -103,7 +104,7 @@ class Tuning:
         found: list[Outcome] = []
         for i, setting in enumerate(self.settings):
             fresh = self._at(i, [choices[i].value], self.fresh_seeds)
-            found.append(Outcome(setting, choices[i], tuple(ends[name] for name in fresh)))
+            found.append(Outcome(setting, choices[i], tuple(fresh), tuple(ends[name] for name in fresh)))
         return found
 
     def trial(self, place: int, value: float, seed: int) -> tuple[str, Config]:

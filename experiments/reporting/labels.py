@@ -13,14 +13,9 @@ from experiments.engine import results
 from experiments.reporting.sweep_data import (
     Sweep,
     configuration_name,
-    counts_of,
-    finals_of,
     is_number,
     label,
-    over_seeds,
-    ranking,
     unit_of,
-    values_of,
 )
 from training import figures
 
@@ -52,18 +47,16 @@ class Best(NamedTuple):
     seeds: str
 
 
-def best_of(table: pa.Table, sweep: Sweep) -> Best | None:
-    """The best mean val_accuracy at the end, of regressions val_loss; None where no trial ended."""
-    score = results.score_of(table)
-    found = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, score)), score)
-    ranked = ranking(sweep, found.mean, score)
-    if not ranked:
+def best_of(sweep: Sweep) -> Best | None:
+    """The first one of the ranking; None where no trial ended."""
+    if not sweep.numbers:
         return None
-    seeds, diverged = (int(counts[ranked[0]]) for counts in counts_of(sweep))
-    over = f"mean of {seeds - diverged} seeds" if seeds - diverged > 1 else "one seed"
-    over += f"; {diverged} of {seeds} seeds diverged" if diverged else ""
-    where = configuration_name(sweep, ranked[0]) if sweep.fields else ""
-    return Best(f"{score} {found.mean[ranked[0]]:.4f}", where, over)
+    first = sweep.decision.ranked[0]
+    over = f"mean of {first.n} seeds" if first.n > 1 else "one seed"
+    for count, words in ((first.diverged, "diverged"), (first.broken, "broken: at chance")):
+        over += f"; {count} of {first.seeds} seeds {words}" if count else ""
+    where = configuration_name(sweep, sweep.numbers[0]) if sweep.fields else ""
+    return Best(f"{sweep.decision.score} {first.mean:.4f}", where, over)
 
 
 def set_words(figure: Figure, title: str, where: str, details: Iterable[str]) -> None:
@@ -80,13 +73,14 @@ def set_words(figure: Figure, title: str, where: str, details: Iterable[str]) ->
 
 def best_title(table: pa.Table, sweep: Sweep) -> tuple[str, str, list[str]]:
     """The title of a picture of val_accuracy, where its best is, and of how many seeds."""
-    best = best_of(table, sweep)
+    best = best_of(sweep)
     if best is None:
         lost = f"{sweep.diverged_T.sum()} of {len(sweep.diverged_T)} diverged"
         return f"No trial ended with a {results.score_of(table)}: {lost}", "", []
     details = [f"The best: {best.seeds}."] if len(sweep.index_SxC) > 1 else []
-    if sweep.diverged_T.any():
-        details.append("Configurations with diverged seeds rank last.")
+    if len(set(sweep.late_C.tolist())) > 1:
+        cut = "; what was cut comes last" if sweep.cut_T.any() else ""
+        details.append(f"The more seeds a configuration loses, the later it ranks{cut}.")
     return f"Best: {best.what}", best.where, details
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+import input_pipeline
+from experiments.engine.ranking import Decision
 from experiments.engine.standing import Standing
 from experiments.reporting import sweep_data
 from experiments.reporting.panels import panels_of, seconds_of
@@ -17,22 +19,32 @@ FOLDER = Path(__file__).parent
 LEAST_WIDTH, MOST_WIDTH = 3.0, 20.0
 
 
-def write(workdir: Path, table: pa.Table, standing: Standing | None = None, width: float | None = None) -> list[Path]:
-    """Writes report.html and figures/ of the table, these so many inches wide; the paths of what was written."""
+def write(
+    workdir: Path,
+    table: pa.Table,
+    standing: Standing | None = None,
+    width: float | None = None,
+    decision: Decision | None = None,
+    data_dir: str = input_pipeline.DEFAULT_DATA_DIR,
+) -> list[Path]:
+    """Writes report.html and figures/ of the table, these so many inches wide, and what its results say where that is
+    given; the paths of what was written."""
     from experiments.reporting import pictures  # matplotlib, which a sweep needs at its end at most.
 
-    sweep = sweep_data.sweep_of(table)
+    sweep = sweep_data.sweep_of(table, decision, data_dir)
     page = workdir / "report.html"
     write_atomically(page, page_text(data_of(table, sweep, workdir, standing)))
     return [page, *pictures.write_pictures(table, sweep, workdir / "figures", width)]
 
 
-def update(workdir: Path, table: pa.Table, standing: Standing | None = None) -> list[Path]:
-    """`write`, but where the page is younger than the results.parquet of these rows: nothing."""
-    page, rows = workdir / "report.html", workdir / "results.parquet"
-    if page.is_file() and rows.is_file() and page.stat().st_mtime_ns > rows.stat().st_mtime_ns:
+def update(workdir: Path, table: pa.Table, standing: Standing | None, decision: Decision, data_dir: str) -> list[Path]:
+    """`write`, but where the page is younger than the results.parquet of these rows and than the decisions.json of what
+    they say: nothing."""
+    page, of_it = workdir / "report.html", [workdir / "results.parquet", workdir / "decisions.json"]
+    there = page.is_file() and all(path.is_file() for path in of_it)
+    if there and page.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in of_it):
         return []
-    return write(workdir, table, standing)
+    return write(workdir, table, standing, None, decision, data_dir)
 
 
 def data_of(

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from experiments.engine import conclusion
+from experiments.engine.conclusion import MARK, gap
 from experiments.engine.standing import Standing
-from experiments.reporting.sweep_data import Sweep, configuration_name, counts_of, label
-from training.console import duration
+from experiments.reporting.sweep_data import Sweep, configuration_name, count_of, counts_of, cut_epochs, label
+from training.console import count, duration
 
 MOST_ROWS = 100
 
@@ -31,9 +33,64 @@ def panels_of(sweep: Sweep, standing: Standing | None) -> list[Panel]:
     return [panel for make in PANELS if (panel := make(sweep, standing))]
 
 
+def the_best(sweep: Sweep, _: Standing | None) -> Panel | None:
+    """Which settings cannot be told from the best, and by how much the first one is ahead; None of one setting."""
+    decision = sweep.decision
+    if len(decision.ranked) < 2:
+        return None
+    rows: list[tuple[Any, ...]] = []
+    for row in decision.ranked[:MOST_ROWS]:
+        of, bounds = decision.difference_from(row.number), ""
+        if of and of.n > 1:
+            bounds = f"{gap(decision, of.low)} to {gap(decision, of.high)}"
+        ahead = (gap(decision, of.mean), bounds, p_words(of.p_holm)) if of and of.n else ("", "", "")
+        within = f"{row.low:.4f} to {row.high:.4f}" if row.n > 1 else ""
+        mark = MARK if row.is_best else ""
+        rows.append((mark, conclusion.name_of(row.setting), f"{row.mean:.4f}", within, str(row.n), *ahead))
+    how = "by the test set" if decision.selected_by == "test" else "on examples that are held out of training"
+    note = f"{MARK} cannot be told from the best. Ranked {how}; differences are paired by seed, p is adjusted by Holm."
+    fresh = sum(len(row.trials) for row in decision.ranked) < len(sweep.names_T)
+    note += " Of a tuning the fresh seeds alone count." if fresh and not sweep.cut_T.any() else ""
+    note += more_words(len(decision.ranked))
+    columns = ("", "setting", decision.score, "95 % interval", "seeds", "first ahead by", "95 % interval of that", "p")
+    return Panel("best", "The best", conclusion.verdict(decision).removeprefix("Verdict: "), columns, rows, note)
+
+
+def p_words(p: float) -> str:
+    """A p-value in two digits, '' where there is none."""
+    return "" if np.isnan(p) else f"{p:.2g}"
+
+
+def more_words(count: int) -> str:
+    """That not all are listed, where that is so."""
+    return f" {MOST_ROWS} of {count:,} settings are listed." if count > MOST_ROWS else ""
+
+
+def at_edges(sweep: Sweep, _: Standing | None) -> Panel | None:
+    """Whether the best setting lies at the edge of what was tried."""
+    if not (found := sweep.decision.edges):
+        return None
+    return Panel("edges", "At an edge", "; ".join(edge.words for edge in found), (), [], "Beyond may be a better one.")
+
+
+def what_matters(sweep: Sweep, _: Standing | None) -> Panel | None:
+    """Shares of the fields in the variance of the scores; None of fewer than two fields."""
+    found = sweep.decision.importance
+    words = conclusion.importance_line(sweep.decision).removeprefix("Importance") if sweep.decision.ranked else ""
+    if not words or (not found.method and not sweep.fields):
+        return None
+    shares = [(" x ".join(share.factors), share.share) for share in found.shares]
+    shares += [(name, share) for name, share in (("seeds", found.seeds), ("rest", found.rest)) if share > 0]
+    rows = [(name, f"{100 * share:.1f} %") for name, share in shares[:MOST_ROWS]] if found.method else []
+    note = "A x B is what two fields do together beyond what each does alone."
+    columns = ("field", "share of the variance")
+    return Panel("importance", "Importance", words.lstrip(": "), columns, rows, note if rows else "")
+
+
 def failed_seeds(sweep: Sweep, _: Standing | None) -> Panel | None:
-    """Which seeds diverged, and at which settings; None where none did."""
-    failed = np.flatnonzero(sweep.diverged_T)
+    """Which seeds diverged or ended at chance, and at which settings; None where none did."""
+    lost_T = sweep.diverged_T | sweep.broken_T
+    failed = np.flatnonzero(lost_T)
     if not len(failed):
         return None
     seeds = []
@@ -41,18 +98,53 @@ def failed_seeds(sweep: Sweep, _: Standing | None) -> Panel | None:
         lost, count = np.sum(sweep.seed_T[failed] == seed), np.sum(sweep.seed_T == seed)
         seeds.append(f"{lost:,} of {count:,} of seed {seed}")
     trials_C, diverged_C = counts_of(sweep)
+    broken_C = count_of(sweep, sweep.broken_T)
+    lost_C = diverged_C + broken_C
     rows: list[tuple[Any, ...]] = []
-    order = np.lexsort((-trials_C, -diverged_C / trials_C))
-    for c in order[diverged_C[order] > 0][:MOST_ROWS]:
-        trials = [t for t in sweep.index_SxC[:, c] if t < len(sweep.seed_T) and sweep.diverged_T[t]]
-        ends = [f"{sweep.seed_T[t]} (epoch {sweep.epochs_E[sweep.last_T[t]]})" for t in trials]
-        rows.append((configuration_name(sweep, c), f"{diverged_C[c]} of {trials_C[c]}", ", ".join(ends[:20])))
-    finding = f"{len(failed):,} of {len(sweep.diverged_T):,} trials diverged: {', '.join(seeds[:12])}"
+    order = np.lexsort((-trials_C, -lost_C / trials_C))
+    for c in order[lost_C[order] > 0][:MOST_ROWS]:
+        trials = [t for t in sweep.index_SxC[:, c] if t < len(sweep.seed_T) and lost_T[t]]
+        ends = [
+            f"{sweep.seed_T[t]} ({'at chance, ' * bool(sweep.broken_T[t])}epoch {sweep.epochs_E[sweep.last_T[t]]})"
+            for t in trials
+        ]
+        shares = (f"{of_C[c]} of {trials_C[c]}" for of_C in (diverged_C, broken_C))
+        rows.append((configuration_name(sweep, c), *shares, ", ".join(ends[:20])))
+    kinds = ((sweep.diverged_T, "diverged"), (sweep.broken_T, "ended at chance"))
+    words = " and ".join(f"{of_T.sum():,} {kind}" for of_T, kind in kinds if of_T.any())
+    finding = f"of {len(lost_T):,} trials {words}: {', '.join(seeds[:12])}"
     finding += f", and of {len(seeds) - 12} more seeds" if len(seeds) > 12 else ""
-    lost = int(np.sum(diverged_C > 0))
-    note = "The largest shares first. A seed that diverged is in no mean."
-    note += f" {MOST_ROWS} of {lost:,} settings are listed." if lost > MOST_ROWS else ""
-    return Panel("failed", "Seeds that failed", finding, ("setting", "diverged", "seeds, and when"), rows, note)
+    means = "Neither is in a mean." if sweep.decision.rank == "survivors" else "A seed that diverged is in no mean."
+    note = f"The largest shares first. {means}{more_words(int(np.sum(lost_C > 0)))}"
+    columns = ("setting", "diverged", "at chance", "seeds, and when")
+    return Panel("failed", "Seeds that failed", finding, columns, rows, note)
+
+
+def groups_of_seeds(sweep: Sweep, _: Standing | None) -> Panel | None:
+    """Settings whose seeds fall into two groups."""
+    found = sweep.decision.groups
+    if not found:
+        return None
+    rows: list[tuple[Any, ...]] = [
+        (conclusion.name_of(one.setting), *map(conclusion.group_words, one.groups)) for one in found[:MOST_ROWS]
+    ]
+    finding = f"in {count(found, 'setting')} the seeds lie in two groups far apart, of which a mean says little"
+    return Panel("groups", "Two groups of seeds", finding, ("setting", "lower", "upper"), rows, more_words(len(found)))
+
+
+def what_was_cut(sweep: Sweep, standing: Standing | None) -> Panel | None:
+    """Which settings successive halving has cut, and after which epoch; None where none was."""
+    going_T = np.isin(sweep.names_T, list(standing.going)) if standing else np.zeros(len(sweep.names_T), bool)
+    cut_C = np.where(count_of(sweep, sweep.cut_T & going_T) > 0, 0, cut_epochs(sweep))
+    if not cut_C.any():
+        return None
+    order = sorted(np.flatnonzero(cut_C).tolist(), key=lambda c: (-cut_C[c], sweep.late_C[c]))
+    rows: list[tuple[Any, ...]] = [(configuration_name(sweep, c), int(cut_C[c])) for c in order[:MOST_ROWS]]
+    ends, counts = np.unique(cut_C[cut_C > 0], return_counts=True)
+    words = ", ".join(f"{number:,} after epoch {end}" for end, number in zip(ends, counts, strict=True))
+    finding = f"of {count(cut_C, 'setting')} {words}"
+    note = f"Their last numbers are those of that epoch, and are not compared.{more_words(len(order))}"
+    return Panel("cut", "Cut by halving", finding, ("setting", "after epoch"), rows, note)
 
 
 def time_spent(sweep: Sweep, standing: Standing | None) -> Panel | None:
@@ -88,4 +180,6 @@ def seconds_of(sweep: Sweep, standing: Standing) -> np.ndarray:
 
 
 Make: TypeAlias = Callable[[Sweep, Standing | None], Panel | None]
-PANELS: tuple[Make, ...] = (failed_seeds, time_spent)
+PANELS: tuple[Make, ...] = (
+    the_best, at_edges, what_matters, failed_seeds, groups_of_seeds, what_was_cut, time_spent
+)  # fmt: skip

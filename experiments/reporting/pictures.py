@@ -8,7 +8,7 @@ import io
 import logging
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from experiments.reporting.sweep_data import (
     is_number,
     label,
     over_seeds,
-    ranking,
     scale_of,
     unit_of,
     values_of,
@@ -110,12 +109,11 @@ def draw_learning_curves(table: pa.Table, sweep: Sweep, width: float | None = No
     score = results.score_of(table)
     values_TxE = values_of(table, sweep, score)
     curves = over_seeds(sweep, values_TxE, score)
-    ranked = ranking(sweep, over_seeds(sweep, finals_of(sweep, values_TxE), score).mean, score)
     panels = panels_of(sweep)
     paneled = [name for name, _ in next(iter(panels))]
     rest = [name for name in sweep.fields if name not in paneled]
     coloured = max(rest, key=lambda name: (is_number(sweep, name), len(sweep.values[name])), default="")
-    drawn = {chosen: lines_of(sweep, members, coloured, ranked) for chosen, members in panels.items()}
+    drawn = {chosen: lines_of(sweep, members, coloured, sweep.numbers) for chosen, members in panels.items()}
     columns = columns_for(len(panels), 3, width)
     rows = -(-len(panels) // columns)
     natural = {1: 7.5, 2: 9.0, 3: 10.5}[columns]
@@ -208,7 +206,7 @@ def panels_of(sweep: Sweep) -> dict[tuple[tuple[str, str], ...], list[int]]:
     return found
 
 
-def lines_of(sweep: Sweep, members: list[int], coloured: str, ranked: list[int]) -> list[int]:
+def lines_of(sweep: Sweep, members: list[int], coloured: str, ranked: Sequence[int]) -> list[int]:
     """The configurations of a panel that are drawn: of each value of the coloured field the best; of more numbers than
     lines some evenly chosen with the best among them, of more words those that are best in any panel."""
     codes_C = codes_of(sweep, coloured)

@@ -25,7 +25,9 @@ function take(given) {
   fields = data.fields;
   configurations = [...data.seeds.keys()];
   const nothing = configurations.map(() => null);
-  const ended = configurations.map((c) => data.seeds[c] - data.diverged[c]);
+  data.lost = configurations.map((c) => data.diverged[c] + data.broken[c]);
+  const inMeans = data.rank === "survivors" ? data.lost : data.diverged;
+  const ended = configurations.map((c) => data.seeds[c] - inMeans[c]);
   for (const part of [...Object.values(data.finals), ...Object.values(data.bests)]) {
     for (const name of ["mean", "low", "high"]) {
       if (typeof part[name] === "string") part[name] = unpacked(part[name], 4);
@@ -60,33 +62,33 @@ function isLowestBest(metric) {
   return data.lowest_is_best.includes(metric);
 }
 
-/** The configuration of the list whose value is best, or undefined where none has one; those of which seeds diverged
- * come after all others, since their values are those of the seeds that were lucky. */
-function bestOf(list, values, lowest, diverged = data.diverged) {
-  const sign = lowest ? -1 : 1;
-  const known = list.filter((c) => values[c] !== null);
-  const whole = known.filter((c) => !diverged[c]);
-  return (whole.length ? whole : known).reduce(
-    (best, c) => (best === undefined || sign * values[c] > sign * values[best] ? c : best), undefined);
+/** The one of the list whose value is best, or undefined where none has one; `late` says how late each comes whatever
+ * its value, as those do that lose seeds or were cut. */
+function bestOf(list, values, lowest, late = data.late) {
+  return inOrder(list.filter((c) => values[c] !== null), values, lowest, late)[0];
 }
 
-/** The configurations of the list that have a value at the end, the best first; the later the larger the share of seeds
- * that diverged; then those that have none. */
+/** The configurations of the list that have a value at the end, the best first, as on the screen; then those that have
+ * none. */
 function ranked(list, metric) {
-  const values = data.finals[metric].mean;
-  const sign = isLowestBest(metric) ? 1 : -1;
-  const lucky = (c) => data.diverged[c] / data.seeds[c];
-  return [...list].sort((a, b) => (values[a] === null) - (values[b] === null) || lucky(a) - lucky(b) ||
+  return inOrder(list, data.finals[metric].mean, isLowestBest(metric));
+}
+
+function inOrder(list, values, lowest, late = data.late) {
+  const sign = lowest ? 1 : -1;
+  return [...list].sort((a, b) => (values[a] === null) - (values[b] === null) || late[a] - late[b] ||
     sign * (values[a] - values[b]) || a - b);
 }
 
-function divergedText(diverged, of, what) {
-  return diverged ? `, ${diverged} of ${of} ${what} diverged,` : "";
+function lostText(diverged, broken, of, what) {
+  return [[diverged, "diverged"], [broken, "ended at chance"]].map(([count, words]) => (
+    count ? `, ${count} of ${of} ${what} ${words},` : "")).join("");
 }
 
 function seedsText(c) {
   const diverged = data.diverged[c] ? `, ${data.diverged[c]} diverged` : "";
-  return `${plural(data.seeds[c], "seed")}${diverged}`;
+  const broken = data.broken[c] ? `, ${data.broken[c]} at chance` : "";
+  return `${plural(data.seeds[c], "seed")}${diverged}${broken}${data.cut[c] ? `, cut after epoch ${data.cut[c]}` : ""}`;
 }
 
 // -------------------------------------------------------------------------------------------------------------------

@@ -213,7 +213,7 @@ function endText(list, metric) {
   if (best === undefined) return list.length ? `No trial ended with a ${metric}.` : "No configuration is filtered in.";
   const where = fields.length ? ` at ${nameOf(best)}` : "";
   return `${isLowestBest(metric) ? "Lowest" : "Highest"} final ${metric}: ${withInterval(finals, best)}` +
-    `${divergedText(data.diverged[best], data.seeds[best], "seeds")}${where}`;
+    `${lostText(data.diverged[best], data.broken[best], data.seeds[best], "seeds")}${where}`;
 }
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -224,11 +224,12 @@ function cells(list, part, x, y) {
   const groupsOf = (f) => (f < 0 ? [0] : [...new Set(list.map((c) => groupOf(f, c)))].sort((a, b) => a - b));
   const [across, up] = [groupsOf(x), groupsOf(y)];
   const [column, line] = [across, up].map((groups) => new Map(groups.map((group, i) => [group, i])));
-  const table = up.map(() => across.map(() => ({ total: 0, n: 0, diverged: 0, trials: 0, configurations: 0 })));
+  const table = up.map(() => across.map(() => ({ total: 0, n: 0, diverged: 0, broken: 0, trials: 0, configurations: 0 })));
   for (const c of list) {
     const cell = table[y < 0 ? 0 : line.get(groupOf(y, c))][x < 0 ? 0 : column.get(groupOf(x, c))];
     if (part.mean[c] !== null) { cell.total += part.mean[c] * part.n[c]; cell.n += part.n[c]; }
     cell.diverged += data.diverged[c];
+    cell.broken += data.broken[c];
     cell.trials += data.seeds[c];
     cell.configurations += 1;
   }
@@ -249,7 +250,7 @@ function drawHeatMap(list) {
     .map(([f, group]) => `${fields[f].name}=${text(f, group)}`).join(", ");
   const hover = table.map((row, i) => row.map((cell, j) => `<b>${plain(where(i, j))}</b><br>${plain(metric)} ` +
     `${number(cell.mean)}, mean of ${plural(cell.n, "trial")}<br>${plural(cell.configurations, "configuration")}, ` +
-    `${plural(cell.trials, "trial")}, ${cell.diverged} diverged`));
+    `${plural(cell.trials, "trial")}, ${cell.diverged} diverged, ${cell.broken} at chance`));
   const z = table.map((row) => row.map((cell) => cell.mean));
   const atText = at === "finals" ? "final" : lowest ? "lowest" : "highest";
   const map = { type: "heatmap", z, text: hover, hovertemplate: "%{text}<extra></extra>", colorscale: "Viridis",
@@ -264,10 +265,10 @@ function drawHeatMap(list) {
     yaxis: axis(y < 0 ? "" : fieldTitle(fields[y]), ticks(y, up)), plot_bgcolor: theme.empty, showlegend: false,
   }, Math.min(760, Math.max(300, 46 * up.length + 110)), () => drawHeatMap(list));
   const flat = table.flatMap((row, i) => row.map((cell, j) => ({ ...cell, name: where(i, j) })));
-  const best = bestOf([...flat.keys()], flat.map((cell) => cell.mean), lowest, flat.map((cell) => cell.diverged));
+  const best = bestOf([...flat.keys()], flat.map((cell) => cell.mean), lowest, flat.map((cell) => (data.rank === "survivors" ? 0 : (cell.diverged + cell.broken) / cell.trials)));
   element("heat-finding").textContent = x < 0 ? "Nothing but seeds was swept." : best === undefined ? ""
     : `${lowest ? "Lowest" : "Highest"} mean of the ${atText} ${metric}: ${number(flat[best].mean)}` +
-      `${divergedText(flat[best].diverged, flat[best].trials, "trials")} at ${flat[best].name}`;
+      `${lostText(flat[best].diverged, flat[best].broken, flat[best].trials, "trials")} at ${flat[best].name}`;
 }
 
 /** The numbers and crosses of a heat map; no numbers where the cells are too narrow for them. */

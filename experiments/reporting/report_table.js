@@ -20,6 +20,12 @@ function makeColumns() {
       return { title: `${at} ${metric}`, descending: !isLowestBest(metric), ranked: true, value: (c) => part.mean[c],
                text: (c) => withInterval(part, c) };
     }),
+    ...(data.broken.some((count) => count) ? [{ title: "at chance", value: (c) => data.broken[c],
+      text: (c) => (data.broken[c] ? `${data.broken[c]} of ${data.seeds[c]}` : "0") }] : []),
+    ...(data.cut.some((epoch) => epoch) ? [{ title: "cut after epoch", value: (c) => data.cut[c] || null,
+      text: (c) => data.cut[c] || "" }] : []),
+    ...(data.cannot_be_told.some((told) => told !== null) ? [{ title: "best", left: true, descending: true,
+      value: (c) => Number(data.cannot_be_told[c] ?? -1), text: (c) => (data.cannot_be_told[c] ? "=" : "") }] : []),
     ...(data.seconds ? [{ title: "seconds", value: (c) => data.seconds[c], text: (c) => number(data.seconds[c]), descending: true }] : []),
   ];
 }
@@ -30,15 +36,15 @@ function sortBy(column) {
   sorting.rows = ROWS_AT_FIRST;
 }
 
-/** By the chosen column; by a measure, the later the larger the share of seeds that diverged. */
+/** By the chosen column; by a measure, the later the more seeds are lost, and last what was cut. */
 function sorted(list) {
   const { value, ranked: isMeasure } = columns[sorting.column];
   const sign = sorting.descending ? -1 : 1;
   return [...list].sort((a, b) => {
     const [first, second] = [value(a), value(b)];
     if (first === null || second === null) return (first === null) - (second === null);
-    const lucky = isMeasure ? data.diverged[a] / data.seeds[a] - data.diverged[b] / data.seeds[b] : 0;
-    return lucky || sign * (first - second) || a - b;
+    const late = isMeasure ? data.late[a] - data.late[b] : 0;
+    return late || sign * (first - second) || a - b;
   });
 }
 
@@ -66,7 +72,8 @@ function drawTable(list) {
   element("left-out").textContent = left ? `${rows.length.toLocaleString("en")} of ${list.length.toLocaleString("en")} rows are shown.` : "";
   element("table-note").textContent = `${plural(list.length, "configuration")}: means over the seeds that ended, and in ` +
     `brackets the ${percent()} % Student's t interval of the mean, within what is possible. Best: over the epochs of each ` +
-    "trial. Red: seeds diverged; by a measure these come last. A click on a title sorts." +
+    "trial. Red: seeds diverged; by a measure the settings that lose more seeds come later. A click on a title sorts." +
+    (columns.some(({ title }) => title === "best") ? " =: cannot be told from the best." : "") +
     (data.seconds ? " Seconds: what its trials took of their packs' time." : "");
 }
 

@@ -6,8 +6,10 @@ import os
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 
+import input_pipeline
+from experiments.engine import tuned
 from experiments.engine.plan_file import SweepError
 from experiments.engine.results import DamagedError
 from experiments.engine.standing import Folder
@@ -24,11 +26,18 @@ WAITING = """<!DOCTYPE html>
 <body><p id="waiting">{words}. What is finished will be shown here as soon as there is something.</p></body></html>"""
 
 
+class Ways(NamedTuple):
+    """How settings are ranked, and where the data are, whose labels say what is at chance."""
+
+    rank: str = "all"
+    data_dir: str = input_pipeline.DEFAULT_DATA_DIR
+
+
 class Shown:
     """What the page shows now, made again when the folder has changed."""
 
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
+    def __init__(self, folder: Folder, ways: Ways = Ways()) -> None:  # noqa: B008
+        self.folder, self.ways = folder, ways
         self._lock = threading.Lock()
         self._version, self._data = "", dict[str, Any]()
         self._words = ""
@@ -43,7 +52,9 @@ class Shown:
                 self._words = standing.words if standing else ""
                 self._data = {}
                 if table is not None:
-                    shown = data_of(table, sweep_of(table), self.folder.workdir, standing)
+                    decision = tuned.decide(tuned.read(self.folder.workdir), table, *self.ways)
+                    sweep = sweep_of(table, decision, self.ways.data_dir)
+                    shown = data_of(table, sweep, self.folder.workdir, standing)
                     self._data = shown | {"version": version, "every": EVERY}
                 self._version = version
             return self._data, self._words
@@ -105,10 +116,10 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: a line every other second would say nothing."""
 
 
-def serve(folder: Folder, port: int = 0) -> None:
+def serve(folder: Folder, port: int = 0, ways: Ways = Ways()) -> None:  # noqa: B008
     """Serves the page until Ctrl-C, on a free port for 0; ends in one line where the port is taken. What `Folder.read`
     cannot read is raised before."""
-    shown = Shown(folder)
+    shown = Shown(folder, ways)
     words = shown.data()[1]
     try:
         server = Server(port, shown)

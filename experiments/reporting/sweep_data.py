@@ -3,6 +3,7 @@
 T trials, S seeds, C configurations, F swept fields but for the seed, E epochs. A trial is one config, seed included; a
 configuration is a trial but for its seed. Two rules hold for every number: the row in which a trial diverged is left
 out, and what is said of the end, or of the best epoch, is said of the trials that ended; the diverged ones are counted.
+Which configuration comes before which is what `experiments.engine.ranking` says, as on the screen.
 """
 
 import math
@@ -12,7 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from experiments.engine import results, statistics
+import input_pipeline
+from experiments.engine import ranking, results, statistics
+from experiments.engine.finals import finals_of as last_scores
+from experiments.engine.ranking import Decision
 from experiments.reporting.detail import CURVE_BYTES, END_BYTES, chosen, detail_of, packed
 from training.config import FIELDS, GIVEN
 from training.figures import evenly
@@ -43,14 +47,29 @@ class Sweep(NamedTuple):
     diverged_T: np.ndarray
     names_T: np.ndarray
     seed_T: np.ndarray
+    broken_T: np.ndarray  # ended at chance
+    cut_T: np.ndarray  # ended before others that were ahead
+    late_C: np.ndarray  # how late each comes whatever its mean, as `ranking.late_of`
+    decision: Decision  # what the results say
+    numbers: tuple[int, ...]  # the configurations of the ranking, in its order
+
+    @property
+    def left_out(self) -> np.ndarray:
+        """Whose last values are in no mean: diverged, and where the others alone are ranked, broken."""
+        return self.diverged_T | (self.broken_T & (self.decision.rank == "survivors"))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # From rows to configurations.
 
 
-def sweep_of(table: pa.Table) -> Sweep:
-    """Finds the trials and configurations of a table."""
+def sweep_of(
+    table: pa.Table, decision: Decision | None = None, data_dir: str = input_pipeline.DEFAULT_DATA_DIR
+) -> Sweep:
+    """Finds the trials and configurations of a table; `decision` is what the results say where that is not of all of
+    its trials, or not ranked as by default."""
+    finals = last_scores(table, data_dir)
+    decision = decision or ranking.decide_finals(finals, selected_by=ranking.selected_by(table))
     names = np.asarray(table["trial"].to_pylist())
     names_T, first_T, trial_R = np.unique(names, return_index=True, return_inverse=True)
     trials = len(first_T)
@@ -70,8 +89,19 @@ def sweep_of(table: pa.Table) -> Sweep:
     np.logical_or.at(diverged_T, trial_R, table["diverged"].to_numpy())
     index_SxC = seeds_of(configuration_T.ravel(), len(codes_CxF))
     seed_T = table["seed"].take(first_T).to_numpy()
-    codes_CxF = codes_CxF[:, :-1]
-    return Sweep(fields, values, codes_CxF, index_SxC, trial_R, epoch_R, epochs_E, last_T, diverged_T, names_T, seed_T)
+    of_trial = dict(zip(names_T.tolist(), configuration_T.ravel().tolist(), strict=True))
+    late = {
+        of_trial[name]: place
+        for names_S, place in zip(finals.trials_CxS.tolist(), ranking.late_of(finals, decision.rank), strict=True)
+        for name in names_S
+        if name
+    }
+    broken_T, cut_T = (np.isin(names_T, finals.trials_CxS[of].tolist()) for of in (finals.broken_CxS, finals.cut_CxS))
+    return Sweep(
+        fields, values, codes_CxF[:, :-1], index_SxC, trial_R, epoch_R, epochs_E, last_T, diverged_T, names_T, seed_T,
+        broken_T, cut_T, np.array([late[c] for c in range(len(codes_CxF))]), decision,
+        tuple(of_trial[row.trials[0]] for row in decision.ranked),
+    )  # fmt: skip
 
 
 def order(value: Any) -> Any:
@@ -106,30 +136,38 @@ def over_seeds(sweep: Sweep, values_Tx: np.ndarray, name: str) -> statistics.Int
 
 
 def finals_of(sweep: Sweep, values_TxE: np.ndarray) -> np.ndarray:
-    """The last value of each trial: NaN where it diverged, since that row is left out."""
-    return values_TxE[np.arange(len(sweep.last_T)), sweep.last_T]
+    """The last value of each trial: NaN where it diverged, since that row is left out, as in the ranking."""
+    return np.where(sweep.left_out, np.nan, values_TxE[np.arange(len(sweep.last_T)), sweep.last_T])
 
 
 def bests_of(sweep: Sweep, values_TxE: np.ndarray, name: str) -> np.ndarray:
     """The best value of each trial that ended over its epochs, else NaN."""
     best = (np.fmin if name in LOWEST_IS_BEST else np.fmax).reduce(values_TxE, axis=1)
-    return np.where(sweep.diverged_T, np.nan, best)
-
-
-def ranking(sweep: Sweep, means_C: np.ndarray, name: str) -> list[int]:
-    """The configurations that have a mean of the metric, the best first; the larger the share of seeds that diverged,
-    the later they come, since their means are of the seeds that were lucky."""
-    signed_C = means_C if name in LOWEST_IS_BEST else -means_C
-    trials_C, diverged_C = counts_of(sweep)
-    lucky_C = diverged_C / trials_C
-    return [int(c) for c in np.lexsort((signed_C, lucky_C)) if np.isfinite(means_C[c])]
+    return np.where(sweep.left_out, np.nan, best)
 
 
 def counts_of(sweep: Sweep) -> tuple[np.ndarray, np.ndarray]:
     """How many trials each configuration has, and how many of them diverged."""
-    trials = len(sweep.diverged_T)
-    diverged = np.append(sweep.diverged_T, False)[sweep.index_SxC]
-    return np.sum(sweep.index_SxC < trials, axis=0), np.sum(diverged, axis=0)
+    return np.sum(sweep.index_SxC < len(sweep.diverged_T), axis=0), count_of(sweep, sweep.diverged_T)
+
+
+def count_of(sweep: Sweep, which_T: np.ndarray) -> np.ndarray:
+    """How many trials of each configuration are among those."""
+    return np.sum(np.append(which_T, False)[sweep.index_SxC], axis=0)
+
+
+def cut_epochs(sweep: Sweep) -> np.ndarray:
+    """After which epoch each configuration was cut, 0 where it was not."""
+    epoch_T = np.append(np.where(sweep.cut_T, sweep.epochs_E[sweep.last_T], 0), 0)
+    return epoch_T[sweep.index_SxC].max(axis=0)
+
+
+def told_of(sweep: Sweep) -> list[bool | None]:
+    """Of each configuration whether it cannot be told from the best, None where it was not compared."""
+    found: list[bool | None] = [None] * len(sweep.codes_CxF)
+    for c, row in zip(sweep.numbers, sweep.decision.ranked, strict=True):
+        found[c] = row.is_best
+    return found
 
 
 def label(value: Any) -> str:
@@ -215,6 +253,11 @@ def page_data(table: pa.Table, sweep: Sweep, name: str) -> dict[str, Any]:
         "seeds": seeds.tolist(),
         "diverged": diverged.tolist(),
         "diverged_epochs": diverged_epochs(sweep),
+        "broken": count_of(sweep, sweep.broken_T).tolist(),
+        "cut": cut_epochs(sweep).tolist(),
+        "late": sweep.late_C.tolist(),
+        "rank": sweep.decision.rank,
+        "cannot_be_told": told_of(sweep),
         "units": {metric: unit_of(metric) for metric in metrics},
         "score": score,
         "lowest_is_best": list(LOWEST_IS_BEST),
@@ -263,9 +306,8 @@ def measured_data(table: pa.Table, sweep: Sweep, metrics: list[str], score: str)
     configurations, epochs = len(sweep.codes_CxF), len(sweep.epochs_E)
     core = [name for name in metrics if name.partition("/")[0] in (*SATURATION, "speed")]
     detail = detail_of(metrics, score, core, configurations, epochs)
-    of_score = over_seeds(sweep, finals_of(sweep, values_of(table, sweep, score)), score)
-    has_curves_C = chosen(ranking(sweep, of_score.mean, score), configurations, detail.configurations)
-    ended_C = np.subtract(*counts_of(sweep))
+    has_curves_C = chosen(sweep.numbers, configurations, detail.configurations)
+    ended_C = counts_of(sweep)[0] - count_of(sweep, sweep.left_out)
     grids: dict[tuple[int, ...], int] = {}
     finals, bests, curves = {}, {}, {}
     for name in detail.metrics:

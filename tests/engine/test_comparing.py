@@ -63,6 +63,21 @@ def test_runs_are_groups_by_what_differs():
     )
 
 
+def test_what_was_cut_is_not_compared(tmp_path):
+    """Last scores of earlier epochs are held against nothing."""
+    base = Config(dataset="synthetic", validation="85", epochs=4)
+    trials = space.make_trials(base, None, {"learning_rate": [0.1, 1.0], "seed": [0, 1]})
+    ends = {0.1: 1, 1.0: 4}
+    rows = [
+        {"trial": name, "epoch": epoch, "diverged": False, **dict.fromkeys(METRICS, 0.5)}
+        for name, config in trials.items()
+        for epoch in range(1, ends[config.learning_rate] + 1)
+    ]
+    results.write_table(results.pack_table(trials, rows), tmp_path / "results.parquet")
+    found = comparing.read_folder(tmp_path)
+    assert {(one.cells["learning_rate"], len(one.courses["loss"])) for one in found} == {(1.0, 4)}
+
+
 def test_sweeps_are_compared_where_they_share_settings():
     """Of rates .1, 1 and 1, 3 there is one that both have; what only one of them has does not count."""
     first = [

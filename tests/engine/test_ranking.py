@@ -98,6 +98,9 @@ def test_edges():
     """The axis to add; an inner value is no edge, nor one of two that cannot be told apart, nor the most epochs."""
     (found,) = edges.edges_of(("learning_rate", "activation"), [(1.0, "tanh"), (3.0, "tanh"), (10.0, "tanh")], 2, [2])
     assert found.words == "best learning_rate 10 is the largest tried: --axis learning_rate=1,3,10,30"
+    exact = [(0.000316227766017,), (0.001,), (0.00316227766017,)]
+    (found,) = edges.edges_of(("learning_rate",), exact, 2, [2])
+    assert "--axis learning_rate=0.000316227766017,0.001,0.00316227766017," in found.words, "the trials that there are"
     assert edges.edges_of(("learning_rate",), RATES, 1, [1]) == []
     assert edges.edges_of(("learning_rate",), RATES[:2], 1, [0, 1]) == []
     assert edges.edges_of(("epochs",), [(1,), (2,), (4,)], 2, [2]) == []

@@ -1,5 +1,6 @@
 """A field tuned for each setting: what is run next, from tables with known optima; and a real sweep that is stopped."""
 
+import csv
 import json
 import math
 
@@ -122,6 +123,7 @@ def test_what_counts_as_broken():
     assert tuning.broken_accuracy(elsewhere, "") == chance.level(0.1, 100) == pytest.approx(0.2)
     assert tuning.broken_accuracy(elsewhere.replace(classes=1, output="identity"), "") == -math.inf
     made = made_tuning([{"learning_rate": 0.5}], extensions=0, refinements=0)
+    assert {setting.rule.broken for setting in made.settings} == {chance.level_in("synthetic", "85", 10)}
     trials = made.next_trials(None)
     rows = [
         {"trial": name, "epoch": 2, "diverged": False, "val_loss": abs(math.log10(trial.learning_rate))}
@@ -161,6 +163,27 @@ def test_what_cannot_be_tuned_is_refused(field, points, grid, words):
 
 
 TUNED = ("--axis", "init_scale=0.5,1", "--tune=learning_rate", "--axis", "learning_rate=log:0.01:1:3")
+
+
+def test_a_decision_is_of_the_fresh_seeds_at_what_was_chosen(tmp_path):
+    """Not of those that chose, which ran there too; and no chosen value is an edge of those chosen elsewhere."""
+    made = made_tuning(tune_seeds=3, fresh_seeds=4)
+    table = played(made)[1]
+    content = tuned.write(tmp_path / tuned.FILE, made, table)
+    rows = tuned.fresh_rows(content, table)
+    assert set(rows["seed"].to_pylist()) == {3, 4, 5, 6} and len(rows) == 2 * 4 * 2
+    found = tuned.decide(tuned.read(tmp_path), table)
+    chosen = {one["setting"]["activation"]: one["chosen"] for one in content["settings"]}
+    assert {row.setting["activation"]: row.setting["learning_rate"] for row in found.ranked} == chosen
+    assert [row.n for row in found.ranked] == [4, 4] and found.edges == []
+    for row in found.ranked:
+        (of,) = [
+            one["fresh"] for one in content["settings"] if one["setting"]["activation"] == row.setting["activation"]
+        ]
+        assert row.mean == pytest.approx(of["val_accuracy"]["mean"], abs=1e-12) and set(row.trials) == set(of["trials"])
+    assert tuned.fresh_rows(None, table) is table and tuned.read(tmp_path / "nowhere") is None
+
+
 FEW = ("--tune_seeds=2", "--seeds=2", "--tune_extensions=1", "--tune_refinements=1", "--lanes=1")
 
 
@@ -174,7 +197,12 @@ def test_a_tuned_sweep_that_is_stopped_ends_as_one_that_never_was(call, capsys, 
     assert "Validation: the last 85 training examples; the test set (256 examples) is measured beside it" in out
     content = json.loads((tmp_path / "once" / tuned.FILE).read_text())
     assert [one["setting"] for one in content["settings"]] == [{"init_scale": 0.5}, {"init_scale": 1.0}]
-    assert "tuning.json" in out and "Best final" not in out
+    assert "Verdict: " in out and "Written to once: results.parquet, summary.csv, decisions.json, tuning.json" in out
+    assert "Best final" not in out
+    decided = json.loads((tmp_path / "once" / "decisions.json").read_text())
+    assert decided["first"]["init_scale"] in (0.5, 1.0) and {one["n"] for one in decided["first_ahead_of"]} <= {2}
+    summary = (tmp_path / "once" / "summary.csv").read_text().splitlines()
+    assert len(summary) == 3 and {row["seeds"] for row in csv.DictReader(summary)} == {"2"}
     once = results.read_table(tmp_path / "once" / "results.parquet")
     assert set(once["validation"].to_pylist()) == {"85"}
 

@@ -25,6 +25,7 @@ def rows_of(trial, epochs, rng, layers=("hidden_0",), diverges_at=None):
     saturation = "zero_fraction" if trial["activation"] == "relu" else "saturation"
     for epoch in range(1, epochs + 1):
         numbers = {name: float(rng.random()) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        numbers["val_accuracy"] = 0.25 + 0.75 * numbers["val_accuracy"]  # None ends at chance.
         probes = {f"{measure}/{layer}": float(rng.random()) for layer in layers for measure in (saturation, "speed")}
         row = {"trial": as_config(trial).name(), "epoch": epoch, "diverged": False, **numbers, **probes}
         if epoch == diverges_at:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 def flags_of(folder, **given):
     """The flags of the command as they are, but for those that are given."""
-    return types.SimpleNamespace(**{"workdir": str(folder), "watch": False, "port": None, "width": None} | given)
+    defaults = {"watch": False, "port": None, "width": None, "rank": "all", "data_dir": "data"}
+    return types.SimpleNamespace(**{"workdir": str(folder)} | defaults | given)
 
 
 def test_the_command_writes_the_report(monkeypatch, tmp_path, capsys):

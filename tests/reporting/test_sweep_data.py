@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from sweep_tables import embedded, table_of
 
-from experiments.engine import statistics
-from experiments.reporting import page, sweep_data
+from experiments.engine import ranking, results, statistics
+from experiments.engine.standing import Standing
+from experiments.reporting import page, panels, sweep_data
 
 # The 97.5 % quantile of Student's t with 2 degrees of freedom: three seeds.
 T_OF_THREE = 4.30265
@@ -157,10 +158,61 @@ def test_numbers_are_rounded_to_significant_digits():
 def test_diverged_configurations_rank_last():
     """A setting that breaks half of its seeds does not win by the other half, whichever way is best."""
     swept = {"learning_rate": [0.1, 1.0, 10.0], "seed": [0, 1]}
-    sweep = sweep_data.sweep_of(table_of(swept, diverged={2: 1}))
-    assert sweep_data.ranking(sweep, np.array([0.2, 0.9, 0.5]), "val_accuracy") == [2, 0, 1]
-    assert sweep_data.ranking(sweep, np.array([0.2, 0.1, 0.5]), "val_loss") == [0, 2, 1]
-    assert sweep_data.ranking(sweep, np.array([np.nan, 0.1, np.nan]), "val_loss") == [1]
+    assert ranked_at(swept, [0.2, 0.9, 0.5], diverged={2: 1}) == (2, 0, 1)
+    # Of the rate 10 one seed of two ends at chance, as the screen counts it too.
+    table = with_accuracy(swept, [0.5, 0.9, 0.8])
+    at_chance = [
+        0.1 if (r, s) == (10.0, 0) else a for r, s, a in rows_in(table, "learning_rate", "seed", "val_accuracy")
+    ]
+    table = table.set_column(table.column_names.index("val_accuracy"), "val_accuracy", [at_chance])
+    sweep = sweep_data.sweep_of(table)
+    assert sweep.numbers == (1, 0, 2) and sweep.late_C.tolist() == [0, 0, 1]
+    data = sweep_data.page_data(table, sweep, "sweep")
+    assert data["broken"] == [0, 0, 1] and data["late"] == [0, 0, 1] and data["cut"] == [0, 0, 0]
+    assert data["cannot_be_told"][2] is None and data["finals"]["val_accuracy"]["mean"][2] == pytest.approx(0.45)
+    found = {panel.key: panel for panel in panels.panels_of(sweep, None)}
+    assert found["failed"].finding == "of 6 trials 1 ended at chance: 1 of 3 of seed 0"
+    assert found["failed"].rows == [("learning_rate=10", "0 of 2", "1 of 2", "0 (at chance, epoch 4)")]
+    assert found["best"].rows[0][1] == "learning_rate=1" and "1 with more lost seeds" in found["best"].finding
+    survivors = sweep_data.sweep_of(table, ranking.decide(table, "survivors"))
+    assert survivors.numbers == (1, 2, 0)
+    means = sweep_data.page_data(table, survivors, "sweep")["finals"]["val_accuracy"]["mean"]
+    assert means == pytest.approx([0.5, 0.9, 0.8])
+
+
+def test_what_was_cut_is_said():
+    """Settings that were ended before others, with the epoch; not those that are to go on in a pack to come."""
+    table = with_accuracy({"learning_rate": [0.1, 1.0, 10.0], "seed": [0, 1]}, [0.5, 0.9, 0.8])
+    ends = {0.1: 1, 1.0: 4, 10.0: 2}
+    table = table.filter([e <= ends[rate] for rate, e in rows_in(table, "learning_rate", "epoch")])
+    sweep = sweep_data.sweep_of(table)
+    assert sweep.numbers == (1, 2, 0) and sweep_data.page_data(table, sweep, "sweep")["cut"] == [1, 0, 2]
+    (panel,) = [panel for panel in panels.panels_of(sweep, None) if panel.key == "cut"]
+    assert panel.finding == "of 3 settings 1 after epoch 1, 1 after epoch 2"
+    assert panel.rows == [("learning_rate=10", 2), ("learning_rate=0.1", 1)]
+    going = {name for name, rate in rows_in(table, "trial", "learning_rate") if rate == 10.0}
+    standing = Standing(4, 6, 2, 3, {}, None, None, 1, frozenset(going))
+    (panel,) = [panel for panel in panels.panels_of(sweep, standing) if panel.key == "cut"]
+    assert panel.rows == [("learning_rate=0.1", 1)]
+    assert [row["cut_after"] for row in results.summary_rows(table)] == [1, None, 2]
+
+
+def rows_in(table, *names):
+    """The values of those columns, row by row."""
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
+
+
+def with_accuracy(swept, by_rate, **given):
+    """A grid whose val_accuracy is that of its rate."""
+    table = table_of(swept, **given)
+    values = dict(zip(swept["learning_rate"], by_rate, strict=True))
+    column = [values[rate] for rate in table["learning_rate"].to_pylist()]
+    return table.set_column(table.column_names.index("val_accuracy"), "val_accuracy", [column])
+
+
+def ranked_at(swept, by_rate, **given):
+    """The numbers of the configurations in their order."""
+    return sweep_data.sweep_of(with_accuracy(swept, by_rate, **given)).numbers
 
 
 def test_intervals_of_the_page_are_possible(sweep):

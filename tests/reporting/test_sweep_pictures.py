@@ -140,6 +140,6 @@ def test_the_best_of_a_picture_has_no_diverged_seed():
     table = table.set_column(table.column_names.index("val_accuracy"), "val_accuracy", [accuracy])
     figure, _, _ = drawn(pictures.draw_learning_curves, table)
     assert figure.get_suptitle() == "Best: val_accuracy 0.5000 at learning_rate=0.1"
-    assert "Configurations with diverged seeds rank last." in details_of(figure)
+    assert "The more seeds a configuration loses, the later it ranks." in details_of(figure)
     figure, _, _ = drawn(pictures.draw_learning_curves, table_of({"seed": [0, 1, 2]}, diverged={2: 2}))
     assert "The best: mean of 2 seeds; 1 of 3 seeds diverged." in details_of(figure)
