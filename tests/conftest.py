@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 # Before JAX starts, and for the processes that tests start: tests compile much and run little.
 os.environ["XLA_FLAGS"] = " ".join(
@@ -42,6 +43,18 @@ def nothing_old_is_garbage():
 def optimized(monkeypatch):
     """Programs of runs are compiled as they are outside of tests: their options are not left to the environment."""
     monkeypatch.delenv("XLA_FLAGS")
+
+
+@pytest.fixture
+def signals_by_default():
+    """Signals as a shell leaves them, however the tests were started: with `nohup` and `&` some are ignored, which a
+    process inherits."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -212,12 +212,13 @@ def finished_sweep(folder: Path) -> Judge:
 
 @contextlib.contextmanager
 def compiled_once() -> Iterator[None]:
-    """Within the block what this process compiles again and again is compiled once."""
+    """Within the block what this process compiles again and again is compiled once, and kept where
+    JAX_COMPILATION_CACHE_DIR says, or as long as the block lasts."""
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: getattr(jax.config, name) for name in names}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            for name, value in zip(names, (folder, 0), strict=True):
+            for name, value in zip(names, (before[names[0]] or folder, 0), strict=True):
                 jax.config.update(name, value)
             yield
         finally:

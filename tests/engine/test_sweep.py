@@ -246,54 +246,56 @@ def test_fewer_lanes_replan_what_is_not_finished(call, count_packs, monkeypatch)
     assert count_packs == [2, 1, 1]
 
 
-def run_killed(folder, kills, arguments):
-    """Starts the command again and again, kills it at a random instant after each of its first packs, and lets it end
-    at last; its rows, and how many packs there were at each kill."""
+def typed(folder, *arguments):
+    """The command with these arguments and that folder, started as in a shell."""
     command = [sys.executable, "-m", "experiments.sweep", *arguments, f"--workdir={folder}"]
-    moments, seen = random.Random(0), []
-    for number in range(kills):
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            while len(list(folder.glob("packs/*.parquet"))) <= number and process.poll() is None:
-                time.sleep(0.01)
-            time.sleep(moments.uniform(0.0, 0.1))
-            process.send_signal(signal.SIGKILL)
-        seen.append(len(list(folder.glob("packs/*.parquet"))))
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=300)
-    return pq.read_table(folder / "results.parquet"), seen
-
-
-def test_a_killed_sweep_ends_as_an_unbroken_one(tmp_path):
-    """SIGKILL while it works on its second pack, then resumed: the same rows to the bit, no trial missing or twice."""
-    arguments = (*QUICK, "--config.epochs=100", "--axis", "learning_rate=0.1,1", "--seeds=4", "--lanes=1")
-    killed, seen = run_killed(tmp_path / "killed", 1, arguments)
-    assert 0 < seen[0] < 8
-    unbroken, _ = run_killed(tmp_path / "unbroken", 0, arguments)
-    assert len(unbroken) == 8 * 100
-    assert killed.equals(unbroken)
-
-
-@pytest.mark.parametrize(
-    ("executor", "number", "status"),
-    [("local", signal.SIGTERM, 143), ("local", signal.SIGHUP, 129), ("ray", signal.SIGTERM, 143)],
-)
-def test_a_signal_ends_a_sweep_in_one_line(tmp_path, executor, number, status):
-    """After its first pack: what is finished is kept, the line says how to go on, the status is the signal's."""
-    if executor == "ray":
-        pytest.importorskip("ray", reason="Ray is not installed")
-    command = [sys.executable, "-m", "experiments.sweep", *QUICK, "--config.epochs=400", "--axis"]
-    command += ["learning_rate=0.1,1", "--seeds=4", "--lanes=1", f"--executor={executor}", f"--workdir={tmp_path}/mine"]
     environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        while not list(tmp_path.glob("mine/packs/*.parquet")) and process.poll() is None:
-            time.sleep(0.02)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+
+
+def ended_by(folder, number, delay, *arguments):
+    """Starts the command, sends that signal so long after its next pack, and checks how it ends: by any signal but
+    KILL in one line that says how to go on, with the signal's status; how many packs there are then."""
+    before = len(list(folder.glob("packs/*.parquet")))
+    with typed(folder, *arguments) as process:
+        while len(list(folder.glob("packs/*.parquet"))) == before and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(delay)
         process.send_signal(number)
         out, err = process.communicate(timeout=120)
-    assert process.returncode == status, out + err
-    assert out.splitlines()[-1].startswith("interrupted; the same command with --workdir=")
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 128 + number, out + err
+        assert out.splitlines()[-1].startswith("interrupted; the same command with --workdir=")
     assert "Traceback" not in out + err
-    assert list(tmp_path.glob("mine/packs/*.parquet"))
+    packs = len(list(folder.glob("packs/*.parquet")))
+    assert packs > before
+    return packs
+
+
+def test_a_sweep_ended_by_signals_ends_as_an_unbroken_one(call, tmp_path, signals_by_default):
+    """SIGTERM, SIGHUP and SIGKILL at random instants while it works on its second, a later and a still later pack, each
+    time resumed: the same rows to the bit, no trial missing or twice."""
+    arguments = (*QUICK, "--config.epochs=50", "--axis", "learning_rate=0.1,1", "--seeds=5", "--lanes=1")
+    ended, moments = tmp_path / "ended", random.Random(0)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
+        assert ended_by(ended, number, moments.uniform(0.0, 0.05), *arguments) < 10
+    with typed(ended, *arguments) as process:
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    call(*arguments, "--workdir=unbroken")
+    unbroken = pq.read_table(tmp_path / "unbroken" / "results.parquet")
+    assert len(unbroken) == 10 * 50
+    assert pq.read_table(ended / "results.parquet").equals(unbroken)
+
+
+def test_a_signal_ends_a_sweep_on_ray_in_one_line(tmp_path, signals_by_default):
+    """As here: what is finished is kept, the line says how to go on, the status is the signal's."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    arguments = (*QUICK, "--config.epochs=150", "--axis", "learning_rate=0.1,1", "--seeds=4", "--lanes=1")
+    ended_by(tmp_path / "mine", signal.SIGTERM, 0.0, *arguments, "--executor=ray")
 
 
 @pytest.mark.parametrize("file", ["plan.json", "first pack", "second pack", "results.parquet", "summary.csv"])

@@ -15,6 +15,10 @@ needs_browser = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="chro
 QUIET = ("no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync")
 BROWSER_FLAGS = ["headless", "no-sandbox", "disable-gpu", "enable-unsafe-swiftshader", "disable-dev-shm-usage", *QUIET]
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+NO_WEBGL = """<script>
+const anyContext = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind) { return kind === "2d" ? anyContext.call(this, kind) : null; };
+</script>"""
 
 
 class Browser:
@@ -70,6 +74,18 @@ class Browser:
         """The texts of the table's cells, row by row."""
         rows = "document.querySelectorAll('#table tbody tr')"
         return self.run(f"[...{rows}].map((row) => [...row.cells].map((cell) => cell.textContent))")
+
+
+def without_webgl(text):
+    """A page that finds no WebGL, and has all but the parallel coordinates, whose drawing in software takes most of a
+    test's time: for what they have no part in."""
+    return text.replace("<script", f"{NO_WEBGL}<script", 1)
+
+
+def emulate(browser, scheme):
+    """Makes the browser prefer a colour scheme."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.send("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}})
 
 
 @contextlib.contextmanager

@@ -4,17 +4,13 @@ import time
 
 import numpy as np
 import pytest
-from chrome import needs_browser
+from chrome import emulate, needs_browser, without_webgl
 from sweep_tables import embedded, table_of
 
 from experiments.reporting import page as report_page
 from experiments.reporting import sweep_data
 
 DASH, CROSS = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
-NO_WEBGL = """<script>
-const anyContext = HTMLCanvasElement.prototype.getContext;
-HTMLCanvasElement.prototype.getContext = function (kind) { return kind === "2d" ? anyContext.call(this, kind) : null; };
-</script>"""
 
 
 @needs_browser
@@ -104,22 +100,24 @@ def test_the_page_fits_its_window(page, width):
 
 
 @needs_browser
-@pytest.mark.parametrize(("swept", "diverged"), [({"seed": [0, 1]}, {}), ({}, {0: 1})])
-def test_small_sweeps_are_shown(browser, tmp_path, swept, diverged):
-    """Seeds alone, nothing that ended, and no WebGL: a row in the table, no heat map and no error."""
-    table = table_of(swept, diverged=diverged)
-    text = report_page.page_text(sweep_data.page_data(table, sweep_data.sweep_of(table), "small"))
-    path = tmp_path / "report.html"
-    path.write_text(text.replace("<script", f"{NO_WEBGL}<script", 1), encoding="utf-8")
-    browser.open(path)
-    assert browser.curves() == (0 if diverged else 1) and len(browser.table()) == 1
-    assert browser.run("document.getElementById('heat').data.length") == 0
-    assert "needs WebGL" in browser.run("document.getElementById('parallel-note').textContent")
-    assert browser.errors() == []
+def test_dark_mode(page):
+    """Page and plots turn dark with the system, also while the page is open, and back."""
+    paper = "getComputedStyle(document.querySelector('section')).backgroundColor"
+    plots = "[...document.querySelectorAll('.plot')].map((plot) => plot._fullLayout.paper_bgcolor)"
+    try:
+        assert page.run(paper) == "rgb(255, 255, 255)" and set(page.run(plots)) == {"#ffffff"}
+        emulate(page, "dark")
+        wait_until(page, f"{plots}.every((colour) => colour === '#1b1f24')")
+        assert page.run(paper) == "rgb(27, 31, 36)"
+        contrast = "getComputedStyle(document.querySelector('#table td')).color"
+        assert page.run(contrast) == "rgb(223, 227, 232)"
+    finally:
+        emulate(page, "light")
+    wait_until(page, f"{plots}.every((colour) => colour === '#ffffff')")
+    assert page.errors() == []
 
 
 ORDERS = {
-    "a filter, then the window": ["filter", 1000],
     "the window, then a filter": [1000, "filter"],
     "again and again": ["filter", 1000, 700, "none", 1280, "reset", 900, "filter", "heat", 1280],
 }
@@ -147,10 +145,8 @@ def wait_until(page, condition):
 
 @needs_browser
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
-def test_plots_keep_their_heights(browser, sweep, order):
+def test_plots_keep_their_heights(page, order):
     """After clicks and resized windows in any order, each plot is as high as it was drawn."""
-    page = browser
-    page.open(sweep[1] / "report.html")
     resize(page, 1280, 1000)
     actions = {
         "filter": lambda: page.click("#fields input[data-field='0'][data-group='0']"),
@@ -169,11 +165,26 @@ def test_plots_keep_their_heights(browser, sweep, order):
 
 
 @needs_browser
+@pytest.mark.parametrize(("swept", "diverged"), [({"seed": [0, 1]}, {}), ({}, {0: 1})])
+def test_small_sweeps_are_shown(browser, tmp_path, swept, diverged):
+    """Seeds alone, nothing that ended, and no WebGL: a row in the table, no heat map and no error."""
+    table = table_of(swept, diverged=diverged)
+    text = report_page.page_text(sweep_data.page_data(table, sweep_data.sweep_of(table), "small"))
+    path = tmp_path / "report.html"
+    path.write_text(without_webgl(text), encoding="utf-8")
+    browser.open(path)
+    assert browser.curves() == (0 if diverged else 1) and len(browser.table()) == 1
+    assert browser.run("document.getElementById('heat').data.length") == 0
+    assert "needs WebGL" in browser.run("document.getElementById('parallel-note').textContent")
+    assert browser.errors() == []
+
+
+@needs_browser
 def test_the_heat_map_is_as_high_as_its_rows(browser, tmp_path):
     """46 pixels a row and 110 more, before and after the window was resized."""
     table = table_of({"activation": ["relu", "tanh"], "learning_rate": [float(i) for i in range(1, 13)]})
     text = report_page.page_text(sweep_data.page_data(table, sweep_data.sweep_of(table), "high"))
-    (tmp_path / "report.html").write_text(text, encoding="utf-8")
+    (tmp_path / "report.html").write_text(without_webgl(text), encoding="utf-8")
     browser.open(tmp_path / "report.html")
     browser.choose("heat-y", "learning_rate")
     browser.choose("heat-x", "activation")
@@ -195,7 +206,7 @@ def test_the_best_is_whole(browser, tmp_path):
     accuracy = [0.99 if rate == 1.0 else 0.5 + 0.4 * (seed == 1) for rate, seed in trials]
     table = table.set_column(table.column_names.index("val_accuracy"), "val_accuracy", [accuracy])
     data = sweep_data.page_data(table, sweep_data.sweep_of(table), "broken")
-    (tmp_path / "report.html").write_text(report_page.page_text(data), encoding="utf-8")
+    (tmp_path / "report.html").write_text(without_webgl(report_page.page_text(data)), encoding="utf-8")
     browser.open(tmp_path / "report.html")
     best = browser.run("document.getElementById('best').textContent")
     # .9 and .5 twice: .6333 +- 4.30265 * .23094 / sqrt(3) = .5737: from .0597 on.

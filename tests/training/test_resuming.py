@@ -96,18 +96,6 @@ def command(workdir, config):
     return [sys.executable, "train.py", "--config=configs/shallow.py", *flags, f"--workdir={workdir}"]
 
 
-@pytest.fixture
-def signals_by_default():
-    """Signals as a shell leaves them, however the tests were started: with `nohup` and `&` some are ignored, which a
-    process inherits."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    for number in before:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def test_run_ended_by_signals(tmp_path, no_figures, signals_by_default):
     """A process ended by KILL, TERM, INT and HUP at random instants, and started again each time, ends as the unbroken
     run; all but KILL say how to go on, and leave their checkpoint."""
