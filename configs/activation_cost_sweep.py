@@ -12,8 +12,9 @@ Measured: final val_accuracy, mean of 8 seeds with its 95 % interval, at the bes
               relu     quadratic      .9716 (.9692 to .9739) at 10    test .9712
               relu     cross_entropy  .9654 (.9639 to .9669) at .1    test .9627
           Eight seeds do not decide it: relu and tanh with quadratic, sigmoid and tanh with cross-entropy, and relu with
-          cross-entropy at 1, whose seeds differ much, cannot be told from the best. The quadratic cost wants ten times the rate or more; at 10, ReLU nets with
-          cross-entropy guess. Halving by 3 ends with the same best setting at .225 of the epochs (2026-11-26).
+          cross-entropy at 1, whose seeds differ much, cannot be told from the best. The quadratic cost
+          wants ten times the rate or more; at 10, ReLU nets with cross-entropy guess. Halving by 3 ends with the same
+          best setting at .225 of the epochs (2026-11-26).
 """
 
 import itertools
