@@ -19,6 +19,7 @@ def test_benchmark_opponents_run_an_epoch(monkeypatch):
     """On synthetic data: every opponent that is installed, with a positive time in each round."""
     monkeypatch.setattr(input_pipeline, "load", lambda name: input_pipeline.synthetic())
     monkeypatch.setattr(epoch, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(epoch, "STEPS", 4)
     monkeypatch.setattr(epoch, "EPOCHS_A_ROUND", 1)
     seconds = epoch.time_epochs(rounds=1)
     assert {
@@ -52,6 +53,8 @@ def test_sweep_on_synthetic_data(monkeypatch):
     """Packs of lanes are timed beside the bound and a run alone; lanes are compared with runs alone."""
     monkeypatch.setattr(input_pipeline, "load", lambda name: input_pipeline.synthetic())
     monkeypatch.setattr(epoch, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(epoch, "STEPS", 4)
+    monkeypatch.setattr(epoch, "EPOCHS_A_ROUND", 1)
     monkeypatch.setattr(sweep, "PACKS", {"4 lanes": (2, 2, 1.1)})
     monkeypatch.setattr(lanes, "ONE_CORE", {})
     monkeypatch.setattr(sweep, "ALONE_EPOCHS", 1)
