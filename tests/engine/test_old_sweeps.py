@@ -114,7 +114,7 @@ def test_an_old_sweep_is_reported(monkeypatch, capsys, old):
     packs = [results.pq.read_table(path) for path in sorted((folder / "packs").iterdir())]
     results.pq.write_table(results.pa.concat_tables(packs), folder / "results.parquet", write_page_checksum=True)
     monkeypatch.setattr(report, "write", lambda folder, table, *_: seen.append(table) or [folder / page.__name__])
-    given = {"workdir": str(folder), "watch": False, "port": None, "width": None}
+    given = {"workdir": str(folder), "watch": False, "port": None, "width": None, "rank": "all", "data_dir": "nowhere"}
     monkeypatch.setattr(report.flags, "FLAGS", types.SimpleNamespace(**given))
     report.main([])
     (folder / "plan.json").unlink()
