@@ -21,6 +21,7 @@ rank them by are held out of the training set, unless --select_by=test. What it 
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import pyarrow as pa
@@ -118,13 +119,15 @@ def main(_: list[str]) -> None:
     keep_programs()
     given, base, values = given_config(), flags.FLAGS.config, flags.FLAGS
     workdir, data_dir = folder_of("workdir") or default_workdir(), str(folder_of("data_dir"))
-    decided, made = list[ranking.Decision](), None
+    decided, made, chosen = list[ranking.Decision](), None, dict[str, Any]()
 
     def summed(table: pa.Table) -> pa.Table:
-        return tuned.fresh_rows(tuned.write(Path(workdir) / tuned.FILE, made, table) if made else None, table)
+        if made:
+            chosen.update(tuned.write(Path(workdir) / tuned.FILE, made, table))
+        return tuned.fresh_rows(chosen, table)
 
     def finish(folder: Path, table: pa.Table, standing: Standing | None) -> None:
-        decided.append(tuned.decide(tuned.read(folder) if made else None, table, values.rank, data_dir))
+        decided.append(tuned.decide(chosen, table, values.rank, data_dir))
         ranking.write_decision(decided[0], folder / "decisions.json")
         page.update(folder, table, standing, decided[0], data_dir)
 
@@ -139,7 +142,7 @@ def main(_: list[str]) -> None:
         points = points_of(given, asked)
         made = search_flags.tuning_of(points, asked.grid)
         if made:
-            base = validation.with_held_out([as_config(base)], data_dir)[0]
+            base = as_config(base).replace(validation=made.settings[0].config.validation)
         trials = made.next_trials(None) if made else space.trials_at(base, points)
         selection = validation.select(base, trials, workdir, data_dir, values.select_by)
         if selection.said:
@@ -172,8 +175,8 @@ def main(_: list[str]) -> None:
         say("interrupted" if values.dry_run else f"interrupted; {goes_on}")
         sys.exit(console.exit_status(error))
     for decision in decided:
-        if content := tuned.read(Path(workdir)) if made else None:
-            say("\n".join([tuned.in_words(content), *([verdict(decision)] if len(decision.ranked) > 1 else [])]))
+        if chosen:
+            say("\n".join([tuned.in_words(chosen), *([verdict(decision)] if len(decision.ranked) > 1 else [])]))
         else:
             say(conclusion(decision))
         files = ("tuning.json", "report.html", "tensorboard/", "figures/")

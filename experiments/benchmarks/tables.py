@@ -39,7 +39,7 @@ PARTS = {
         "Decisions",
         "In an A/A sweep all settings are equal. *Intervals that miss* are 95 % intervals of a paired difference that "
         "do not hold the true one; a *false winner* is one setting alone in the set of those that cannot be told from "
-        "the best, at 5 % for two settings and at less for more, so that one line may be above that by chance; *the "
+        "the best: of two settings 5 % by construction, about which counts scatter, of more settings less; *the "
         "best left out* counts sweeps with one better setting that is not in the set. Tables of numbers have a part of "
         "each seed and noise, normal or not; trained nets are of two settings whose scores are exchanged within each "
         "seed at random. The variance of paired differences over that of unlike seeds is the share of the seeds that "

@@ -177,8 +177,8 @@ def pack_shape(
 
 def widest_row(trial: Config, kind: str) -> int:
     """How many lanes of that trial's kind are worth a row: on a CPU as many as have their weights in a core's cache,
-    and for batches of one example a single one, whose products of a matrix and a vector run as those of a run alone
-    (side by side they were seen to take 4 to 8 times as long)."""
+    and for batches of one example a single one, whose products of a matrix and a vector run as those of a run alone:
+    side by side they leave the fast path."""
     most = MOST_LANES_A_ROW.get(kind, MOST_LANES_A_ROW_ELSEWHERE)
     if kind != "cpu":
         return most

@@ -168,8 +168,8 @@ class SweepDirectory:
 
     def write_results(self, table: pa.Table, summed: pa.Table | None = None) -> list[dict[str, Any]]:
         """Writes what is read off all rows of the finished packs in this folder, the summary of `summed` where that is
-        not of all of them; returns the rows of the summary. A
-        results.parquet of the same rows is left as it is, so that its time says since when they are there."""
+        not of all of them; returns the rows of the summary. A results.parquet of the same rows is left as it is, so
+        that its time says since when they are there."""
         path, content = self.workdir / "results.parquet", results.as_bytes(table)
         if not path.is_file() or path.read_bytes() != content:
             write_atomically(path, content)

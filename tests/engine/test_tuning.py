@@ -133,12 +133,13 @@ def test_what_counts_as_broken():
 
 
 def test_examples_are_held_out_where_the_test_set_would_choose():
-    """A sixth of the whole training set, 10,000 of MNIST; not where the config holds some out itself."""
+    """A sixth of the training set, 10,000 of MNIST, or of as many as are trained on, as in any other sweep; not where
+    the config holds some out itself."""
     mnist = as_config(shallow.get_config())
-    assert validation.held_out(mnist, 60_000).validation == "10000"
-    assert validation.held_out(BASE, 512) == BASE
+    assert [config.validation for config in validation.with_held_out([mnist, BASE], "")] == ["10000", BASE.validation]
+    assert validation.with_held_out([BASE], "") == [BASE]
     configs = [BASE.replace(validation="test", train_examples=100), BASE.replace(validation="7"), BASE]
-    assert [config.validation for config in validation.with_held_out(configs, "")] == ["85", "7", "85"]
+    assert [config.validation for config in validation.with_held_out(configs, "")] == ["16", "7", "85"]
     settings = tuning.make_tuning(BASE.replace(validation="test"), ACTIVATIONS, "learning_rate").settings
     assert {setting.config.validation for setting in settings} == {"85"}
 

@@ -13,6 +13,8 @@ import pytest
 
 from training import console
 
+pytestmark = pytest.mark.usefixtures("signals_by_default")
+
 
 @pytest.mark.parametrize(
     ("message", "line"),
@@ -95,17 +97,6 @@ def test_progress_is_silent_without_a_terminal(capsys):
         bar.say("one\ntwo")
         bar.update()
     assert capsys.readouterr() == ("one\ntwo\n", "")
-
-
-@pytest.fixture(autouse=True)
-def signals_by_default():
-    """Signals as a shell leaves them, however the tests were started."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    for number in before:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
