@@ -61,7 +61,7 @@ def test_what_is_served(port, tmp_path):
     assert status == 503 and "\n" not in text
 
 
-def test_the_command_ends_on_ctrl_c(tmp_path):
+def test_the_command_ends_on_ctrl_c(tmp_path, signals_by_default):
     """It prints where the page is, and ends with status 0 and one more line."""
     results.write_table(table_of({"learning_rate": [0.1, 1.0]}), tmp_path / "results.parquet")
     command = [sys.executable, "-m", "experiments.report", f"--workdir={tmp_path}", "--watch"]
@@ -70,6 +70,9 @@ def test_the_command_ends_on_ctrl_c(tmp_path):
         port = int(line.partition("http://127.0.0.1:")[2].partition("/")[0])
         assert ask(port, "/version")[0] == 200
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # Else a server that does not end would be waited for.
     assert (process.returncode, out, err) == (0, "ended\n", "")
     assert not (tmp_path / "report.html").exists()
