@@ -20,6 +20,7 @@ Whole labels are classes, float ones the targets of a regression. What has no te
 
 from training import starting as starting  # isort: skip  # Before what takes long.
 
+import functools
 import gzip
 import importlib.util
 import io
@@ -109,10 +110,19 @@ def synthetic(examples: int = 512, validation_examples: int = 256, pixels: int =
 
 def _load_embedded_mnist() -> Dataset:
     try:
-        with EMBEDDED_MNIST.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return Dataset(arrays["x_train"], arrays["y_train"], arrays["x_test"], arrays["y_test"])
+        return _read_mnist(EMBEDDED_MNIST, EMBEDDED_MNIST.stat().st_mtime_ns)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{EMBEDDED_MNIST} cannot be read as the embedded MNIST: {one_line(error, 150)}") from error
+
+
+@functools.lru_cache(maxsize=1)
+def _read_mnist(path: Path, _: int) -> Dataset:
+    """The data set in the file as it is since that time; a command asks for it several times, and may not change it."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        parts = [arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")]
+    for part in parts:
+        part.flags.writeable = False
+    return Dataset(*parts)
 
 
 # Data sets that need no more than their name.

@@ -143,8 +143,8 @@ def main(_: list[str]) -> None:
         made = search_flags.tuning_of(points, asked.grid)
         if made:
             base = as_config(base).replace(validation=made.settings[0].config.validation)
-        trials = made.next_trials(None) if made else space.trials_at(base, points)
-        selection = validation.select(base, trials, workdir, data_dir, values.select_by)
+        configs = made.next_trials(None).values() if made else space.configs_at(base, points)
+        selection = validation.select(base, configs, workdir, data_dir, values.select_by)
         if selection.said:
             say(selection.said)
         run(

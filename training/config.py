@@ -6,7 +6,6 @@ Validation, axes of sweeps, lanes, columns of results, the identity of a run or 
 and sweeps of earlier versions stay readable and go on.
 """
 
-import copy
 import dataclasses
 import hashlib
 import json
@@ -248,8 +247,8 @@ class Config:
             called, before = shortened(changed), shortened(self.to_dict())
             changed |= {name: getattr(self, name) if called[name] == before[name] else called[name] for name in called}
             changed["code"] = code_of(self.to_dict() | changed, self.code)
-        config = copy.copy(self)  # A tenth of the time of `dataclasses.replace`, which calls __init__.
-        vars(config).update(changed)
+        config = object.__new__(type(self))  # A small part of the time of `dataclasses.replace`, which calls __init__.
+        vars(config).update(vars(self), **changed)
         _check_together(config)
         return config
 
@@ -285,11 +284,7 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """What is trained, by field: what is only recorded is left out, and later fields that change nothing. Of files
         of one's own it is their names and texts, not where they lie."""
-        found = {
-            name: getattr(self, name)
-            for name, field in FIELDS.items()
-            if not field.spec.recorded and not (field.spec.later and getattr(self, name) == field.default)
-        }
+        found = {name: value for name, default in _DEFAULT_OF_TRAINED if (value := getattr(self, name)) != default}
         if self.code:
             found |= {name: each_word(found[name], own.without_folder) for name in NAMING if name in found}
             found["code"] = own.digest_of(self.code)
@@ -298,16 +293,18 @@ class Config:
     def name(self, recorded_as_in: "Config | None" = None) -> str:
         """Twelve hexadecimal digits that stand for the identity. What is recorded counts as it is by default; in names
         that the first version made, as it was: in the config that is given."""
-        recorded = {
-            name: getattr(recorded_as_in, name) if recorded_as_in else field.default
-            for name, field in FIELDS.items()
-            if field.spec.recorded and not field.spec.later
-        }
+        recorded = {name: getattr(recorded_as_in or _DEFAULTS, name) for name in _RECORDED_AT_FIRST}
         return hashlib.sha256(json.dumps(self.identity() | recorded, sort_keys=True).encode()).hexdigest()[:12]
 
 
 AnyConfig: TypeAlias = Config | ConfigDict  # What a config file returns, or what `as_config` has made of it.
 FIELDS: dict[str, Field] = {field.name: of_dataclass(field) for field in dataclasses.fields(Config)}
+_DEFAULTS = Config()
+# What is trained, with the value at which a later field counts as not there; no other has one.
+_DEFAULT_OF_TRAINED = [
+    (name, field.default if field.spec.later else ...) for name, field in FIELDS.items() if not field.spec.recorded
+]
+_RECORDED_AT_FIRST = [name for name, field in FIELDS.items() if field.spec.recorded and not field.spec.later]
 # All but those that follow from others.
 GIVEN = {name: field for name, field in FIELDS.items() if not field.spec.derived}
 # Arguments of the compiled program, one number a lane; all other fields shape it or the data set.
@@ -397,7 +394,7 @@ def as_config(given: AnyConfig | Mapping[str, Any]) -> Config:
 
 def _check_descent(config: Config) -> None:
     """ConfigError for what the optimizer or the schedule does not take, and for lengths that the run does not have."""
-    given = config.to_dict()
+    given = vars(config)
     check_taken("optimizer", optimizers.OPTIMIZERS, given, FIELDS)
     check_taken("schedule", schedules.SCHEDULES, given, FIELDS)
     if config.nesterov and not config.momentum:

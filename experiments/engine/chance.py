@@ -27,9 +27,13 @@ def level_of(labels_V: np.ndarray) -> float:
 
 def level(share: float, examples: int) -> float:
     """The accuracy up to which one may have guessed so many examples of which the largest class is that share."""
-    from scipy.stats import binom
+    from scipy.special import bdtr, bdtrik  # `scipy.stats.binom.ppf`, whose import takes a second.
 
-    return float(binom.ppf(LEVEL, examples, share)) / examples
+    count = math.ceil(bdtrik(LEVEL, examples, share))
+    # The inverse is of a continuous function, and may be off by rounding where that meets a whole number.
+    while count > 0 and bdtr(count - 1, examples, share) >= LEVEL:
+        count -= 1
+    return count / examples
 
 
 @functools.cache

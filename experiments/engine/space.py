@@ -40,10 +40,19 @@ def points_of(sweep: Sweep | None) -> Points:
 
 def trials_at(base: AnyConfig, points: Iterable[Point]) -> dict[str, Config]:
     """The trials at the points, by name, each once; ConfigError for what no config accepts."""
+    return named(configs_at(base, points))
+
+
+def configs_at(base: AnyConfig, points: Iterable[Point]) -> list[Config]:
+    """The base config with the fields of each point; ConfigError for what no config accepts."""
     shared = as_config(base)
+    return [shared.replace(**point) for point in points]
+
+
+def named(configs: Iterable[Config]) -> dict[str, Config]:
+    """The configs by name, each once."""
     trials: dict[str, Config] = {}
-    for point in points:
-        config = shared.replace(**point)
+    for config in configs:
         trials.setdefault(config.name(), config)
     return trials
 

@@ -171,7 +171,6 @@ def run_missing(
 ) -> pa.Table:
     """Runs the packs that are missing in the folder, which is entered, each written as it ends; returns the rows of all
     that is finished there."""
-    check_sums()
     trials, tables = directory.trials, directory.finished()
     if directory.events:
         directory.events.catch_up(tables.values())
@@ -192,6 +191,8 @@ def run_missing(
             say_what_is_done(stage, missing, directory.workdir)
         if rung:
             say(f"Rung {number} of {len(ladder)}: {count(range(rung.settings), 'setting')} to epoch {rung.end}")
+        if missing:
+            check_sums()
         goes = keywords(stage, store if going.keep == ALL or upcoming else None, winners)
         for pack, table in with_progress(partial(execute, missing, trials, datasets, **goes), missing, trials):
             directory.write_pack(pack, table)

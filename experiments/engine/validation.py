@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import input_pipeline
 from experiments.engine.plan_file import Recorded, read_plan
-from experiments.engine.space import Trials, has_settings
+from experiments.engine.space import has_settings, named
 from training import own
 from training.config import AnyConfig, Config, ConfigError, as_config
 
@@ -55,31 +55,33 @@ def _source_of(config: Config) -> tuple[str, str]:
     return config.dataset, own.digest_of(config.code)
 
 
-def select(base: AnyConfig, trials: Trials, workdir: str | Path, data_dir: str, asked: str | None = None) -> Selection:
-    """The sweep as it validates: where one chooses between settings, on examples that are held out.
+def select(
+    base: AnyConfig, configs: Iterable[Config], workdir: str | Path, data_dir: str, asked: str | None = None
+) -> Selection:
+    """The sweep of the configs as it validates: where one chooses between settings, on examples that are held out.
 
     `asked` is what --select_by was given. A folder that was begun with another way of validating goes on with it, where
     nothing else is asked for. ConfigError where the flag contradicts the config, or too few examples are left.
     """
-    base = as_config(base)
+    base, configs = as_config(base), list(configs)
     fixed = (
         base.validation
         if base.validation != TEST
-        else next((trial.validation for trial in trials.values() if trial.validation != TEST), TEST)
+        else next((trial.validation for trial in configs if trial.validation != TEST), TEST)
     )
     if fixed != TEST:
         if asked == TEST:
             raise ConfigError(f"--select_by=test with validation={fixed}; accepted with it: validation='test'")
-        return Selection(base, dict(trials), "")
+        return Selection(base, named(configs), "")
     begun = _begun(Path(workdir)) if asked is None else None
-    if begun and begun.base.validation != TEST and not _varies(trials, "dataset"):
-        return _held_out(base, trials, dict.fromkeys(_datasets(trials), int(begun.base.validation)))
-    if asked == TEST or not has_settings(trials.values()):
-        return Selection(base, dict(trials), "")
+    if begun and begun.base.validation != TEST and not _varies(configs, "dataset"):
+        return _held_out(base, configs, dict.fromkeys(_datasets(configs), int(begun.base.validation)))
+    if asked == TEST or not has_settings(configs):
+        return Selection(base, named(configs), "")
     if begun and begun.base.validation == TEST and "validation" not in begun.swept:
         said = f"{workdir} was begun with the test set as validation set and goes on so: it is ranked by the test set"
-        return Selection(base, dict(trials), said)
-    return _held_out(base, trials, {name: _count(of, data_dir) for name, of in _datasets(trials).items()})
+        return Selection(base, named(configs), said)
+    return _held_out(base, configs, {name: _count(of, data_dir) for name, of in _datasets(configs).items()})
 
 
 def _begun(workdir: Path) -> Recorded | None:
@@ -87,14 +89,14 @@ def _begun(workdir: Path) -> Recorded | None:
     return read_plan(workdir) if (workdir / "plan.json").is_file() else None
 
 
-def _varies(trials: Trials, name: str) -> bool:
-    return len({getattr(trial, name) for trial in trials.values()}) > 1
+def _varies(configs: Iterable[Config], name: str) -> bool:
+    return len({getattr(trial, name) for trial in configs}) > 1
 
 
-def _datasets(trials: Trials) -> dict[str, list[Config]]:
+def _datasets(configs: Iterable[Config]) -> dict[str, list[Config]]:
     """The trials of each data set."""
     found: dict[str, list[Config]] = {}
-    for trial in trials.values():
+    for trial in configs:
         found.setdefault(trial.dataset, []).append(trial)
     return found
 
@@ -115,12 +117,12 @@ def _count(trials: Iterable[Config], data_dir: str) -> int:
     return count
 
 
-def _held_out(base: Config, trials: Trials, counts: dict[str, int]) -> Selection:
+def _held_out(base: Config, configs: Iterable[Config], counts: dict[str, int]) -> Selection:
     """The sweep with so many examples of each data set held out."""
-    changed = [trial.replace(validation=str(counts[trial.dataset])) for trial in trials.values()]
+    changed = [trial.replace(validation=str(counts[trial.dataset])) for trial in configs]
     each = ", ".join(f"{count:,}" + (f" of {name}" if len(counts) > 1 else "") for name, count in counts.items())
     said = (
         f"Selection: settings are ranked by the last {each} training examples, which are held out; "
         "--select_by=test trains on them and ranks by the test set"
     )
-    return Selection(base.replace(validation=changed[0].validation), {trial.name(): trial for trial in changed}, said)
+    return Selection(base.replace(validation=changed[0].validation), named(changed), said)

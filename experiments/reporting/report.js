@@ -185,7 +185,7 @@ function draw() {
   fillChosen(list);
   drawCurves(list);
   drawHeatMap(list);
-  drawParallel(list);
+  whenNear("parallel", PARALLEL_HEIGHT, () => drawParallel(shown()));
   drawLayers(list.length ? Number(choice("chosen")) : undefined);
   drawTable(list);
   keep();

@@ -35,6 +35,30 @@ function saveButtons(id, draw) {
     { name: `Save as ${name}`, title: `Save as ${name}, ${pictureWidth()} px wide`, icon, click: () => save(format) }));
 }
 
+// What waits to be drawn until it comes near the window, by its element.
+const waiting = new Map();
+const nearness = new IntersectionObserver((entries) => {
+  entries.filter(({ isIntersecting }) => isIntersecting).forEach(({ target }) => drawWaiting(target));
+}, { rootMargin: "300px" });
+
+/** Keeps the place of a plot, which is drawn when it comes near the window, or is printed. */
+function whenNear(id, height, draw) {
+  const target = element(id);
+  target.style.height = `${height}px`;
+  waiting.set(target, draw);
+  nearness.unobserve(target);
+  nearness.observe(target);
+}
+
+function drawWaiting(target) {
+  const draw = waiting.get(target);
+  waiting.delete(target);
+  nearness.unobserve(target);
+  draw?.();
+}
+
+window.addEventListener("beforeprint", () => [...waiting.keys()].forEach(drawWaiting));
+
 /** Draws, or says in the middle that there is nothing to draw. */
 function plot(id, traces, layout, height, draw) {
   const empty = traces.length ? [] : [{ text: "Nothing to show", showarrow: false, font: { size: 15, color: theme.faint },
@@ -292,6 +316,8 @@ function cellTexts(table, across) {
 // -------------------------------------------------------------------------------------------------------------------
 // Parallel coordinates.
 
+// These lines take a second or more to draw where a processor does the work of a graphics card.
+const PARALLEL_HEIGHT = 420;
 const hasWebGL = Boolean(document.createElement("canvas").getContext("webgl"));
 
 function drawParallel(list) {
@@ -310,7 +336,7 @@ function drawParallel(list) {
   const trace = { type: "parcoords", dimensions: [...ofFields, ...ofMetrics], labelangle: fields.length > 5 ? -12 : 0,
                   line: { color: colour, colorscale: theme.shades.map((shades, i) => [i / (theme.shades.length - 1), `rgb(${shades})`]), showscale: true,
                           colorbar: { title: { text: `final ${data.score} (${data.units[data.score]})`, side: "right" } } } };
-  plot("parallel", drawn.length && hasWebGL ? [trace] : [], { margin: { l: 70, r: 30, t: 60, b: 30 } }, 420,
+  plot("parallel", drawn.length && hasWebGL ? [trace] : [], { margin: { l: 70, r: 30, t: 60, b: 30 } }, PARALLEL_HEIGHT,
        () => drawParallel(list));
   const notes = hasWebGL ? ["Drag along an axis to pick out lines; drag a label to move its axis."]
     : ["This plot needs WebGL, which this browser does not offer."];

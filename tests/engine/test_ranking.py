@@ -154,11 +154,13 @@ def test_a_sixth_is_held_out(tmp_path):
     the test set is asked for."""
     assert validation.held_out_count(60_000) == 10_000 and validation.held_out_count(3) == 1
     trials = space.make_trials(BASE, None, AXES)
-    found = validation.select(BASE, trials, tmp_path, "")
+    found = validation.select(BASE, trials.values(), tmp_path, "")
     assert {trial.validation for trial in found.trials.values()} == {found.base.validation} == {"85"}
     assert [trial.name() for trial in found.trials.values()] == list(found.trials) and "\n" not in found.said
     assert "the last 85 training examples" in found.said and "--select_by=test" in found.said
-    few = validation.select(BASE, space.make_trials(BASE, None, AXES | {"train_examples": [60, 120]}), tmp_path, "")
+    few = validation.select(
+        BASE, space.make_trials(BASE, None, AXES | {"train_examples": [60, 120]}).values(), tmp_path, ""
+    )
     assert few.base.validation == "20"
     for base, axes, asked in (
         (BASE, {"seed": [0, 1]}, None),
@@ -167,26 +169,26 @@ def test_a_sixth_is_held_out(tmp_path):
         (BASE, AXES | {"validation": ["test", "100"]}, None),
     ):
         trials = space.make_trials(base, None, axes)
-        assert validation.select(base, trials, tmp_path, "", asked) == (base, trials, "")
+        assert validation.select(base, trials.values(), tmp_path, "", asked) == (base, trials, "")
 
 
 def test_what_contradicts_itself_is_refused(tmp_path):
     """The flag beside examples that are held out already, and a training set that leaves none."""
     held_out = BASE.replace(validation="100")
     with pytest.raises(ConfigError, match="--select_by=test with validation=100; accepted"):
-        validation.select(held_out, space.make_trials(held_out, None, AXES), tmp_path, "", "test")
+        validation.select(held_out, space.make_trials(held_out, None, AXES).values(), tmp_path, "", "test")
     everything = BASE.replace(train_examples=500)
     with pytest.raises(ConfigError, match=r"leaves 12 of 512 examples .* takes 83; accepted"):
-        validation.select(everything, space.make_trials(everything, None, AXES), tmp_path, "")
+        validation.select(everything, space.make_trials(everything, None, AXES).values(), tmp_path, "")
 
 
 @pytest.mark.parametrize("begun", ["test", "40"])
 def test_a_folder_goes_on_as_it_was_begun(tmp_path, begun):
     """By the test set, as sweeps of earlier versions, which is said; or by as many examples as were held out."""
     write_plan(Recorded(BASE.replace(validation=begun), ("learning_rate",), {}, (), ()), tmp_path / "plan.json")
-    found = validation.select(BASE, space.make_trials(BASE, None, AXES), tmp_path, "")
+    found = validation.select(BASE, space.make_trials(BASE, None, AXES).values(), tmp_path, "")
     assert {trial.validation for trial in found.trials.values()} == {found.base.validation} == {begun}
     assert ("goes on so" in found.said) == (begun == "test")
     if begun == "40":  # One of its settings, too.
-        one = validation.select(BASE, space.make_trials(BASE, None, {"seed": [5]}), tmp_path, "")
+        one = validation.select(BASE, space.make_trials(BASE, None, {"seed": [5]}).values(), tmp_path, "")
         assert one.base.validation == "40"

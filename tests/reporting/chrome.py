@@ -64,6 +64,10 @@ class Browser:
             if entry["level"] == "SEVERE"
         ]
 
+    def draw_all(self):
+        """Has the plots drawn that wait until they come near the window, as before the page is printed."""
+        self.run("(window.dispatchEvent(new Event('beforeprint')), 0)")
+
     def curves(self):
         """How many curves are drawn: the pieces of the lines, without the bands."""
         paths = "[...document.querySelectorAll('#curves .scatterlayer .js-line')]"

@@ -22,6 +22,7 @@ def test_filters_change_every_part(page, sweep):
     page.click("#fields input[data-field='0'][data-group='0']")
     assert (page.curves(), len(page.table())) == (6, 6)
     assert {row[0] for row in page.table()} == {"tanh"}
+    page.draw_all()
     assert page.run("document.getElementById('parallel').data[0].line.color.length") == 6
     page.click("#fields input[data-field='2'][data-group='1']")
     assert (page.curves(), len(page.table())) == (4, 4)
@@ -36,6 +37,24 @@ def test_filters_change_every_part(page, sweep):
     assert page.run("document.getElementById('curves').layout.yaxis.type") == "log"
     assert page.run("performance.getEntriesByType('resource').filter((e) => !/^(data|blob):/.test(e.name)).length") == 0
     assert page.errors() == []
+
+
+@needs_browser
+def test_parallel_coordinates_are_drawn_when_they_are_near(browser, sweep):
+    """Not at once, as they take long; their place is kept, and scrolling there draws what is filtered in."""
+    browser.open(sweep[1] / "report.html")
+    parallel = "document.getElementById('parallel')"
+    page_height = browser.run("document.documentElement.scrollHeight")
+    assert not browser.run(f"'data' in {parallel}") and browser.run(f"{parallel}.clientHeight") == 420
+    browser.click("#fields input[data-field='0'][data-group='0']")
+    browser.run(f"({parallel}.scrollIntoView(), 0)")
+    deadline = time.monotonic() + 20
+    while not browser.run(f"'data' in {parallel}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert browser.run(f"{parallel}.data[0].line.color.length") == 6
+    assert browser.run("document.documentElement.scrollHeight") <= page_height + 40  # a note of two lines
+    assert browser.errors() == []
 
 
 @needs_browser
@@ -160,6 +179,7 @@ def test_plots_keep_their_heights(page, order):
             actions[action]()
         else:
             resize(page, action, 1200 - action // 2)
+        page.draw_all()
         assert page.run(HEIGHTS) == [[name, height, height] for name, height in drawn], action
     assert page.errors() == []
 
@@ -175,6 +195,7 @@ def test_small_sweeps_are_shown(browser, tmp_path, swept, diverged):
     browser.open(path)
     assert browser.curves() == (0 if diverged else 1) and len(browser.table()) == 1
     assert browser.run("document.getElementById('heat').data.length") == 0
+    browser.draw_all()
     assert "needs WebGL" in browser.run("document.getElementById('parallel-note').textContent")
     assert browser.errors() == []
 
