@@ -2,7 +2,7 @@
 
     python -m experiments.batches.batch_size [--budget=full]
 
-6 minutes on 2 cores, 55 for full. A command that was killed goes on with what WORKDIR holds.
+27 minutes on 2 busy cores. A command that was killed goes on with what WORKDIR holds.
 
 Source: a lecture's claim, "a batch size larger than 128 is not recommended", of which is tested what it says of
 accuracy, against Shallue et al. 2019, Measuring the effects of data parallelism: no inherent penalty of large batches
@@ -23,13 +23,12 @@ epochs: 128 is ahead of 8,192, and 32 is not more than .2 points behind 128. Sha
 its own over the rate of 128 at equal epochs, and at equal steps all images are not more than .3 points behind 128.
 That breakdowns rule a rate out was added after the first full run, where one shallow net of six broke down at rate 50
 with all images at equal steps, which is the best rate of the other five; without the rule that gap is a wide one. So
-every claim is marked exploratory. Results of November 2026 and before are of another rule: the seeds that chose were
-also the ones that were measured, each at the rate that was best for the others, all of it on the test images.
+every claim is marked exploratory.
 
 What the lecture's rule gets right: with a fixed number of epochs, accuracy falls beyond 128. Up to there the best rate
 grows with the batch, and steps are saved; beyond, it meets a ceiling, the edge of stability, so that there is little to
 retune. What the rule leaves out: it is the steps that are missing. Given as many steps, all examples at once end where
-batches of 128 do.
+batches of 128 do, as far as four seeds tell.
 
 So set 32 to 128, with a rate tuned for it. Batches of 1 and 8 are no better, and take longer for an epoch. A larger
 batch costs accuracy unless it is given the steps that it saves.

@@ -2,7 +2,7 @@
 
     python -m experiments.batches.steps_to_target [--budget=full]
 
-75 seconds on 2 cores, 4 minutes for full.
+3 to 5 minutes on 2 cores.
 
 Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a target fall as 1 / B, then ever
 less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch training: S(B) = S_min (1 + B_crit / B),
@@ -16,9 +16,8 @@ interpolated between. The target is a held-out cost of .3 nats; .7, met on the w
 Batches of 1 to 4,096; for each size and target its own best rate, searched for (experiments/engine/searching.py) in
 factors of 2: 5 around a rule in proportion to the batch up to a ceiling, which was chosen with two other seeds, and up
 to 2 more while a best one lies at the edge. 4 seeds (full: 8), which share the initial draw; a seed is judged at the
-rate of the highest mean speed of the others, among those at which all seeds arrive (of 5 rates, all of them, in results
-of November 2026 and before). B_simple is measured on 2,000 training images where a seed meets the target, and averaged
-(geometric mean) over all batch sizes.
+rate of the highest mean speed of the others, among those at which all seeds arrive. B_simple is measured on 2,000
+training images where a seed meets the target, and averaged (geometric mean) over all batch sizes.
 
 Bands, set before the run. Log-log slope of the steps over B <= 32: -1 +- .15, and from -.3 to .1 over the largest
 sizes, from 1,024 on (two of them in quick), so that there is a knee. The fit of S(B) within 30 % of the steps at every
