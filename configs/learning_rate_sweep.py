@@ -4,11 +4,13 @@ Question: the lecture trains at .01 and sits on the plateau of the uniform guess
           net learn best in ten epochs, and what becomes of its neurons beyond that rate?
 Command:  python -m experiments.sweep --config=configs/learning_rate_sweep.py
 Run time: 1.5 minutes on 2 cores, 96 runs.
-Measured: final val_accuracy, mean of 8 seeds, and saturated fraction of the hidden layer:
-              .01   .3280  .000        1   .9200  .090        30   .9718  .568
-              .1    .7349  .002       10   .9611  .360       100   .2117  .574
-          The best rate is 3,000 times the lecture's. At 100 seven of eight nets guess, their outputs saturated on the
-          wrong side, and the quadratic cost brings none of them back (2026-11-25).
+Measured: final val_accuracy by 10,000 examples that are held out, mean of 8 seeds, and saturated fraction of the
+          hidden layer:
+              .01   .2911  .000        1   .9181  .080        30   .9716  .559
+              .1    .6952  .001       10   .9617  .338       100   .2098  .554
+          The best rate is 3,000 times the lecture's, ahead of the next one by 1.00 points (.88 to 1.12); its test
+          accuracy is .9708. At 100 seven of eight nets guess, their outputs saturated on the wrong side, and the
+          quadratic cost brings none of them back (2026-11-26).
 """
 
 import itertools
