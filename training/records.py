@@ -69,8 +69,8 @@ def lacks(row: Mapping[str, Any], name: str) -> bool:
 
 
 def is_lost(row: Mapping[str, Any]) -> bool:
-    """Whether the cost of a recorded epoch was not finite, at which a run ends."""
-    return row["loss"] is None or row["val_loss"] is None
+    """Whether the cost of an epoch, measured or recorded, was not finite, at which a run ends."""
+    return any(row[name] is None or not math.isfinite(row[name]) for name in ("loss", "val_loss"))
 
 
 def is_better(row: Mapping[str, Any], best: Mapping[str, Any] | None) -> bool:

@@ -28,7 +28,7 @@ RATES = "learning_rate=0.1,1,10,30"
 
 def small(**fields):
     base = shallow.get_config()
-    base.update(dataset="synthetic", hidden=(8,), probes=(), **fields)
+    base.update({"dataset": "synthetic", "hidden": (8,), "probes": (), **fields})
     return base
 
 
@@ -265,13 +265,15 @@ def test_the_weights_of_the_best_seeds_are_kept(call, tmp_path):
 
 
 def test_trials_that_stop_are_those_of_runs_alone_and_free_their_lanes(monkeypatch):
-    """Lanes whose number is reached end there; those that go on move together, and are as if nothing had happened."""
-    target = 0.5
-    trials = space.make_trials(small(epochs=6), None, {"learning_rate": [0.01, 10.0, 20.0, 30.0], "seed": [0, 1]})
+    """Lanes whose number is reached end there, and are probed there whatever is between probes; those that go on move
+    together, and are as if nothing had happened."""
+    target, base = 0.5, small(epochs=6, probes=("speed",), probe_examples=50)
+    trials = space.make_trials(base, None, {"learning_rate": [0.01, 10.0, 20.0, 30.0], "seed": [0, 1]})
     (pack,), dataset = plan.make_packs(trials, plan.this_machine(), lambda _: 512), synthetic()
     whole = executors.Runner().run(pack, trials, dataset, lambda _: None).to_pylist()
     # Under the names of the whole trials, so that their rows compare.
-    stops = {name: trial.replace(stop_at=f"val_accuracy>={target}") for name, trial in trials.items()}
+    ends = {"stop_at": f"val_accuracy>={target}", "probe_every": 9}
+    stops = {name: trial.replace(**ends) for name, trial in trials.items()}
     shapes, run_part = [], executors.run_part
 
     def seen(part, *arguments):
@@ -293,7 +295,20 @@ def test_trials_that_stop_are_those_of_runs_alone_and_free_their_lanes(monkeypat
     assert found.keys() == expected.keys() and 0 < len(over) < 8
     for key, row in found.items():
         assert row["val_loss"] == pytest.approx(expected[key]["val_loss"], abs=3e-7)
+        is_last = (key[0], key[1] + 1) not in found
+        probed = expected[key]["update_ratio/output"] if is_last else None
+        assert row["update_ratio/output"] == (pytest.approx(probed, rel=1e-4) if is_last else None)
     assert len(shapes) > 1 and shapes[-1].rows * shapes[-1].lanes < 8 and last.keys() == trials.keys()
+
+
+def test_trials_that_are_cut_are_probed_where_they_end(call, tmp_path):
+    """After the last epoch of their rung, so that each trial has measures of its last epoch."""
+    probed = (*HALF, "learning_rate=0.1,1", "--config.probes=speed", "--config.probe_every=3", "--config.epochs=3")
+    call(*probed, "--halving=2", "--seeds=1", "--workdir=halved")
+    found = sorted(
+        (epoch, row["speed/output"] is not None) for (_, epoch), row in by_epoch(tmp_path / "halved").items()
+    )
+    assert found == [(1, False), (1, False), (2, True), (2, True), (3, True)]
 
 
 def test_a_stopped_trial_is_whole(tmp_path):
