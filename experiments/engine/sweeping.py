@@ -172,8 +172,6 @@ def run_missing(
     """Runs the packs that are missing in the folder, which is entered, each written as it ends; returns the rows of all
     that is finished there."""
     trials, tables = directory.trials, directory.finished()
-    if directory.events:
-        directory.events.catch_up(tables.values())
     store, winners = Store(directory.workdir), Winners(directory.workdir) if going.keep == BEST else None
     ladder = rungs.rungs_of(trials, going.halving) if going.halving else []
     names, done = list(trials), list[dict[str, int]]()
@@ -184,6 +182,8 @@ def run_missing(
     for number, (rung, upcoming) in enumerate(itertools.zip_longest(ladder or [None], ladder[1:]), start=1):
         stage = Stage(trials, tables, store, going.goes_on)
         continued |= {source: name for name, source in stage.origins.items()}
+        if directory.events and number == 1:
+            directory.events.catch_up(tables.values(), continued)
         end = rung and rung.end
         over = directory.missing_packs(tables, made_for, make_packs, stage.to_take_over(names, end))
         missing = directory.missing_packs(tables, made_for, make_packs, stage.to_come(names, end))

@@ -174,7 +174,7 @@ def test_a_finished_sweep_goes_on_for_more_epochs(call, capsys, count_packs, tmp
     assert "8 trials of 8 go on from where they were left\n" in capsys.readouterr().out
     call(*HALF, RATES, "--workdir=whole")
     assert by_epoch(tmp_path / "mine") == by_epoch(tmp_path / "whole")
-    assert len(list((tmp_path / "mine" / "states").iterdir())) == 1
+    assert [len(list((tmp_path / "mine").glob(these))) for these in ("states/*", "tensorboard/*/")] == [1, 8]
     call(*HALF, RATES, "--workdir=mine")
     assert count_packs == [8, 8, 8] and len(list((tmp_path / "mine" / "states").iterdir())) == 1
 
