@@ -18,6 +18,8 @@ TEST_METRICS = ("test_loss", "test_accuracy")
 OUTCOMES = (*METRICS, *TEST_METRICS)
 # The rate of an epoch's last step, where it is not the same at all of them.
 RATE = "learning_rate"
+# What it is called in the tables of sweeps, where `learning_rate` is the config's, the peak.
+RATE_COLUMN = "rate"
 LOWEST_IS_BEST = ("loss", "val_loss", "test_loss")
 HISTOGRAM_BINS = 50
 

@@ -24,8 +24,9 @@ from training import compiling
 from training.batches import Data, on_data
 from training.compiling import FAST_TO_COMPILE, options_for
 from training.config import FIELDS, NUMERIC, Config, Hyperparameters, names_taken, number_of
+from training.descent import last_rate
 from training.metrics import of_part
-from training.records import OUTCOMES
+from training.records import OUTCOMES, RATE_COLUMN
 from training.screen import as_number, natural_order
 from training.stopping import Course
 
@@ -289,6 +290,7 @@ def run_pack(
     else:
         states = programs.init(numbers, seeds)
     may_stop = any(course.may_stop for of_row in courses for course in of_row)
+    is_scheduled = any(trial.is_scheduled for row in rows for trial in row)
     for number in numbered:
         is_probed = programs.probe is not None and (config.is_probed(number) or number == numbered[-1])
         before = jax.tree.map(jnp.copy, states.params) if is_probed or (programs.probe and may_stop) else None
@@ -296,11 +298,13 @@ def run_pack(
         metrics |= of_part("val", programs.evaluate(states, data))
         metrics |= of_part("test", programs.test(states, data)) if programs.test else {}
         metrics = jax.device_get(metrics)
+        if is_scheduled:
+            metrics |= {RATE_COLUMN: np.asarray(last_rate(config, numbers, states.step))}
         finite_WxR = np.isfinite(metrics["loss"]) & np.isfinite(metrics["val_loss"])
         found = [
             [
-                as_row(number, metrics, (w, r), not finite_WxR[w, r]) if alive_WxR[w, r] else None
-                for r in range(len(row))
+                as_row(number, trial, metrics, (w, r), not finite_WxR[w, r]) if alive_WxR[w, r] else None
+                for r, trial in enumerate(row)
             ]
             for w, row in zip(slots, rows, strict=True)
         ]
@@ -321,9 +325,11 @@ def run_pack(
             break
 
 
-def as_row(number: int, metrics: Mapping[str, Any], lane: tuple[int, int], diverged: bool) -> dict[str, Any]:
-    """An epoch of one lane."""
-    names = [name for name in OUTCOMES if name in metrics]
+def as_row(
+    number: int, trial: Config, metrics: Mapping[str, Any], lane: tuple[int, int], diverged: bool
+) -> dict[str, Any]:
+    """An epoch of one lane; the rate of its last step where it is not the same at all of them."""
+    names = [name for name in OUTCOMES if name in metrics] + [RATE_COLUMN] * trial.is_scheduled
     return {"epoch": number, "diverged": bool(diverged)} | values_of(metrics, names, lane)
 
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from experiments.engine.results import Times, metric_names, times_of
 from experiments.engine.space import Trials, as_cell, text_of
 from training.config import GIVEN
-from training.records import METRICS, OUTCOMES, lacks
+from training.records import METRICS, OUTCOMES, RATE, RATE_COLUMN, lacks
 
 # TensorBoard is slow with more runs than this, and so is writing them.
 MOST_RUNS = 250
@@ -207,7 +207,8 @@ def scalar_summary(row: Mapping[str, Any], names: Sequence[str]):
 
     measured = [name for name in names if row[name] is not None or (name in METRICS and not lacks(row, name))]
     number = lambda name: math.nan if row[name] is None else row[name]  # noqa: E731
-    return Summary(value=[Summary.Value(tag=name, simple_value=number(name)) for name in measured])
+    tag = lambda name: RATE if name == RATE_COLUMN else name  # noqa: E731  # As runs call it.
+    return Summary(value=[Summary.Value(tag=tag(name), simple_value=number(name)) for name in measured])
 
 
 def end_summary(diverged: bool, ended: float):

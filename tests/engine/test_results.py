@@ -250,6 +250,21 @@ def test_tensorboard_has_a_trial_that_went_on_once(tmp_path):
     assert sorted(path.name for path in folder.glob("*/")) == expected
 
 
+def test_the_rate_of_an_epoch_is_a_column_and_a_curve():
+    """Before the probes, of the trials whose rate changes alone; in TensorBoard by the name that runs give it, in the
+    summary not, since no seed has another one."""
+    trials, rows = example(epochs=2)
+    first = next(iter(trials))
+    rows = [row | {"rate": 0.5 / row["epoch"]} if row["trial"] == first else row for row in rows]
+    table = results.pack_table(trials, rows)
+    assert results.metric_names(table) == [*METRICS, "rate", "speed/output"]
+    assert table["rate"].to_pylist() == [0.5, 0.25] + [None] * (len(rows) - 2)
+    assert not [name for name in results.summary_rows(table)[0] if name.startswith("rate")]
+    summaries = [tensorboard.scalar_summary(row, results.metric_names(table)) for row in table.to_pylist()]
+    curves = [[value.simple_value for value in one.value if value.tag == "learning_rate"] for one in summaries]
+    assert curves == [[0.5], [0.25], *[[]] * (len(rows) - 2)]
+
+
 def test_names_of_runs():
     """Of signs that every file system takes, and bounded, whatever the values are."""
     assert tensorboard.run_name({"learning_rate": 0.1, "activation": "tanh", "seed": 0}, "0" * 12) == (
