@@ -356,7 +356,7 @@ def fit(
     with console.progress(config.epochs, "epoch", initial=done) as bar, console.held() as signals:
         for number in run.missing_epochs():
             start = time.perf_counter()
-            is_probed, may_stop = config.is_probed(number), programs.probe is not None and run.course.may_stop
+            is_probed, may_stop = config.is_probed(number), bool(config.probes) and run.course.may_stop
             before = jax.tree.map(jnp.copy, state.params) if is_probed or may_stop else None
             state, metrics = programs.epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
             metrics |= of_part("val", programs.evaluate(state, *data.validation))
