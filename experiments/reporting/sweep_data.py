@@ -112,8 +112,8 @@ def sweep_of(
 
 def parts_of(table: pa.Table, fresh: Collection[str]) -> list[pa.Table]:
     """The rows of a tuning's fresh seeds and those of the seeds that chose; all of them in one where none is fresh."""
-    is_fresh = pc.is_in(table["trial"], pa.array(list(fresh), pa.string()))
-    parts = [table.filter(is_fresh), table.filter(pc.invert(is_fresh))] if fresh else [table]
+    is_fresh = pc.is_in(table["trial"], pa.array(list(fresh), pa.string()))  # pyright: ignore
+    parts = [table.filter(is_fresh), table.filter(pc.invert(is_fresh))] if fresh else [table]  # pyright: ignore
     return parts if all(map(len, parts)) else [table]
 
 
