@@ -139,7 +139,10 @@ class Events:
 
 def without(table: pa.Table, trials: Iterable[str]) -> pa.Table:
     """The rows of all other trials."""
-    return table.filter(pc.invert(pc.is_in(table["trial"], pa.array(list(trials), pa.string()))))  # pyright: ignore
+    trials = list(trials)
+    if not trials:
+        return table
+    return table.filter(pc.invert(pc.is_in(table["trial"], pa.array(trials, pa.string()))))  # pyright: ignore
 
 
 def values_of(trials: Trials) -> dict[str, set[Any]]:
