@@ -356,14 +356,16 @@ def fit(
     with console.progress(config.epochs, "epoch", initial=done) as bar, console.held() as signals:
         for number in run.missing_epochs():
             start = time.perf_counter()
-            is_probed = config.is_probed(number)
-            before = jax.tree.map(jnp.copy, state.params) if is_probed else None
+            is_probed, may_stop = config.is_probed(number), bool(config.probes) and run.course.may_stop
+            before = jax.tree.map(jnp.copy, state.params) if is_probed or may_stop else None
             state, metrics = programs.epoch(state, numbers, data, jax.random.fold_in(shuffle_key, number))
             metrics |= of_part("val", programs.evaluate(state, *data.validation))
             metrics |= of_part("test", programs.test(state, *data.test)) if data.test else {}
-            probed = programs.probe(state, numbers, before, data.probed, key_of_probes) if is_probed else ({}, {})
-            metrics, (measured, activations) = jax.device_get((metrics, probed))
+            metrics = jax.device_get(metrics)
             row = {"epoch": number} | {name: as_number(metrics[name]) for name in OUTCOMES if name in metrics}
+            is_probed = is_probed or (may_stop and run.course.ends_with(row))
+            probed = programs.probe(state, numbers, before, data.probed, key_of_probes) if is_probed else ({}, {})
+            measured, activations = jax.device_get(probed)
             row["seconds"] = round(time.perf_counter() - start, 4)
             row |= recorded_rate(config, numbers, state.step)
             row |= {name: as_number(measured[name]) for name in sorted(measured, key=natural_order)}

@@ -54,6 +54,8 @@ def as_json(found: Comparison) -> dict[str, Any]:
     return {
         "verdict": comparing.verdict(found),
         "metric": found.metric,
+        "after_epoch": found.end,
+        "not_finished": list(found.unfinished),
         "groups": list(found.groups),
         "seeds": list(found.seeds),
         "not_told_from_the_best": [found.groups[g] for g in best.settings],
@@ -84,6 +86,8 @@ def draw_courses(axis: "Axes", found: Comparison) -> None:
             axis.plot(epochs_E, found.curves[g].T, color=f"C{g}", alpha=0.35, linewidth=0.8)
         else:
             axis.fill_between(epochs_E, band.low[g], band.high[g], color=f"C{g}", alpha=0.2)
+    if found.end is not None:
+        axis.axvline(found.end, color="gray", linestyle="--", linewidth=1)
     label_epochs(axis)
     axis.set_ylabel(found.metric)
     shown = "a thin line a seed" if single else "95 % interval of the mean"
@@ -146,7 +150,7 @@ def main(arguments: list[str]) -> None:
         out = place(flags.FLAGS.out) if flags.FLAGS.out else None
         trials = [trial for folder in folders for trial in comparing.read_folder(folder)]
         found = comparing.compare(trials, metric)
-        say(f"{found.metric} at the end, mean of the seeds that all have{points_in_words(found)}:")
+        say(f"{found.metric} {found.when}, mean of the seeds that all have{points_in_words(found)}:")
         say(comparing.table_of(found))
         for line in comparing.lost_lines(found):
             say(line)

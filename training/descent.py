@@ -48,5 +48,9 @@ def recorded_rate(config: Config, hyperparameters: Hyperparameters, done: jax.Ar
     where it is the same at every step."""
     if not config.is_scheduled:
         return {}
-    rate = jax.jit(rate_at, static_argnums=0)(config.schedule, hyperparameters, done - 1)
-    return {RATE: as_number(rate)}
+    return {RATE: as_number(last_rate(config, hyperparameters, done))}
+
+
+def last_rate(config: Config, hyperparameters: Hyperparameters, done: jax.Array) -> jax.Array:
+    """The rate of the last step of those that are done, of the shape of both: of many lanes at once."""
+    return jax.jit(rate_at, static_argnums=0)(config.schedule, hyperparameters, done - 1)

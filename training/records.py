@@ -18,6 +18,8 @@ TEST_METRICS = ("test_loss", "test_accuracy")
 OUTCOMES = (*METRICS, *TEST_METRICS)
 # The rate of an epoch's last step, where it is not the same at all of them.
 RATE = "learning_rate"
+# What it is called in the tables of sweeps, where `learning_rate` is the config's, the peak.
+RATE_COLUMN = "rate"
 LOWEST_IS_BEST = ("loss", "val_loss", "test_loss")
 HISTOGRAM_BINS = 50
 
@@ -69,8 +71,8 @@ def lacks(row: Mapping[str, Any], name: str) -> bool:
 
 
 def is_lost(row: Mapping[str, Any]) -> bool:
-    """Whether the cost of a recorded epoch was not finite, at which a run ends."""
-    return row["loss"] is None or row["val_loss"] is None
+    """Whether the cost of an epoch, measured or recorded, was not finite, at which a run ends."""
+    return any(row[name] is None or not math.isfinite(row[name]) for name in ("loss", "val_loss"))
 
 
 def is_better(row: Mapping[str, Any], best: Mapping[str, Any] | None) -> bool:

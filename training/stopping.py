@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from training.records import LOWEST_IS_BEST, METRICS, is_better, lacks
+from training.records import LOWEST_IS_BEST, METRICS, is_better, is_lost, lacks
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le}
 # Nothing is decided by the test set, so that its metrics are none of these.
@@ -78,21 +78,33 @@ class Course:
         for row in rows:
             self.add(row)
 
+    @property
+    def may_stop(self) -> bool:
+        """Whether the run may be over before its last epoch, which nobody knows until an epoch is over."""
+        return self._condition is not None or self._patience > 0
+
     def add(self, row: Mapping[str, Any]) -> str:
-        """Why the run is over after the epoch of that row: `stop_at` when the number is reached, `patience` when that
-        many epochs in a row have brought no higher val_accuracy (of a regression no lower val_loss), `epochs` after the
-        last one; '' where it goes on."""
+        """Why the run is over after the epoch of that row, as `after` says; the row counts from now on."""
+        self.reason = self.after(row)
         if is_better(row, self._best):
             self._best, self._since = row, 0
         else:
             self._since += 1
-        if self._condition and self._condition.holds(row):
-            self.reason = STOP_AT
-        elif self._patience and self._since >= self._patience:
-            self.reason = PATIENCE
-        else:
-            self.reason = EPOCHS if row["epoch"] >= self._epochs else ""
         return self.reason
+
+    def after(self, row: Mapping[str, Any]) -> str:
+        """Why the run would be over after the epoch of that row: `stop_at` when the number is reached, `patience` when
+        that many epochs in a row have brought no higher val_accuracy (of a regression no lower val_loss), `epochs`
+        after the last one; '' where it goes on."""
+        if self._condition and self._condition.holds(row):
+            return STOP_AT
+        if self._patience and not is_better(row, self._best) and self._since + 1 >= self._patience:
+            return PATIENCE
+        return EPOCHS if row["epoch"] >= self._epochs else ""
+
+    def ends_with(self, row: Mapping[str, Any]) -> bool:
+        """Whether the run would be over after the epoch of that row, and has not lost its cost there."""
+        return not is_lost(row) and bool(self.after(row))
 
 
 def reason(config: Stops, rows: Iterable[Mapping[str, Any]]) -> str:

@@ -20,6 +20,7 @@ from experiments.engine.chance import level_in
 from experiments.engine.decisions import Difference
 from experiments.engine.space import cells_of
 from experiments.engine.standing import Folder
+from training import stopping
 from training.config import AXES
 from training.console import shown
 from training.files import place
@@ -29,6 +30,7 @@ from training.run_directory import read_config
 ACCEPTED = "accepted: the folders of runs (metrics.jsonl) and of sweeps (results.parquet)"
 # Fields that say which examples a score is of.
 OF_SCORE = ("dataset", "validation")
+MOST_NAMED = 3
 
 
 class CompareError(Exception):
@@ -36,13 +38,14 @@ class CompareError(Exception):
 
 
 class Trial(NamedTuple):
-    """A run, or a trial of a sweep: the folder it is from, its config as it stands in columns, whether it diverged, and
-    its metrics by epoch, NaN where they are not finite."""
+    """A run, or a trial of a sweep: the folder it is from, its config as it stands in columns, whether it diverged, its
+    metrics by epoch, NaN where they are not finite, and whether it has ended."""
 
     folder: str
     cells: Mapping[str, Any]
     diverged: bool
     courses: Mapping[str, np.ndarray]
+    is_over: bool = True
 
 
 class Group(NamedTuple):
@@ -54,7 +57,8 @@ class Group(NamedTuple):
 
 class Comparison(NamedTuple):
     """Groups over what they share: the metric, the names of the groups, the fields and values of the points, the seeds;
-    the courses of the metric, and of each group how many of its trials diverged and are broken."""
+    the courses of the metric, and of each group how many of its trials diverged and are broken. Where trials have not
+    ended yet, those folders, and the last epoch that all trials have, after which they are compared."""
 
     metric: str
     groups: tuple[str, ...]
@@ -65,6 +69,16 @@ class Comparison(NamedTuple):
     finals_GxPxS: np.ndarray
     diverged_G: tuple[int, ...]
     broken_G: tuple[int, ...]
+    unfinished: tuple[str, ...] = ()
+    end: int | None = None
+
+    @property
+    def when(self) -> str:
+        """After which epoch trials are compared, in words, and why."""
+        if self.end is None:
+            return "at the end"
+        names = ", ".join([*self.unfinished[:MOST_NAMED], *(["..."] if len(self.unfinished) > MOST_NAMED else [])])
+        return f"after epoch {self.end}, the last one that all have (not finished: {names})"
 
     @property
     def sign(self) -> int:
@@ -118,7 +132,9 @@ def read_folder(given: str | Path) -> list[Trial]:
     courses = {
         name: np.array([math.nan if row.get(name) is None else row[name] for row in rows], float) for name in OUTCOMES
     }
-    return [Trial(str(given), cells_of(read_config(folder)), is_lost(rows[-1]), courses)]
+    config, diverged = read_config(folder), is_lost(rows[-1])
+    is_over = diverged or bool(stopping.reason(config, rows))
+    return [Trial(str(given), cells_of(config), diverged, courses, is_over)]
 
 
 def trials_of(table: pa.Table, folder: str) -> list[Trial]:
@@ -134,9 +150,16 @@ def trials_of(table: pa.Table, folder: str) -> list[Trial]:
     diverged_R = table["diverged"].to_numpy()
     columns = {name: table[name].to_numpy() for name in OUTCOMES if name in table.column_names}
     missing = {name: np.full(len(names), math.nan) for name in OUTCOMES if name not in columns}
+    reached, trials = results.reached({folder: table}), table["trial"].take(pa.array(starts)).to_pylist()
     return [
-        Trial(folder, row, bool(diverged_R[end - 1]), {name: of[start:end] for name, of in (columns | missing).items()})
-        for row, start, end in zip(cells, starts.tolist(), ends.tolist(), strict=True)
+        Trial(
+            folder,
+            row,
+            bool(diverged_R[end - 1]),
+            {name: of[start:end] for name, of in (columns | missing).items()},
+            reached[trial].is_over,
+        )
+        for trial, row, start, end in zip(trials, cells, starts.tolist(), ends.tolist(), strict=True)
     ]
 
 
@@ -145,8 +168,9 @@ def trials_of(table: pa.Table, folder: str) -> list[Trial]:
 
 
 def compare(trials: Sequence[Trial], metric: str | None = None) -> Comparison:
-    """The groups among the trials of several folders over what they share; CompareError where that is nothing, or where
-    scores are not of the same examples."""
+    """The groups among the trials of several folders over what they share, at their ends, or while one of them has not
+    ended after the last epoch that all have; CompareError where nothing is shared, or where scores are not of the same
+    examples."""
     metric = metric or ("val_accuracy" if has_metric(trials, "val_accuracy") else "val_loss")
     if not has_metric(trials, metric):
         raise CompareError(f"--metric={metric} is not measured there; accepted: {', '.join(metrics_in(trials))}")
@@ -164,6 +188,10 @@ def compare(trials: Sequence[Trial], metric: str | None = None) -> Comparison:
         raise CompareError(nothing_shared(groups, within))
     points = list(dict.fromkeys(point for point, seed in groups[0].trials if (point, seed) in shared))
     place_of, seeds = {point: p for p, point in enumerate(points)}, sorted({seed for _, seed in shared})
+    compared = [group.trials[key] for group in groups for key in shared]
+    unfinished = tuple(sorted({trial.folder for trial in compared if not trial.is_over}))
+    lengths = [len(of_metric(trial, metric)) for trial in compared if not trial.diverged]
+    end = min(lengths) if unfinished else None
     most = max(len(of_metric(group.trials[key], metric)) for group in groups for key in shared)
     courses = np.full((len(groups), len(points), len(seeds), most), math.nan)
     finals = np.full(courses.shape[:-1], math.nan)
@@ -175,12 +203,12 @@ def compare(trials: Sequence[Trial], metric: str | None = None) -> Comparison:
             course_E = of_metric(trial, metric)
             courses[at][: len(course_E)] = course_E
             diverged[g] += trial.diverged
-            broken[g] += is_broken(trial)
+            broken[g] += is_broken(trial, end)
             if not trial.diverged:
-                finals[at] = course_E[-1]
+                finals[at] = course_E[:end][-1]
     return Comparison(
         metric, tuple(group.name for group in groups), within, tuple(points), tuple(seeds), courses, finals,
-        tuple(diverged), tuple(broken),
+        tuple(diverged), tuple(broken), unfinished, end,
     )  # fmt: skip
 
 
@@ -200,9 +228,9 @@ def metrics_in(trials: Sequence[Trial]) -> list[str]:
     return [name for name in OUTCOMES if has_metric(trials, name)]
 
 
-def is_broken(trial: Trial) -> bool:
-    """Whether it ended at chance."""
-    cells, accuracy = trial.cells, float(trial.courses["val_accuracy"][-1])
+def is_broken(trial: Trial, end: int | None = None) -> bool:
+    """Whether it was at chance after the epoch of that number, or else ended so."""
+    cells, accuracy = trial.cells, float(trial.courses["val_accuracy"][:end][-1])
     known = math.isfinite(accuracy) and not trial.diverged
     return known and accuracy <= level_in(str(cells["dataset"]), str(cells["validation"]), int(cells["classes"]))
 
@@ -323,7 +351,8 @@ def verdict(found: Comparison) -> str:
     other = max(after, key=lambda of: (of.other in best.settings, -of.mean if math.isfinite(of.mean) else -math.inf))
     leader, follower = found.groups[first], found.groups[other.other]
     unit = " points of " if found.metric.endswith("accuracy") else " of "
-    amount = f"{gap(found, other.mean).lstrip('+')}{unit}{found.metric}"
+    after_epoch = "" if found.end is None else f" after epoch {found.end}"
+    amount = f"{gap(found, other.mean).lstrip('+')}{unit}{found.metric}{after_epoch}"
     if other.n < 2:
         return f"{leader} ahead of {follower} by {amount} with one shared seed, which tells no difference from chance."
     within = f"{gap(found, other.low).lstrip('+')} to {gap(found, other.high).lstrip('+')}"

@@ -9,7 +9,7 @@ float32 rounding, and do not depend on the lanes beside it but for that rounding
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -24,8 +24,9 @@ from training import compiling
 from training.batches import Data, on_data
 from training.compiling import FAST_TO_COMPILE, options_for
 from training.config import FIELDS, NUMERIC, Config, Hyperparameters, names_taken, number_of
+from training.descent import last_rate
 from training.metrics import of_part
-from training.records import OUTCOMES
+from training.records import OUTCOMES, RATE_COLUMN
 from training.screen import as_number, natural_order
 from training.stopping import Course
 
@@ -274,8 +275,9 @@ def run_pack(
     courses: Sequence[Sequence[Course]] | None = None,
 ) -> Iterator[Epoch]:
     """The epochs of a pack, those that are given or else all of them, from the initial draw or from the given states of
-    its trials, each of which ends where its course does. Ends with the last epoch, or when no trial is left."""
-    config = rows[0][0]
+    its trials, each of which ends where its course does. Ends with the last epoch, or when no trial is left. Every
+    trial is probed in the epoch with which it ends here, but for one that diverges."""
+    config, numbered = rows[0][0], epochs or range(1, rows[0][0].epochs + 1)
     courses = courses or [[Course(trial) for trial in row] for row in rows]
     place = lambda tree: jax.device_put(tree, programs.sharding)  # noqa: E731
     trials, slots, alive_WxR = padded(rows, programs.shape, programs.sharding.mesh.size)
@@ -287,39 +289,54 @@ def run_pack(
         states = place(stacked)
     else:
         states = programs.init(numbers, seeds)
-    for number in epochs or range(1, config.epochs + 1):
-        probe = programs.probe if config.is_probed(number) else None
-        before = jax.tree.map(jnp.copy, states.params) if probe else None
+    may_stop = any(course.may_stop for of_row in courses for course in of_row)
+    is_scheduled = any(trial.is_scheduled for row in rows for trial in row)
+    for number in numbered:
+        is_probed = programs.probe is not None and (config.is_probed(number) or number == numbered[-1])
+        before = jax.tree.map(jnp.copy, states.params) if is_probed or (programs.probe and may_stop) else None
         states, metrics = programs.epoch(states, numbers, seeds, place(alive_WxR), np.int32(number), data)
         metrics |= of_part("val", programs.evaluate(states, data))
         metrics |= of_part("test", programs.test(states, data)) if programs.test else {}
-        probed = probe(states, numbers, before, seeds, data) if probe else {}
-        metrics, probed = jax.device_get((metrics, probed))
+        metrics = jax.device_get(metrics)
+        if is_scheduled:
+            metrics |= {RATE_COLUMN: np.asarray(last_rate(config, numbers, states.step))}
         finite_WxR = np.isfinite(metrics["loss"]) & np.isfinite(metrics["val_loss"])
         found = [
             [
-                as_row(number, metrics, probed, (w, r), not finite_WxR[w, r]) if alive_WxR[w, r] else None
-                for r in range(len(row))
+                as_row(number, trial, metrics, (w, r), not finite_WxR[w, r]) if alive_WxR[w, r] else None
+                for r, trial in enumerate(row)
             ]
             for w, row in zip(slots, rows, strict=True)
         ]
-        alive_WxR &= finite_WxR
+        stops_WxR = np.zeros_like(alive_WxR)
         for w, row, of_row in zip(slots, found, courses, strict=True):
             for r, (measured, course) in enumerate(zip(row, of_row, strict=True)):
-                alive_WxR[w, r] &= measured is not None and not course.add(measured)
+                stops_WxR[w, r] = measured is not None and bool(course.add(measured)) and finite_WxR[w, r]
+        alive_WxR &= finite_WxR & ~stops_WxR
+        if before is not None and (is_probed or stops_WxR.any()):
+            assert programs.probe
+            probed = jax.device_get(programs.probe(states, numbers, before, seeds, data))
+            for w, row in zip(slots, found, strict=True):
+                for r, measured in enumerate(row):
+                    if measured and (is_probed or stops_WxR[w, r]):
+                        measured |= values_of(probed, sorted(probed, key=natural_order), (w, r))
         yield Epoch(found, states, slots)
         if not alive_WxR.any():
             break
 
 
 def as_row(
-    number: int, metrics: Mapping[str, Any], probed: Mapping[str, Any], lane: tuple[int, int], diverged: bool
+    number: int, trial: Config, metrics: Mapping[str, Any], lane: tuple[int, int], diverged: bool
 ) -> dict[str, Any]:
-    """An epoch of one lane, null for what is not finite."""
-    values = {name: as_number(metrics[name][lane]) for name in OUTCOMES if name in metrics}
-    values |= {name: as_number(probed[name][lane]) for name in sorted(probed, key=natural_order)}
-    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-    return {"epoch": number, "diverged": bool(diverged)} | finite
+    """An epoch of one lane; the rate of its last step where it is not the same at all of them."""
+    names = [name for name in OUTCOMES if name in metrics] + [RATE_COLUMN] * trial.is_scheduled
+    return {"epoch": number, "diverged": bool(diverged)} | values_of(metrics, names, lane)
+
+
+def values_of(metrics: Mapping[str, Any], names: Iterable[str], lane: tuple[int, int]) -> dict[str, Any]:
+    """Those metrics of one lane, null for what is not finite."""
+    values = {name: as_number(metrics[name][lane]) for name in names}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def numbers_of(

@@ -66,7 +66,8 @@ class TwoGroups(NamedTuple):
 class Decision(NamedTuple):
     """What the results say: the score; whether the test set has chosen; which way of ranking; the settings in their
     order, how many of them were compared, those that cannot be told from the best; the first one's differences from
-    others in their order; about how many seeds would tell it from the next that it cannot be told from."""
+    others in their order; about how many seeds would tell it from the next that it cannot be told from. Of a tuning it
+    is said of its fresh seeds alone, whose trials these are; else of all."""
 
     score: str
     selected_by: str
@@ -79,6 +80,7 @@ class Decision(NamedTuple):
     edges: list[Edge]
     groups: list[TwoGroups]
     importance: Importance
+    fresh: frozenset[str] = frozenset()
 
     @property
     def is_share(self) -> bool:

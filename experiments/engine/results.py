@@ -3,7 +3,8 @@
     plan.json          the base config, the fields that are swept, the packs; package versions, device, git revision
     packs/*.parquet    the rows of one finished pack each
     results.parquet    one row a trial and epoch: `trial`, config fields, `epoch`, metrics, `diverged`; where a test set
-                       is measured beside the validation examples, `test_loss` and `test_accuracy`; probes
+                       is measured beside the validation examples, `test_loss` and `test_accuracy`; of trials whose
+                       rate changes the `rate` of the epoch's last step; probes
     summary.csv        one row a configuration: mean, standard deviation, n and 95 % interval over its seeds
     decisions.json     which settings cannot be told from the best, differences, edges, importance
     tensorboard/       a run a trial, for TensorBoard's curves and its HParams tab
@@ -31,7 +32,7 @@ from experiments.engine.statistics import bounds_of, interval
 from training import stopping
 from training.config import FIELDS, GIVEN, Config, ConfigError
 from training.files import write_atomically
-from training.records import METRICS, TEST_METRICS
+from training.records import METRICS, RATE_COLUMN, TEST_METRICS
 from training.screen import natural_order
 
 TYPES = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string(), tuple: pa.string()}
@@ -93,9 +94,9 @@ def pack_table(trials: Mapping[str, Config], rows: Sequence[Mapping[str, Any]]) 
 
 
 def in_order(columns: Iterable[str]) -> list[str]:
-    """Those columns that not every table has, in their order: what the test set gives, then the probes."""
-    others = set(columns) - set(LEADING.names)
-    return [name for name in TEST_METRICS if name in others] + sorted(others - {*TEST_METRICS}, key=natural_order)
+    """Those columns that not every table has, in their order: what the test set gives, the rate, then the probes."""
+    others, first = set(columns) - set(LEADING.names), (*TEST_METRICS, RATE_COLUMN)
+    return [name for name in first if name in others] + sorted(others - {*first}, key=natural_order)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -303,7 +304,8 @@ def by_epoch(table: pa.Table, metric: str) -> dict[str, np.ndarray]:
 
 
 def metric_names(table: pa.Table) -> list[str]:
-    """The columns that are measured: METRICS, then those of the test set where there are any, then the probes."""
+    """The columns that have a number an epoch: METRICS, those of the test set and the rate where there are any, then
+    the probes."""
     return [*METRICS, *table.column_names[len(LEADING) :]]
 
 
@@ -377,6 +379,8 @@ def summary_rows(table: pa.Table) -> list[dict[str, Any]]:
         ends_C = settings.columns(np.where(is_cut_R, last["epoch"].to_numpy(), 0), 0).max(axis=0)
         columns["cut_after"] = [end or None for end in ends_C.tolist()]
     for name in metric_names(table):
+        if name == RATE_COLUMN:
+            continue  # What follows from the config alone has no spread.
         values_SxC = settings.columns(np.where(diverged_R, math.nan, last[name].to_numpy()))
         for part, values_C in interval(values_SxC, bounds=bounds_of(name))._asdict().items():
             listed = values_C.tolist()

@@ -1,11 +1,13 @@
 """How far each trial of a sweep is to go, and from where: from the first epoch, or from the state in which it was left.
 
 A trial is left at a rung of successive halving, or where a finished sweep had fewer epochs. What it goes on from is the
-file of its states and the rows of its last pack, which its next one repeats.
+file of its states and the rows of its last pack, which its next one repeats. What has come as far as is wanted of it,
+under the name that it had by another end, is not trained again: its rows are taken over under its name of now.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -28,18 +30,42 @@ class Stage:
         self.trials, self.tables, self.store = trials, dict(tables), store
         self.there = results.reached(tables)
         self.origins = origins_of(trials, self.tables, self.there) if goes_on else {}
+        self._now: dict[str, tuple[int, bool]] = {}
 
     def to_come(self, names: Iterable[str], end: int | None = None) -> dict[str, Span]:
         """The epochs that are missing of those trials up to the given one, or else of all of theirs."""
         spans: dict[str, Span] = {}
+        names = list(names)
+        taken = self.to_take_over(names, end)
         for name in names:
             last, at = end or self.trials[name].epochs, self.there.get(name)
-            if at and (at.is_over or at.epoch >= last):
+            if name in taken or (at and (at.is_over or at.epoch >= last)):
                 continue
             left = self.there.get(self.source(name))
             begun = left is not None and left.epoch < last and self.store.has(left.table)
             spans[name] = Span(left.epoch if begun and left else 0, last)
         return spans
+
+    def to_take_over(self, names: Iterable[str], end: int | None = None) -> dict[str, Span]:
+        """Those of the trials that are there under another name alone, and have no epoch to come up to the given one,
+        or else of all of theirs: each with no epochs to run, after the last one that it has."""
+        spans: dict[str, Span] = {}
+        for name in names:
+            if name in self.origins:
+                at, is_over = self._as_now(name)
+                if is_over or at >= (end or self.trials[name].epochs):
+                    spans[name] = Span(at, at)
+        return spans
+
+    def _as_now(self, name: str) -> tuple[int, bool]:
+        """How far a trial has come that is there under another name, by what its own config says of its end, and
+        whether it goes no further."""
+        if name not in self._now:
+            trial, left = self.trials[name], self.there[self.origins[name]]
+            rows, course = self._rows_of(left.table, [self.origins[name]], trial.epochs), stopping.Course(trial)
+            stops = next((row["epoch"] for row in rows if course.add(row)), None)
+            self._now[name] = (rows[-1]["epoch"], rows[-1]["diverged"]) if stops is None else (stops, True)
+        return self._now[name]
 
     @property
     def is_begun(self) -> bool:
@@ -52,36 +78,65 @@ class Stage:
 
     def begin(self, pack: plan.Pack) -> Begun | None:
         """What a pack goes on from; None where it begins with the first epoch."""
-        if not pack.start:
-            return None
-        sources = {self.source(name): name for name in pack.trials}
-        by_table: dict[str, dict[str, Config]] = {}
-        for source, name in sources.items():
-            by_table.setdefault(self.there[source].table, {})[source] = self.trials[name]
+        return Begun(self._states(pack), self._rows(pack)) if pack.start else None
+
+    def taken_over(self, pack: plan.Pack) -> tuple[pa.Table, dict[str, Any]]:
+        """The rows of a pack that has no epochs to run, and the states of those of its trials that may go on from its
+        end, as far as states were kept."""
+        rows = self._rows(pack)
+        table = results.pack_table({name: self.trials[name] for name in pack.trials}, list(chain(*rows.values())))
+        return table, self._states(pack, {name for name, of_trial in rows.items() if not of_trial[-1]["diverged"]})
+
+    def _by_table(self, pack: plan.Pack) -> dict[str, dict[str, str]]:
+        """By table the trials of a pack that are there, by the names that they have there."""
+        found: dict[str, dict[str, str]] = {}
+        for name in pack.trials:
+            found.setdefault(self.there[self.source(name)].table, {})[self.source(name)] = name
+        return found
+
+    def _states(self, pack: plan.Pack, of: Collection[str] | None = None) -> dict[str, Any]:
+        """The states of the trials of a pack after the epoch at which it starts; with `of`, of those alone that are
+        there then, have such a state, and are among these."""
         states: dict[str, Any] = {}
+        for key, names in self._by_table(pack).items():
+            if of is not None:
+                names = {there: now for there, now in names.items() if now in of}
+                names = {there: now for there, now in names.items() if self.there[there].epoch == pack.start}
+                names = names if self.store.has(key) else {}
+            if names:
+                found = self.store.read(key, {there: self.trials[now] for there, now in names.items()}, pack.optional)
+                states |= {now: found[there] for there, now in names.items() if of is None or there in found}
+        return states
+
+    def _rows(self, pack: plan.Pack) -> dict[str, list[dict[str, Any]]]:
+        """The rows of the trials of a pack up to the epoch at which it starts, under their names of now."""
         rows: dict[str, list[dict[str, Any]]] = {}
-        for key, of_table in by_table.items():
-            found = self.store.read(key, of_table, pack.optional)
-            states |= {sources[source]: found[source] for source in of_table}
-            table = self.tables[key]
-            measured = [name for name in table.column_names if name not in FIELDS]
-            there = pc.is_in(table["trial"], pa.array(list(of_table)))  # pyright: ignore
-            for row in table.select(measured).filter(there).sort_by("epoch").to_pylist():
-                name = sources[row["trial"]]
+        for key, names in self._by_table(pack).items():
+            for row in self._rows_of(key, list(names), pack.start):
+                name = names[row["trial"]]
                 rows.setdefault(name, []).append(row | {"trial": name})
-        return Begun(states, rows)
+        return rows
+
+    def _rows_of(self, key: str, names: Sequence[str], last: int) -> list[dict[str, Any]]:
+        """What is measured of those trials in a table, epoch by epoch up to the last one."""
+        table = self.tables[key]
+        measured = [name for name in table.column_names if name not in FIELDS]
+        there = pc.and_(pc.is_in(table["trial"], pa.array(names)), pc.less_equal(table["epoch"], last))  # pyright: ignore
+        return table.select(measured).filter(there).sort_by("epoch").to_pylist()
 
     def best(self, names: Iterable[str], end: int, count: int) -> list[str]:
         """Those of the trials whose settings are the best ones after that epoch, by what a sweep is ranked by."""
         names = list(names)
-        wanted = {name: min(end, self.there[name].epoch) for name in names}
+        sources = {self.source(name): name for name in names}
+        reached = {name: self.there[name].epoch if name in self.there else self._as_now(name)[0] for name in names}
+        wanted = {name: min(end, epoch) for name, epoch in reached.items()}
         joined = results.join(results.latest(self.tables))
         score = results.score_of(joined)
         sign = -1 if score in LOWEST_IS_BEST else 1
         values = {
-            row["trial"]: float("nan") if row["diverged"] or row[score] is None else sign * row[score]
+            sources[row["trial"]]: float("nan") if row["diverged"] or row[score] is None else sign * row[score]
             for row in joined.select(["trial", "epoch", "diverged", score]).to_pylist()
-            if wanted.get(row["trial"]) == row["epoch"]
+            if row["trial"] in sources and wanted[sources[row["trial"]]] == row["epoch"]
         }
         settings = rungs.settings_of({name: self.trials[name] for name in names})
         scores = {setting: [values[name] for name in of_setting] for setting, of_setting in settings.items()}
@@ -95,8 +150,7 @@ class Stage:
 
 def origins_of(trials: Trials, tables: Mapping[str, pa.Table], there: Mapping[str, results.Reached]) -> dict[str, str]:
     """By the name of a trial that is not there, the one that is and differs from it in nothing but when it ends: of
-    several the one that has come furthest. One that has diverged is none, nor one of other epochs whose rates depend on
-    how many there are."""
+    several the one that has come furthest. One of other epochs is none where rates depend on how many there are."""
 
     def key(config: Config) -> str:
         free = [name for name in stopping.FIELDS if name != stopping.EPOCHS or not config.is_stretched]
@@ -105,9 +159,8 @@ def origins_of(trials: Trials, tables: Mapping[str, pa.Table], there: Mapping[st
 
     found: dict[str, str] = {}
     for at, table in tables.items():
-        lost = set(table.filter(table["diverged"])["trial"].to_pylist())
         for name, config in results.configs_of(table).items():
-            if there[name].table == at and name not in lost:
+            if there[name].table == at:
                 before = found.get(key(config))
                 if before is None or there[before].epoch < there[name].epoch:
                     found[key(config)] = name

@@ -164,7 +164,7 @@ class SweepDirectory:
         """A finished pack's file, whole or not at all; then what TensorBoard shows of it."""
         results.write_table(table, self.workdir / "packs" / f"{pack.name}.parquet")
         if self.events:
-            self.events.write(table)
+            self.events.write(table, self.recorded.continued if self.recorded else {})
 
     def write_results(self, table: pa.Table, summed: pa.Table | None = None) -> list[dict[str, Any]]:
         """Writes what is read off all rows of the finished packs in this folder, the summary of `summed` where that is

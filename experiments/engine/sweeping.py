@@ -172,23 +172,27 @@ def run_missing(
     """Runs the packs that are missing in the folder, which is entered, each written as it ends; returns the rows of all
     that is finished there."""
     trials, tables = directory.trials, directory.finished()
-    if directory.events:
-        directory.events.catch_up(tables.values())
     store, winners = Store(directory.workdir), Winners(directory.workdir) if going.keep == BEST else None
     ladder = rungs.rungs_of(trials, going.halving) if going.halving else []
-    names, done, continued = list(trials), list[dict[str, int]](), dict[str, str]()
+    names, done = list(trials), list[dict[str, int]]()
+    continued = dict(directory.recorded.continued) if directory.recorded else dict[str, str]()
     if winners:
         for table in tables.values():
             winners.add(table)
     for number, (rung, upcoming) in enumerate(itertools.zip_longest(ladder or [None], ladder[1:]), start=1):
         stage = Stage(trials, tables, store, going.goes_on)
-        missing = directory.missing_packs(tables, made_for, make_packs, stage.to_come(names, rung and rung.end))
         continued |= {source: name for name, source in stage.origins.items()}
+        if directory.events and number == 1:
+            directory.events.catch_up(tables.values(), continued)
+        end = rung and rung.end
+        over = directory.missing_packs(tables, made_for, make_packs, stage.to_take_over(names, end))
+        missing = directory.missing_packs(tables, made_for, make_packs, stage.to_come(names, end))
         # The packs of a later rung in which the sweep was stopped stay in the plan until they are missing.
-        if missing or not upcoming:
-            directory.write_plan(tables, made_for, missing, done, continued)
+        if over or missing or not upcoming:
+            directory.write_plan(tables, made_for, over + missing, done, continued)
         if number == 1:
-            say_what_is_done(stage, missing, directory.workdir)
+            say_what_is_done(stage, missing, over, directory.workdir, continued)
+        take_over(over, stage, directory, tables, store, winners)
         if rung:
             say(f"Rung {number} of {len(ladder)}: {count(range(rung.settings), 'setting')} to epoch {rung.end}")
         if missing:
@@ -209,6 +213,26 @@ def run_missing(
         warn(f"{count(range(lost), 'setting')} had ended before weights were kept; accepted: a new folder to keep all")
     directory.standing = standing_of(directory.recorded, tables) if directory.recorded else None
     return results.join(results.latest(tables, superseded))
+
+
+def take_over(
+    packs: Sequence[plan.Pack],
+    stage: Stage,
+    directory: SweepDirectory,
+    tables: dict[str, pa.Table],
+    store: Store,
+    winners: Winners | None,
+) -> None:
+    """Writes packs that have no epochs to run: the rows, states and weights that their trials have under the names by
+    which they had another end."""
+    for pack in packs:
+        table, states = stage.taken_over(pack)
+        store.write(pack.name, states)
+        if winners:
+            winners.take_over({name: stage.origins[name] for name in pack.trials}, pack.start)
+            winners.add(table, states)
+        directory.write_pack(pack, table)
+        tables[pack.name] = table
 
 
 def keywords(stage: Stage, store: Store | None, winners: Winners | None) -> dict[str, Any]:
@@ -304,22 +328,23 @@ def plan_lines(
     return lines
 
 
-def say_what_is_done(stage: Stage, missing: list[plan.Pack], workdir: Path) -> None:
-    """How much of the sweep there is already, and where; which trials of a finished one go on, and which do not."""
+def say_what_is_done(
+    stage: Stage, missing: list[plan.Pack], over: list[plan.Pack], workdir: Path, continued: Mapping[str, str]
+) -> None:
+    """How much of the sweep there is already, and where; which trials of a finished one, called otherwise there, go on,
+    which stay as they are, and which do neither."""
     trials = stage.trials
     to_run = sum(len(pack.trials) for pack in missing)
     line = f"{workdir}: {count(trials, 'trial')}, {len(trials) - to_run} finished; {count(missing, 'pack')} to run"
-    others = stage.there.keys() - trials.keys() - set(stage.origins.values())
+    others = stage.there.keys() - trials.keys() - continued.keys()
     say(line + (f"; {count(others, 'other finished trial')} kept in the results" if others else ""))
     if stage.origins:
-        packs = {name: pack for pack in missing for name in pack.trials if name in stage.origins}
-        anew = [name for name, pack in packs.items() if not pack.start]
-        further = [name for name in anew if stage.there[stage.origins[name]].epoch >= packs[name].last_epoch(trials)]
-        without = len(anew) - len(further)
+        starts = [pack.start for pack in missing for name in pack.trials if name in stage.origins]
+        anew, stay = starts.count(0), sum(len(pack.trials) for pack in over)
         say(
-            f"{count(range(len(packs) - len(anew)), 'trial')} of {len(packs)} go on from where they were left"
-            + (f"; of {without} no state was kept (--keep=all keeps them): these start anew" if without else "")
-            + (f"; {len(further)} had come as far or further: these start anew" if further else "")
+            f"{count(range(len(starts) - anew), 'trial')} of {len(starts) + stay} go on from where they were left"
+            + (f"; of {anew} no state was kept (--keep=all keeps them): these start anew" if anew else "")
+            + (f"; {stay} had come as far or further: these stay as they are" if stay else "")
         )
 
 

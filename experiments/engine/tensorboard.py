@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 from experiments.engine.results import Times, metric_names, times_of
 from experiments.engine.space import Trials, as_cell, text_of
 from training.config import GIVEN
-from training.records import METRICS, OUTCOMES, lacks
+from training.records import METRICS, OUTCOMES, RATE, RATE_COLUMN, lacks
 
 # TensorBoard is slow with more runs than this, and so is writing them.
 MOST_RUNS = 250
@@ -29,29 +30,39 @@ _OF_TRIAL = re.compile(r"(?:.*-)?([0-9a-f]{12})")
 
 
 class Events:
-    """The folder of a sweep's events. What is there of a trial under its name is not written again."""
+    """The folder of a sweep's events. What is there of a trial under its name is not written again; a trial that has
+    gone on as another one is there under the name of that one alone."""
 
     def __init__(self, folder: Path, trials: Trials) -> None:
-        self.folder, self._values = folder, values_of(trials)
+        self.folder, self._values, self._trials = folder, values_of(trials), trials
         self._described: tuple[Any, ...] = ()
         self._there = runs_in(folder)
+        self._ended: dict[str, dict[int, float]] = {}
 
-    def catch_up(self, tables: Iterable[pa.Table]) -> None:
+    def catch_up(self, tables: Iterable[pa.Table], continued: Mapping[str, str] = MappingProxyType({})) -> None:
         """Writes what is missing of finished packs. Runs that an earlier start called otherwise, by other swept fields,
-        are written anew."""
+        are written anew. `continued` says which trials go on as which."""
         tables = list(tables)
-        for name, values in self._values.items():
-            for table in tables:
-                values.update(pc.unique(table[name]).to_pylist())  # pyright: ignore
+        there = {name for table in tables for name in pc.unique(table["trial"]).to_pylist()}  # pyright: ignore
+        gone = {source for source, name in continued.items() if name in there} - self._trials.keys()
         for table in tables:
-            self.write(table)
+            self._remember(table, continued)
+            of_now = without(table, continued.keys() - self._trials.keys())
+            for name, values in self._values.items():
+                values.update(pc.unique(of_now[name]).to_pylist())  # pyright: ignore
+        # What has not gone on yet stays as it was.
+        for table in tables:
+            if len(part := without(table, gone)):
+                self.write(part)
+        self._remove(gone)
 
-    def write(self, table: pa.Table) -> None:
-        """Writes the runs of a pack's trials."""
+    def write(self, table: pa.Table, continued: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Writes the runs of a pack's trials, and removes those as which they had begun."""
         fields = [name for name, values in self._values.items() if len(values) > 1]
         fields.sort(key=lambda name: name == "seed")
         metrics = metric_names(table)
         self._describe(fields, [name for name in metrics if name in OUTCOMES])
+        self._remember(table, continued)
         times, by_trial = times_of(table), dict[str, list[dict[str, Any]]]()
         for row in table.select(["trial", *fields, "epoch", *metrics, "diverged"]).to_pylist():
             by_trial.setdefault(row["trial"], []).append(row)
@@ -66,7 +77,24 @@ class Events:
             if times and times.start and any(run.glob(f"*-{times.start:06d}.sweep")):
                 rows = [row for row in rows if row["epoch"] > times.start]  # Earlier epochs are there.
             if rows:
-                self._write_run(run, trial, rows, fields, metrics, wall_times(times, rows))
+                self._write_run(run, trial, rows, fields, metrics, wall_times(self._ended[trial], times, rows))
+        self._remove(source for source, name in continued.items() if name in by_trial)
+
+    def _remember(self, table: pa.Table, continued: Mapping[str, str]) -> None:
+        """When the epochs of a pack's trials have ended, those before it too: by epoch, 0 their beginning."""
+        times, sources = times_of(table), {name: source for source, name in continued.items()}
+        for trial in pc.unique(table["trial"]).to_pylist():  # pyright: ignore
+            ended = self._ended.get(sources.get(trial, ""), {}) | self._ended.get(trial, {})
+            if times:
+                ended |= {times.start + i: end for i, end in enumerate(times.ends, start=1)}
+                ended.setdefault(0, times.began)
+            self._ended[trial] = ended
+
+    def _remove(self, trials: Iterable[str]) -> None:
+        """Removes the runs of trials that are not wanted under these names."""
+        for trial in trials:
+            for run in self._there.pop(trial, ()) if trial not in self._trials else ():
+                shutil.rmtree(self.folder / run, ignore_errors=True)
 
     def _write_run(
         self,
@@ -109,6 +137,14 @@ class Events:
         self._described = described
 
 
+def without(table: pa.Table, trials: Iterable[str]) -> pa.Table:
+    """The rows of all other trials."""
+    trials = list(trials)
+    if not trials:
+        return table
+    return table.filter(pc.invert(pc.is_in(table["trial"], pa.array(trials, pa.string()))))  # pyright: ignore
+
+
 def values_of(trials: Trials) -> dict[str, set[Any]]:
     """The values of each config field, as they stand in the columns of a table."""
     return {name: {as_cell(value) for value in {getattr(t, name) for t in trials.values()}} for name in GIVEN}
@@ -129,13 +165,14 @@ def run_name(chosen: Mapping[str, Any], trial: str) -> str:
     return "-".join(filter(None, (",".join(parts)[:LONGEST_NAME], trial)))
 
 
-def wall_times(times: Times | None, rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    """When a trial began and when each of its rows was finished; of epochs before the pack its beginning, and now where
-    the pack does not say."""
-    if times is None or rows[-1]["epoch"] - times.start > len(times.ends):
+def wall_times(ended: Mapping[int, float], times: Times | None, rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """When a trial began and when each of its rows was finished; of epochs that nobody has seen the beginning of their
+    pack, and now where no pack says when it was run."""
+    if 0 not in ended or rows[-1]["epoch"] not in ended:
         return [time.time()] * (len(rows) + 1)
-    ends = {times.start + i: end for i, end in enumerate(times.ends, start=1)}
-    return [times.began, *(ends.get(row["epoch"], times.began) for row in rows)]
+    began = times.began if times else ended[0]
+    first = began if rows[0]["epoch"] > 1 else ended[0]
+    return [first, *(ended.get(row["epoch"], began) for row in rows)]
 
 
 def domain(values: list[Any], most: int = 50) -> Any:
@@ -173,7 +210,8 @@ def scalar_summary(row: Mapping[str, Any], names: Sequence[str]):
 
     measured = [name for name in names if row[name] is not None or (name in METRICS and not lacks(row, name))]
     number = lambda name: math.nan if row[name] is None else row[name]  # noqa: E731
-    return Summary(value=[Summary.Value(tag=name, simple_value=number(name)) for name in measured])
+    tag = lambda name: RATE if name == RATE_COLUMN else name  # noqa: E731  # As runs call it.
+    return Summary(value=[Summary.Value(tag=tag(name), simple_value=number(name)) for name in measured])
 
 
 def end_summary(diverged: bool, ended: float):

@@ -96,10 +96,15 @@ def read(workdir: Path) -> dict[str, Any] | None:
 def fresh_rows(content: Mapping[str, Any] | None, table: pa.Table) -> pa.Table:
     """The rows of the fresh seeds at what was chosen, which are the result of a tuning: without those that had a part
     in the choice. All rows where tuning.json, which is None then, is not there or does not name trials of the table."""
-    settings = content["settings"] if content else ()
-    names = [name for one in settings for name in one["fresh"].get("trials", ())]
-    rows = table.filter(pc.is_in(table["trial"], pa.array(names, pa.string())))  # pyright: ignore
+    names = pa.array(fresh_trials(content), pa.string())
+    rows = table.filter(pc.is_in(table["trial"], names))  # pyright: ignore
     return rows if len(rows) else table
+
+
+def fresh_trials(content: Mapping[str, Any] | None) -> frozenset[str]:
+    """The names of the trials of the fresh seeds at what was chosen, as far as tuning.json says."""
+    settings = content["settings"] if content else ()
+    return frozenset(name for one in settings for name in one["fresh"].get("trials", ()))
 
 
 def decide(
@@ -110,8 +115,12 @@ def decide(
 ) -> ranking.Decision:
     """What the results say: of a tuning the fresh seeds alone. Whether a chosen value lies at an edge of what was tried
     is told by tuning.json, and not by what was chosen for other settings."""
-    found = ranking.decide(fresh_rows(content, table), rank, data_dir)
-    return found._replace(edges=[edge for edge in found.edges if edge.field != content["field"]]) if content else found
+    rows = fresh_rows(content, table)
+    found = ranking.decide(rows, rank, data_dir)
+    if not content:
+        return found
+    fresh = fresh_trials(content) if len(rows) < len(table) else frozenset[str]()
+    return found._replace(edges=[edge for edge in found.edges if edge.field != content["field"]], fresh=fresh)
 
 
 def in_words(content: Mapping[str, Any]) -> str:

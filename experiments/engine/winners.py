@@ -1,5 +1,6 @@
 """The weights of the best seed of each setting, as `weights/TRIAL.npz`, while a sweep runs and after it."""
 
+import contextlib
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow as pa
 import train
 from experiments.engine import results
 from training import weights
+from training.files import RunError, write_atomically
 from training.records import LOWEST_IS_BEST
 
 FOLDER = "weights"
@@ -42,6 +44,15 @@ class Winners:
             if name in self._settings and self._best[self._settings[name]][2] == name:
                 self._folder.mkdir(exist_ok=True)
                 weights.write(self._folder / f"{name}.npz", weights.arrays_of(state), there[name].epoch)
+
+    def take_over(self, sources: Mapping[str, str], epoch: int) -> None:
+        """Keeps the weights of trials that are there under other names, {now: then}, where they are of that epoch; a
+        damaged file counts as not there."""
+        for name, source in sources.items():
+            path = self._folder / f"{source}.npz"
+            with contextlib.suppress(RunError):
+                if path.is_file() and weights.read(path)[1] == epoch:
+                    write_atomically(self._folder / f"{name}.npz", path.read_bytes())
 
     def tidy(self, superseded: Collection[str] = ()) -> int:
         """Deletes the weights of what is not the best of its setting any more, and of what has gone on as another

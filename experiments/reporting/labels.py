@@ -78,9 +78,12 @@ def best_title(table: pa.Table, sweep: Sweep) -> tuple[str, str, list[str]]:
         lost = f"{sweep.diverged_T.sum()} of {len(sweep.diverged_T)} diverged"
         return f"No trial ended with a {results.score_of(table)}: {lost}", "", []
     details = [f"The best: {best.seeds}."] if len(sweep.index_SxC) > 1 else []
-    if len(set(sweep.late_C.tolist())) > 1:
+    compared = list(sweep.numbers) if sweep.decision.fresh else slice(None)
+    if len(set(sweep.late_C[compared].tolist())) > 1:
         cut = "; what was cut comes last" if sweep.cut_T.any() else ""
         details.append(f"The more seeds a configuration loses, the later it ranks{cut}.")
+    if sweep.decision.fresh:
+        details.append("It is one of fresh seeds; those that chose come after these.")
     return f"Best: {best.what}", best.where, details
 
 

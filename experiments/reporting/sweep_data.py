@@ -7,11 +7,12 @@ Which configuration comes before which is what `experiments.engine.ranking` says
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import input_pipeline
 from experiments.engine import ranking, results, statistics
@@ -29,6 +30,8 @@ LINEAR_SPAN = 20
 MOST_TICKS = 12
 # Numbers of more values than this, as a random search has, are filtered and mapped in so many groups.
 MOST_VALUES, GROUPS = 24, 12
+# The field that parts a tuning's seeds: those that chose, and the fresh ones, of which the findings are.
+ROLE = "role"
 # Of these the first that was measured says how saturated a layer is.
 SATURATION = ("saturation", "zero_fraction", "slope_mass")
 
@@ -67,16 +70,18 @@ def sweep_of(
     table: pa.Table, decision: Decision | None = None, data_dir: str = input_pipeline.DEFAULT_DATA_DIR
 ) -> Sweep:
     """Finds the trials and configurations of a table; `decision` is what the results say where that is not of all of
-    its trials, or not ranked as by default."""
-    finals = last_scores(table, data_dir)
-    decision = decision or ranking.decide_finals(finals, selected_by=ranking.selected_by(table))
+    its trials, or not ranked as by default. Of a tuning the seeds that chose and the fresh ones are configurations of
+    their own, by a field `role`, the fresh ones before the others."""
+    fresh = () if decision is None else decision.fresh
+    parts = [last_scores(part, data_dir) for part in parts_of(table, fresh)]
+    decision = decision or ranking.decide_finals(parts[0], selected_by=ranking.selected_by(table))
     names = np.asarray(table["trial"].to_pylist())
     names_T, first_T, trial_R = np.unique(names, return_index=True, return_inverse=True)
     trials = len(first_T)
-    fields = [name for name in results.swept_fields(table) if name != "seed"]
+    fields = [name for name in results.swept_fields(table) if name != "seed"] + [ROLE] * (len(parts) > 1)
     values, codes = {}, np.zeros((trials, len(fields) + 1), int)
     for i, name in enumerate(fields):
-        of_trials = table[name].take(first_T).to_pylist()
+        of_trials = roles_of(names_T, fresh) if name == ROLE else table[name].take(first_T).to_pylist()
         values[name] = sorted(set(of_trials), key=order)
         place = {value: j for j, value in enumerate(values[name])}
         codes[:, i] = [place[value] for value in of_trials]
@@ -90,18 +95,31 @@ def sweep_of(
     index_SxC = seeds_of(configuration_T.ravel(), len(codes_CxF))
     seed_T = table["seed"].take(first_T).to_numpy()
     of_trial = dict(zip(names_T.tolist(), configuration_T.ravel().tolist(), strict=True))
-    late = {
-        of_trial[name]: place
-        for names_S, place in zip(finals.trials_CxS.tolist(), ranking.late_of(finals, decision.rank), strict=True)
-        for name in names_S
-        if name
-    }
-    broken_T, cut_T = (np.isin(names_T, finals.trials_CxS[of].tolist()) for of in (finals.broken_CxS, finals.cut_CxS))
+    late, broken, cut = dict[int, int](), list[str](), list[str]()
+    for finals in parts:
+        after = max(late.values(), default=-1) + 1
+        for names_S, place in zip(finals.trials_CxS.tolist(), ranking.late_of(finals, decision.rank), strict=True):
+            late |= {of_trial[name]: after + int(place) for name in names_S if name}
+        broken += finals.trials_CxS[finals.broken_CxS].tolist()
+        cut += finals.trials_CxS[finals.cut_CxS].tolist()
+    broken_T, cut_T = np.isin(names_T, broken), np.isin(names_T, cut)
     return Sweep(
         fields, values, codes_CxF[:, :-1], index_SxC, trial_R, epoch_R, epochs_E, last_T, diverged_T, names_T, seed_T,
         broken_T, cut_T, np.array([late[c] for c in range(len(codes_CxF))]), decision,
         tuple(of_trial[row.trials[0]] for row in decision.ranked),
     )  # fmt: skip
+
+
+def parts_of(table: pa.Table, fresh: Collection[str]) -> list[pa.Table]:
+    """The rows of a tuning's fresh seeds and those of the seeds that chose; all of them in one where none is fresh."""
+    is_fresh = pc.is_in(table["trial"], pa.array(list(fresh), pa.string()))  # pyright: ignore
+    parts = [table.filter(is_fresh), table.filter(pc.invert(is_fresh))] if fresh else [table]  # pyright: ignore
+    return parts if all(map(len, parts)) else [table]
+
+
+def roles_of(names_T: np.ndarray, fresh: Collection[str]) -> list[str]:
+    """What each trial was for."""
+    return ["fresh" if name in fresh else "choosing" for name in names_T.tolist()]
 
 
 def order(value: Any) -> Any:

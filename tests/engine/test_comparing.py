@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from experiments import compare
 from experiments.engine import comparing, decisions, results, space
 from experiments.engine.comparing import CompareError, Trial
 from training.config import Config
@@ -61,6 +62,37 @@ def test_runs_are_groups_by_what_differs():
     assert comparing.table_of(found).splitlines()[1].split() == (
         f"the same config 0.9500 0.9033 +4.67 +{100 * low:.2f} to +{100 * high:.2f} 3".split()
     )
+
+
+def test_what_has_not_ended_is_compared_after_the_last_epoch_that_all_have():
+    """One run of three epochs, one that has two of them: the second epochs, which is said; at their ends where both
+    have ended, however many epochs that are."""
+    slow, fast = trial("slow", 0.8, activation="relu"), trial("fast", 0.7, activation="tanh")
+    longer = {name: np.append(course, 0.9) for name, course in fast.courses.items()}
+    ended = comparing.compare([slow, fast._replace(courses=longer)])
+    assert ended.end is None and ended.when == "at the end" and ended.finals_GxPxS.ravel().tolist() == [0.8, 0.9]
+    found = comparing.compare([slow._replace(is_over=False), fast._replace(courses=longer)])
+    assert found.finals_GxPxS.ravel().tolist() == [0.8, 0.7]
+    assert found.when == "after epoch 2, the last one that all have (not finished: slow)"
+    assert "10.00 points of val_accuracy after epoch 2 with one shared seed" in comparing.verdict(found)
+    assert compare.as_json(found)["after_epoch"] == 2 and compare.as_json(found)["not_finished"] == ["slow"]
+    # A run that has lost its cost has no score, whenever it did.
+    lost = comparing.compare([slow._replace(is_over=False), fast._replace(courses=longer, diverged=True)])
+    assert lost.end == 2 and lost.diverged_G == (0, 1)
+
+
+@pytest.mark.parametrize(("epochs", "is_over"), [(2, True), (3, False)])
+def test_whether_a_folder_has_ended(tmp_path, epochs, is_over):
+    """A run, and the trials of a sweep, by what their configs say of their end."""
+    config = Config(dataset="synthetic", epochs=epochs)
+    rows = [{"epoch": i, **dict.fromkeys(METRICS, 0.5), "seconds": 1.0} for i in (1, 2)]
+    (tmp_path / "run").mkdir()
+    write_recorded(tmp_path / "run" / "config.json", {"config": config.to_dict()})
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run,) = comparing.read_folder(tmp_path / "run")
+    table = results.pack_table({"a": config}, [{"trial": "a", "diverged": False, **row} for row in rows])
+    (one,) = comparing.trials_of(table.select(results.LEADING.names), "sweep")
+    assert run.is_over is one.is_over is is_over
 
 
 def test_what_was_cut_is_not_compared(tmp_path):

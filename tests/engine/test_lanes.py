@@ -1,6 +1,7 @@
 """A lane is the same run alone, whatever runs beside it; seeds are paired; diverged lanes stand still."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from configs import deep, shallow
 from experiments.engine import executors, lanes, plan, space
 from training import compiling
 from training.config import as_config
+from training.descent import recorded_rate
 from training.records import METRICS
 
 SYNTHETIC = input_pipeline.synthetic()
@@ -128,6 +130,7 @@ def test_a_pack_without_a_lane_alive_stops():
     (pack,), advanced = plan.make_packs(trials, plan.this_machine(), EXAMPLES), []
     table = executors.Runner().run(pack, trials, SYNTHETIC, advanced.append)
     assert table["diverged"].to_pylist()[-1] and len(table) < 5
+    assert "rate" not in table.column_names  # Which is the same at every step.
     assert sum(advanced) == 10**6
 
 
@@ -151,7 +154,8 @@ def test_one_program_serves_all_packs_of_a_structure(monkeypatch):
 
 
 def test_scheduled_lanes_are_their_runs_alone_and_compile_once(monkeypatch):
-    """Eight peaks, four warm-ups, one of them none, and two lengths: one program of the epoch."""
+    """Eight peaks, four warm-ups, one of them none, and two lengths: one program of the epoch. Each epoch has the rate
+    of its last step."""
     compiled, names = compiling.compiled, []
 
     def counting(function, *arguments, **options):
@@ -171,6 +175,9 @@ def test_scheduled_lanes_are_their_runs_alone_and_compile_once(monkeypatch):
         for number, expected in enumerate(alone(trial), start=1):
             for metric in METRICS:
                 assert found[name, number][metric] == pytest.approx(float(expected[metric]), abs=1e-4), (fields, metric)
+            numbers, done = train.hyperparameters(trial, EXAMPLES(trial)), number * -(-EXAMPLES(trial) // 60)
+            rate = recorded_rate(as_config(trial), numbers, jnp.int32(done))["learning_rate"]
+            assert found[name, number]["rate"] == pytest.approx(rate, rel=1e-6) and rate < 0.8
 
 
 def test_lanes_of_adamw_are_their_runs_alone():

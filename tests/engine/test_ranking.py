@@ -8,7 +8,7 @@ import pytest
 from finals_tables import finals_of_table
 
 import input_pipeline
-from experiments.engine import chance, edges, finals, ranking, results, space, validation
+from experiments.engine import chance, edges, finals, ranges, ranking, results, space, validation
 from experiments.engine.conclusion import conclusion
 from experiments.engine.plan_file import Recorded, write_plan
 from training.config import Config, ConfigError
@@ -110,6 +110,56 @@ def test_edges():
         "momentum",
     ]
     assert edges.edges_of(("learning_rate", "momentum"), scattered, 20, [20]) == []
+
+
+def drawn(*given, count=32):
+    """Settings of points drawn from ranges, as a sweep draws them."""
+    points = ranges.draw([ranges.parse_range(text) for text in given], count)
+    return tuple(points[0]), [tuple(point.values()) for point in points]
+
+
+@pytest.mark.parametrize(
+    ("given", "share", "words"),
+    [
+        ("learning_rate=log:0.001:10", 1.0, ": --range learning_rate=log:0.1:90 goes beyond"),
+        ("learning_rate=log:0.001:10", 0.93, "is among the largest tried"),
+        ("learning_rate=log:0.001:10", 0.0, ": --range learning_rate=log:0.0001:0.1 goes beyond"),
+        ("learning_rate=log:0.001:10", 0.85, None),
+        ("learning_rate=log:0.001:10", 0.5, None),
+        ("momentum=0:0.95", 1.0, ": --range momentum=0.4"),  # 1 is not accepted.
+        ("momentum=0:0.95", 0.0, None),  # Nothing lies below.
+        ("momentum=0.2:0.95", 0.0, "--range momentum=0."),
+        ("learning_rate=0.01:1", 0.0, ": --range learning_rate=log:0.00"),  # Which takes no 0.
+        ("batch_size=log:8:512", 1.0, ":1000 goes beyond"),
+        ("epochs=5:40", 1.0, None),
+    ],
+)
+@pytest.mark.parametrize("beside", [(), ("init_scale=0.5:2",)])
+def test_edges_of_what_is_drawn(given, share, words, beside):
+    """In the outer tenth of the range, on its own scale, the range that goes beyond it, which the command takes; not
+    further in, nor where there is nothing beyond; whether or not another field is drawn beside."""
+    fields, settings = drawn(given, *beside)
+    name = given.partition("=")[0]
+    i = fields.index(name)
+    values = sorted({setting[i] for setting in settings})
+    at = values[round(share * (len(values) - 1))]
+    best = next(c for c, setting in enumerate(settings) if setting[i] == at)
+    found = [edge for edge in edges.edges_of(fields, settings, best, [best]) if edge.field == name]
+    assert [words in edge.words for edge in found] == ([True] if words else []), [edge.words for edge in found]
+    for edge in found:
+        made = ranges.parse_range(edge.range)
+        assert made.low < at < made.high and made.is_log == ("log:" in edge.range)
+        assert made.high > values[-1] if edge.is_largest else made.low < values[0]
+
+
+def test_a_grid_is_not_drawn():
+    """However many values it has, in ratios, steps or steps that alternate."""
+    for grid in (np.geomspace(1e-3, 10, 12), np.linspace(0.1, 0.9, 12), [1, 3, 10, 30, 100, 300, 1e3, 3e3, 1e4, 3e4]):
+        assert not edges.is_drawn([float(value) for value in grid])
+    assert not edges.is_drawn([0.1, 0.11, 0.5])
+    for count in (12, 16, 64):
+        _, settings = drawn("learning_rate=log:0.001:10", count=count)
+        assert edges.is_drawn(sorted(rate for (rate,) in settings))
 
 
 def test_chance():

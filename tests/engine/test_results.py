@@ -9,7 +9,7 @@ from scipy import stats
 
 from configs import shallow
 from experiments.engine import results, space, statistics, tensorboard
-from training.config import FIELDS
+from training.config import FIELDS, Config
 from training.records import METRICS
 
 
@@ -220,6 +220,49 @@ def test_tensorboard_catches_up(tmp_path):
     names = sorted(path.name for path in folder.glob("*/"))
     assert len(names) == len(trials) and all("activation=sigmoid,learning_rate=" in name for name in names)
     assert len(list(folder.glob("*/*"))) == 2 * len(trials)
+
+
+def test_tensorboard_has_a_trial_that_went_on_once(tmp_path):
+    """Under the name of now alone, with the times at which its epochs ended under the name of before, and called by
+    what is swept now; until its pack ends it is there as it was. So also where an earlier version has left both."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder, tables, names = tmp_path / "tensorboard", [], []
+    row = dict.fromkeys(METRICS, 0.5) | {"diverged": False}
+    for epochs, times in ((2, results.Times(100.0, (110.0, 120.0))), (4, results.Times(500.0, (510.0, 520.0), 2))):
+        trials = space.make_trials(Config(epochs=epochs), None, {"learning_rate": [0.1, 1.0]})
+        rows = [row | {"trial": name, "epoch": i} for name in trials for i in range(1, epochs + 1)]
+        tables.append(results.with_times(results.pack_table(trials, rows), times))
+        names.append(list(trials))
+    continued = dict(zip(*names, strict=True))
+    tensorboard.Events(folder, dict.fromkeys(names[0], Config(epochs=2))).catch_up(tables[:1])
+    goes_on = tensorboard.Events(folder, trials)
+    goes_on.catch_up(tables[:1], continued)
+    assert sorted(path.name[-12:] for path in folder.glob("*/")) == sorted(names[0])
+    goes_on.write(tables[1], continued)
+    expected = sorted(f"learning_rate={rate:g}-{name}" for rate, name in zip((0.1, 1.0), names[1], strict=True))
+    assert sorted(path.name for path in folder.glob("*/")) == expected
+    scalars = EventAccumulator(str(folder / expected[0])).Reload().Scalars("loss")
+    assert [(event.step, event.wall_time) for event in scalars] == [(1, 110.0), (2, 120.0), (3, 510.0), (4, 520.0)]
+    for name in names[0]:
+        (folder / f"learning_rate=0.1-{name}").mkdir()
+    tensorboard.Events(folder, trials).catch_up(tables, continued)
+    assert sorted(path.name for path in folder.glob("*/")) == expected
+
+
+def test_the_rate_of_an_epoch_is_a_column_and_a_curve():
+    """Before the probes, of the trials whose rate changes alone; in TensorBoard by the name that runs give it, in the
+    summary not, since no seed has another one."""
+    trials, rows = example(epochs=2)
+    first = next(iter(trials))
+    rows = [row | {"rate": 0.5 / row["epoch"]} if row["trial"] == first else row for row in rows]
+    table = results.pack_table(trials, rows)
+    assert results.metric_names(table) == [*METRICS, "rate", "speed/output"]
+    assert table["rate"].to_pylist() == [0.5, 0.25] + [None] * (len(rows) - 2)
+    assert not [name for name in results.summary_rows(table)[0] if name.startswith("rate")]
+    summaries = [tensorboard.scalar_summary(row, results.metric_names(table)) for row in table.to_pylist()]
+    curves = [[value.simple_value for value in one.value if value.tag == "learning_rate"] for one in summaries]
+    assert curves == [[0.5], [0.25], *[[]] * (len(rows) - 2)]
 
 
 def test_names_of_runs():

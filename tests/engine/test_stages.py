@@ -11,7 +11,7 @@ import train
 from configs import shallow
 from experiments.engine import executors, plan, plan_file, results, rungs, space, states, winners
 from experiments.engine.stages import Stage, origins_of
-from experiments.engine.sweep_directory import SweepDirectory
+from experiments.engine.sweep_directory import Span, SweepDirectory
 from input_pipeline import synthetic
 from training import weights
 from training.config import Config, ConfigError, as_config
@@ -28,7 +28,7 @@ RATES = "learning_rate=0.1,1,10,30"
 
 def small(**fields):
     base = shallow.get_config()
-    base.update(dataset="synthetic", hidden=(8,), probes=(), **fields)
+    base.update({"dataset": "synthetic", "hidden": (8,), "probes": (), **fields})
     return base
 
 
@@ -174,9 +174,81 @@ def test_a_finished_sweep_goes_on_for_more_epochs(call, capsys, count_packs, tmp
     assert "8 trials of 8 go on from where they were left\n" in capsys.readouterr().out
     call(*HALF, RATES, "--workdir=whole")
     assert by_epoch(tmp_path / "mine") == by_epoch(tmp_path / "whole")
-    assert len(list((tmp_path / "mine" / "states").iterdir())) == 1
+    assert [len(list((tmp_path / "mine").glob(these))) for these in ("states/*", "tensorboard/*/")] == [1, 8]
     call(*HALF, RATES, "--workdir=mine")
     assert count_packs == [8, 8, 8] and len(list((tmp_path / "mine" / "states").iterdir())) == 1
+
+
+def test_a_finished_sweep_that_goes_on_halved_trains_no_epoch_twice(call, capsys, count_packs, tmp_path):
+    """Its trials have come as far as the first two rungs and are ranked there as they are; what is cut has the epochs
+    that it had, and nothing is there under its name of before."""
+    call(*HALF, RATES, "--keep=all", "--config.epochs=2", "--workdir=mine")
+    before = by_epoch(tmp_path / "mine")
+    call(*HALF, RATES, "--continue", "--halving=2", "--dry_run", "--workdir=mine")
+    out = capsys.readouterr().out
+    assert "8 trials, 6 finished; to run: 1 group, 1 pack" in out and "what rung 3 lacks" in out
+    call(*HALF, RATES, "--continue", "--halving=2", "--workdir=mine")
+    assert count_packs == [8, 2]
+    assert "0 trials of 8 go on from where they were left; 8 had come as far" in capsys.readouterr().out
+    call(*HALF, RATES, "--halving=2", "--workdir=halved")
+    mine, halved = by_epoch(tmp_path / "mine"), by_epoch(tmp_path / "halved")
+    assert len(mine) == len(before) + 2 * 2 and {row["epochs"] for row in mine.values()} == {4}
+    assert mine.keys() >= halved.keys()
+    for key, row in halved.items():
+        assert mine[key] == pytest.approx(row, abs=3e-7)
+    call(*HALF, RATES, "--continue", "--halving=2", "--workdir=mine")
+    assert count_packs[:2] == [8, 2] and len(count_packs) == 5
+
+
+def course_of(config, *scores, diverged=False):
+    """A table of one trial with those scores after its epochs."""
+    row = dict.fromkeys(METRICS, 0.5) | {"trial": config.name(), "diverged": False}
+    rows = [row | {"epoch": i, "val_accuracy": score} for i, score in enumerate(scores, 1)]
+    rows[-1]["diverged"] = diverged
+    return results.pack_table({config.name(): config}, rows)
+
+
+@pytest.mark.parametrize(
+    ("before", "scores", "now", "end", "expected"),
+    [
+        ({"epochs": 3}, (0.1, 0.2, 0.3), {"epochs": 9}, 1, 3),  # Past the end of the rung.
+        ({"epochs": 3}, (0.1, 0.2, 0.3), {"epochs": 9}, 3, 3),  # At it.
+        ({"epochs": 3}, (0.1, 0.2, 0.3), {"epochs": 9}, 4, None),
+        ({"epochs": 3}, (0.1, 0.2, 0.3), {"epochs": 9}, None, None),
+        ({"epochs": 3}, (0.1, 0.2, 0.3), {"epochs": 9, "stop_at": "val_accuracy>=0.2"}, None, 2),  # Ends there now.
+        ({"epochs": 9, "patience": 1}, (0.3, 0.2), {"epochs": 9}, None, None),  # Goes on now.
+        ({"epochs": 3}, (0.1, 0.2, 0.3), {"epochs": 2}, None, 2),
+        ({"epochs": 3}, (0.1, 0.2, 0.3), {"epochs": 3, "patience": 2}, None, 3),
+    ],
+)
+def test_what_has_come_as_far_is_taken_over(tmp_path, before, scores, now, end, expected):
+    """A trial under another name has the epochs of its own that are there, and no more; its state is its own where it
+    is that of its last epoch."""
+    base = as_config(small())
+    then, trial = base.replace(**before), base.replace(**now)
+    store, name = states.Store(tmp_path), trial.name()
+    store.write("p", {then.name(): train.initial_state(base)})
+    stage = Stage({name: trial}, {"p": course_of(then, *scores)}, store, goes_on=True)
+    assert stage.to_take_over([name], end) == ({} if expected is None else {name: Span(expected, expected)})
+    assert (name in stage.to_come([name], end)) == (expected is None)
+    if expected is not None:
+        (pack,) = plan.make_packs({name: trial}, plan.this_machine(), lambda _: 100)
+        table, kept = stage.taken_over(pack._replace(start=expected, end=expected))
+        assert table["val_accuracy"].to_pylist() == list(scores)[:expected]
+        assert table["trial"].unique().to_pylist() == [name] and set(table["epochs"].to_pylist()) == {trial.epochs}
+        assert kept.keys() == ({name} if expected == len(scores) else set())
+
+
+def test_weights_are_kept_of_trials_that_are_called_otherwise(tmp_path):
+    """Of the same epoch alone; a damaged file counts as none."""
+    state = weights.arrays_of(train.initial_state(small()))
+    (tmp_path / "weights").mkdir()
+    weights.write(tmp_path / "weights" / "a.npz", state, 3)
+    (tmp_path / "weights" / "b.npz").write_bytes(b"no weights")
+    kept = winners.Winners(tmp_path)
+    kept.take_over({"x": "a", "y": "b", "z": "c"}, 3)
+    kept.take_over({"w": "a"}, 2)
+    assert {path.stem for path in (tmp_path / "weights").iterdir()} == {"a", "b", "x"}
 
 
 def test_the_weights_of_the_best_seeds_are_kept(call, tmp_path):
@@ -193,13 +265,15 @@ def test_the_weights_of_the_best_seeds_are_kept(call, tmp_path):
 
 
 def test_trials_that_stop_are_those_of_runs_alone_and_free_their_lanes(monkeypatch):
-    """Lanes whose number is reached end there; those that go on move together, and are as if nothing had happened."""
-    target = 0.5
-    trials = space.make_trials(small(epochs=6), None, {"learning_rate": [0.01, 10.0, 20.0, 30.0], "seed": [0, 1]})
+    """Lanes whose number is reached end there, and are probed there whatever is between probes; those that go on move
+    together, and are as if nothing had happened."""
+    target, base = 0.5, small(epochs=6, probes=("speed",), probe_examples=50)
+    trials = space.make_trials(base, None, {"learning_rate": [0.01, 10.0, 20.0, 30.0], "seed": [0, 1]})
     (pack,), dataset = plan.make_packs(trials, plan.this_machine(), lambda _: 512), synthetic()
     whole = executors.Runner().run(pack, trials, dataset, lambda _: None).to_pylist()
     # Under the names of the whole trials, so that their rows compare.
-    stops = {name: trial.replace(stop_at=f"val_accuracy>={target}") for name, trial in trials.items()}
+    ends = {"stop_at": f"val_accuracy>={target}", "probe_every": 9}
+    stops = {name: trial.replace(**ends) for name, trial in trials.items()}
     shapes, run_part = [], executors.run_part
 
     def seen(part, *arguments):
@@ -221,7 +295,20 @@ def test_trials_that_stop_are_those_of_runs_alone_and_free_their_lanes(monkeypat
     assert found.keys() == expected.keys() and 0 < len(over) < 8
     for key, row in found.items():
         assert row["val_loss"] == pytest.approx(expected[key]["val_loss"], abs=3e-7)
+        is_last = (key[0], key[1] + 1) not in found
+        probed = expected[key]["update_ratio/output"] if is_last else None
+        assert row["update_ratio/output"] == (pytest.approx(probed, rel=1e-4) if is_last else None)
     assert len(shapes) > 1 and shapes[-1].rows * shapes[-1].lanes < 8 and last.keys() == trials.keys()
+
+
+def test_trials_that_are_cut_are_probed_where_they_end(call, tmp_path):
+    """After the last epoch of their rung, so that each trial has measures of its last epoch."""
+    probed = (*HALF, "learning_rate=0.1,1", "--config.probes=speed", "--config.probe_every=3", "--config.epochs=3")
+    call(*probed, "--halving=2", "--seeds=1", "--workdir=halved")
+    found = sorted(
+        (epoch, row["speed/output"] is not None) for (_, epoch), row in by_epoch(tmp_path / "halved").items()
+    )
+    assert found == [(1, False), (1, False), (2, True), (2, True), (3, True)]
 
 
 def test_a_stopped_trial_is_whole(tmp_path):
@@ -326,7 +413,7 @@ def test_epochs_that_a_sweep_cannot_go_on_for_are_refused(tmp_path, before, now,
 
 
 def test_a_trial_goes_on_from_the_one_with_fewer_epochs():
-    """Of several the furthest; not from one that has diverged, nor from another rate."""
+    """Of several the furthest; not from another rate. One that has diverged stays as it is."""
 
     def table(rate, epochs, diverged=False):
         trials = space.make_trials(as_config({"epochs": epochs, "learning_rate": rate}), None, {})
@@ -337,11 +424,14 @@ def test_a_trial_goes_on_from_the_one_with_fewer_epochs():
         ]
         return name, results.pack_table(trials, rows)
 
-    (_, a), (two, b), (_, c) = table(0.1, 1), table(0.1, 2), table(0.2, 2, diverged=True)
+    (_, a), (two, b), (lost, c) = table(0.1, 1), table(0.1, 2), table(0.2, 2, diverged=True)
     axes = {"learning_rate": [0.1, 0.2, 0.3]}
     trials = space.make_trials(as_config({"epochs": 4}), None, axes)
-    stage = Stage(trials, {"a": a, "b": b, "c": c}, states.Store("nowhere"), goes_on=True)
-    assert stage.origins == {next(iter(trials)): two}
+    stage = Stage(trials, {"a": a, "b": b, "c": c}, states.Store(Path("nowhere")), goes_on=True)
+    first, second, third = trials
+    assert stage.origins == {first: two, second: lost}
+    assert stage.to_take_over(trials) == {second: Span(2, 2)}
+    assert stage.to_come(trials) == {first: Span(0, 4), third: Span(0, 4)}
 
 
 def test_trials_of_more_epochs_go_on_where_their_rates_are_the_same():

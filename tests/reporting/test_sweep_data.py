@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sweep_tables import embedded, table_of
 
-from experiments.engine import ranking, results, statistics
+from experiments.engine import ranking, results, statistics, tuned
 from experiments.engine.standing import Standing
 from experiments.reporting import page, panels, sweep_data
 
@@ -178,6 +178,34 @@ def test_diverged_configurations_rank_last():
     assert survivors.numbers == (1, 2, 0)
     means = sweep_data.page_data(table, survivors, "sweep")["finals"]["val_accuracy"]["mean"]
     assert means == pytest.approx([0.5, 0.9, 0.8])
+
+
+def test_the_seeds_that_chose_are_apart_from_the_fresh_ones():
+    """As configurations of another role, which come after those that the findings are of, however good they are, and
+    lose no seed of these; of a sweep without a tuning, or while there are no fresh seeds, there is no such field."""
+    swept = {"learning_rate": [0.1, 1.0], "seed": [0, 1, 2, 3]}
+    table = with_accuracy(swept, [0.5, 0.9])
+    accuracies = [{0: 0.95, 1: 0.1}.get(s, a) for s, a in rows_in(table, "seed", "val_accuracy")]
+    table = table.set_column(table.column_names.index("val_accuracy"), "val_accuracy", [accuracies])
+    fresh = {name for name, s, r in rows_in(table, "trial", "seed", "learning_rate") if s > 1 and r == 1.0}
+    kept = {name for name, s in rows_in(table, "trial", "seed") if s < 2} | fresh
+    table = table.filter(np.isin(table["trial"].to_pylist(), list(kept)))
+    content = {"field": "learning_rate", "settings": [{"fresh": {"trials": sorted(fresh)}}]}
+    sweep = sweep_data.sweep_of(table, tuned.decide(content, table))
+    assert sweep.fields == ["learning_rate", "role"] and sweep.values["role"] == ["choosing", "fresh"]
+    names = [sweep_data.configuration_name(sweep, c) for c in range(3)]
+    assert names == [
+        "learning_rate=0.1, role=choosing",
+        "learning_rate=1, role=choosing",
+        "learning_rate=1, role=fresh",
+    ]
+    assert sweep.numbers == (2,) and sweep.late_C.tolist() == [1, 1, 0]
+    data = sweep_data.page_data(table, sweep, "sweep")
+    assert data["seeds"] == [2, 2, 2] and data["broken"] == [1, 1, 0] and data["cannot_be_told"] == [None, None, True]
+    assert data["finals"]["val_accuracy"]["mean"] == pytest.approx([0.525, 0.525, 0.9])
+    assert data["fields"][1]["group_labels"] == ["choosing", "fresh"]
+    for content in (None, {"field": "learning_rate", "settings": [{"fresh": {}}]}):
+        assert sweep_data.sweep_of(table, tuned.decide(content, table)).fields == ["learning_rate"]
 
 
 def test_what_was_cut_is_said():
