@@ -15,17 +15,22 @@ needs_browser = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="chro
 QUIET = ("no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync")
 BROWSER_FLAGS = ["headless", "no-sandbox", "disable-gpu", "enable-unsafe-swiftshader", "disable-dev-shm-usage", *QUIET]
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-NO_WEBGL = """<script>
-const anyContext = HTMLCanvasElement.prototype.getContext;
-HTMLCanvasElement.prototype.getContext = function (kind) { return kind === "2d" ? anyContext.call(this, kind) : null; };
-</script>"""
+# Each is one line, so that plotly.js stands in the same line of every page, and is compiled once.
+NO_WEBGL = (
+    "<script>const anyContext = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext = "
+    'function (kind) { return kind === "2d" ? anyContext.call(this, kind) : null; };</script>'
+)
+NO_LINES = (
+    '<script>for (const name of ["drawArrays", "drawElements", "clear"]) '
+    "WebGLRenderingContext.prototype[name] = () => {};</script>"
+)
 
 
 class Browser:
     """A page in Chromium, driven over WebDriver's HTTP interface."""
 
     def __init__(self, port, profile):
-        self.port, self.session = port, ""
+        self.port, self.session, self.page, self.shown = port, "", profile / "report.html", ""
         options = {"binary": CHROMIUM, "args": [*BROWSER_FLAGS, "window-size=1280,1000", f"user-data-dir={profile}"]}
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         self.session = "/" + self.send("POST", "", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
@@ -38,8 +43,16 @@ class Browser:
         assert not (isinstance(value, dict) and "error" in value), value
         return value
 
-    def open(self, page):
-        self.send("POST", "/url", {"url": page.resolve().as_uri()})
+    def open(self, page, state=""):
+        """Opens a file, with what stands after # in its address."""
+        self.shown = ""
+        self.send("POST", "/url", {"url": page.resolve().as_uri() + state})
+
+    def show(self, text):
+        """Opens a page of that text, always at one address: the scripts that it had there before are compiled."""
+        self.page.write_text(text, encoding="utf-8")
+        self.open(self.page)
+        self.shown = text
 
     def run(self, script):
         """What a JavaScript expression gives."""
@@ -84,6 +97,12 @@ def without_webgl(text):
     """A page that finds no WebGL, and has all but the parallel coordinates, whose drawing in software takes most of a
     test's time: for what they have no part in."""
     return text.replace("<script", f"{NO_WEBGL}<script", 1)
+
+
+def without_lines(text):
+    """A page that has all, but the lines of the parallel coordinates are not painted: for what is asked of its parts'
+    sizes and colours, not of these lines."""
+    return text.replace("<script", f"{NO_LINES}<script", 1)
 
 
 def emulate(browser, scheme):

@@ -1,7 +1,7 @@
 """One sweep and one browser for all tests of the report."""
 
 import pytest
-from chrome import chromium, without_webgl
+from chrome import chromium, without_lines, without_webgl
 from sweep_tables import DIVERGED, SWEPT, table_of
 
 from experiments import report
@@ -25,23 +25,33 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def page(browser, sweep):
     """The browser with the page of the grid as it is at first: opened once, since that takes long."""
-    return as_at_first(browser, sweep[1] / "report.html")
+    return as_at_first(browser, text_of(sweep))
+
+
+@pytest.fixture
+def unpainted_page(browser, sweep):
+    """The same page without the lines of its parallel coordinates, but with all that is drawn when it comes near."""
+    page = as_at_first(browser, without_lines(text_of(sweep)))
+    page.draw_all()
+    return page
 
 
 @pytest.fixture
 def light_page(browser, sweep):
     """The same page without WebGL."""
-    path = sweep[1] / "light.html"
-    if not path.exists():
-        path.write_text(without_webgl((sweep[1] / "report.html").read_text(encoding="utf-8")), encoding="utf-8")
-    return as_at_first(browser, path)
+    return as_at_first(browser, without_webgl(text_of(sweep)))
 
 
-def as_at_first(browser, path):
+def text_of(sweep):
+    """The page that was written of the grid."""
+    return (sweep[1] / "report.html").read_text(encoding="utf-8")
+
+
+def as_at_first(browser, text):
     """The browser with that page, opened where it shows another one."""
     browser.send("POST", "/window/rect", {"width": 1280, "height": 1000})
-    if browser.run("location.href.split('#')[0]") != path.resolve().as_uri():
-        browser.open(path)
+    if browser.shown != text:
+        browser.show(text)
     browser.run("(document.getElementById('filters').open = true, 0)")
     browser.click("#reset")
     return browser

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from chrome import emulate, needs_browser, without_webgl
+from chrome import emulate, needs_browser, without_lines, without_webgl
 from sweep_tables import embedded, table_of
 
 from experiments.reporting import page as report_page
@@ -42,7 +42,7 @@ def test_filters_change_every_part(page, sweep):
 @needs_browser
 def test_parallel_coordinates_are_drawn_when_they_are_near(browser, sweep):
     """Not at once, as they take long; their place is kept, and scrolling there draws what is filtered in."""
-    browser.open(sweep[1] / "report.html")
+    browser.show(without_lines((sweep[1] / "report.html").read_text(encoding="utf-8")))
     parallel = "document.getElementById('parallel')"
     page_height = browser.run("document.documentElement.scrollHeight")
     assert not browser.run(f"'data' in {parallel}") and browser.run(f"{parallel}.clientHeight") == 420
@@ -58,9 +58,9 @@ def test_parallel_coordinates_are_drawn_when_they_are_near(browser, sweep):
 
 
 @needs_browser
-def test_the_table_sorts_and_chooses(page, sweep):
+def test_the_table_sorts_and_chooses(light_page, sweep):
     """By the final val_accuracy first, diverged last; numbers as numbers; a click on a row shows its layers."""
-    data = embedded(sweep[1] / "report.html")
+    page, data = light_page, embedded(sweep[1] / "report.html")
     finals = data["finals"]["val_accuracy"]["mean"]
     # Of the eighth configuration one seed diverged, of the fifth all: these come last, however good the others are.
     assert data["diverged"][8] == 1 and finals[5] is None
@@ -90,9 +90,9 @@ def test_the_table_sorts_and_chooses(page, sweep):
 
 
 @needs_browser
-def test_the_heat_map_follows_its_fields(page, sweep):
+def test_the_heat_map_follows_its_fields(light_page, sweep):
     """Any two fields; the cells are means over the trials that ended, and diverged ones are marked."""
-    table = sweep[0]
+    page, table = light_page, sweep[0]
     page.choose("heat-x", "batch_norm")
     page.choose("heat-y", "learning_rate")
     heat = page.run("document.getElementById('heat').data")
@@ -112,15 +112,16 @@ def test_the_heat_map_follows_its_fields(page, sweep):
 
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 900])
-def test_the_page_fits_its_window(page, width):
+def test_the_page_fits_its_window(unpainted_page, width):
     """No part is wider than the window."""
-    resize(page, width, 1000)
-    assert page.run("document.documentElement.scrollWidth <= innerWidth")
+    resize(unpainted_page, width, 1000)
+    assert unpainted_page.run("document.documentElement.scrollWidth <= innerWidth")
 
 
 @needs_browser
-def test_dark_mode(page):
+def test_dark_mode(unpainted_page):
     """Page and plots turn dark with the system, also while the page is open, and back."""
+    page = unpainted_page
     paper = "getComputedStyle(document.querySelector('section')).backgroundColor"
     plots = "[...document.querySelectorAll('.plot')].map((plot) => plot._fullLayout.paper_bgcolor)"
     try:
@@ -164,8 +165,9 @@ def wait_until(page, condition):
 
 @needs_browser
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
-def test_plots_keep_their_heights(page, order):
+def test_plots_keep_their_heights(unpainted_page, order):
     """After clicks and resized windows in any order, each plot is as high as it was drawn."""
+    page = unpainted_page
     resize(page, 1280, 1000)
     actions = {
         "filter": lambda: page.click("#fields input[data-field='0'][data-group='0']"),
@@ -186,13 +188,11 @@ def test_plots_keep_their_heights(page, order):
 
 @needs_browser
 @pytest.mark.parametrize(("swept", "diverged"), [({"seed": [0, 1]}, {}), ({}, {0: 1})])
-def test_small_sweeps_are_shown(browser, tmp_path, swept, diverged):
+def test_small_sweeps_are_shown(browser, swept, diverged):
     """Seeds alone, nothing that ended, and no WebGL: a row in the table, no heat map and no error."""
     table = table_of(swept, diverged=diverged)
     text = report_page.page_text(sweep_data.page_data(table, sweep_data.sweep_of(table), "small"))
-    path = tmp_path / "report.html"
-    path.write_text(without_webgl(text), encoding="utf-8")
-    browser.open(path)
+    browser.show(without_webgl(text))
     assert browser.curves() == (0 if diverged else 1) and len(browser.table()) == 1
     assert browser.run("document.getElementById('heat').data.length") == 0
     browser.draw_all()
@@ -201,12 +201,11 @@ def test_small_sweeps_are_shown(browser, tmp_path, swept, diverged):
 
 
 @needs_browser
-def test_the_heat_map_is_as_high_as_its_rows(browser, tmp_path):
+def test_the_heat_map_is_as_high_as_its_rows(browser):
     """46 pixels a row and 110 more, before and after the window was resized."""
     table = table_of({"activation": ["relu", "tanh"], "learning_rate": [float(i) for i in range(1, 13)]})
     text = report_page.page_text(sweep_data.page_data(table, sweep_data.sweep_of(table), "high"))
-    (tmp_path / "report.html").write_text(without_webgl(text), encoding="utf-8")
-    browser.open(tmp_path / "report.html")
+    browser.show(without_webgl(text))
     browser.choose("heat-y", "learning_rate")
     browser.choose("heat-x", "activation")
     for width, rows in ((1280, 12), (900, 11), (1100, 10)):
@@ -219,7 +218,7 @@ def test_the_heat_map_is_as_high_as_its_rows(browser, tmp_path):
 
 
 @needs_browser
-def test_the_best_is_whole(browser, tmp_path):
+def test_the_best_is_whole(browser):
     """A setting that breaks one seed of three is not the best by the other two, and its count is said beside it; the
     bands of a share end at 1."""
     table = table_of({"learning_rate": [0.1, 1.0], "seed": [0, 1, 2]}, diverged={5: 2})
@@ -227,8 +226,7 @@ def test_the_best_is_whole(browser, tmp_path):
     accuracy = [0.99 if rate == 1.0 else 0.5 + 0.4 * (seed == 1) for rate, seed in trials]
     table = table.set_column(table.column_names.index("val_accuracy"), "val_accuracy", [accuracy])
     data = sweep_data.page_data(table, sweep_data.sweep_of(table), "broken")
-    (tmp_path / "report.html").write_text(without_webgl(report_page.page_text(data)), encoding="utf-8")
-    browser.open(tmp_path / "report.html")
+    browser.show(without_webgl(report_page.page_text(data)))
     best = browser.run("document.getElementById('best').textContent")
     # .9 and .5 twice: .6333 +- 4.30265 * .23094 / sqrt(3) = .5737: from .0597 on.
     assert best == "Highest final val_accuracy: 0.6333 (0.0597 to 1.0000) at learning_rate=0.1"

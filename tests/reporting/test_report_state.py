@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from chrome import emulate, needs_browser, without_webgl
+from chrome import emulate, needs_browser, without_lines, without_webgl
 from sweep_tables import DIVERGED, SWEPT, embedded, table_of
 
 from experiments.engine import results
@@ -18,12 +18,9 @@ CURVES = "data.curves.val_accuracy.mean"
 OPEN_ALL = "document.querySelectorAll('#panels details').forEach((panel) => { panel.open = true; })"
 
 
-def written(folder, table, standing=None, webgl=False):
-    """The page of a table, without pictures and, unless it is said, without WebGL."""
-    path, data = folder / "report.html", report_page.data_of(table, sweep_data.sweep_of(table), folder, standing)
-    text = report_page.page_text(data)
-    path.write_text(text if webgl else without_webgl(text), encoding="utf-8")
-    return path
+def text_of(folder, table, standing=None):
+    """The page of a table."""
+    return report_page.page_text(report_page.data_of(table, sweep_data.sweep_of(table), folder, standing))
 
 
 def wait_until(browser, condition):
@@ -40,9 +37,9 @@ def resize(browser, width):
 
 
 @needs_browser
-def test_the_address_holds_what_is_filtered_and_chosen(light_page, sweep):
+def test_the_address_holds_what_is_filtered_and_chosen(light_page):
     """After # stands what differs from the first view, by names; opened again or changed by hand, the page has it."""
-    browser, path = light_page, sweep[1] / "light.html"
+    browser = light_page
     assert browser.run("location.hash") == ""
     browser.click("#fields input[data-field='0'][data-group='0']")
     browser.choose("curve-metric", "val_loss")
@@ -52,7 +49,7 @@ def test_the_address_holds_what_is_filtered_and_chosen(light_page, sweep):
     assert state == "#without.activation=relu&metric=val_loss&shade=batch_norm&sort=learning_rate&order=rising"
     rows = browser.table()
     browser.send("POST", "/url", {"url": "about:blank"})
-    browser.send("POST", "/url", {"url": path.resolve().as_uri() + state})
+    browser.open(browser.page, state)
     assert browser.table() == rows and {row[0] for row in rows} == {"tanh"}
     assert browser.run("document.getElementById('curve-metric').value") == "val_loss"
     assert browser.run("location.hash") == state
@@ -68,7 +65,8 @@ def test_the_address_holds_what_is_filtered_and_chosen(light_page, sweep):
 def test_a_narrow_window(browser, sweep):
     """At 800 pixels nothing is wider than the window; filters stand above, closed until they are opened."""
     resize(browser, 800)
-    browser.open(sweep[1] / "report.html")
+    browser.show(without_lines((sweep[1] / "report.html").read_text(encoding="utf-8")))
+    browser.draw_all()
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
     assert not browser.run("document.getElementById('filters').open")
     browser.click("#filters summary")
@@ -127,7 +125,7 @@ def test_findings_open_to_their_tables(browser, tmp_path):
     """Which seeds failed at which settings, when, and how long all took."""
     table = table_of(SWEPT, diverged=DIVERGED)
     seconds = dict.fromkeys(table["trial"].to_pylist(), 2.0)
-    browser.open(written(tmp_path, table, Standing(36, 48, 2, 3, seconds, 1e9, 1e9 + 80)))
+    browser.show(without_webgl(text_of(tmp_path, table, Standing(36, 48, 2, 3, seconds, 1e9, 1e9 + 80))))
     assert browser.run("document.getElementById('standing').textContent") == (
         "36 of 48 trials, 2 of 3 packs are finished"
     )
@@ -163,12 +161,11 @@ def test_a_large_sweep_is_packed_and_bounded(browser, tmp_path, monkeypatch):
     swept = {"learning_rate": np.geomspace(0.01, 10, 300).tolist(), "seed": [0, 1]}
     table = table_of(swept, epochs=2, diverged={4: 1})
     monkeypatch.setattr(detail, "MOST_PLAIN", 10**9)
-    browser.open(written(tmp_path, table))
+    browser.show(without_webgl(text_of(tmp_path, table)))
     plain = browser.table(), browser.run(CURVES)
     monkeypatch.setattr(detail, "MOST_PLAIN", 0)
-    packed = written(tmp_path, table, webgl=True)
-    assert isinstance(embedded(packed)["finals"]["val_loss"]["mean"], str)
-    browser.open(packed)
+    browser.show(text_of(tmp_path, table))
+    assert isinstance(embedded(browser.page)["finals"]["val_loss"]["mean"], str)
     rows, curves = browser.table(), browser.run(CURVES)
     assert len(rows) == 200
     others = {row[0]: row for row in plain[0]}  # In the order of one digit more.
@@ -191,6 +188,8 @@ def test_a_page_that_is_served_follows_the_sweep(browser, tmp_path, monkeypatch)
     """New rows appear by themselves; filters, choices and the place on the page stay; when the server has ended, the
     page says so and stays as it is."""
     monkeypatch.setattr(serving, "EVERY", 0.2)
+    page_text = serving.page_text
+    monkeypatch.setattr(serving, "page_text", lambda data: without_webgl(page_text(data)))
     half, whole = (table_of(SWEPT | {"seed": seeds}) for seeds in ([0], [0, 1]))
     results.write_table(half, tmp_path / "results.parquet")
     server = serving.Server(0, serving.Shown(Folder(tmp_path)))
