@@ -23,8 +23,9 @@ def typed(folder, *arguments):
 
 
 @contextlib.contextmanager
-def in_this_process(module, monkeypatch):
-    """What runs the command of a module, with flags of its own, as often as it is called."""
+def in_this_process(module, monkeypatch, parse=parse_flags):
+    """What runs the command of a module, with flags of its own, as often as it is called; `parse` is that of its
+    command line."""
     before, verbosity = set(flags.FLAGS), logging.get_verbosity()
 
     def run(*arguments):
@@ -32,7 +33,7 @@ def in_this_process(module, monkeypatch):
         monkeypatch.delitem(sys.modules, "config_config", raising=False)
         try:
             module.define_flags()
-            module.main(parse_flags(sys.argv))
+            module.main(parse(sys.argv))
         finally:
             for name in set(flags.FLAGS) - before:
                 delattr(flags.FLAGS, name)

@@ -1,16 +1,22 @@
 """The benchmark: every opponent runs, ratios are those of rounds, lanes are compared with runs alone."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from absl import flags
+from commands import in_this_process, one_line, refused
 
 import input_pipeline
 import nets
+from experiments import benchmark
 from experiments.benchmarks import epoch, sweep, tables
 from experiments.engine import lanes
+from training import console
+from training.console import parse_flags
 
 ROOT = Path(__file__).parent.parent
 
@@ -78,12 +84,19 @@ def test_sweep_on_synthetic_data(monkeypatch):
         (["--docs", "--rounds=2"], "--rounds says nothing of --docs, which takes --workdir"),
     ],
 )
-def test_flags_that_would_be_ignored_are_refused(tmp_path, arguments, said):
+def test_flags_that_would_be_ignored_are_refused(monkeypatch, capsys, tmp_path, arguments, said):
     """In one line, before anything is measured or made."""
-    command = [sys.executable, "-m", "experiments.benchmark", *arguments, f"--workdir={tmp_path / 'new'}"]
+    monkeypatch.chdir(tmp_path)
+    with in_this_process(benchmark, monkeypatch, parse_flags) as run:
+        assert said in refused(run, capsys, *arguments, "--workdir=new")
+
+
+def test_mistake_as_typed(tmp_path):
+    """Status 2 of a process whose one line is all that it prints."""
+    command = [sys.executable, "-m", "experiments.benchmark", "--sweep", "--faults", f"--workdir={tmp_path / 'new'}"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert ended.returncode == 2 and ended.stdout == "" and not (tmp_path / "new").exists()
-    assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1 and said in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "") and "given together" in one_line(ended.stderr)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -95,14 +108,24 @@ def test_flags_that_would_be_ignored_are_refused(tmp_path, arguments, said):
         ("lecture.forward", "--digit             Which digit of the test set. ['0']"),
     ],
 )
-def test_help(module, flag):
+def test_help(monkeypatch, capsys, module, flag):
     """Of a command without a config: what it does, an example and its own flags, in lines that fit."""
-    command = [sys.executable, "-m", f"experiments.{module}", "--help"]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert ended.returncode == 0 and ended.stderr == ""
-    assert f"python -m experiments.{module}" in ended.stdout and f"\n  {flag}" in ended.stdout
-    assert "\n  --workdir" in ended.stdout and max(map(len, ended.stdout.splitlines())) <= 120
-    assert "Fields of the config" not in ended.stdout
+    before = set(flags.FLAGS)
+    monkeypatch.setattr(sys, "argv", [f"{module}.py", "--help"])
+    monkeypatch.delitem(sys.modules, f"experiments.{module}", raising=False)
+    # It runs as it is typed, but for a start of its own.
+    monkeypatch.setattr(console, "run", lambda main, parse: parse(sys.argv))
+    try:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(f"experiments.{module}", run_name="__main__", alter_sys=True)
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+    out, err = capsys.readouterr()
+    assert ended.value.code == 0 and err == ""
+    assert f"python -m experiments.{module}" in out and f"\n  {flag}" in out
+    assert "\n  --workdir" in out and max(map(len, out.splitlines())) <= 120
+    assert "Fields of the config" not in out
 
 
 def test_one_mutation_as_typed(tmp_path):

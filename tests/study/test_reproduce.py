@@ -7,28 +7,32 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from commands import in_this_process, refused
 
 from experiments import reproduce
 from experiments.reporting import reproduction
 from experiments.study import records
 from experiments.study.claims import exact_claim
 from training.command_line import CONFIGS
+from training.console import parse_flags
 from training.files import RunError, lock
 
 ROOT = CONFIGS.parent
 STUDY = '''"""Does <{name}> end well?"""
 import os, signal, sys, time
 from pathlib import Path
+
+if __name__ == "__main__":  # Before what takes a process seconds to import.
+    workdir = Path(sys.argv[1].removeprefix("--workdir="))
+    {body}
+    sys.exit()
+
 from experiments.study.study import Study
 
 def run(size, workdir):
     raise NotImplementedError
 
 STUDY = Study(question="Does <{name}> end well?", run=run, sizes={sizes})
-
-if __name__ == "__main__":
-    workdir = Path(sys.argv[1].removeprefix("--workdir="))
-    {body}
 '''
 CLAIM = exact_claim(
     "pair", "a < b & |c|", "number", "x > y", 3.0, (0.5, 2.5), published=[1.0, 2.0], note="It is <much> larger."
@@ -198,12 +202,12 @@ def test_wrong_commands_end_in_one_line(stubs, tmp_path, capsys):
     assert "damaged" in error and error.count("\n") == 1
 
 
-def test_documents_take_no_studies(tmp_path):
+def test_documents_take_no_studies(monkeypatch, capsys, tmp_path):
     """What --docs would ignore is refused."""
-    for flag in ("--studies=neurons", "--budget=full"):
-        command = [sys.executable, "-m", "experiments.reproduce", "--docs", flag, f"--workdir={tmp_path / 'work'}"]
-        refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "--workdir alone" in refused.stderr
+    monkeypatch.chdir(tmp_path)
+    with in_this_process(reproduce, monkeypatch, parse_flags) as run:
+        for flag in ("--studies=neurons", "--budget=full"):
+            assert "--workdir alone" in refused(run, capsys, "--docs", flag, "--workdir=work")
 
 
 def test_command_line(tmp_path):
