@@ -1,6 +1,7 @@
 """What a run was made by and on: versions of packages, the device, what else its bits depend on, the revision of this
 code."""
 
+import functools
 import importlib.metadata
 import os
 import subprocess
@@ -30,7 +31,13 @@ def provenance(config: Config) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that a run's numbers depend on."""
-    return {"python": sys.version.split()[0]} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": sys.version.split()[0]} | {name: _version(name) for name in PACKAGES}
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """Looked for among what is installed, which takes a while, once a process."""
+    return importlib.metadata.version(package)
 
 
 def device() -> str:

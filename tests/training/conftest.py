@@ -1,13 +1,35 @@
 """Small runs that the tests of a run's folder share."""
 
 import gc
+import os
 import shutil
 
+import jax
 import pytest
 from small_run import make_config
 
 import train
+from experiments.engine import lanes
+from training.config import optional_of
 from training.run_directory import RunDirectory
+
+compile_programs, compiled = train.compile_programs, {}
+
+
+def compile_once(config, data, pool):
+    """The programs of a run, traced when they are first asked for: they take the numbers of a config as arguments."""
+    shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(data))
+    settings = jax.config.jax_enable_x64, jax.config.jax_default_prng_impl, os.environ.get("XLA_FLAGS")
+    key = lanes.structure(config), optional_of([config]), jax.tree.structure(data), shapes, settings
+    if key not in compiled:
+        compiled[key] = compile_programs(config, data, pool)
+    return compiled[key]
+
+
+@pytest.fixture
+def programs_once(monkeypatch):
+    """Runs that are trained again and again share their programs, of which tracing them takes longer than running."""
+    monkeypatch.setattr(train, "compile_programs", compile_once)
 
 
 @pytest.fixture
@@ -20,7 +42,9 @@ def no_figures(monkeypatch):
 def finished(tmp_path_factory):
     """A run that has ended, with its figures; not to be changed."""
     workdir = tmp_path_factory.mktemp("finished") / "run"
-    train.train_and_evaluate(make_config(), workdir)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "compile_programs", compile_once)
+        train.train_and_evaluate(make_config(), workdir)
     return workdir
 
 
@@ -34,6 +58,7 @@ def unbroken(finished, tmp_path_factory):
             folders[variant] = tmp_path_factory.mktemp(variant)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(RunDirectory, "draw_figures", lambda *arguments: None)
+                patch.setattr(train, "compile_programs", compile_once)
                 train.train_and_evaluate(make_config(variant), folders[variant])
         return folders[variant]
 

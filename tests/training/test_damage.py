@@ -24,6 +24,7 @@ from training.files import RunError, digests_of
 
 # Orbax leaves coroutines and callbacks behind where an array of a damaged checkpoint cannot be read.
 pytestmark = [
+    pytest.mark.usefixtures("programs_once"),
     pytest.mark.filterwarnings("ignore:coroutine '.*read.*' was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings(
         "ignore:Exception ignored in. (None|<coroutine):pytest.PytestUnraisableExceptionWarning"

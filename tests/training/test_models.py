@@ -260,7 +260,7 @@ def test_reading_a_folder_runs_nothing(tmp_path, no_figures):
 
 
 @pytest.mark.parametrize("kind", ["convolutions", "normalized"])
-def test_lanes_are_runs_alone(tmp_path, no_figures, kind):
+def test_lanes_are_runs_alone(tmp_path, no_figures, programs_once, kind):
     """Two rates, two seeds, two epochs: every number within 1e-4 of the same run alone."""
     base = as_config(own(tmp_path, kind, epochs=2))
     trials = {f"{rate}-{seed}": base.replace(learning_rate=rate, seed=seed) for rate in (0.1, 0.3) for seed in (0, 1)}

@@ -37,6 +37,7 @@ from training import console, run_directory
 from training.files import RunError
 from training.run_directory import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("programs_once")
 OLD_RUNS = ROOT / "tests" / "data" / "run_37428e6"
 
 

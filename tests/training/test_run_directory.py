@@ -32,6 +32,8 @@ from training.provenance import PACKAGES, environment, git_revision
 from training.records import histogram
 from training.run_directory import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("programs_once")
+
 
 def test_config_json_says_what_was_run_by_and_on(finished):
     """config.json holds the whole config, the versions, the device and the git revision."""

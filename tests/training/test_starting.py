@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
         ["-m", "experiments.lecture.neurons"],
     ],
 )
-def test_it_ends_in_one_line(command):
+def test_it_ends_in_one_line(command, signals_by_default):
     """Status 130, and no traceback of what was being imported; Python tells what it imports, and so when."""
     command, pipe = [sys.executable, "-v", *command], subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as started:

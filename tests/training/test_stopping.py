@@ -12,6 +12,8 @@ from training.config import ConfigError, as_config
 from training.files import RunError
 from training.records import is_probed
 
+pytestmark = pytest.mark.usefixtures("programs_once")
+
 
 def rows_of(*accuracies, loss=1.0):
     return [

@@ -22,6 +22,7 @@ from training.records import best_of
 from training.run_directory import RunDirectory
 
 pytestmark = [
+    pytest.mark.usefixtures("programs_once"),
     pytest.mark.filterwarnings("ignore:coroutine '.*read.*' was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings(
         "ignore:Exception ignored in. (None|<coroutine):pytest.PytestUnraisableExceptionWarning"
