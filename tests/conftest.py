@@ -23,7 +23,9 @@ jax.config.update("jax_num_cpu_devices", 2)
 
 
 def pytest_configure(config):
-    """The workers, the processes that tests start and the next run of the tests share what they compile."""
+    """The workers, the processes that tests start and the next run of the tests share what they compile; garbage, of
+    which tracing leaves little, is looked for seldom."""
+    gc.set_threshold(100_000, 50, 100)
     if hasattr(config, "workerinput"):
         return
     keep_programs("tests")

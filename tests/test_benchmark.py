@@ -17,6 +17,7 @@ from experiments.benchmarks import epoch, sweep, tables
 from experiments.engine import lanes
 from training import console
 from training.console import parse_flags
+from training.run_directory import RunDirectory
 
 ROOT = Path(__file__).parent.parent
 
@@ -128,13 +129,15 @@ def test_help(monkeypatch, capsys, module, flag):
     assert "Fields of the config" not in out
 
 
-def test_one_mutation_as_typed(tmp_path):
+def test_one_mutation(monkeypatch, capsys, tmp_path):
     """The command counts it, of a run and of a sweep, prints the table and keeps it."""
-    options = ["--faults", "--mutations=1", "--kills=0", f"--workdir={tmp_path}"]
-    command = [sys.executable, "-m", "experiments.benchmark", *options]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
+    monkeypatch.setattr(RunDirectory, "draw_figures", lambda *_: None)
+    with in_this_process(benchmark, monkeypatch, parse_flags) as run:
+        run("--faults", "--mutations=1", "--kills=0", f"--workdir={tmp_path}")
+    printed = capsys.readouterr().out
     counts = json.loads((tmp_path / "faults.json").read_text())["measured"]["counts"]
     assert list(counts) == ["mutations of a run", "mutations of a sweep"]
     for name, found in counts.items():
         assert sum(found.values()) == 1 and found["wrong"] == found["traceback"] == 0
-        assert f"| {name} | {' | '.join(map(str, found.values()))} |" in ended.stdout
+        assert f"| {name} | {' | '.join(map(str, found.values()))} |" in printed

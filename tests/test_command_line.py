@@ -254,7 +254,8 @@ def test_mistake_as_typed(raising, tmp_path_factory, mistake):
 
 def test_without_standard_output(tmp_path):
     """A daemon has none: the run is as any other."""
-    arguments = [sys.executable, str(ROOT / "train.py"), SHALLOW, SYNTHETIC, "--config.epochs=1", "--workdir=run"]
+    run = [SHALLOW, SYNTHETIC, "--config.epochs=1", "--config.probes=", "--workdir=run"]
+    arguments = [sys.executable, str(ROOT / "train.py"), *run]
     command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *arguments]
     ended = subprocess.run(command, cwd=tmp_path, timeout=120, check=False)
     assert ended.returncode == 0 and len(recorded(tmp_path / "run")) == 1

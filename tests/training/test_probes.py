@@ -234,7 +234,7 @@ def test_batch_norm_and_dropout_are_measured_as_in_evaluation(synthetic_config, 
 
 def test_probe_works_under_vmap(synthetic_config, data):
     """Lanes of a sweep are measured as they are alone."""
-    config = small(synthetic_config, probes=("saturation", "speed", "noise", "cockpit"))
+    config = small(synthetic_config, hidden=(6,), probes=("saturation", "speed", "noise", "cockpit"))
     functions, numbers = train.make_train(config), train.hyperparameters(config)
     keys = jax.random.split(jax.random.key(0), 3)
     states = jax.vmap(functions.init, in_axes=(None, 0))(numbers, keys)
