@@ -10,7 +10,7 @@ import train
 from configs import deep, shallow
 from experiments.engine import executors, lanes, plan, space
 from training import compiling
-from training.config import as_config
+from training.config import as_config, optional_of
 from training.descent import recorded_rate
 from training.records import METRICS
 
@@ -40,9 +40,18 @@ def rows_of(trials):
     return {(row["trial"], row["epoch"]): row for row in table.to_pylist()}
 
 
+def functions_of(trial, made={}):  # noqa: B006
+    """What trains a trial by itself, traced once for all of its structure, whose numbers are arguments."""
+    key = lanes.structure(trial), optional_of([trial])
+    if key not in made:
+        made[key] = train.make_train(trial)
+    return made[key]
+
+
 def alone(trial):
     """METRICS of each epoch of the trial trained by itself."""
-    functions, numbers = train.make_train(trial), train.hyperparameters(trial)
+    trial = as_config(trial)
+    functions, numbers = functions_of(trial), train.hyperparameters(trial)
     init_key, shuffle_key = train.run_keys(trial.seed)
     state, rows = functions.init(numbers, init_key), []
     for number in range(1, trial.epochs + 1):
