@@ -2,6 +2,7 @@
 something is wrong."""
 
 import contextlib
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from absl import flags, logging
 
+from training import console
 from training.command_line import parse_flags
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +43,20 @@ def in_this_process(module, monkeypatch, parse=parse_flags):
 
     yield run
     logging.set_verbosity(verbosity)
+
+
+def run_here(module, monkeypatch, *arguments):
+    """Runs `python -m MODULE` in this process: as it is typed, but for the start and the end of a process."""
+    before = set(flags.FLAGS)
+    monkeypatch.setattr(sys, "argv", [f"{module}.py", *arguments])
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(console, "run", lambda main, parse: main(parse(sys.argv)))
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+        flags.FLAGS.unparse_flags()
 
 
 def refused(run, capsys, *arguments):

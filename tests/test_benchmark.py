@@ -1,21 +1,18 @@
 """The benchmark: every opponent runs, ratios are those of rounds, lanes are compared with runs alone."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from absl import flags
-from commands import in_this_process, one_line, refused
+from commands import in_this_process, one_line, refused, run_here
 
 import input_pipeline
 import nets
 from experiments import benchmark
 from experiments.benchmarks import epoch, sweep, tables
 from experiments.engine import lanes
-from training import console
 from training.console import parse_flags
 from training.run_directory import RunDirectory
 
@@ -111,17 +108,8 @@ def test_mistake_as_typed(tmp_path):
 )
 def test_help(monkeypatch, capsys, module, flag):
     """Of a command without a config: what it does, an example and its own flags, in lines that fit."""
-    before = set(flags.FLAGS)
-    monkeypatch.setattr(sys, "argv", [f"{module}.py", "--help"])
-    monkeypatch.delitem(sys.modules, f"experiments.{module}", raising=False)
-    # It runs as it is typed, but for a start of its own.
-    monkeypatch.setattr(console, "run", lambda main, parse: parse(sys.argv))
-    try:
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_module(f"experiments.{module}", run_name="__main__", alter_sys=True)
-    finally:
-        for name in set(flags.FLAGS) - before:
-            delattr(flags.FLAGS, name)
+    with pytest.raises(SystemExit) as ended:
+        run_here(f"experiments.{module}", monkeypatch, "--help")
     out, err = capsys.readouterr()
     assert ended.value.code == 0 and err == ""
     assert f"python -m experiments.{module}" in out and f"\n  {flag}" in out

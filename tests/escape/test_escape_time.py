@@ -1,18 +1,16 @@
 """The study of exit times: its steps, its command of one point, how it judges."""
 
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
+from commands import refused, run_here
 
 from experiments.escape import escape_time
 
-ROOT = Path(__file__).parent.parent.parent
 KEY = jax.random.key(0)
 
 
@@ -84,20 +82,12 @@ def test_points_that_cannot_be_simulated(values, message):
     assert escape_time.check_point(dict(zip(names, (2, 0.1, 0.63), strict=True)))
 
 
-def test_command_of_one_point(tmp_path):
+def test_command_of_one_point(monkeypatch, capsys, tmp_path):
     """A wrong point ends in one line and exit status 2, with nothing written."""
-    command = [
-        sys.executable,
-        "-m",
-        "experiments.escape.escape_time",
-        "--batch_size=2",
-        "--learning_rate=3",
-        "--radius=0.63",
-    ]
-    command.append(f"--workdir={tmp_path / 'new'}")
-    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "learning_rate is 3.0" in refused.stderr
-    assert not (tmp_path / "new").exists()
+    monkeypatch.chdir(tmp_path)
+    run = partial(run_here, "experiments.escape.escape_time", monkeypatch)
+    point = ("--batch_size=2", "--learning_rate=3", "--radius=0.63")
+    assert "learning_rate is 3.0" in refused(run, capsys, *point, "--workdir=new")
 
 
 def test_line_of_one_point():

@@ -2,15 +2,14 @@
 
 import json
 import math
-import subprocess
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
+from commands import refused, run_here
 
 from experiments.lecture import forward
 from experiments.study import command
-from training.command_line import CONFIGS
 
 RANDOM = np.random.default_rng(0)
 PARAMS = {
@@ -72,12 +71,11 @@ def test_saturated_units_and_answers_are_marked():
     assert forward.output_lines(layer, true=4)[-2].endswith("predicted, true")
 
 
-def test_wrong_digit_is_refused_in_one_line(tmp_path):
+def test_wrong_digit_is_refused_in_one_line(monkeypatch, capsys, tmp_path):
     """Before anything is made."""
-    line = [sys.executable, "-m", "experiments.lecture.forward", "--digit=10000", f"--workdir={tmp_path / 'work'}"]
-    refused = subprocess.run(line, cwd=CONFIGS.parent, capture_output=True, text=True)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "[0, 9999]" in refused.stderr
-    assert not (tmp_path / "work").exists()
+    monkeypatch.chdir(tmp_path)
+    run = partial(run_here, "experiments.lecture.forward", monkeypatch)
+    assert "[0, 9999]" in refused(run, capsys, "--digit=10000", "--workdir=work")
 
 
 def test_digit_that_a_data_set_lacks_is_refused(tmp_path, capsys):

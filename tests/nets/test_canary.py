@@ -1,12 +1,10 @@
 """The compiler's sums: right with the pinned jaxlib, in every setting that programs are compiled with."""
 
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from commands import SHALLOW, SYNTHETIC, refused
 
 from nets import canary, saturation
 from training.compiling import FAST_TO_COMPILE, FAST_TO_RUN, LARGE_PRODUCTS
@@ -74,18 +72,8 @@ def test_measures_warn_once_of_a_compiler_that_cannot_add(monkeypatch):
     canary.warn_once.cache_clear()
 
 
-def test_commands_end_in_one_line_where_sums_are_wrong(tmp_path):
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # Of ml_collections.
+def test_commands_end_in_one_line_where_sums_are_wrong(call, capsys, monkeypatch):
     """Exit status 2, before an epoch is recorded."""
-    program = (
-        "import sys; from absl import app; import train; from nets import canary; canary.wrong_sums = lambda: 7; "
-        "train.define_flags(); app.run(train.main, flags_parser=train.parse_flags)"
-    )
-    flags = [
-        "--config=configs/shallow.py",
-        "--config.dataset=synthetic",
-        "--config.epochs=1",
-        f"--workdir={tmp_path}/r",
-    ]
-    ended = subprocess.run([sys.executable, "-c", program, *flags], capture_output=True, text=True)
-    assert ended.returncode == 2 and ended.stderr.count("\n") == 1 and "wrong sums" in ended.stderr
-    assert "Epoch 1/1" not in ended.stdout
+    monkeypatch.setattr(canary, "wrong_sums", lambda: 7)
+    assert "wrong sums" in refused(call, capsys, SHALLOW, SYNTHETIC, "--config.epochs=1", "--workdir=run")
