@@ -105,8 +105,7 @@ def main(_: list[str]) -> None:
         fail(error)
 
 
-def define_flags() -> None:
-    """The flags of the command."""
+if __name__ == "__main__":
     flags.DEFINE_integer("rounds", 15, "Rounds in which every opponent runs its epochs.", lower_bound=1)
     flags.DEFINE_bool("sweep", False, "Measure sweeps, not single runs.")
     flags.DEFINE_bool("faults", False, "Count what comes of damaged files and of killed runs.")
@@ -119,8 +118,4 @@ def define_flags() -> None:
     flags.DEFINE_list("sweeps", [], "Of --decide: folders of sweeps, for the variance of paired differences.")
     flags.DEFINE_bool("docs", False, "Measure nothing: take what WORKDIR holds over into docs/speed.md.")
     flags.DEFINE_string("workdir", "runs/benchmark", "Where the measurements go as JSON.")
-
-
-if __name__ == "__main__":
-    define_flags()
     console.run(main, parse_flags)

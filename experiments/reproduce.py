@@ -209,15 +209,10 @@ def main(_: list[str]) -> None:
     reproduce(studies, values.studies, values.budget, workdir)
 
 
-def define_flags() -> None:
-    """The flags of the command."""
+if __name__ == "__main__":
     flags.DEFINE_enum("budget", "quick", study.SIZES, "How much the studies compute that have such a size.")
     flags.DEFINE_alias("size", "budget")
     flags.DEFINE_list("studies", [], f"Some of {', '.join(study.find_studies())}. [all of them]")
     flags.DEFINE_string("workdir", "runs/reproduce", "Where everything goes.")
     flags.DEFINE_bool("docs", False, "Run nothing: take what WORKDIR holds over into docs/ and the README.")
-
-
-if __name__ == "__main__":
-    define_flags()
     console.run(main, parse_flags)

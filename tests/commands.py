@@ -25,9 +25,8 @@ def typed(folder, *arguments):
 
 
 @contextlib.contextmanager
-def in_this_process(module, monkeypatch, parse=parse_flags):
-    """What runs the command of a module, with flags of its own, as often as it is called; `parse` is that of its
-    command line."""
+def in_this_process(module, monkeypatch):
+    """What runs the command of a module, with flags of its own, as often as it is called."""
     before, verbosity = set(flags.FLAGS), logging.get_verbosity()
 
     def run(*arguments):
@@ -35,7 +34,7 @@ def in_this_process(module, monkeypatch, parse=parse_flags):
         monkeypatch.delitem(sys.modules, "config_config", raising=False)
         try:
             module.define_flags()
-            module.main(parse(sys.argv))
+            module.main(parse_flags(sys.argv))
         finally:
             for name in set(flags.FLAGS) - before:
                 delattr(flags.FLAGS, name)
@@ -47,7 +46,7 @@ def in_this_process(module, monkeypatch, parse=parse_flags):
 
 def run_here(module, monkeypatch, *arguments):
     """Runs `python -m MODULE` in this process: as it is typed, but for the start and the end of a process."""
-    before = set(flags.FLAGS)
+    before, verbosity = set(flags.FLAGS), logging.get_verbosity()
     monkeypatch.setattr(sys, "argv", [f"{module}.py", *arguments])
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(console, "run", lambda main, parse: main(parse(sys.argv)))
@@ -57,6 +56,7 @@ def run_here(module, monkeypatch, *arguments):
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)
         flags.FLAGS.unparse_flags()
+        logging.set_verbosity(verbosity)
 
 
 def refused(run, capsys, *arguments):

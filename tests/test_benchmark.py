@@ -1,22 +1,16 @@
 """The benchmark: every opponent runs, ratios are those of rounds, lanes are compared with runs alone."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
-from commands import in_this_process, one_line, refused, run_here
+from commands import refused, run_here
 
 import input_pipeline
 import nets
-from experiments import benchmark
 from experiments.benchmarks import epoch, sweep, tables
 from experiments.engine import lanes
-from training.console import parse_flags
 from training.run_directory import RunDirectory
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_benchmark_opponents_run_an_epoch(monkeypatch):
@@ -85,16 +79,8 @@ def test_sweep_on_synthetic_data(monkeypatch):
 def test_flags_that_would_be_ignored_are_refused(monkeypatch, capsys, tmp_path, arguments, said):
     """In one line, before anything is measured or made."""
     monkeypatch.chdir(tmp_path)
-    with in_this_process(benchmark, monkeypatch, parse_flags) as run:
-        assert said in refused(run, capsys, *arguments, "--workdir=new")
-
-
-def test_mistake_as_typed(tmp_path):
-    """Status 2 of a process whose one line is all that it prints."""
-    command = [sys.executable, "-m", "experiments.benchmark", "--sweep", "--faults", f"--workdir={tmp_path / 'new'}"]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert (ended.returncode, ended.stdout) == (2, "") and "given together" in one_line(ended.stderr)
-    assert list(tmp_path.iterdir()) == []
+    run = partial(run_here, "experiments.benchmark", monkeypatch)
+    assert said in refused(run, capsys, *arguments, "--workdir=new")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +107,7 @@ def test_one_mutation(monkeypatch, capsys, tmp_path):
     """The command counts it, of a run and of a sweep, prints the table and keeps it."""
     monkeypatch.setattr(lanes, "use_all_cores", lambda: None)
     monkeypatch.setattr(RunDirectory, "draw_figures", lambda *_: None)
-    with in_this_process(benchmark, monkeypatch, parse_flags) as run:
-        run("--faults", "--mutations=1", "--kills=0", f"--workdir={tmp_path}")
+    run_here("experiments.benchmark", monkeypatch, "--faults", "--mutations=1", "--kills=0", f"--workdir={tmp_path}")
     printed = capsys.readouterr().out
     counts = json.loads((tmp_path / "faults.json").read_text())["measured"]["counts"]
     assert list(counts) == ["mutations of a run", "mutations of a sweep"]

@@ -4,10 +4,12 @@ import json
 import math
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import refused, run_here
 from scipy import stats
 
 from experiments import compare
@@ -199,7 +201,7 @@ def typed(*arguments):
 
 
 def test_the_command(tmp_path):
-    """Two sweeps' folders: a table, a sentence, files; another folder is refused in one line."""
+    """Two sweeps' folders: a table, a sentence, files."""
     for name in ("tanh", "relu"):
         base = Config(dataset="synthetic", validation="85", epochs=2, activation=name)
         trials = space.make_trials(base, None, {"learning_rate": [0.1, 1.0], "seed": [0, 1, 2]})
@@ -224,5 +226,10 @@ def test_the_command(tmp_path):
     assert found["verdict"] == lines[-2] and found["not_told_from_the_best"] == ["tanh"] and len(found["points"]) == 2
     for name, start in (("compare.png", b"\x89PNG"), ("compare.pdf", b"%PDF")):
         assert (tmp_path / "out" / name).read_bytes().startswith(start)
-    refused = typed(str(tmp_path / "tanh"), str(tmp_path))
-    assert refused.returncode == 2 and "neither a run nor a sweep" in refused.stderr and refused.stderr.count("\n") == 1
+
+
+def test_a_folder_of_something_else_is_refused(monkeypatch, capsys, tmp_path):
+    """In one line."""
+    monkeypatch.chdir(tmp_path)
+    run = partial(run_here, "experiments.compare", monkeypatch)
+    assert "neither a run nor a sweep" in refused(run, capsys, ".", "..")

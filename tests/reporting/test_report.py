@@ -1,17 +1,14 @@
 """The command: what it writes, and what it says where there is no sweep."""
 
-import subprocess
-import sys
 import types
-from pathlib import Path
+from functools import partial
 
 import pytest
+from commands import refused, run_here
 from sweep_tables import embedded, table_of
 
 from experiments import report
 from experiments.engine import results
-
-ROOT = Path(__file__).parents[2]
 
 
 def flags_of(folder, **given):
@@ -56,12 +53,11 @@ def test_no_sweep_ends_in_one_line(damage, monkeypatch, tmp_path, capsys):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_the_command_line():
+def test_the_command_line(monkeypatch, capsys, tmp_path):
     """As it is typed, without a folder: one line and exit status 2."""
-    command = [sys.executable, "-m", "experiments.report"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 2 and ended.stderr.count("\n") == 1
-    assert ended.stderr.startswith("error: --workdir is not given; accepted: --workdir=DIR")
+    monkeypatch.chdir(tmp_path)
+    run = partial(run_here, "experiments.report", monkeypatch)
+    assert refused(run, capsys).startswith("--workdir is not given; accepted: --workdir=DIR")
 
 
 def test_a_folder_whose_name_is_no_text(monkeypatch, tmp_path, capsys):

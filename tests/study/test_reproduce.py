@@ -3,18 +3,18 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from commands import in_this_process, refused
+from commands import refused, run_here
 
 from experiments import reproduce
 from experiments.reporting import reproduction
 from experiments.study import records
 from experiments.study.claims import exact_claim
 from training.command_line import CONFIGS
-from training.console import parse_flags
 from training.files import RunError, lock
 
 ROOT = CONFIGS.parent
@@ -205,14 +205,13 @@ def test_wrong_commands_end_in_one_line(stubs, tmp_path, capsys):
 def test_documents_take_no_studies(monkeypatch, capsys, tmp_path):
     """What --docs would ignore is refused."""
     monkeypatch.chdir(tmp_path)
-    with in_this_process(reproduce, monkeypatch, parse_flags) as run:
-        for flag in ("--studies=neurons", "--budget=full"):
-            assert "--workdir alone" in refused(run, capsys, "--docs", flag, "--workdir=work")
+    run_command = partial(run_here, "experiments.reproduce", monkeypatch, "--docs")
+    for flag in ("--studies=neurons", "--budget=full"):
+        assert "--workdir alone" in refused(run_command, capsys, flag, "--workdir=work")
 
 
-def test_command_line(tmp_path):
+def test_command_line(monkeypatch, capsys, tmp_path):
     """As a command, where an unknown study ends with status 2."""
-    command = [sys.executable, "-m", "experiments.reproduce", "--studies=neuron", f"--workdir={tmp_path / 'work'}"]
-    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "'neurons'" in refused.stderr
-    assert not (tmp_path / "work").exists()
+    monkeypatch.chdir(tmp_path)
+    run_command = partial(run_here, "experiments.reproduce", monkeypatch)
+    assert "'neurons'" in refused(run_command, capsys, "--studies=neuron", "--workdir=work")
