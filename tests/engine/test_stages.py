@@ -117,35 +117,35 @@ def test_a_halved_sweep_has_the_numbers_of_a_whole_one(call, capsys, count_packs
     assert "rungs" not in json.loads((tmp_path / "halved" / "plan.json").read_text())
 
 
-@pytest.mark.parametrize("stopped_in", [1, 8, 9])
-def test_a_halved_sweep_that_was_stopped_ends_as_one_that_was_not(
-    call, count_packs, monkeypatch, capsys, tmp_path, stopped_in
-):
+def test_a_halved_sweep_that_was_stopped_ends_as_one_that_was_not(call, count_packs, monkeypatch, capsys, tmp_path):
     """In the middle of any rung, with what its packs had written: the same packs, the same bits, and no pack twice but
     the one. The second rung has two packs of three rows, stopped in the last, whose trials alone would be six."""
     arguments = (*HALF, RATES, "--halving=2", "--lanes=6", "--seeds=6")
     call(*arguments, "--workdir=once")
-    once = results.read_table(tmp_path / "once" / "results.parquet")
-    write, written = results.write_table, []
+    once, packs = results.read_table(tmp_path / "once" / "results.parquet"), len(count_packs)
+    planned = json.loads((tmp_path / "once" / "plan.json").read_text())["packs"]
+    write = results.write_table
+    for stopped_in, rung in ((1, 1), (8, 2), (9, 3)):
+        written, mine = [], tmp_path / f"stopped_in_{stopped_in}"
 
-    def stopping(table, path):
-        written.append(path)
-        if len(written) == stopped_in:
-            raise KeyboardInterrupt
-        write(table, path)
+        def stopping(table, path, written=written, stopped_in=stopped_in):
+            written.append(path)
+            if len(written) == stopped_in:
+                raise KeyboardInterrupt
+            write(table, path)
 
-    packs = len(count_packs)
-    with monkeypatch.context() as context:
-        context.setattr(results, "write_table", stopping)
-        with pytest.raises(SystemExit):
-            call(*arguments, "--workdir=mine")
-    call(*arguments, "--dry_run", "--workdir=mine")
-    assert f"to run is what rung {1 + (stopped_in > 6) + (stopped_in > 8)} lacks" in capsys.readouterr().out
-    call(*arguments, "--workdir=mine")
-    assert results.read_table(tmp_path / "mine" / "results.parquet").equals(once)
-    assert len(count_packs) == 2 * packs + 1
-    planned = [json.loads((tmp_path / name / "plan.json").read_text())["packs"] for name in ("once", "mine")]
-    assert planned[0] == planned[1]
+        count_packs.clear()
+        with monkeypatch.context() as context:
+            context.setattr(results, "write_table", stopping)
+            with pytest.raises(SystemExit):
+                call(*arguments, f"--workdir={mine}")
+        capsys.readouterr()
+        call(*arguments, "--dry_run", f"--workdir={mine}")
+        assert f"to run is what rung {rung} lacks" in capsys.readouterr().out
+        call(*arguments, f"--workdir={mine}")
+        assert results.read_table(mine / "results.parquet").equals(once), stopped_in
+        assert len(count_packs) == packs + 1
+        assert json.loads((mine / "plan.json").read_text())["packs"] == planned
 
 
 def test_damaged_states_are_reported_and_their_trials_run_anew(call, capsys, tmp_path):
