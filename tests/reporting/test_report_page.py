@@ -122,6 +122,7 @@ def test_the_page_fits_its_window(unpainted_page, width):
 def test_dark_mode(unpainted_page):
     """Page and plots turn dark with the system, also while the page is open, and back."""
     page = unpainted_page
+    page.run("(document.getElementById('parallel').scrollIntoView(), 0)")  # Far from the window it waits.
     paper = "getComputedStyle(document.querySelector('section')).backgroundColor"
     plots = "[...document.querySelectorAll('.plot')].map((plot) => plot._fullLayout.paper_bgcolor)"
     try:
