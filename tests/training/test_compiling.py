@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+
 from training import compiling
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +43,17 @@ def test_jax_settings_go_before(tmp_path):
     assert in_new_process(tmp_path, JAX_ENABLE_COMPILATION_CACHE="0")[1] == []
 
 
-def test_nothing_is_kept_where_nothing_can_be_written(tmp_path):
+def test_nothing_is_kept_where_nothing_can_be_written(monkeypatch, tmp_path):
     (tmp_path / "plateau").write_text("a file")
-    assert in_new_process(tmp_path)[1] == [tmp_path / "plateau"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = getattr(jax.config, compiling.FOLDER)
+    jax.config.update(compiling.FOLDER, None)
+    try:
+        compiling.keep_programs()
+        assert getattr(jax.config, compiling.FOLDER) is None
+    finally:
+        jax.config.update(compiling.FOLDER, before)
+    assert list(tmp_path.iterdir()) == [tmp_path / "plateau"]
 
 
 def test_the_oldest_programs_go_first(tmp_path):
