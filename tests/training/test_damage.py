@@ -143,7 +143,7 @@ def test_run_goes_on_from_what_is_sound(copy, finished, no_figures, capsys, dama
     assert_ends_as(copy, finished, make_config())
 
 
-def test_changed_number_of_a_finished_run(finished, tmp_path, capsys):
+def test_changed_number_of_a_finished_run(finished, tmp_path, no_figures, capsys):
     """It is neither printed nor returned: the epochs since the checkpoint before it are computed again."""
     copy = shutil.copytree(finished, tmp_path / "copy")
     change_a_digit(copy / "metrics.jsonl", 6, rb"0\.\d+, \"seconds")

@@ -147,7 +147,7 @@ def test_numbers_without_the_length_of_the_run():
     assert train.hyperparameters(scheduled(), EXAMPLES).steps_per_epoch is None
 
 
-def test_a_scheduled_run_says_its_rate(tmp_path, capsys):
+def test_a_scheduled_run_says_its_rate(tmp_path, no_figures, capsys):
     """Below the table of layers how it goes, in each line and row that of the epoch's last step; others say nothing."""
     config = small(schedule="linear", warmup=1.0, end_share=0.5, epochs=2, probes=())
     rows = train.train_and_evaluate(config, tmp_path / "run")

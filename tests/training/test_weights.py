@@ -391,7 +391,7 @@ def test_what_a_run_began_from_belongs_to_it(source, finished, tmp_path, no_figu
 
 
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # Of ml_collections.
-def test_the_flag(source, tmp_path, monkeypatch, capsys):
+def test_the_flag(source, tmp_path, no_figures, monkeypatch, capsys):
     """It is taken, and refused in one line where nothing is trained."""
     config = f"--config={train.__file__.replace('train.py', 'configs/shallow.py')}"
     arguments = [config, SYNTHETIC, "--config.hidden=8", "--config.epochs=1", f"--workdir={tmp_path / 'run'}"]
