@@ -1,7 +1,9 @@
-"""How fast is a run, how fast are sweeps, what comes of faults, and how often do sweeps decide what is not so?
+"""How fast is a run, how fast are sweeps, how do they scale, what comes of faults, and how often do sweeps decide what
+is not so?
 
     python -m experiments.benchmark [--rounds=15] [--workdir=runs/benchmark]     one run: 5 minutes on 2 cores
     python -m experiments.benchmark --sweep --rounds=5                           sweeps: 13 minutes
+    python -m experiments.benchmark --scale [--ray]                              large sweeps, and many nodes: 9 minutes
     python -m experiments.benchmark --faults [--mutations=500] [--kills=200]     damaged files, and killed runs
     python -m experiments.benchmark --decide [--sweeps=DIR,DIR]                  verdicts of sweeps: 5 minutes
     python -m experiments.benchmark --docs                                       writes docs/speed.md of what is there
@@ -20,6 +22,7 @@ from experiments.benchmarks import tables
 from experiments.benchmarks.tables import Measured
 from experiments.engine import lanes
 from experiments.engine.sweeping import USER_ERRORS
+from experiments.study import study
 from training import console
 from training.compiling import check_sums
 from training.console import fail, parse_flags, say
@@ -30,6 +33,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 LISTENS: dict[str, tuple[str, ...]] = {
     "epoch": ("rounds",),
     "sweep": ("rounds",),
+    "scale": ("size", "ray"),
     "faults": ("mutations", "kills", "ray"),
     "decide": ("tables", "trained", "sweeps"),
     "docs": (),
@@ -37,8 +41,12 @@ LISTENS: dict[str, tuple[str, ...]] = {
 
 
 def measure(part: str) -> Measured:
-    """What is measured of `epoch`, `sweep`, `faults` or `decide`."""
+    """What is measured of `epoch`, `sweep`, `scale`, `faults` or `decide`."""
     values = flags.FLAGS
+    if part == "scale":
+        from experiments.benchmarks import scale
+
+        return {"figures": scale.figures(scale.SIZES[values.size], ray=values.ray)}
     if part == "faults":
         from experiments.benchmarks import faults
 
@@ -61,8 +69,12 @@ def measure(part: str) -> Measured:
 def command_of(part: str) -> str:
     """What was called, as the document says it."""
     values = flags.FLAGS
+    ray = " --ray" if values.ray else ""
+    if part == "scale":
+        return (
+            f"python -m experiments.benchmark --scale{'' if values.size == 'full' else f' --size={values.size}'}{ray}"
+        )
     if part == "faults":
-        ray = " --ray" if values.ray else ""
         return f"python -m experiments.benchmark --faults --mutations={values.mutations} --kills={values.kills}{ray}"
     if part == "decide":
         sweeps = f" --sweeps={','.join(values.sweeps)}" if values.sweeps else ""
@@ -73,11 +85,11 @@ def command_of(part: str) -> str:
 def chosen_part() -> str:
     """The part that is asked for; ends in one line where flags ask for two, or for what is none of it."""
     values = flags.FLAGS
-    asked = [name for name in ("sweep", "faults", "decide", "docs") if values[name].value]
+    asked = [name for name in ("sweep", "scale", "faults", "decide", "docs") if values[name].value]
     if len(asked) > 1:
         fail(f"{' and '.join(f'--{name}' for name in asked)} are given together; accepted: one of them")
     part = asked[0] if asked else "epoch"
-    for name in ("rounds", "mutations", "kills", "ray", "tables", "trained", "sweeps"):
+    for name in ("rounds", "size", "mutations", "kills", "ray", "tables", "trained", "sweeps"):
         if values[name].present and name not in LISTENS[part]:
             with_it = ", ".join(f"--{flag}" for flag in (*LISTENS[part], "workdir"))
             command = "the measurement of one run" if part == "epoch" else f"--{part}"
@@ -108,10 +120,12 @@ def main(_: list[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_integer("rounds", 15, "Rounds in which every opponent runs its epochs.", lower_bound=1)
     flags.DEFINE_bool("sweep", False, "Measure sweeps, not single runs.")
+    flags.DEFINE_bool("scale", False, "Measure large sweeps, kept programs and, with --ray, many nodes.")
+    flags.DEFINE_enum("size", "full", study.SIZES, "Of --scale: how much is measured.")
     flags.DEFINE_bool("faults", False, "Count what comes of damaged files and of killed runs.")
     flags.DEFINE_integer("mutations", 500, "Of --faults: changed files, of a run and of a sweep each.", lower_bound=0)
     flags.DEFINE_integer("kills", 200, "Of --faults: commands ended by signals, in all.", lower_bound=0)
-    flags.DEFINE_bool("ray", False, "Of --faults: also kill a sweep on Ray.")
+    flags.DEFINE_bool("ray", False, "Of --scale and --faults: also on Ray.")
     flags.DEFINE_bool("decide", False, "Count the false verdicts of sweeps of equal settings.")
     flags.DEFINE_integer("tables", 1_000, "Of --decide: sweeps of numbers, of each kind and size.", lower_bound=1)
     flags.DEFINE_integer("trained", 400, "Of --decide: sweeps of nets that are trained.", lower_bound=1)

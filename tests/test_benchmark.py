@@ -74,6 +74,7 @@ def test_sweep_on_synthetic_data(monkeypatch):
         (["--sweep", "--ray"], "--ray says nothing of --sweep, which takes --rounds, --workdir"),
         (["--faults", "--rounds=2"], "--rounds says nothing of --faults, which takes --mutations, --kills, --ray"),
         (["--docs", "--rounds=2"], "--rounds says nothing of --docs, which takes --workdir"),
+        (["--scale", "--kills=2"], "--kills says nothing of --scale, which takes --size, --ray, --workdir"),
     ],
 )
 def test_flags_that_would_be_ignored_are_refused(monkeypatch, capsys, tmp_path, arguments, said):

@@ -23,7 +23,7 @@ import input_pipeline
 import nets
 import train
 from configs import shallow
-from experiments.benchmarks import epoch
+from experiments.benchmarks import commands, epoch
 from experiments.benchmarks.tables import Line, line
 from experiments.engine import executors, lanes, plan, results, space
 from training.batches import make_data
@@ -98,7 +98,7 @@ def command_seconds(folder: Path) -> tuple[float, int]:
     dump = f"--xla_dump_to={folder / 'xla'} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=.*epoch_of_lanes.*"
     environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {dump}"}
     start = time.perf_counter()
-    subprocess.run(command, cwd=epoch.ROOT, env=environment, capture_output=True, check=True)
+    subprocess.run(command, cwd=commands.ROOT, env=environment, capture_output=True, check=True)
     seconds = time.perf_counter() - start
     table = results.read_table(folder / "sweep" / "results.parquet")
     assert len(set(table["trial"].to_pylist())) == 192

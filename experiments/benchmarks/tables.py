@@ -29,6 +29,15 @@ PARTS = {
         "first layer, which numpy's bound does not, so that they can go below it; trials that share no seed with "
         "another gather images of their own. A lane's result differs from the run alone by rounding.",
     ),
+    "scale": (
+        "Scale",
+        "Commands as they are typed, from the start of the interpreter to its exit, on the synthetic data set. In "
+        "large sweeps numbers are drawn in place of training; these are planned, written and reported as always, in "
+        "packs of 16 trials. How soon a later `train.py` shows its first epoch stands under *One run*. On Ray, "
+        "*milliseconds of the driver* are processor time of all of its threads; nodes are those of a cluster on this "
+        "machine, of one CPU each, and what is predicted of them follows from the parts of the time above it, which "
+        "were measured in a smaller sweep on one node: [sweeps.md](sweeps.md) has the formula.",
+    ),
     "faults": (
         "Faults",
         "A mutation changes one file of a finished folder at random; then the same command goes on. A kill ends a "

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import pickle
 import secrets
 import signal
 import socket
@@ -10,12 +11,13 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import pyarrow as pa
 
 import input_pipeline
+import train
 from experiments.engine import lanes, plan
 from experiments.engine.executors import Begin, Begun, Datasets, Keep, Runner, run_begun
 from experiments.engine.space import Trials
@@ -35,6 +37,12 @@ NOT_SHIPPED = ["/*", "!/.", *(f"!/{name}" for name in SHIPPED), "**/__pycache__"
 # Ray of its own accord listens on all addresses of a machine; told that clusters of several are not wanted, on the
 # loopback alone. It says so of Windows and macOS, but heeds it everywhere.
 ON_THE_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+# What a worker does with a pack, given its trials, their data set, how many CPUs it has, how far the trials have come
+# and whether their states are kept: the rows, and the states.
+States: TypeAlias = dict[str, train.TrainState]
+Work: TypeAlias = Callable[[plan.Pack, Trials, Any, int, Begun | None, bool], tuple[pa.Table, States]]
 
 
 class ExecutorError(Exception):
@@ -174,12 +182,15 @@ def run_on_ray(
     gpus: float,
     begin: Begin | None = None,
     keep: Keep | None = None,
+    work: Work | None = None,
 ) -> Iterator[tuple[plan.Pack, pa.Table]]:
-    """The packs as tasks of so many CPUs and GPUs; a pack whose node or process dies is started again elsewhere."""
+    """The packs as tasks of so many CPUs and GPUs; a pack whose node or process dies is started again elsewhere. `work`
+    is what is done with each, by default `run_task`; it has to be a function that workers can import."""
     # Ray lets a task without a GPU see all of them, and JAX takes most of a GPU's memory where it may.
     variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if gpus else {"JAX_PLATFORMS": "cpu"}
     options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": variables}}
-    task = ray.remote(**options)(run_task)
+    # The events of tasks are for a dashboard.
+    task = ray.remote(**options, enable_task_events=False)(run_parcel)
     stored = {key: ray.put(dataset) for key, dataset in datasets.items()}
     waiting = list(reversed(packs))
     running: dict[Any, plan.Pack] = {}
@@ -187,32 +198,51 @@ def run_on_ray(
     while waiting or running:
         while waiting and len(running) < most:
             pack = waiting.pop()
-            dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
-            of_pack, begun = {name: trials[name] for name in pack.trials}, begin(pack) if begin else None
-            running[task.remote(pack, of_pack, dataset, cpus, begun, keep is not None)] = pack
-        for done in those_done(ray, list(running)):
-            pack = running.pop(done)
-            try:
-                with console.held():
-                    table, states = ray.get(done)
-            except ray.exceptions.RayError as error:
-                reason = " ".join(str(error).split())[-300:]
-                raise ExecutorError(f"pack {pack.name} failed on the Ray cluster: {reason}") from error
+            dataset, of_pack = (
+                stored[lanes.data_key(trials[pack.rows[0][0]])],
+                {name: trials[name] for name in pack.trials},
+            )
+            parcel = pickle.dumps((work or run_task, pack, of_pack, cpus, keep is not None))
+            running[task.remote(parcel, dataset, begin(pack) if begin else None)] = pack
+        for pack, (stream, states) in ended(ray, running):
+            table = pa.ipc.open_stream(stream).read_all()
             advance(pack.steps(trials))
             if keep:
                 keep(pack, table, states)
             yield pack, table
 
 
-def those_done(ray: Any, tasks: list[Any]) -> list[Any]:
-    """Those of the tasks that have ended, one or more, in their order. A signal is heard between waits: Ray would make
-    Ctrl-C of every one."""
-    while True:
+def ended(ray: Any, running: dict[Any, plan.Pack]) -> list[tuple[plan.Pack, tuple[bytes, States]]]:
+    """Takes those of the tasks that have ended, one or more, in their order, with what has come back, out of those that
+    run; ExecutorError where the first of them has failed. A signal is heard between waits: Ray would make Ctrl-C of
+    every one."""
+    found: list[tuple[plan.Pack, tuple[bytes, States]]] = []
+    while not found:
         with console.held():
+            tasks = list(running)
             first, _ = ray.wait(tasks, num_returns=1, timeout=WAIT_SECONDS)
             done, _ = ray.wait(tasks, num_returns=len(tasks), timeout=0) if first else ([], [])
-        if done:
-            return list(done)
+            for task in done:
+                try:
+                    found.append((running[task], ray.get(task)))
+                except ray.exceptions.RayError as error:
+                    if found:  # Those before it are kept first.
+                        break
+                    reason = " ".join(str(error).split())[-300:]
+                    raise ExecutorError(f"pack {running[task].name} failed on the Ray cluster: {reason}") from error
+                del running[task]
+    return found
+
+
+def run_parcel(parcel: bytes, dataset: Any, begun: Begun | None) -> tuple[bytes, States]:
+    """What a Ray worker is asked for: the work in the parcel, the rows as one piece. Of several arguments, and of the
+    columns of a table, Ray makes several pieces each, which costs the driver more than all else of a small pack."""
+    work, pack, trials, cpus, is_kept = pickle.loads(parcel)
+    table, states = work(pack, trials, dataset, cpus, begun, is_kept)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue().to_pybytes(), states
 
 
 _runner = Runner()  # A worker process keeps its compiled programs from task to task.
@@ -220,8 +250,8 @@ _runner = Runner()  # A worker process keeps its compiled programs from task to 
 
 def run_task(
     pack: plan.Pack, trials: Trials, dataset: Any, cpus: int, begun: Begun | None, is_kept: bool
-) -> tuple[pa.Table, dict[str, Any]]:
-    """What a Ray worker does: one pack, on the devices that the task has been given; `run_begun`'s answer."""
+) -> tuple[pa.Table, States]:
+    """The work of a sweep: one pack, on the devices that the task has been given; `run_begun`'s answer."""
     with contextlib.suppress(RuntimeError):  # JAX has started in an earlier task.
         jax.config.update("jax_num_cpu_devices", max(1, cpus))
     keep_programs()

@@ -1,0 +1,108 @@
+"""The driver of a sweep on Ray, without Ray: what it hands out, what it takes, and what it keeps when a task fails."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from configs import shallow
+from experiments.engine import lanes, plan, ray_executor, results, space
+
+
+class RayError(Exception):
+    """What Ray raises of a task that failed."""
+
+
+class OneMachine:
+    """As much of Ray as the driver asks for: two slots, tasks that end as soon as they are handed out."""
+
+    exceptions = SimpleNamespace(RayError=RayError)
+
+    def __init__(self):
+        self.waits = 0
+
+    def remote(self, **_):
+        """Tasks are called with what has been put, and their answers or errors kept."""
+
+        def answer(function, arguments):
+            try:
+                return function(*arguments)
+            except ValueError as error:
+                return RayError(str(error))
+
+        # A task is told by an object of its own, as by Ray.
+        return lambda function: SimpleNamespace(remote=lambda *given: Task(answer(function, given)))
+
+    def put(self, thing):
+        return thing
+
+    def nodes(self):
+        return [{"Alive": True, "Resources": {"CPU": 2.0}}]
+
+    def wait(self, tasks, num_returns, timeout):
+        self.waits += 1
+        return tasks[:num_returns], tasks[num_returns:]
+
+    def get(self, task):
+        if isinstance(task.answer, RayError):
+            raise task.answer
+        return task.answer
+
+
+class Task:
+    """A task that has ended."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+
+def work(pack, trials, dataset, cpus, begun, is_kept):
+    """A row a trial with the time of the pack; what has begun, and the data set, come as they were given."""
+    if begun == "fails":
+        raise ValueError("no memory")
+    assert dataset == "data" and cpus == 1 and begun is None and is_kept
+    rows = [
+        {"trial": name, "epoch": 1, "diverged": False, "loss": trial.learning_rate} for name, trial in trials.items()
+    ]
+    return results.with_times(results.pack_table(trials, rows), results.Times(1.0, (2.0,))), {}
+
+
+@pytest.fixture
+def sweep():
+    """Five trials in packs of their own, and how they are run, with what has begun of some."""
+    base = shallow.get_config()
+    trials = space.make_trials(base, None, {"learning_rate": [0.1, 0.2, 0.3, 0.4, 0.5]})
+    packs = plan.make_packs(trials, plan.Machines(1, 2, "cpu", 1e9), lambda _: 100, most_lanes=1)
+    datasets = {lanes.data_key(next(iter(trials.values()))): "data"}
+
+    def run(ray, begun):
+        done = []
+        begin, keep = lambda pack: begun.get(packs.index(pack)), lambda pack, table, states: done.append(pack)
+        for pack, table in ray_executor.run_on_ray(
+            ray, packs, trials, datasets, lambda _: None, 1, 0.0, begin, keep, work=work
+        ):
+            assert done[-1] is pack
+            yield pack, table
+
+    return trials, packs, run
+
+
+def test_packs_come_back_whole(sweep):
+    """Each once, in order, with its rows and the time that it took; those that have ended are taken together."""
+    trials, packs, run = sweep
+    ray = OneMachine()
+    ended = list(run(ray, {}))
+    assert [pack for pack, _ in ended] == packs
+    for pack, table in ended:
+        (name,) = pack.trials
+        assert table["trial"].to_pylist() == [name] and table["loss"].to_pylist() == [trials[name].learning_rate]
+        assert results.times_of(table) == results.Times(1.0, (2.0,))
+    assert ray.waits == 4, "four packs at the first two waits, one at the next two"
+
+
+def test_what_ended_before_a_failure_is_kept(sweep):
+    """The packs before the one that failed are yielded, then one line says which one it was and why."""
+    _, packs, run = sweep
+    ended = run(OneMachine(), {2: "fails"})
+    assert [next(ended)[0] for _ in range(2)] == packs[:2]
+    with pytest.raises(ray_executor.ExecutorError, match=f"pack {packs[2].name} failed on the Ray cluster: no memory"):
+        next(ended)
