@@ -1,1 +1,1 @@
-"""What `python -m experiments.benchmark` measures: an epoch, sweeps, and what comes of faults."""
+"""What `python -m experiments.benchmark` measures: an epoch, sweeps, how they scale, and what comes of faults."""
