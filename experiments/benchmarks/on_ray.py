@@ -105,10 +105,10 @@ def cluster(nodes: int) -> Iterator[str]:
     as those of other machines do."""
     from ray.cluster_utils import Cluster  # pyright: ignore
 
-    with ray_executor.silent_stderr():
+    with ray_executor.silent_stderr(), ray_executor.signal_handlers_kept():
         found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
-        with ray_executor.silent_stderr():
+        with ray_executor.silent_stderr(), ray_executor.signal_handlers_kept():
             for _ in range(nodes):
                 found.add_node(num_cpus=1, env_vars={"JAX_ENABLE_COMPILATION_CACHE": "0"})
             found.wait_for_nodes()
