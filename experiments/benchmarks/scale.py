@@ -98,7 +98,7 @@ def writing_lines(size: Size, folder: Path) -> tuple[list[Line], float]:
     figures = (
         (f"{of}: seconds after the last pack", ends[:1], 5.0),
         (f"{of}: seconds of the finished sweep, started again", [ran.seconds for ran in again], 3.0),
-        (f"{of_larger}: seconds until the first pack and after the last", [planned + ends[1]], 60.0),
+        (f"{of_larger}: seconds until it is planned and after the last pack", [planned + ends[1]], 60.0),
         (f"{of_larger}: seconds in all, {len(packs):,} packs drawn and written", [second.seconds], None),
         (f"{of_larger}: peak memory, GB", [second.memory], 2.0),
         (f"{of_larger}: report.html, MB", [page], 10.0),
