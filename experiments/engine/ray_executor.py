@@ -188,6 +188,8 @@ def run_on_ray(
     is what is done with each, by default `run_task`; it has to be a function that workers can import."""
     # Ray lets a task without a GPU see all of them, and JAX takes most of a GPU's memory where it may.
     variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if gpus else {"JAX_PLATFORMS": "cpu"}
+    # XLA makes a thread a core of the machine unless this says how many: beside one another, workers would share all.
+    variables |= {"NPROC": str(max(1, cpus))}
     options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": variables}}
     # The events of tasks are for a dashboard.
     task = ray.remote(**options, enable_task_events=False)(run_parcel)

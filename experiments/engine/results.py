@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,14 +223,18 @@ def read_pack(path: Path, epochs: Mapping[str, int]) -> pa.Table:
 
 def stopped(table: pa.Table) -> set[str]:
     """The trials that have ended before their last epoch, by what their configs say of that."""
-    may = pc.or_(pc.not_equal(table["stop_at"], ""), pc.greater(table["patience"], 0))  # pyright: ignore
-    table = table.filter(may)
+    table = table.filter(may_have_stopped(table))
     if not len(table):
         return set()
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in table.select(["trial", "epoch", *METRICS]).sort_by("epoch").to_pylist():
         rows.setdefault(row["trial"], []).append(row)
     return {name for name, config in configs_of(table).items() if stopping.reason(config, rows[name])}
+
+
+def may_have_stopped(table: pa.Table) -> pa.ChunkedArray:
+    """Which of the rows are of trials that may end before their last epoch, by their configs."""
+    return pc.or_(pc.not_equal(table["stop_at"], ""), pc.greater(table["patience"], 0))  # pyright: ignore
 
 
 class Reached(NamedTuple):
@@ -242,29 +247,49 @@ class Reached(NamedTuple):
 
 def reached(tables: Mapping[str, pa.Table]) -> dict[str, Reached]:
     """How far the trials in the tables have come, which may be in several of them."""
+    return _furthest(_in_tables(tables))
+
+
+def _furthest(everywhere: Iterable[tuple[str, Reached]]) -> dict[str, Reached]:
+    """Each trial where it has come furthest, the first of them where it has come as far in several."""
     found: dict[str, Reached] = {}
-    for key, table in tables.items():
-        over = stopped(table)
-        counted = table.group_by("trial").aggregate([("epoch", "max"), ("epochs", "max"), ("diverged", "any")])
-        columns = (counted[name].to_pylist() for name in ("trial", "epoch_max", "epochs_max", "diverged_any"))
-        for name, epoch, epochs, diverged in zip(*columns, strict=True):
-            if name not in found or found[name].epoch < epoch:
-                found[name] = Reached(epoch, diverged or epoch >= epochs or name in over, key)
+    for name, at in everywhere:
+        if name not in found or found[name].epoch < at.epoch:
+            found[name] = at
     return found
+
+
+def _in_tables(tables: Mapping[str, pa.Table]) -> list[tuple[str, Reached]]:
+    """How far each trial has come in each of the tables in which it is. A sweep may have thousands of them, which are
+    counted together."""
+    if not tables:
+        return []
+    keys, names = list(tables), ["trial", "epoch", "epochs", "diverged", "stop_at", "patience"]
+    rows = pa.concat_tables([table.select(names) for table in tables.values()])
+    of_row = np.repeat(np.arange(len(keys)), [len(table) for table in tables.values()])
+    grouped = rows.append_column("table", pa.array(of_row)).group_by(["trial", "table"], use_threads=False)
+    counted = grouped.aggregate([("epoch", "max"), ("epochs", "max"), ("diverged", "any")])
+    may_stop = set(of_row[np.asarray(may_have_stopped(rows))].tolist())
+    over = {table: stopped(tables[keys[table]]) for table in may_stop}
+    columns = (counted[name].to_pylist() for name in ("trial", "table", "epoch_max", "epochs_max", "diverged_any"))
+    return [
+        (name, Reached(epoch, diverged or epoch >= epochs or name in over.get(table, ()), keys[table]))
+        for name, table, epoch, epochs, diverged in zip(*columns, strict=True)
+    ]
 
 
 def latest(tables: Mapping[str, pa.Table], but_for: Iterable[str] = ()) -> list[pa.Table]:
     """The tables with each trial in the one alone in which it has come furthest, and without those that are named."""
-    found = reached(tables)
-    for name in but_for:
-        found.pop(name, None)
+    everywhere, left_out = _in_tables(tables), set(but_for)
+    trials = Counter(at.table for _, at in everywhere)
     kept: dict[str, list[str]] = {}
-    for name, at in found.items():
-        kept.setdefault(at.table, []).append(name)
+    for name, at in _furthest(everywhere).items():
+        if name not in left_out:
+            kept.setdefault(at.table, []).append(name)
 
     def part(key: str) -> pa.Table:
         table, names = tables[key], kept[key]
-        whole = pc.count_distinct(table["trial"]).as_py() == len(names)  # pyright: ignore
+        whole = trials[key] == len(names)
         return table if whole else table.filter(pc.is_in(table["trial"], pa.array(names)))  # pyright: ignore
 
     return [part(key) for key in kept]
