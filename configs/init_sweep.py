@@ -9,7 +9,8 @@ Measured: val_accuracy by 10,000 examples that are held out after 1 and 10 epoch
               glorot_uniform x 1    .9066  .9555  .070      nielsen_large x 1    .7967  .9096  .790
               glorot_uniform x 3    .9137  .9586  .128      nielsen_large x 3    .6095  .8230  .930
           After ten epochs, initializers that scale with the fan-in agree to .0020 at every factor tried, and are best
-          at 3, the largest; N(0, 1) weights saturate four fifths of the layer, and ten epochs do not make up for that (2026-11-26).
+          at 3, the largest; N(0, 1) weights saturate four fifths of the layer, and ten epochs do not make up for that
+          (2026-11-26).
 """
 
 import itertools
