@@ -54,7 +54,8 @@ from experiments.engine.searching import SHORT, Rule
 from experiments.engine.space import Trials
 from experiments.engine.sweeping import run_here
 from experiments.study import command, toolkit
-from experiments.study.claims import Claim, Words, by_key, markdown, mean_claim
+from experiments.study.claims import Claim, Words, by_key, mean_claim
+from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from experiments.study.toolkit import BROKEN
 from training import figures

@@ -42,7 +42,8 @@ import train
 from configs import intermediate, shallow
 from experiments.engine import executors, results, space, statistics
 from experiments.study import command, toolkit
-from experiments.study.claims import Band, Claim, Kind, by_key, markdown, mean_claim
+from experiments.study.claims import Band, Claim, Kind, by_key, mean_claim
+from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from training import figures
 from training.config import Config, as_config

@@ -48,7 +48,8 @@ from configs import intermediate, shallow
 from experiments.engine import lanes, space, statistics
 from experiments.engine.searching import Rule, decide, search
 from experiments.study import command, toolkit
-from experiments.study.claims import Claim, Words, by_key, interval_claim, markdown, mean_claim
+from experiments.study.claims import Claim, Words, by_key, interval_claim, mean_claim
+from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from training import figures
 from training.compiling import compiled, options_for

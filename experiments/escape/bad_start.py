@@ -42,7 +42,8 @@ import train
 from configs import intermediate
 from experiments.engine import executors, results, space, statistics
 from experiments.study import command, toolkit
-from experiments.study.claims import Claim, by_key, interval_claim, markdown, mean_claim
+from experiments.study.claims import Claim, by_key, interval_claim, mean_claim
+from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from training import figures, models
 from training.batches import scale

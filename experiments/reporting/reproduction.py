@@ -9,9 +9,11 @@ import string
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from experiments.study import claims as scoreboards
-from experiments.study.claims import COLUMNS, Claim, markdown
+from experiments.study import scoreboard as scoreboards
+from experiments.study.claims import IN_RANGE, Claim
 from experiments.study.records import Record, headline_of, outcome
+from experiments.study.scoreboard import COLUMNS, markdown
+from experiments.study.standard import STANDINGS
 from training.console import count, duration
 from training.files import RunError
 
@@ -30,6 +32,7 @@ IN_README = (
     ("batch_size", "shallow/steps/all"),
     ("sharp_minima", "sharpness"),
 )
+STANDING_WORDS = tuple(f"({letter}) {words}" for letter, words in STANDINGS.items())
 README_COLUMNS = ("study", "what", "published", "measured (95 % interval), of", "reproduced")
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 # A number within the text of a document: <!-- STUDY KEY -->149 (146 to 153)<!-- / -->.
@@ -69,7 +72,10 @@ def document(records: Sequence[Record]) -> str:
         "*reproduced* where the whole 95 % interval of what was measured lies in the band that was stated before the "
         "run, *not reproduced* where it lies wholly outside, *undecided* in between; an exact number is a point. Kinds "
         "of claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
-        "independent computation), and what is our own. *Exploratory* claims had something chosen after looking.",
+        "independent computation), and what is our own. Beside a band stands the rival that it excludes. A source of "
+        f"something published ends with its standing: {'; '.join(STANDING_WORDS)}. *Exploratory* claims had something "
+        "chosen after looking; those that were run again on fresh seeds show both. What is undecided says how large a "
+        "sample would decide it, if what was measured is so.",
         "\n".join(f"- {line}" for line in headline_of(records)),
     ]
     return "\n\n".join([*parts, *map(document_section, records)]) + "\n"
@@ -131,7 +137,7 @@ def in_brief(claim: Claim, digits: int = 3) -> str:
     """`149 (146 to 153)`: the number and its 95 % interval, where that is no point; `7,754 (7,024 or more)` where it
     has no upper end; of a published draw the range of the seeds, which is said."""
     measured, low, high = (brief(number, digits) for number in (claim.measured, claim.low, claim.high))
-    if claim.rule.startswith(scoreboards.IN_RANGE):
+    if claim.rule.startswith(IN_RANGE):
         return f"{measured} ({claim.sample} {low} to {high})"
     if claim.low < claim.high == math.inf:
         return f"{measured} ({low} or more)"
@@ -221,12 +227,24 @@ def claims_table(claims: Iterable[Claim]) -> str:
             published,
             f"{measured} <small>{', '.join(filter(None, [within, sample]))}</small>",
             f"{band} <small>{escape(claim.rule)}</small>",
-            mark(MARKS[claim.verdict], claim.verdict),
+            mark(MARKS[claim.verdict], claim.verdict) + small(more_of_verdict(claim)),
         )
         labelled = zip(columns, cells, strict=True)
         rows.append("<tr>" + "".join(f'<td data-column="{column}">{cell}</td>' for column, cell in labelled) + "</tr>")
     head = "".join(f"<th>{column}</th>" for column in columns)
     return "\n".join(["<table>", f"<thead><tr>{head}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>"])
+
+
+def small(text: str) -> str:
+    """Smaller text after another, '' for none."""
+    return f" <small>{escape(text)}</small>" if text else ""
+
+
+def more_of_verdict(claim: Claim) -> str:
+    """What would decide it, and what fresh seeds say."""
+    more = [f"about {claim.needed:,} {claim.sample} would decide"] if claim.needed else []
+    more += [f"on fresh seeds {claim.fresh.verdict}: {claim.confirmation}"] if claim.fresh else []
+    return "; ".join(more)
 
 
 def notes_list(claims: Iterable[Claim]) -> str:
