@@ -188,7 +188,7 @@ def _claim(
     """A claim of (key, name, kind, source) and a sample of (count, what), judged by its interval unless a verdict is
     given; ValueError for a band that holds its rival."""
     key, name, kind, source = names
-    rival_at, verdict = _numbers(words.pop("rival_at", None)), verdict or judged(*within, band)
+    rival_at, verdict = _numbers(words.get("rival_at")), verdict or judged(*within, band)
     for rival in rival_at if not rule.startswith(IN_RANGE) else ():
         if holds(band, rival):
             raise ValueError(f"{key}: the band {band} holds its rival, {rival:g}, so that it cannot fail")
@@ -207,9 +207,11 @@ def _claim(
         sample=sample[1],
         published=_numbers(published),
         values=_numbers(values),
+        rival=words.get("rival", ""),
+        exploratory=words.get("exploratory", ""),
+        note=words.get("note", ""),
         rival_at=rival_at,
         needed=needed if verdict == "undecided" else None,
-        **words,
     )
 
 
@@ -259,11 +261,13 @@ def share_claim(
     **words: Unpack[Words],
 ) -> Claim:
     """A claim of a share, of independent trials that each succeeded or not, with the exact binomial interval (Clopper &
-    Pearson 1934)."""
+    Pearson 1934); of no trials, nothing is known."""
     from scipy.stats import binomtest
 
     succeeded = np.ravel(np.asarray(successes, bool))
-    count = len(succeeded)
+    count, nothing = len(succeeded), (math.nan, math.nan)
+    if not count:
+        return _claim((key, name, kind, source), math.nan, nothing, band, (0, sample), published, **words)
     found = binomtest(int(succeeded.sum()), count).proportion_ci(0.95, "exact")
     within = float(found.low), float(found.high)
     names: Names = key, name, kind, source

@@ -1,6 +1,7 @@
 """The claims of studies as lines of a scoreboard: tables in Markdown, notes and the headline."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
@@ -15,6 +16,8 @@ from experiments.study.claims import (
     holds,
 )
 
+# What a source of something published ends with: it was read, read second-hand, or recalled.
+STANDING = re.compile(r"\([PSR]\)$")
 KINDS: dict[Kind, str] = {
     "number": "published number",
     "direction": "published direction",
@@ -43,8 +46,9 @@ def within_in_words(claim: Claim | Fresh) -> str:
     if claim.low == claim.high or (math.isnan(claim.low) and math.isnan(claim.high)):
         return ""
     words = band_in_words((claim.low, None if claim.high == math.inf else claim.high))
-    is_draw = isinstance(claim, Claim) and claim.rule.startswith(IN_RANGE)
-    return f"(range of {claim.sample}) {words}" if is_draw else words
+    if isinstance(claim, Claim) and claim.rule.startswith(IN_RANGE):
+        return f"(range of {claim.sample}) {words}"
+    return words
 
 
 def sample_in_words(claim: Claim) -> str:
@@ -63,6 +67,13 @@ def verdict_in_words(claim: Claim) -> str:
     return VERDICTS[claim.verdict] + more
 
 
+def kind_in_words(claim: Claim) -> str:
+    """`published number (P), exploratory`: with the standing of what was published."""
+    standing = STANDING.search(claim.source) if claim.kind in ("number", "direction") else None
+    read = f" {standing[0]}" if standing else ""
+    return KINDS[claim.kind] + read + (", exploratory" if claim.exploratory else "")
+
+
 def cells(claim: Claim) -> list[str]:
     """What the scoreboard says of a claim, one text for each of COLUMNS."""
     shown = [number(claim.measured), within_in_words(claim), verdict_in_words(claim)]
@@ -72,7 +83,7 @@ def cells(claim: Claim) -> list[str]:
     excludes = "does not exclude" if any(holds(claim.band, rival) for rival in claim.rival_at) else "excludes"
     return [
         claim.name,
-        KINDS[claim.kind] + (", exploratory" if claim.exploratory else ""),
+        kind_in_words(claim),
         " and ".join(map(number, claim.published)),
         *shown[:2],
         sample_in_words(claim),

@@ -5,18 +5,16 @@ fail, or that no sample can lie in, a verdict by a point where the sample has an
 of every study to it, at the size that they run, and those of docs/results.json.
 """
 
-import re
 from collections.abc import Iterable
 
 from experiments.study.claims import IN_RANGE, IS_IN_BAND, Claim, holds
+from experiments.study.scoreboard import STANDING
 
 STANDINGS = {
     "P": "read in the primary text, code or data",
     "S": "read second-hand",
     "R": "recalled, and not found in a text",
 }
-# What a source of something published ends with.
-STANDING = re.compile(r"\((?P<standing>[" + "".join(STANDINGS) + r"])\)$")
 # Samples that are drawn: what is measured of them has an interval. Sets, passes, points or arrays are all there are.
 DRAWN = ("seeds", "walkers", "nets", "runs", "walks", "trapped runs", "groups of walkers")
 
@@ -24,7 +22,7 @@ DRAWN = ("seeds", "walkers", "nets", "runs", "walks", "trapped runs", "groups of
 def standing(source: str) -> str:
     """P, S or R, with which a source of something published ends; '' where it does not say."""
     found = STANDING.search(source)
-    return found["standing"] if found else ""
+    return found[0].strip("()") if found else ""
 
 
 def is_drawn(sample: str) -> bool:
