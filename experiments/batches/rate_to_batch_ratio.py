@@ -153,15 +153,16 @@ def distance(a_ExS: np.ndarray, b_ExS: np.ndarray) -> np.ndarray:
 
 def apart(a: Runs, b: Runs) -> tuple[float, tuple[float, float]]:
     """How far two curves are apart in units of what two seeds of the second are, a ratio of two means over the seeds,
-    and its 95 % interval, to first order."""
+    and its 95 % interval: that of its logarithm, to first order, from how far each seed's parts are off their means."""
     apart_S = distance(a.cost_ExS, b.cost_ExS)
     of_seeds_S = distance(b.cost_ExS, np.roll(b.cost_ExS, 1, axis=1))
+    if not np.any(apart_S):
+        return 0.0, (0.0, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.mean(apart_S) / np.mean(of_seeds_S)
-        # How far each seed is off the ratio: the noise of both means is in it.
-        found = statistics.interval((apart_S - ratio * of_seeds_S) / np.mean(of_seeds_S))
-    half = float(found.high - found.mean)
-    return float(ratio), (max(float(ratio) - half, 0.0), float(ratio) + half)
+        ratio = float(np.mean(apart_S) / np.mean(of_seeds_S))
+        found = statistics.interval(apart_S / np.mean(apart_S) - of_seeds_S / np.mean(of_seeds_S))
+    factor = math.exp(float(found.high - found.mean))
+    return ratio, (ratio / factor, ratio * factor)
 
 
 def curve_claim(key: str, name: str, a: Runs, b: Runs, is_same: bool, rival: str) -> Claim:

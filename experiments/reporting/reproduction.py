@@ -33,7 +33,7 @@ IN_README = (
     ("sharp_minima", "sharpness"),
 )
 STANDING_WORDS = tuple(f"({letter}) {words}" for letter, words in STANDINGS.items())
-README_COLUMNS = ("study", "what", "published", "measured (95 % interval), of", "reproduced")
+README_COLUMNS = ("study", "what", "reference", "measured (95 % interval), of", "reproduced")
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 # A number within the text of a document: <!-- STUDY KEY -->149 (146 to 153)<!-- / -->.
 MARKED = re.compile(r"<!-- (?P<study>\w+) (?P<key>\S+) -->.*?<!-- / -->", re.DOTALL)
@@ -72,7 +72,8 @@ def document(records: Sequence[Record]) -> str:
         "*reproduced* where the whole 95 % interval of what was measured lies in the band that was stated before the "
         "run, *not reproduced* where it lies wholly outside, *undecided* in between; an exact number is a point. Kinds "
         "of claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
-        "independent computation), and what is our own. Beside a band stands the rival that it excludes. A source of "
+        "independent computation), and what is our own; the reference is the number that was printed or computed. "
+        "Beside a band stands the rival that it excludes. A source of "
         f"something published ends with its standing: {'; '.join(STANDING_WORDS)}. *Exploratory* claims had something "
         "chosen after looking; those that were run again on fresh seeds show both. What is undecided says how large a "
         "sample would decide it, if what was measured is so.",
@@ -86,6 +87,8 @@ def document_section(record: Record) -> str:
     machine = f"{count(range(record.cores), 'core')}, jaxlib {record.versions['jaxlib']}"
     made = f"`{record.command}`: {duration(record.seconds)} on {machine}, {record.date}"
     picture = f"[Picture](gallery/{record.study}.png)"
+    if any(claim.fresh for claim in record.claims):
+        picture += f", [on fresh seeds](gallery/{record.study}_fresh.png)"
     head = f"## {record.study}\n\n{record.question} {outcome(record).capitalize()}.\n{made}. {picture}"
     notes = "\n".join(f"- {note}" for note in scoreboards.notes(record.claims))
     return "\n\n".join(filter(None, [head, scoreboards.scoreboard(record.claims) if record.claims else "", notes]))
@@ -152,12 +155,13 @@ def brief(number: float, digits: int) -> str:
 
 
 def copy_pictures(workdir: Path, records: Iterable[Record], gallery: Path) -> None:
-    """The pictures of studies that were run into the folder, as gallery/STUDY.png."""
+    """The pictures of studies that were run into the folder, as gallery/STUDY.png, and gallery/STUDY_fresh.png of one
+    that was run again on fresh seeds."""
     gallery.mkdir(parents=True, exist_ok=True)
     for record in records:
-        picture = workdir / record.study / "figure.png"
-        if picture.exists():
-            shutil.copyfile(picture, gallery / f"{record.study}.png")
+        for name, copy in (("figure.png", record.study), ("fresh.png", f"{record.study}_fresh")):
+            if (workdir / record.study / name).exists():
+                shutil.copyfile(workdir / record.study / name, gallery / f"{copy}.png")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -217,8 +221,8 @@ def section(workdir: Path, record: Record) -> str:
 
 
 def claims_table(claims: Iterable[Claim]) -> str:
-    """Published, measured, band and verdict of each claim; on a phone each cell says its own column."""
-    columns = ("claim", "published", "measured", "band", "verdict")
+    """Reference, measured, band and verdict of each claim; on a phone each cell says its own column."""
+    columns = ("claim", "reference", "measured", "band", "verdict")
     rows: list[str] = []
     for claim in claims:
         name, kind, published, measured, within, sample, band, _ = map(escape, scoreboards.cells(claim))

@@ -331,8 +331,8 @@ def draw_claim(
 ) -> Claim:
     """A claim of a published number that is a single draw: reproduced where it lies between those percentiles of the
     seeds. Few seeds know their range badly: outside of it, the draw is *not reproduced* only where it lies outside of
-    Student's 95 % prediction interval of one more seed as well, and *undecided* else. So it is where that range holds
-    the rival, and says nothing between the two."""
+    Student's 95 % prediction interval of one more seed as well, and *undecided* else. So it is where the range holds
+    the rival as well as the draw, and says nothing between the two."""
     from scipy.stats import t
 
     values_S = np.ravel(np.asarray(values, float))
@@ -344,7 +344,7 @@ def draw_claim(
     verdict: Verdict = "undecided" if is_near else "not reproduced"
     verdict = "reproduced" if count > 1 and low <= published <= high else verdict
     ends = low, high
-    if any(holds(ends, rival) for rival in _numbers(words.get("rival_at"))):
+    if verdict == "reproduced" and any(holds(ends, rival) for rival in _numbers(words.get("rival_at"))):
         verdict = "undecided"
     within = "range" if percentiles == (0, 100) else f"{percentiles[0]:g}-{percentiles[1]:g} % range"
     names: Names = key, name, "number", source

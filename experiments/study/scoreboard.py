@@ -13,6 +13,8 @@ from experiments.study.claims import (
     Fresh,
     Kind,
     Verdict,
+    above,
+    below,
     holds,
 )
 
@@ -24,7 +26,8 @@ KINDS: dict[Kind, str] = {
     "oracle": "oracle",
     "ours": "ours",
 }
-COLUMNS = ("claim", "kind", "published", "measured", "95 % interval", "sample", "band", "verdict")
+# The reference is what was printed for a published number, and what was computed for an oracle.
+COLUMNS = ("claim", "kind", "reference", "measured", "95 % interval", "sample", "band", "verdict")
 
 
 def number(value: float) -> str:
@@ -33,11 +36,18 @@ def number(value: float) -> str:
 
 
 def band_in_words(band: Band) -> str:
-    """`0.95 to 1.15`, `10 or more`, `0.5 or less`."""
+    """`0.95 to 1.15`, `10 or more`, `0.5 or less`, `more than 0 to 1`, where an end does not belong to it."""
     low, high = band
-    if low is None:
-        return "any" if high is None else f"{number(high)} or less"
-    return f"{number(low)} or more" if high is None else f"{number(low)} to {number(high)}"
+    open_low, open_high = (
+        end is not None and round(end, 9) != end == beyond(round(end, 9))
+        for end, beyond in ((low, above), (high, below))
+    )
+    lowest = "" if low is None else f"more than {number(round(low, 9))}" if open_low else number(low)
+    highest = "" if high is None else f"less than {number(round(high, 9))}" if open_high else number(high)
+    if low is None or high is None:
+        more = "" if open_low or open_high else " or more" if high is None else " or less"
+        return f"{lowest}{highest}{more}" if lowest or highest else "any"
+    return f"{lowest} to {highest}"
 
 
 def within_in_words(claim: Claim | Fresh) -> str:

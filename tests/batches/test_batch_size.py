@@ -13,7 +13,7 @@ from experiments.batches.batch_size import METRICS, STUDY
 from experiments.engine import executors, lanes, plan, results, space
 from experiments.engine.sweeping import run_here
 from experiments.study import command
-from experiments.study.claims import Claim
+from experiments.study.claims import Claim, above
 
 
 def tuned(accuracy_S, inside=True):
@@ -73,7 +73,7 @@ def test_a_gap_is_judged_by_its_whole_interval_of_paired_seeds():
         return batch_size.gap_claim("key", "gap", "source", better, other, least, "no gap")
 
     claim = claim_of(other, 0.0)
-    assert claim.verdict == "reproduced" and claim.measured == pytest.approx(1.0) and claim.band == (0.0, 100.0)
+    assert claim.verdict == "reproduced" and claim.measured == pytest.approx(1.0) and claim.band == (above(0.0), 100.0)
     # Student's t of 2 degrees of freedom is 4.303, and the gaps 1, 1.1 and .9 have a standard deviation of .1.
     within = 4.303 * 0.1 / 3**0.5
     assert (claim.low, claim.high) == pytest.approx((1 - within, 1 + within), rel=1e-3)

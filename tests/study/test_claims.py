@@ -174,6 +174,29 @@ def test_claims_of_earlier_versions_stay_readable():
     assert Claim.from_dict(old).needed is None and Claim.from_dict(old).rival_at == ()
 
 
+def test_bands_in_words():
+    """Open sides, and ends that do not belong to them, on which the rival lies."""
+    above, below = claims.above, claims.below
+    bands = [
+        (0.5, 1.5),
+        (2.0, None),
+        (None, None),
+        (above(0.0), 1.0),
+        (above(-0.2), None),
+        (0.0, below(2.0)),
+        (None, below(1.0)),
+    ]
+    assert [scoreboard.band_in_words(band) for band in bands] == [
+        "0.5000 to 1.5000",
+        "2.0000 or more",
+        "any",
+        "more than 0.0000 to 1.0000",
+        "more than -0.2000",
+        "0.0000 to less than 2.0000",
+        "less than 1.0000",
+    ]
+
+
 def test_numbers_of_the_scoreboard():
     """Four decimals, and two digits for what they would hide."""
     assert [scoreboard.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0)] == [
