@@ -2,10 +2,10 @@
 
     python -m experiments.batches.steps_to_target [--budget=full]
 
-3 to 5 minutes on 2 cores. Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a target
-fall as 1 / B, then ever less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch training: S(B) =
-S_min (1 + B_crit / B), the best rate follows rate_max / (1 + B_crit / B), and the knee B_crit is about the noise scale
-tr(Sigma) / |G|^2, B_simple.
+3 to 5 minutes on 2 cores. Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a
+target fall as 1 / B, then ever less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch
+training: S(B) = S_min (1 + B_crit / B), the best rate follows rate_max / (1 + B_crit / B), and the knee B_crit is about
+the noise scale tr(Sigma) / |G|^2, B_simple.
 
 The lecture's intermediate net (two layers of 64 ReLUs, cross-entropy), plain SGD on MNIST but for the last 2,000
 training images, which are held out. Examples are drawn with replacement, so that nothing but the noise tells batches
