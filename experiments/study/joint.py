@@ -1,5 +1,6 @@
 """Tables of cells judged as a whole: a table can be off although each of its cells is in its band."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ def against_runs(successes_C: ArrayLike, counts_C: ArrayLike, published_C: Array
     return _joint((share_C - published_C) ** 2, variance_C)
 
 
-def against_bands(successes_C: ArrayLike, counts_C: ArrayLike, bands: list[Band]) -> Joint:
+def against_bands(successes_C: ArrayLike, counts_C: ArrayLike, bands: Sequence[Band]) -> Joint:
     """Shares of counted trials against the bands of their cells: each share's distance from its band, in the standard
     deviations that it has at the band's end. Shares within their bands add nothing to what they have a degree of
     freedom for, so that the probability is at least what it should be."""
