@@ -344,11 +344,12 @@ def draw_claim(
     verdict: Verdict = "undecided" if is_near else "not reproduced"
     verdict = "reproduced" if count > 1 and low <= published <= high else verdict
     ends = low, high
-    if verdict == "reproduced" and any(holds(ends, rival) for rival in _numbers(words.get("rival_at"))):
-        verdict = "undecided"
+    says_nothing = any(holds(ends, rival) for rival in _numbers(words.get("rival_at")))
+    verdict = "undecided" if verdict == "reproduced" and says_nothing else verdict
     within = "range" if percentiles == (0, 100) else f"{percentiles[0]:g}-{percentiles[1]:g} % range"
     names: Names = key, name, "number", source
-    rule, enough = f"{IN_RANGE}: the {within} of the {sample}", needed.of_draw(published, mean, spread)
+    rule = f"{IN_RANGE}: the {within} of the {sample}"
+    enough = None if says_nothing else needed.of_draw(published, mean, spread, percentiles[1] / 100)
     return _claim(names, mean, ends, ends, (count, sample), published, values_S, rule, verdict, enough, **words)
 
 

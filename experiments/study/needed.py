@@ -56,14 +56,16 @@ def of_interval(
     return needed if needed <= MOST else None
 
 
-def of_draw(published: float, mean: float, std: float) -> int | None:
-    """Seeds, normal ones, by which the 2.5-97.5 % range is known well enough to say on which side of its end a
-    published draw lies."""
-    quantile = 1.96
+def of_draw(published: float, mean: float, std: float, below: float = 1 - CHANCE) -> int | None:
+    """Seeds, normal ones, by which their range up to that share, and from as far below, is known well enough to say on
+    which side of its end a published draw lies."""
+    from scipy.stats import norm
+
+    quantile = float(norm.ppf(below))
     apart = abs(abs(published - mean) - quantile * std)
     if not (math.isfinite(apart) and apart > 0 and std > 0):
         return None
-    needed = math.ceil((quantile * std / apart) ** 2 * (1 + quantile**2 / 2))
+    needed = math.ceil((1.96 * std / apart) ** 2 * (1 + quantile**2 / 2))
     return needed if needed <= MOST else None
 
 
