@@ -184,3 +184,14 @@ def test_nets_are_measured_in_their_last_row(synthetic_config, monkeypatch):
     assert all(diverged[metric].to_pylist() == [None, None] for metric in METRICS[1:])
     ((_, table),) = batch_size.run_and_measure(packs, trials, datasets, lambda _: None, measured_seeds=(1,))
     assert all(table[metric].null_count == len(table) for metric in METRICS[1:])
+
+
+def test_fresh_seeds_share_none_with_the_first():
+    """From seed 1,000 on, both those that choose a rate and those that are measured."""
+    size = STUDY.sizes["quick"]
+    again = size._replace(seeds_from=1_000)
+    assert batch_size.choosing_seeds(again) == range(1_000, 1_003) and batch_size.fresh_seeds(again) == range(
+        1_003, 1_007
+    )
+    tuned = batch_size.tuning_of([batch_size.Setting("shallow", batch_size.EPOCHS, 128)], again)
+    assert {trial.seed for trial in tuned.next_trials(None).values()} == {1_000, 1_001, 1_002}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.escape import explicit_minima
+from experiments.study import four_points
 from nets import relu_cells
 
 
@@ -96,3 +97,9 @@ def test_published_minima_are_certified_and_points_beside_them_are_not():
         assert found.bound == pytest.approx(problem.cost, rel=1e-12)
         beside = relu_cells.certify(problem.minimum._replace(c=problem.minimum.c + 0.01), x_NxD, y_N)
         assert beside.cost > beside.bound + 1e-4
+
+
+def test_fresh_nets_are_others():
+    """A seed of its own draws other nets of the same width."""
+    first, again = (four_points.draw_nets(2, 5, seed)[0][0] for seed in (0, 1_000))
+    assert first.shape == again.shape and not np.isin(first, again).any()
