@@ -35,8 +35,8 @@ import input_pipeline
 import nets
 import train
 from configs import intermediate, shallow
-from experiments.engine import executors, space
-from experiments.study import command, toolkit
+from experiments.engine import executors, results, space
+from experiments.study import command
 from experiments.study.claims import Band, Claim, above, mean_claim, share_claim
 from experiments.study.study import Study
 from training import figures
@@ -196,17 +196,28 @@ def watched(name: str, config: Config, watch: Watch, seeds_from: int = 0) -> dic
     }
 
 
+def ends_of(title: str, config: Config, seeds: range) -> tuple[np.ndarray, np.ndarray]:
+    """The accuracy on what is held out and the test error after the last epoch, of each seed."""
+    dataset = train.load_dataset(config, "")
+    trials = space.make_trials(config, None, {"seed": seeds})
+    table, states = executors.train_states(trials, dataset, title)
+    held_out, evaluate = results.by_epoch(table, "val_accuracy"), train.make_train(config).evaluate
+    tests = dataset.test_images, dataset.test_labels
+    errors = [1 - float(evaluate(states[trial]._replace(opt_state=()), *tests)["accuracy"]) for trial in trials]
+    return np.array([held_out[trial][-1] for trial in trials]), np.array(errors)
+
+
 def errors_of(name: str, size: Size) -> np.ndarray:
     """The test errors of the seeds after the last epoch, at the rate with the best mean accuracy on what is held out.
 
     The same seeds choose and are measured, by other images.
     """
+    seeds = range(size.seeds_from, size.seeds_from + size.tested_seeds)
     found: list[tuple[float, np.ndarray]] = []
     for net in size.tested[name]:
-        config = config_of(size, net).replace(epochs=size.epochs, validation=size.held_out)
-        title, metrics = f"{LAYERS} {name} layers, learning rate {net.rate:g}", ("val_accuracy", "test_accuracy")
-        curves = toolkit.curves(title, config, size.tested_seeds, metrics, seeds_from=size.seeds_from)
-        found.append((float(np.mean(curves["val_accuracy"][-1])), 1 - curves["test_accuracy"][-1]))
+        config = config_of(size, net).replace(epochs=size.epochs, validation=size.held_out, probes=())
+        accuracy_S, error_S = ends_of(f"{LAYERS} {name} layers, learning rate {net.rate:g}", config, seeds)
+        found.append((float(np.mean(accuracy_S)), error_S))
     return max(found, key=lambda accuracy_and_errors: accuracy_and_errors[0])[1]
 
 

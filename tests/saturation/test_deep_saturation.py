@@ -90,15 +90,13 @@ def test_best_rate_is_chosen_by_what_is_held_out(monkeypatch):
     the least of them; and the published gap is table 1's."""
     errors = {0.5: [0.1, 0.1], 1.0: [0.15, 0.2]}
 
-    def curves(_, config, seeds, metrics, seeds_from):
-        assert (seeds, seeds_from, config.validation) == (2, 0, "50")
-        held_out_S = {0.5: [0.7, 0.9], 1.0: [0.85, 0.8]}[config.learning_rate]
-        return {
-            "val_accuracy": np.array([[0.1, 0.1], held_out_S]),
-            "test_accuracy": 1 - np.array([errors[config.learning_rate]]),
-        }
+    def ends_of(_, config, seeds):
+        assert (seeds, config.validation) == (range(2), "50")
+        return np.array({0.5: [0.7, 0.9], 1.0: [0.85, 0.8]}[config.learning_rate]), np.array(
+            errors[config.learning_rate]
+        )
 
-    monkeypatch.setattr(deep_saturation.toolkit, "curves", curves)
+    monkeypatch.setattr(deep_saturation, "ends_of", ends_of)
     tested = deep_saturation.tested(sigmoid=tuple(errors), tanh=())
     found = deep_saturation.errors_of("sigmoid", deep_saturation.TINY._replace(tested=tested))
     assert found == pytest.approx([0.15, 0.2])
