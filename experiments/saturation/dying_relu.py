@@ -70,7 +70,7 @@ class Size(NamedTuple):
     tries_others: bool = False
 
 
-QUICK, X
+QUICK, TINY = Size((2, 3, 5, 10), 1_000, 20_000, 9, 300, 32, 201), Size((2,), 20, 100, 3, 3, 4, 5)
 
 
 class Nets(NamedTuple):

@@ -13,7 +13,7 @@ from experiments.study import command
 
 
 def test_study_at_its_tiny_size(tmp_path):
-    """A published share and the bounds of an oracle, of nets; a net of two hidden layers dies too rarely."""
+    """A published share and the bounds of an oracle, of nets; a net of three hidden layers dies too rarely."""
     command.run(dying_relu.STUDY, "tiny", tmp_path)
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
     assert [(key, claim["kind"], claim["count"], claim["sample"]) for key, claim in claims.items()] == [
