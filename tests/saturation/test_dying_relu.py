@@ -18,7 +18,7 @@ def test_study_at_its_tiny_size(tmp_path):
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
     assert [(key, claim["kind"], claim["count"], claim["sample"]) for key, claim in claims.items()] == [
         ("width2/ended", "number", 20, "nets"),
-        ("width2/died", "ours", 20, "nets"),
+        ("width2/died", "ours", 13, "nets"),
         ("width2/born", "oracle", 100, "nets"),
     ]
     assert claims["width2/ended"]["verdict"] == "not reproduced"
