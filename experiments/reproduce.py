@@ -1,12 +1,14 @@
 """Which published figures are reproduced? Runs the studies and shows all that they claim on one scoreboard.
 
-    python -m experiments.reproduce [--budget=full] [--studies=perceptron,neurons] [--workdir=runs/reproduce] [--docs]
+    python -m experiments.reproduce [--budget=full] [--studies=perceptron,neurons] [--workdir=DIR] [--confirm] [--docs]
 
 Each study runs in a process of its own, one after the other; WORKDIR/STUDY holds its figure.png, results.json and
 log.txt. The scoreboard is of every study that was run into WORKDIR, now or before: it is printed, and written to
 WORKDIR/reproduction.json and WORKDIR/reproduction.html, one page that opens offline. Whatever is asked for is run
-again, and takes the place of what was there once it has ended. With --docs no study is run: what was run into WORKDIR
-takes its place in docs/results.json and docs/gallery, from which docs/results.md and the README's table are written.
+again, and takes the place of what was there once it has ended. Claims that are exploratory are run once more on fresh
+seeds with --confirm, and with --budget=full unless --noconfirm says otherwise. With --docs no study is run: what was
+run into WORKDIR takes its place in docs/results.json and docs/gallery, from which docs/results.md and the README's
+table are written.
 
 Exit status: 0 where every study of this command ended well, whether its figures are reproduced or not; 1 where one
 failed; 2 for a wrong command; 130 after Ctrl-C, which keeps what has finished.
@@ -29,6 +31,7 @@ import train
 from experiments.reporting import reproduction
 from experiments.study import records, study
 from experiments.study.claims import Claim
+from experiments.study.command import CONFIRMED_SIZE
 from experiments.study.records import Record
 from nets import tables
 from training import console
@@ -42,14 +45,16 @@ ROOT = CONFIGS.parent
 DOCS = ROOT / "docs"
 
 
-def run(studies: Mapping[str, str], names: list[str], budget: str, workdir: Path) -> dict[str, Record]:
+def run(
+    studies: Mapping[str, str], names: list[str], budget: str, workdir: Path, confirm: bool | None = None
+) -> dict[str, Record]:
     """Runs these studies, writing down each as it ends; the records of all that were run into the folder."""
     workdir.mkdir(parents=True, exist_ok=True)
     with lock(workdir), tqdm(total=len(names), unit="study", leave=False, disable=None) as bar:
         found = records.read(workdir / "reproduction.json")
         for name in names:
             bar.set_description(name)
-            found[name] = record = run_study(name, studies[name], budget, workdir / name, bar)
+            found[name] = record = run_study(name, studies[name], budget, workdir / name, bar, confirm)
             found = {name: found[name] for name in studies if name in found}
             records.write(workdir / "reproduction.json", found.values())
             not_run = [name for name in studies if name not in found]
@@ -62,8 +67,11 @@ def run(studies: Mapping[str, str], names: list[str], budget: str, workdir: Path
     return found
 
 
-def run_study(name: str, module: str, budget: str, folder: Path, bar: "tqdm[Any]") -> Record:
-    """Runs a study as its command would, in a process of its own."""
+def run_study(
+    name: str, module: str, budget: str, folder: Path, bar: "tqdm[Any]", confirm: bool | None = None
+) -> Record:
+    """Runs a study as its command would, in a process of its own; whether also on fresh seeds, at the full budget if it
+    is not said."""
     folder.mkdir(exist_ok=True)
     try:
         loaded = study.load(module)
@@ -84,6 +92,9 @@ def run_study(name: str, module: str, budget: str, folder: Path, bar: "tqdm[Any]
     results = folder / "results.json"
     before, revision, start = modified(results), git_revision(), time.perf_counter()
     options = [f"--budget={size}"] if size != "quick" else []
+    if study.can_be_confirmed(loaded):
+        is_due = budget == CONFIRMED_SIZE if confirm is None else confirm
+        options += [] if is_due == (size == CONFIRMED_SIZE) else ["--confirm" if is_due else "--noconfirm"]
     # Unbuffered, so that the log can be followed.
     command = [sys.executable, "-u", "-m", module, f"--workdir={folder.absolute()}", *options]
     status = run_process(command, folder / "log.txt", bar)
@@ -176,11 +187,13 @@ def chosen(studies: Mapping[str, str], given: list[str]) -> list[str]:
     return [name for name in studies if name in given or not given]
 
 
-def reproduce(studies: Mapping[str, str], given: list[str], budget: str, workdir: Path) -> NoReturn:
+def reproduce(
+    studies: Mapping[str, str], given: list[str], budget: str, workdir: Path, confirm: bool | None = None
+) -> NoReturn:
     """The command: runs the studies, prints the scoreboard, and ends the program."""
     try:
         names = chosen(studies, given)
-        found = run(studies, names, budget, workdir)
+        found = run(studies, names, budget, workdir, confirm)
     except train.USER_ERRORS as error:
         fail(error)
     except KeyboardInterrupt as error:
@@ -198,7 +211,7 @@ def main(_: list[str]) -> None:
     try:
         workdir = place(values.workdir)
         if values.docs:
-            if values.studies or values["budget"].present:
+            if values.studies or values["budget"].present or values["confirm"].present:
                 raise ConfigError("--docs runs nothing; accepted with it: --workdir alone")
             shown = write_documents(studies, workdir)
             print("\n".join(records.headline_of(shown)))
@@ -206,7 +219,7 @@ def main(_: list[str]) -> None:
             return
     except train.USER_ERRORS as error:
         fail(error)
-    reproduce(studies, values.studies, values.budget, workdir)
+    reproduce(studies, values.studies, values.budget, workdir, values.confirm)
 
 
 if __name__ == "__main__":
@@ -214,5 +227,7 @@ if __name__ == "__main__":
     flags.DEFINE_alias("size", "budget")
     flags.DEFINE_list("studies", [], f"Some of {', '.join(study.find_studies())}. [all of them]")
     flags.DEFINE_string("workdir", "runs/reproduce", "Where everything goes.")
+    words = f"Run what is exploratory again on seeds from {study.FRESH_SEEDS:,} on. [at --budget=full]"
+    flags.DEFINE_bool("confirm", None, words)
     flags.DEFINE_bool("docs", False, "Run nothing: take what WORKDIR holds over into docs/ and the README.")
     console.run(main, parse_flags)

@@ -54,7 +54,8 @@ from experiments.engine.searching import SHORT, Rule
 from experiments.engine.space import Trials
 from experiments.engine.sweeping import run_here
 from experiments.study import command, toolkit
-from experiments.study.claims import Claim, Words, by_key, markdown, mean_claim
+from experiments.study.claims import Claim, Words, above, by_key, mean_claim
+from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from experiments.study.toolkit import BROKEN
 from training import figures
@@ -65,7 +66,7 @@ EPOCHS, STEPS = "equal epochs", "equal steps"
 HALF = 2  # Half a decade in quarter decades.
 MEASURED_ON, COST_ON, EIGENVALUE_STEPS = 1_000, 10_000, 20
 METRICS = ("test_accuracy", "end/cost", "end/top_eigenvalue", "end/noise_scale")
-LECTURE_SOURCE, SHALLUE = "lecture: not larger than 128", "Shallue et al. 2019: no inherent penalty"
+LECTURE_SOURCE, SHALLUE = "lecture: not larger than 128 (P)", "Shallue et al. 2019: no inherent penalty (P)"
 EXPLORATORY = "the rule that leaves out rates at which a seed breaks down was added after the first full run"
 
 
@@ -85,7 +86,7 @@ class Net(NamedTuple):
 class Size(NamedTuple):
     """How much is trained, by nets: passes over so many images (`epochs_examples`, 0: all that are not held out), or
     steps on the first so many (`examples`); by how many seeds a rate is chosen, and how many others are measured; which
-    batch sizes are compared with LECTURE's."""
+    batch sizes are compared with LECTURE's; from which seed on all are drawn."""
 
     name: str  # Of the folder that keeps what has finished.
     nets: Mapping[str, Net]
@@ -101,6 +102,7 @@ class Size(NamedTuple):
     large: int = 8_192
     epochs_examples: int = 0
     most_extensions: int = 6
+    seeds_from: int = 0
 
 
 SHALLOW = as_config(shallow.get_config()).replace(probes=(), validation="10000")
@@ -172,9 +174,14 @@ def config_of(setting: Setting, size: Size) -> Config:
     return config.replace(batch_size=batch_size, train_examples=examples, epochs=epochs)
 
 
+def choosing_seeds(size: Size) -> range:
+    """The seeds that choose a rate."""
+    return range(size.seeds_from, size.seeds_from + size.choosing_seeds)
+
+
 def fresh_seeds(size: Size) -> range:
     """The seeds that are measured: those after the ones that choose."""
-    return range(size.choosing_seeds, size.choosing_seeds + size.seeds)
+    return range(choosing_seeds(size).stop, choosing_seeds(size).stop + size.seeds)
 
 
 def execute_for(size: Size) -> Callable[..., Iterator[tuple[plan.Pack, pa.Table]]]:
@@ -241,7 +248,7 @@ def tuning_of(settings: Sequence[Setting], size: Size) -> tuning.Tuning:
         refinements = int(size.is_finer and setting[1:] in compared)
         rule = Rule("log", extensions=size.most_extensions, refinements=refinements, broken=BROKEN)
         tuned.append(tuning.Setting(config_of(setting, size), start, rule))
-    return tuning.Tuning("learning_rate", tuned, range(size.choosing_seeds), fresh_seeds(size))
+    return tuning.Tuning("learning_rate", tuned, choosing_seeds(size), fresh_seeds(size))
 
 
 def tune(settings: Sequence[Setting], size: Size, workdir: Path) -> dict[Setting, Tuned]:
@@ -275,12 +282,13 @@ def at_rate_of_lecture(tuned: Mapping[Setting, Tuned], size: Size, workdir: Path
 def gap_claim(
     key: str, name: str, source: str, better: Tuned, other: Tuned, least: float, rival: str, note: str = ""
 ) -> Claim:
-    """How many points of accuracy one setting is ahead of another with the same seeds, mean of the pairs."""
+    """How many points of accuracy one setting is ahead of another with the same seeds, mean of the pairs: more than the
+    least, which is the rival."""
     gap_S = 100 * (better.metrics["test_accuracy"] - other.metrics["test_accuracy"])
     at_edge = "" if better.inside and other.inside else "; a best rate lies at its grid's edge"
     note = f"at rates {better.rate:g} and {other.rate:g}{at_edge}{note}"
-    words: Words = {"rival": rival, "exploratory": EXPLORATORY, "note": note}
-    return mean_claim(key, name, "direction", source, gap_S, (least, 100.0), bounds=(-100.0, 100.0), **words)
+    words: Words = {"rival": rival, "rival_at": least, "exploratory": EXPLORATORY, "note": note}
+    return mean_claim(key, name, "direction", source, gap_S, (above(least), 100.0), bounds=(-100.0, 100.0), **words)
 
 
 def edge_of_stability(setting: Tuned) -> float:
@@ -302,7 +310,7 @@ def claims_of_net(net: str, tuned: Mapping[Setting, Tuned], kept: Tuned, size: S
         for metric in ("end/cost", "end/top_eigenvalue")
     )
     ends = f"; training cost {costs}, largest eigenvalue of the Hessian {sharpness}"
-    penalty, nothing = "a loss of more than {:g} points", "nothing gained or lost: 0"
+    penalty, nothing = "a loss of {:g} points or more", "nothing gained or lost: 0"
     name = title(f"equal epochs: {LECTURE} ahead of {size.large:,}")
     claims = [gap_claim(f"{net}/epochs/large", name, LECTURE_SOURCE, lecture, large, 0.0, nothing)]
     name, rival = title(f"equal epochs: {size.small:,} ahead of {LECTURE}"), penalty.format(0.2)

@@ -18,16 +18,18 @@ Equal ratios also mean equal rate x steps by epoch, so that gradient descent wit
 have equal curves too. To tell this apart, the smaller ratio with batches of 16 goes on for 4 times as many epochs: if
 rate x steps is all that matters, it ends where the larger ratio does, and if noise flattens minima, it ends sharper.
 
-Bands, set before the run; a difference of curves is the largest one of the epochs, |a / b - 1|, of the training cost as
-its running mean over the epoch, of each seed. At either ratio batches of 4 and 16 differ by less than 10 %, while the
-two ratios differ by more than 30 % (batches of 16). Eigenvalue: batches of 4 and 16 within 15 % at either ratio,
-while the smaller ratio's is more than 30 % above the larger one's (batches of 16). Batches of 1,024 differ from 16 by
-more than 30 % at either ratio. At equal rate x steps the smaller ratio ends more than 30 % sharper.
+Bands. How far two curves of the training cost, as its running mean over the epoch, are apart is the mean over the
+epochs of |ln a - ln b|, of each seed, in units of what two seeds of the second setting are apart. At either ratio
+batches of 4 and 16 are at most twice as far apart as that, while the two ratios are at least 3 times as far (batches of
+16), and so are batches of 1,024 from 16 at either ratio. Eigenvalue: batches of 4 and 16 within 15 % at either ratio,
+while the smaller ratio's is more than 30 % above the larger one's (batches of 16). At equal rate x steps the smaller
+ratio ends more than 30 % sharper.
 
-What the curves' band asks for cannot be had from two runs of the larger ratio: on its way to a thousandth of where it
-started the cost of a single run is noisy, and two seeds of one setting differ there by more than the band (the claim's
-note says by how much). The stable batch is computed from the largest eigenvalue after 1, 2 or 4 epochs, taken once it
-was seen that the one of the end, where the cost is nearly 0, is too small.
+The first band of the curves asked for a largest difference of 10 % over the epochs, which cannot be had: on its way to
+a thousandth of where it started the cost of a single run is noisy, and two seeds of one setting were .52 apart. So the
+curves are judged by that noise, and their lines are exploratory. The stable batch is computed from the largest
+eigenvalue after 1, 2 or 4 epochs, taken once it was seen that the one of the end, where the cost is nearly 0, is too
+small.
 """
 
 import dataclasses
@@ -42,21 +44,27 @@ import train
 from configs import intermediate, shallow
 from experiments.engine import executors, results, space, statistics
 from experiments.study import command, toolkit
-from experiments.study.claims import Band, Claim, Kind, by_key, markdown, mean_claim
+from experiments.study.claims import Band, Claim, Kind, Words, by_key, interval_claim, mean_claim
+from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from training import figures
 from training.config import Config, as_config
 
 RATIOS, FACTOR = (0.1 / 16, 0.1 / 64), 4  # The second one is the first one by that factor.
 MEASURED_ON, EIGENVALUE_STEPS = 2_000, 20
-SAME_CURVE, SAME_EIGENVALUE, OTHER = 0.1, 0.15, 0.3
-MOST = 100.0  # No difference of curves counts as more than that, nor that from a curve that has diverged.
-SOURCE = "Jastrzebski et al. 2018"
+SAME_CURVE, OTHER_CURVE = 2.0, 3.0  # In units of what two seeds are apart.
+SAME_EIGENVALUE, OTHER = 0.15, 0.3
+MOST = 100.0  # No eigenvalue counts as larger by more, and no curve, nor one that has diverged, as by a larger factor.
+SOURCE = "Jastrzebski et al. 2018 (S)"
+LOOKED = (
+    "how far curves are apart was restated, and its band set, once two seeds of one setting had been seen to differ"
+)
 
 
 class Size(NamedTuple):
     """The config but for what a run varies, seeds, the batch sizes and which of them are compared (the least two should
-    agree, the largest one should not), and after which epochs the middle one's eigenvalue is taken as well."""
+    agree, the largest one should not), after which epochs the middle one's eigenvalue is taken as well, and from which
+    seed on runs are drawn."""
 
     config: Config
     seeds: int
@@ -65,6 +73,7 @@ class Size(NamedTuple):
     middle: int
     largest: int
     early: tuple[int, ...]
+    seeds_from: int = 0
 
 
 INTERMEDIATE = as_config(intermediate.get_config()).replace(probes=(), train_examples=8_192, epochs=20)
@@ -111,7 +120,8 @@ def train_all(size: Size) -> dict[Key, Runs]:
     names: dict[Key, list[str]] = {}
     trials: dict[str, Config] = {}
     for key in keys:
-        of_key = space.make_trials(config_of(size, key), None, {"seed": range(size.seeds)})
+        seeds = range(size.seeds_from, size.seeds_from + size.seeds)
+        of_key = space.make_trials(config_of(size, key), None, {"seed": seeds})
         names[key] = list(of_key)
         trials |= of_key
     dataset = train.load_dataset(size.config, "")
@@ -135,32 +145,55 @@ def train_all(size: Size) -> dict[Key, Runs]:
 # Claims.
 
 
-def apart(a: Runs, b: Runs) -> np.ndarray:
-    """The largest relative difference of the cost over the epochs, of each seed; at most MOST."""
-    return np.fmin(np.max(np.abs(a.cost_ExS / b.cost_ExS - 1), axis=0), MOST)
+def distance(a_ExS: np.ndarray, b_ExS: np.ndarray) -> np.ndarray:
+    """The mean over the epochs of |ln a - ln b|, of each seed; ln MOST at most in an epoch, and where one diverged."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.mean(np.fmin(np.abs(np.log(a_ExS / b_ExS)), np.log(MOST)), axis=0)
 
 
-def curve_claim(key: str, name: str, a: Runs, b: Runs, band: Band, rival: str) -> Claim:
-    """How far two curves are apart, mean over the seeds."""
-    apart_S, ends = apart(a, b), [np.mean(runs.cost_ExS[-1]) for runs in (a, b)]
-    note = f"the last epoch's cost is {ends[0]:.3g} against {ends[1]:.3g}"
-    if band[0] == 0:
-        other_seeds = a._replace(cost_ExS=np.roll(a.cost_ExS, 1, axis=1))
-        note += f"; other seeds of the first setting itself are {np.mean(apart(a, other_seeds)):.2f} apart"
-    bounds = (0.0, MOST)
-    return mean_claim(
-        f"{key}/cost", f"cost, {name}", "direction", SOURCE, apart_S, band, bounds=bounds, rival=rival, note=note
-    )
+def apart(a: Runs, b: Runs) -> tuple[float, tuple[float, float]]:
+    """How far two curves are apart in units of what two seeds of the second are, a ratio of two means over the seeds,
+    and its 95 % interval: that of its logarithm, to first order, from how far each seed's parts are off their means."""
+    apart_S = distance(a.cost_ExS, b.cost_ExS)
+    of_seeds_S = distance(b.cost_ExS, np.roll(b.cost_ExS, 1, axis=1))
+    if not np.any(apart_S):
+        return 0.0, (0.0, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = float(np.mean(apart_S) / np.mean(of_seeds_S))
+        found = statistics.interval(apart_S / np.mean(apart_S) - of_seeds_S / np.mean(of_seeds_S))
+    factor = math.exp(float(found.high - found.mean))
+    return ratio, (ratio / factor, ratio * factor)
+
+
+def curve_claim(key: str, name: str, a: Runs, b: Runs, is_same: bool, rival: str) -> Claim:
+    """Whether two curves are one, or are not: how far they are apart beside two seeds of one setting."""
+    ends = [np.mean(runs.cost_ExS[-1]) for runs in (a, b)]
+    of_curves = np.mean(distance(a.cost_ExS, b.cost_ExS))
+    band: Band = (0.0, SAME_CURVE) if is_same else (OTHER_CURVE, None)
+    words: Words = {"rival": rival, "rival_at": OTHER_CURVE if is_same else 1.0, "exploratory": LOOKED}
+    words["note"] = f"{of_curves:.3g} in ln cost; the last epoch's cost is {ends[0]:.3g} against {ends[1]:.3g}"
+    name = f"cost, {name}: distance by that of two seeds"
+    count = a.cost_ExS.shape[1]
+    return interval_claim(f"{key}/cost", name, "direction", SOURCE, *apart(a, b), band, count=count, **words)
 
 
 def eigenvalue_claim(
-    key: str, name: str, a: Runs, b: Runs, band: Band, rival: str, kind: Kind = "direction", note: str = ""
+    key: str,
+    name: str,
+    a: Runs,
+    b: Runs,
+    band: Band,
+    rival: str,
+    rival_at: float,
+    kind: Kind = "direction",
+    note: str = "",
 ) -> Claim:
     """By what share the first eigenvalue is larger than the second one, mean over the seeds."""
     larger_S = a.eigenvalue_S / b.eigenvalue_S - 1
     ends = [np.mean(runs.eigenvalue_S) for runs in (a, b)]
     note = f"{ends[0]:.3g} against {ends[1]:.3g}{note}"
-    return mean_claim(f"{key}/eigenvalue", f"eigenvalue, {name}", kind, SOURCE, larger_S, band, rival=rival, note=note)
+    source, words = "ours" if kind == "ours" else SOURCE, Words(rival=rival, rival_at=rival_at, note=note)
+    return mean_claim(f"{key}/eigenvalue", f"eigenvalue, {name}", kind, source, larger_S, band, **words)
 
 
 def binned(runs: Runs) -> Runs:
@@ -177,11 +210,11 @@ def equal_claims(runs: Mapping[Key, Runs], size: Size, ratio: float) -> list[Cla
     key, name = f"equal/{place}", f"B {size.middle} against {size.smallest} at ratio {name_of(ratio, size)}"
     band, rival = (-SAME_EIGENVALUE, SAME_EIGENVALUE), f"the other ratio's, {OTHER:.0%} away or more"
     claims = [
-        curve_claim(key, name, middle, smallest, (0.0, SAME_CURVE), rival),
-        eigenvalue_claim(key, name, middle, smallest, band, rival),
+        curve_claim(key, name, smallest, middle, True, f"the other ratio's, {OTHER_CURVE:g} or more"),
+        eigenvalue_claim(key, name, middle, smallest, band, rival, OTHER),
     ]
     name = f"B {size.largest:,} against {size.middle} at ratio {name_of(ratio, size)}"
-    ends = curve_claim(f"large/{place}", name, largest, middle, (OTHER, MOST), "equal curves at any batch size")
+    ends = curve_claim(f"large/{place}", name, largest, middle, False, "equal curves at any batch size, 1")
     stable = stable_size(runs, size, ratio)
     note = f"{ends.note}; 2 / (ratio x eigenvalue), from early in training, is {stable:.0f}"
     return [*claims, dataclasses.replace(ends, note=note)]
@@ -193,14 +226,14 @@ def claims_of(runs: Mapping[Key, Runs], size: Size) -> list[Claim]:
     claims = [claim for ratio in RATIOS for claim in equal_claims(runs, size, ratio)]
     name = f"ratio {name_of(low, size)} against {name_of(high, size)}"
     of_high, of_low = (runs[ratio, size.middle, epochs] for ratio in RATIOS)
-    claims.append(curve_claim("ratios", name, of_low, of_high, more, "no effect of the ratio"))
-    claims.append(eigenvalue_claim("ratios", name, of_low, of_high, more, "no effect of the ratio"))
+    claims.append(curve_claim("ratios", name, of_low, of_high, False, "no effect of the ratio, 1"))
+    claims.append(eigenvalue_claim("ratios", name, of_low, of_high, more, "no effect of the ratio, 0", 0.0))
     longer = binned(runs[low, size.middle, FACTOR * epochs])
-    of_cost = apart(longer, of_high)
-    note = f"; their costs are {np.mean(of_cost):.2f} apart, {statistics.interval_in_words(of_cost, '+.2f')}"
+    of_cost, (low, high) = apart(longer, of_high)
+    note = f"; their costs are {of_cost:.2f} times as far apart as two seeds, 95 % interval {low:.2f} to {high:.2f}"
     key, name, rival = "longer", f"{name}, at equal rate x steps", "rate x steps alone: 0"
     # The source compares at equal epochs: this control is ours.
-    claims.append(eigenvalue_claim(key, name, longer, of_high, more, rival, "ours", note))
+    claims.append(eigenvalue_claim(key, name, longer, of_high, more, rival, 0.0, "ours", note))
     return claims
 
 
@@ -221,7 +254,7 @@ def table_of(runs: Mapping[Key, Runs], size: Size) -> str:
         numbers = [f"{x.mean:.4g} ({x.low:.4g} to {x.high:.4g})" for x in found]
         edge = f"{ratio * batch_size * float(found[1].mean) / 2:.3f}"
         middle = runs[ratio, size.middle, size.config.epochs]
-        far = f"{np.mean(apart(of_key, middle)):.3g}" if epochs == size.config.epochs else ""
+        far = f"{apart(of_key, middle)[0]:.3g}" if epochs == size.config.epochs else ""
         of_run = [name_of(ratio, size), f"{batch_size:,}", f"{ratio * batch_size:.4g}", str(epochs)]
         rows.append([*of_run, *numbers, edge, far])
     from_middle = f"curve's distance from B {size.middle}"
@@ -249,13 +282,15 @@ def draw_apart(axis: Any, runs: Mapping[Key, Runs], size: Size) -> None:
     others = [batch_size for batch_size in size.batches if batch_size != size.middle]
     for i, ratio in enumerate(RATIOS):
         of_size = lambda batch_size, ratio=ratio: runs[ratio, batch_size, size.config.epochs]  # noqa: E731
-        found = [np.mean(apart(of_size(batch_size), of_size(size.middle))) for batch_size in others]
+        found = [apart(of_size(batch_size), of_size(size.middle))[0] for batch_size in others]
         axis.plot(others, found, "o-", color=f"C{i}", label=f"ratio {name_of(ratio, size)}")
         label = "B = 2 / (ratio x early eigenvalue)"
         axis.axvline(stable_size(runs, size, ratio), color=f"C{i}", linestyle=":", label=label)
-    axis.axhline(SAME_CURVE, color="gray", linestyle="--", label=f"{SAME_CURVE:.0%}")
-    axis.axhline(MOST, color="gray", linestyle=":", label=f"{MOST:.0f} or more, or diverged")
-    axis.set(xscale="log", yscale="log", xlabel="batch size B, examples", ylabel="largest relative difference of cost")
+    axis.axhline(SAME_CURVE, color="gray", linestyle="--", label=f"{SAME_CURVE:g}: the same")
+    axis.axhline(OTHER_CURVE, color="gray", linestyle=":", label=f"{OTHER_CURVE:g}: another")
+    axis.set(
+        xscale="log", yscale="log", xlabel="batch size B, examples", ylabel="distance of ln cost by that of two seeds"
+    )
 
 
 def draw_eigenvalues(axis: Any, runs: Mapping[Key, Runs], size: Size) -> None:
@@ -285,8 +320,8 @@ def draw(runs: Mapping[Key, Runs], size: Size, claims: Sequence[Claim]) -> Any:
     draw_eigenvalues(axes[2], runs, size)
     measured = {key: claim.measured for key, claim in by_key(claims).items()}
     axes[0].set_title(
-        f"B = {size.smallest} and {size.middle} are {measured['equal/high/cost']:.0%} and "
-        f"{measured['equal/low/cost']:.0%} apart,\nratios {FACTOR} times apart: {1 + measured['ratios/cost']:.2g}-fold"
+        f"B = {size.smallest} and {size.middle} are {measured['equal/high/cost']:.2g} and "
+        f"{measured['equal/low/cost']:.2g} times as\nfar apart as two seeds, ratios {measured['ratios/cost']:.2g} times"
     )
     axes[1].set_title(f"How far a batch size is from {size.middle}\nat equal ratio")
     axes[2].set_title(

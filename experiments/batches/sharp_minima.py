@@ -48,7 +48,7 @@ from training import figures, models
 from training.batches import scale
 from training.config import Config, as_config
 
-KESKAR, DINH, LI = "Keskar et al. 2017", "Dinh et al. 2017", "Li et al. 2018"
+KESKAR, DINH, LI = "Keskar et al. 2017 (P)", "Dinh et al. 2017 (S)", "Li et al. 2018 (P)"
 PUBLISHED_SHARPNESS, PUBLISHED_ACCURACY = (1.23, 205.14), (98.03, 97.81)
 LEAST_RATIO, LEAST_SEEDS = 10.0, 0.8
 EPSILON, MEASURED_ON = 1e-3, 10_000
@@ -219,6 +219,7 @@ def ratio_claim(key: str, name: str, source: str, above_S: np.ndarray, below_S: 
         count=len(above_S),
         values=above_S / below_S,
         rival="no effect: 1",
+        rival_at=1.0,
         note=f"{plus_minus(above_S)} against {plus_minus(below_S)}{note}",
     )
 
@@ -232,7 +233,7 @@ def plus_minus(values_S: np.ndarray) -> str:
 def ahead_claim(key: str, name: str, source: str, ahead_S: np.ndarray, note: str) -> Claim:
     """In which share of the seeds a difference is positive."""
     band, rival = (LEAST_SEEDS, 1.0), "chance: 1/2"
-    return share_claim(key, name, "direction", source, ahead_S > 0, band, rival=rival, note=note)
+    return share_claim(key, name, "direction", source, ahead_S > 0, band, rival=rival, rival_at=0.5, note=note)
 
 
 def claims_of(small: Measures, large: Measures) -> list[Claim]:

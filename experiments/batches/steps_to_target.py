@@ -2,12 +2,10 @@
 
     python -m experiments.batches.steps_to_target [--budget=full]
 
-3 to 5 minutes on 2 cores.
-
-Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a target fall as 1 / B, then ever
-less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch training: S(B) = S_min (1 + B_crit / B),
-the rate that is best follows rate_max / (1 + B_crit / B), and the knee B_crit is about the gradient noise scale
-B_simple = tr(Sigma) / |G|^2.
+3 to 5 minutes on 2 cores. Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a
+target fall as 1 / B, then ever less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch
+training: S(B) = S_min (1 + B_crit / B), the best rate follows rate_max / (1 + B_crit / B), and the knee B_crit is about
+the noise scale tr(Sigma) / |G|^2, B_simple.
 
 The lecture's intermediate net (two layers of 64 ReLUs, cross-entropy), plain SGD on MNIST but for the last 2,000
 training images, which are held out. Examples are drawn with replacement, so that nothing but the noise tells batches
@@ -48,14 +46,15 @@ from configs import intermediate, shallow
 from experiments.engine import lanes, space, statistics
 from experiments.engine.searching import Rule, decide, search
 from experiments.study import command, toolkit
-from experiments.study.claims import Claim, Words, by_key, interval_claim, markdown, mean_claim
+from experiments.study.claims import Claim, Words, above, by_key, interval_claim, mean_claim
+from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from training import figures
 from training.compiling import compiled, options_for
 from training.config import Config, as_config
 from training.screen import uniform_guess_cost
 
-SHALLUE, MCCANDLISH = "Shallue et al. 2019", "McCandlish et al. 2018"
+SHALLUE, MCCANDLISH = "Shallue et al. 2019 (P)", "McCandlish et al. 2018 (S)"
 SLOPE_BAND, FLAT_BAND, RATE_BAND, KNEE_BAND = (-1.15, -0.85), (-0.3, 0.1), (0.75, 1.25), (0.25, 4.0)
 MISFIT_BAND = (0.0, 0.3)
 
@@ -308,18 +307,18 @@ def law_claims(size: Size, main: Tuned) -> list[Claim]:
     rate_S, misfit_B = log_slope(sizes_B[small], 2.0 ** main.power_BxS[small]), misfit(sizes_B, main)
     up_to, edges = f"B <= {size.small}", sizes_B[main.at_edge_B]
     at_edge = f"a best rate lies at its grid's edge for B = {', '.join(f'{b:,.0f}' for b in edges)}"
-    words: Words = {"rival": "steps that do not fall: 0", "note": at_edge if edges.size else ""}
+    words: Words = {"rival": "steps that do not fall: 0", "rival_at": 0.0, "note": at_edge if edges.size else ""}
     name = f"log-log slope of the steps, {up_to}"
     falls = mean_claim("slope/small", name, "direction", SHALLUE, slope_S, SLOPE_BAND, **words)
     name, rival = f"log-log slope of the steps, B >= {size.large:,}", "steps that fall on: -1"
-    stays = mean_claim("slope/large", name, "direction", SHALLUE, flat_S, FLAT_BAND, rival=rival)
+    stays = mean_claim("slope/large", name, "direction", SHALLUE, flat_S, FLAT_BAND, rival=rival, rival_at=-1.0)
     name, interval = "largest misfit of S_min (1 + B_crit / B)", misfit_interval(sizes_B, main)
-    note = "its values are those of the batch sizes, and its interval is joint over them"
-    more = {"count": main.steps_BxS.shape[1], "values": misfit_B, "note": note}
+    more: Any = {"count": main.steps_BxS.shape[1], "values": misfit_B, "rival": "steps in proportion to 1 / B"}
+    more["note"] = "its values are those of the batch sizes, and its interval is joint over them"
     most = float(misfit_B.max())
     worst = interval_claim("misfit", name, "direction", MCCANDLISH, most, interval, MISFIT_BAND, **more)
-    name, rival = f"log-log slope of the best rate, {up_to}", "the square root of the batch: 1/2"
-    grows = mean_claim("slope/rate", name, "direction", MCCANDLISH, rate_S, RATE_BAND, rival=rival)
+    name, rival = f"log-log slope of the best rate, {up_to}", "the root of the batch: 1/2"
+    grows = mean_claim("slope/rate", name, "direction", MCCANDLISH, rate_S, RATE_BAND, rival=rival, rival_at=0.5)
     return [falls, stays, worst, grows]
 
 
@@ -329,11 +328,12 @@ def claims_of(size: Size, tuned: Sequence[Tuned], scale_TxBxS: np.ndarray) -> li
     knee_TxS = np.array([knees(sizes_B, of_target) for of_target in tuned])
     for target, knee_S, scale_S in zip(size.targets, knee_TxS, mean_scale(scale_TxBxS), strict=True):
         key, name = f"knee/cost{target:g}", f"knee / B_simple at cost {target:g}"
-        note = f"knee {geometric(knee_S)}, B_simple {geometric(scale_S)}"
-        claims.append(mean_claim(key, name, "direction", MCCANDLISH, knee_S / scale_S, KNEE_BAND, log=True, note=note))
-    name = f"knee at cost {size.targets[-1]:g} / knee at {size.targets[0]:g}"
-    moves_S, rival = knee_TxS[-1] / knee_TxS[0], "a knee that stays: 1"
-    moves = mean_claim("knee/moves", name, "direction", MCCANDLISH, moves_S, (1.0, 100.0), log=True, rival=rival)
+        rival = f"a knee where the batch sizes end: {size.batches[0]:,} or {size.batches[-1]:,}"
+        words: Words = {"rival": rival, "note": f"knee {geometric(knee_S)}, B_simple {geometric(scale_S)}"}
+        claims.append(mean_claim(key, name, "direction", MCCANDLISH, knee_S / scale_S, KNEE_BAND, log=True, **words))
+    name, moves_S = f"knee at cost {size.targets[-1]:g} / knee at {size.targets[0]:g}", knee_TxS[-1] / knee_TxS[0]
+    words = Words(rival="a knee that stays: 1", rival_at=1.0)
+    moves = mean_claim("knee/moves", name, "direction", MCCANDLISH, moves_S, (above(1.0), 100.0), log=True, **words)
     return [*claims, moves]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
-from experiments.study.claims import markdown
+from experiments.study.scoreboard import markdown
 from training.files import RunError, write_atomically
 from training.provenance import device, versions
 

@@ -42,13 +42,14 @@ import train
 from configs import intermediate
 from experiments.engine import executors, results, space, statistics
 from experiments.study import command, toolkit
-from experiments.study.claims import Claim, by_key, interval_claim, markdown, mean_claim
+from experiments.study.claims import Claim, below, by_key, interval_claim, mean_claim
+from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from training import figures, models
 from training.batches import scale
 from training.config import Config, as_config
 
-SOURCE, OURS = "Liu et al. 2020, direction", "ours, no published number"
+SOURCE, OURS = "Liu et al. 2020 (S)", "ours, no published number"
 EXAMPLES = 1_000
 LABELLING, LEARNED_BATCH, LEARNED_RATE = 0, 32, 0.1
 LEARNED, FITTED, LEAST_GAP, LEAST_SHARE = 0.99, 0.99, 2.0, 0.5
@@ -250,6 +251,7 @@ def share_claim(key: str, name: str, size: Size, ended: Mapping[str, Ended], way
         count=len(descent_S),
         values=1 - gap_RxS[-1] / descent_S.mean(),
         rival="nothing made good, 0",
+        rival_at=0.0,
         note=f"shares of {way}: {shares}{note}",
     )
 
@@ -280,6 +282,8 @@ def fit_claim(fit_2xRxS: np.ndarray) -> Claim:
         (FITTED, 1.0),
         count=seeds,
         published=1.0,
+        rival="a guess, .1",
+        rival_at=0.1,
         values=fit_2xRxS.min(axis=(0, 1)),
     )
 
@@ -290,17 +294,27 @@ def claims_of(
     """What the bad start costs, and who gets away from it; far_S is how far it lies from the initial draw,
     steepness_2x2 the mean of both STARTS."""
     descent, rate = ended[DESCENT], f"{size.settings[DESCENT].rates[0]:g}"
-    name, share = "accuracy on the random labels", (0.0, 1.0)
+    name, guess = "accuracy on the random labels", {"bounds": (0.0, 1.0), "rival": "a guess, .1", "rival_at": 0.1}
     costs = f"descent on all, rate {rate}: random start ahead of the bad one, points of test accuracy"
     stays = f"descent on all, rate {rate}: way from the bad minimum, over its distance from the initial draw"
-    ratio_S, near = descent.travelled[1, 0] / far_S, "as far as the initial draw lies, 1"
+    ratio_S = descent.travelled[1, 0] / far_S
+    near: Any = {"bounds": (0.0, np.inf), "rival": "as far as the initial draw lies, 1", "rival_at": 1.0}
     note = thrown(ended[size.small], size.settings[size.small].rates[-1], steepness_2x2)
     small = "small batches at a high rate"
     return [
-        mean_claim("learned", name, "direction", SOURCE, learned_S, (LEARNED, 1.0), published=1.0, bounds=share),
+        mean_claim("learned", name, "direction", SOURCE, learned_S, (LEARNED, 1.0), published=1.0, **guess),
         fit_claim(descent.training),
-        mean_claim("descent/gap", costs, "direction", SOURCE, gaps(descent)[0], (LEAST_GAP, None), rival="no gap, 0"),
-        mean_claim("descent/way", stays, "ours", OURS, ratio_S, (0.0, 1.0), bounds=(0.0, np.inf), rival=near),
+        mean_claim(
+            "descent/gap",
+            costs,
+            "direction",
+            SOURCE,
+            gaps(descent)[0],
+            (LEAST_GAP, None),
+            rival="no gap, 0",
+            rival_at=0.0,
+        ),
+        mean_claim("descent/way", stays, "ours", OURS, ratio_S, (0.0, below(1.0)), **near),
         share_claim("small_batches", small, size, ended, size.small, note),
         share_claim("regularized", "momentum and L2", size, ended, size.regularized),
     ]

@@ -8,14 +8,18 @@ L* = 1/2, n = 1 dimension and Hessian h = E x^2 = 1. Source: Mori, Ziyin, Liu & 
 ~ c^(B / (eta h) + 1 - n / 2) steps, hence 11 and 10.5 at eta = .1. Both come from a diffusion whose gradient noise has
 the variance 2 h L, as if E x^4 were 2; that of Gaussian inputs is 3.
 
-Bands, set before the run: slope +-10 %, phi +-15 %, at eta = .1 and .05, over excess losses c - 1 from eta to 5 eta,
-about 2 to 10 times the mean excess: closer, a walker needs no luck. Slope: least squares of ln (mean steps) on ln c
-at 9 excesses, of walkers that are followed until the last has passed. phi: least squares of the log of the density of
-u, in 20 bins of equal width in ln L. Walkers must agree with the exact chain
-(`nets.exit_time.mean_steps_of_gaussians`) within 3 %. The bands are older than the range, which was chosen with the
-exact chain in view; it matters, as from c = 1.1 to 2 the exact slope is 12.1.
+Near the minimum, at eta = .1 and .05 over excess losses c - 1 from eta to 5 eta, about 2 to 10 times the mean: the
+slope, by least squares of ln (mean steps) on ln c at 9 excesses, of walkers that are followed until the last has
+passed; and phi, of the log of the density of u in 20 bins of equal width in ln L. The first bands, 10 and 15 %, held
+some of the rivals: other diffusions (`nets.exit_time.mean_steps_of_diffusion`), with the inputs' true noise 1 + 2 u^2
+and with constant noise, Arrhenius' law. They are narrowed to what excludes both: 10 % at eta = .1, 5 and 6 % at .05.
+The range was chosen with the exact chain in view, and matters: from c = 1.1 to 2 the exact slope is 12.1. So these
+lines are exploratory. Walkers must agree with the exact chain (`mean_steps_of_gaussians`) within 3 %.
 
-The theory beyond that range is tested at eta = .1 with the same bands:
+From c = 1.5 to 2 at eta = .1 the three diffusions and the exact chain are far apart, and there all four are judged,
+each by a band of 5 % about its own slope, set before the run.
+
+The theory beyond that range is tested at eta = .1, 10 % about its printed slope:
 - From c = 1.5 to 2 the slope is larger: for eta to 0 at fixed c the rate is no power of c at all. The root of
   E exp(p x (y - u x)) = (1 - p^2 + 2 p u)^(-1/2) = 1, p = 2 u, is the slope of the quasi-potential: ln (steps) grows as
   u^2 / eta = (c - 1) / eta, Arrhenius' law, whose local slope is c / eta. It is ln c / eta to first order in c - 1.
@@ -24,17 +28,16 @@ The theory beyond that range is tested at eta = .1 with the same bands:
   E |1 - eta x^2|^kappa = 1 (`nets.exit_time.tail_exponent`). Band of the exact chain from c = 4.5 to 6: +-5 %.
 
 What holds near the minimum holds of errors that cancel: the theory takes the noise of Gaussian inputs for smaller than
-it is, and a diffusion with their true noise, 1 + 2 u^2, is farther off than the theory. Nor do the bands there tell it
-from all its rivals, which `rival` and the notes say claim by claim. Beyond, where they part, the theory fails. A
-diffusion with E x^4 = 3 overshoots there too, with kappa = 1 + 1 / eta = 11 for c to infinity.
+it is, and a diffusion with their true noise, 1 + 2 u^2, is farther off than the theory. Beyond, where the models part,
+all three diffusions fail. That with E x^4 = 3 overshoots too, with kappa = 1 + 1 / eta = 11 for c to infinity.
 """
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -43,18 +46,28 @@ import numpy as np
 import nets
 from experiments.engine.statistics import interval, student_quantile
 from experiments.study import command, toolkit
-from experiments.study.claims import Claim, Kind, by_key, exact_claim, interval_claim
+from experiments.study.claims import Claim, Kind, Words, by_key, exact_claim, interval_claim
 from experiments.study.study import Study
 from training import figures
 
 GROUPS = 10
 FARTHER = (4.5, 6.0)
 SMALL_RATE, SMALL_RANGE = 0.02, (1.1, 1.3)
-SOURCE = "Mori et al. 2022"
+SOURCE, CHAIN = "Mori et al. 2022 (P)", "exact chain, in float64"
 # The theory's only printed number; its others here are its closed form.
 PRINTED_AT = 0.1
 LOOKED = "the range of c was chosen with the exact chain in view, and the exact slope hangs on it"
-TRUE_NOISE, CONSTANT_NOISE = "a diffusion with the inputs' true noise", "constant noise"
+# Diffusions, by the variance of a single example's gradient at u.
+THEIRS, TRUE_NOISE, CONSTANT_NOISE = "Mori's diffusion", "a diffusion with the inputs' true noise", "constant noise"
+VARIANCES = {
+    THEIRS: lambda u: 1 + u**2,
+    TRUE_NOISE: lambda u: 1 + 2 * u**2,
+    CONSTANT_NOISE: np.ones_like,
+}
+KEYS = {CHAIN: "chain", THEIRS: "mori", TRUE_NOISE: "true_noise", CONSTANT_NOISE: "constant_noise"}
+# Shares of the published slope and phi within which the bands exclude the other diffusions, by learning rate.
+WITHIN = {0.1: (0.1, 0.1), 0.05: (0.05, 0.06)}
+WITHIN_FAR = 0.05
 
 
 class Size(NamedTuple):
@@ -71,6 +84,7 @@ class Size(NamedTuple):
     far: tuple[float, float]
     drawn: int  # points of the exact curves
     drawn_to: dict[float, float]  # how far the exact slope is drawn, by learning rate
+    seeds_from: int = 0
 
 
 FULL = Size(
@@ -88,7 +102,7 @@ FULL = Size(
     drawn_to={0.1: 6.0, 0.05: 2.3, 0.02: 1.4},
 )
 QUICK = FULL._replace(walkers=40_000, far_walkers=4_000, rounds=200)
-TINY = Size((0.1,), 50, 50, 2_000, 20, levels=3, bins=2, cells=40, far=(1.2, 1.3), drawn=3, drawn_to={0.1: 1.5})
+TINY = Size((0.1,), 50, 50, 2_000, 20, levels=3, bins=2, cells=40, far=(1.5, 2.0), drawn=3, drawn_to={0.1: 1.5})
 
 
 def cost(u: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -120,6 +134,24 @@ def slope(x: np.ndarray, y: np.ndarray) -> float:
 def exact_steps(learning_rate: float, c_K: Iterable[float], cells: int) -> np.ndarray:
     """The mean steps of the exact chain until the loss is above c L*, [K]."""
     return np.array([nets.exit_time.mean_steps_of_gaussians(learning_rate, 1, (c - 1) ** 0.5, cells) for c in c_K])
+
+
+def steps_of(model: str, learning_rate: float, c_K: Iterable[float]) -> np.ndarray:
+    """The mean steps of a diffusion until the loss is above c L*, [K]."""
+    of_diffusion = nets.exit_time.mean_steps_of_diffusion
+    return np.array([of_diffusion(learning_rate, 1, (c - 1) ** 0.5, VARIANCES[model]) for c in c_K])
+
+
+def slope_of(model: str, learning_rate: float, c_K: np.ndarray) -> float:
+    """The slope of a diffusion's first passage over those c."""
+    return slope(np.log(c_K), np.log(steps_of(model, learning_rate, c_K)))
+
+
+def phi_of(model: str, learning_rate: float, bins: int) -> float:
+    """The exponent of a diffusion's density in the loss, in the bins in which the walkers are counted."""
+    edges, of_diffusion = bin_edges(learning_rate, bins), nets.exit_time.stationary_density_of_diffusion
+    u_N, density_N = of_diffusion(learning_rate, 1, float(edges[-1] - 1) ** 0.5, VARIANCES[model])
+    return phi(learning_rate, np.interp(np.sqrt(np.sqrt(edges[1:] * edges[:-1]) - 1), u_N, density_N))
 
 
 def passage_steps(learning_rate: float, c_K: np.ndarray, walkers: int, seed: int) -> np.ndarray:
@@ -192,7 +224,8 @@ def group_claim(
     measured: float,
     values_G: np.ndarray,
     within: float,
-    **words: str,
+    source: str = SOURCE,
+    **words: Unpack[Words],
 ) -> Claim:
     """An exponent that is fitted to all walkers, with Student's interval of what their groups have; the band is that
     share of the published one."""
@@ -202,7 +235,7 @@ def group_claim(
         key,
         name,
         kind,
-        SOURCE,
+        source,
         measured,
         (measured - half, measured + half),
         (published * (1 - within), published * (1 + within)),
@@ -210,29 +243,33 @@ def group_claim(
         sample="groups of walkers",
         published=published,
         values=values_G,
-        rival=words.get("rival", ""),
-        exploratory=words.get("exploratory", ""),
-        note=words.get("note", ""),
+        **words,
     )
 
 
 def near_claims(m: Measured) -> list[Claim]:
-    """Slope and phi near the minimum, and which other theories their bands exclude there."""
-    eta, log_c = m.learning_rate, np.log(levels(m.learning_rate, m.steps_GxK.shape[1]))
+    """Slope and phi near the minimum, against the theory's; the bands exclude the other diffusions."""
+    eta, c_K, bins = m.learning_rate, levels(m.learning_rate, m.steps_GxK.shape[1]), m.density_GxK.shape[1]
+    log_c, (of_slope, of_phi), others = np.log(c_K), WITHIN[eta], (TRUE_NOISE, CONSTANT_NOISE)
     slopes_G = np.array([slope(log_c, np.log(steps_K)) for steps_K in m.steps_GxK])
     phis_G = np.array([phi(eta, density_K) for density_K in m.density_GxK])
     fitted, fitted_phi = slope(log_c, np.log(m.steps_GxK.mean(axis=0))), phi(eta, m.density_GxK.mean(axis=0))
     where, is_printed = f"eta = {eta:g}, c from {1 + eta:g} to {1 + 5 * eta:g}", eta == PRINTED_AT
-    rival = f"{TRUE_NOISE}, and {CONSTANT_NOISE}" if is_printed else TRUE_NOISE
+    slopes, phis = [slope_of(other, eta, c_K) for other in others], [phi_of(other, eta, bins) for other in others]
     note = "agreement of errors that cancel: with the inputs' true noise a diffusion is farther off"
     name, kind = f"slope of first passage, {where}", "number" if is_printed else "oracle"
-    key, published = f"near/slope/rate{eta:g}", 1 / eta + 0.5
-    words = {"rival": rival, "note": note if is_printed else f"{note}; the band holds that of {CONSTANT_NOISE} too"}
-    line = group_claim(key, name, kind, published, fitted, slopes_G, 0.1, exploratory=LOOKED, **words)
-    words = {"rival": CONSTANT_NOISE if is_printed else ""}
-    words["note"] = f"the band holds that of {TRUE_NOISE}{'' if is_printed else f' and that of {CONSTANT_NOISE}'} too"
+    key, published, words = f"near/slope/rate{eta:g}", 1 / eta + 0.5, rivals(others, slopes)
+    words |= {"exploratory": LOOKED, "note": note}
+    line = group_claim(key, name, kind, published, fitted, slopes_G, of_slope, **words)
     key, name, published = f"near/phi/rate{eta:g}", f"phi of the density, {where}", 1 / eta + 1
-    return [line, group_claim(key, name, "oracle", published, fitted_phi, phis_G, 0.15, exploratory=LOOKED, **words)]
+    words |= rivals(others, phis)
+    return [line, group_claim(key, name, "oracle", published, fitted_phi, phis_G, of_phi, **words)]
+
+
+def rivals(names: Sequence[str], values: Sequence[float]) -> Words:
+    """Other models with what they have, which a band is to exclude."""
+    words = ", and ".join(f"{name}, {value:.2f}" for name, value in zip(names, values, strict=True))
+    return {"rival": words, "rival_at": values}
 
 
 def one_claim(key: str, name: str, kind: Kind, published: float, source: str, value: float, within: float) -> Claim:
@@ -252,13 +289,18 @@ def far_claims(size: Size, steps_GxK: np.ndarray) -> list[Claim]:
         "Arrhenius' law, of which the power law is the first order in c - 1."
     )
     name = f"slope of first passage, eta = {eta:g}, c from {size.far[0]:g} to {size.far[1]:g}"
-    rival = f"{TRUE_NOISE}, and {CONSTANT_NOISE}"
-    line = group_claim("far/slope", name, "number", 1 / eta + 0.5, far, far_G, 0.1, rival=rival, note=note)
+    found = {CHAIN: exact} | {model: slope_of(model, eta, np.array(size.far)) for model in VARIANCES}
+    words = rivals([CHAIN], [exact]) | {"note": note}
+    lines = [group_claim("far/slope", name, "number", 1 / eta + 0.5, far, far_G, 0.1, **words)]
+    for model, value in found.items():
+        key, others = f"far/model/{KEYS[model]}", [other for other in found if other != model]
+        words = rivals(others, [found[other] for other in others])
+        lines.append(group_claim(key, f"{name}: {model}", "oracle", value, far, far_G, WITHIN_FAR, model, **words))
     steps = exact_steps(SMALL_RATE, SMALL_RANGE, size.cells)
     small = SMALL_RATE * slope(np.array(SMALL_RANGE), np.log(steps))
     arrhenius = f"exact eta d ln(steps) / dc, eta = {SMALL_RATE:g}, c from {SMALL_RANGE[0]:g} to {SMALL_RANGE[1]:g}"
     source = "quasi-potential of Gaussian examples"
-    return [line, one_claim("far/arrhenius", arrhenius, "oracle", 1.0, source, small, 0.1)]
+    return [*lines, one_claim("far/arrhenius", arrhenius, "oracle", 1.0, source, small, 0.1)]
 
 
 def tail_claims(size: Size) -> list[Claim]:
@@ -289,19 +331,10 @@ def chain_claim(size: Size, measured: list[Measured], far_GxK: np.ndarray) -> Cl
     ratios = np.concatenate([steps_GxK.mean(axis=0) / exact_K for steps_GxK, exact_K in pairs])
     errors = np.concatenate([steps_GxK.std(axis=0, ddof=1) / GROUPS**0.5 / exact_K for steps_GxK, exact_K in pairs])
     value, within = toolkit.farthest(ratios, errors, degrees=GROUPS - 1)
-    return interval_claim(
-        "chain/farthest",
-        f"mean steps of walkers by the exact ones, the farthest of {len(ratios)} levels",
-        "oracle",
-        "exact chain, in float64",
-        value,
-        within,
-        (0.97, 1.03),
-        count=len(ratios),
-        sample="levels",
-        published=1.0,
-        values=ratios,
-    )
+    name = f"mean steps of walkers by the exact ones, the farthest of {len(ratios)} levels"
+    words: Any = {"sample": f"groups of walkers at each of {len(ratios)} levels", "published": 1.0, "values": ratios}
+    band = (0.97, 1.03)
+    return interval_claim("chain/farthest", name, "oracle", CHAIN, value, within, band, count=GROUPS, **words)
 
 
 def claims_of(size: Size, measured: list[Measured], far_GxK: np.ndarray) -> list[Claim]:
@@ -315,10 +348,11 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     measured: list[Measured] = []
     for i, learning_rate in enumerate(size.rates):
         start = time.perf_counter()
-        measured.append(measure(learning_rate, size, 2 * i))
+        measured.append(measure(learning_rate, size, size.seeds_from + 2 * i))
         print(f"eta = {learning_rate:g}: {size.walkers:,} walkers, {time.perf_counter() - start:.0f} s", flush=True)
     start = time.perf_counter()
-    far_GxK = passage_steps(size.rates[0], np.array(size.far), size.far_walkers, 2 * len(size.rates))
+    seed = size.seeds_from + 2 * len(size.rates)
+    far_GxK = passage_steps(size.rates[0], np.array(size.far), size.far_walkers, seed)
     print(f"farther: {size.far_walkers:,} walkers, {time.perf_counter() - start:.0f} s", flush=True)
     claims = claims_of(size, measured, far_GxK)
     return draw(size, measured, far_GxK, claims), claims
@@ -368,6 +402,9 @@ def draw_passage(axis: Any, size: Size, m: Measured, far_GxK: np.ndarray, claim:
     c, (theory,) = np.geomspace(c_K[0], FARTHER[1], size.drawn), claim.published
     axis.plot(c, exact_steps(eta, c, size.cells), color="tab:blue", label="exact chain")
     axis.plot(c, m.exact_K[0] * (c / c_K[0]) ** theory, "k--", label=f"theory, slope {theory:g}")
+    for model, style in ((TRUE_NOISE, "--"), (CONSTANT_NOISE, ":")):
+        near = c[c < 2.2]
+        axis.plot(near, steps_of(model, eta, near), style, color="tab:green", label=model)
     half_kappa = nets.exit_time.tail_exponent(eta, 1) / 2
     last, tail = exact_steps(eta, FARTHER[1:], size.cells)[0], c[c > 2.2]
     steps, label = last * (tail / FARTHER[1]) ** half_kappa, f"Kesten, slope {half_kappa:.2f}"

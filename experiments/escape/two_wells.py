@@ -12,11 +12,13 @@ escape.
 
 Bands, set before the run. Places: half of their last printed digit. Medians: +-15 %, as an exponential first passage
 time has a median with a standard error of 1 / (ln 2 sqrt(400)) = 7.2 % over 400 walkers, and twice that is 14.4 %.
-Shares that escape, 2 of 400 or none: Wilson's 95 % interval of those counts, .14 to 1.8 % or 0 to .95 %.
+Shares that escape, 2 of 400 or none: Wilson's 95 % interval of those counts, .14 to 1.8 % or 0 to .95 %. Each band
+excludes what another batch size has: the bands of two medians, at batch 1 and 2, would meet if they were wider.
 
 A median whose interval reaches beyond the last step has no upper bound, so that it decides nothing.
 """
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -29,7 +31,7 @@ import numpy as np
 import nets
 from experiments.engine import lanes
 from experiments.study import command
-from experiments.study.claims import Claim, exact_claim, interval_claim, share_claim
+from experiments.study.claims import Claim, Words, exact_claim, interval_claim, share_claim
 from experiments.study.study import Study
 from training import figures
 
@@ -161,12 +163,22 @@ def place_claims(points: list[CriticalPoint], matched: list[CriticalPoint]) -> l
     ]
 
 
+def rival_of(size: Size, cell: Cell) -> Words:
+    """The median of the nearest other batch size at that rate, which the band of a median excludes."""
+    rate, batch = cell
+    others = {other[1]: median for other, median in size.medians.items() if other != cell and other[0] == rate}
+    if not others:
+        return {"rival": f"nobody escapes within {size.steps:,} steps"}
+    nearest = min(others, key=lambda other: abs(math.log(other / batch)))
+    return {"rival": f"batch {nearest}, {others[nearest]:,}", "rival_at": others[nearest]}
+
+
 def passage_claims(size: Size, out: dict[Cell, nets.escape.FirstPassage]) -> list[Claim]:
     """Median steps, or shares that escape."""
     claims: list[Claim] = []
     for (rate, batch), published in size.medians.items():
         steps_W, censored_W, _ = out[rate, batch]
-        median = nets.escape.median_passage(steps_W, censored_W)
+        median, late = nets.escape.median_passage(steps_W, censored_W), f"its interval ends beyond {size.steps:,} steps"
         line = interval_claim(
             f"median/rate{rate:g}/batch{batch}",
             f"rate {rate:g}, batch {batch}: median steps until w > 8",
@@ -179,7 +191,7 @@ def passage_claims(size: Size, out: dict[Cell, nets.escape.FirstPassage]) -> lis
             count=len(steps_W),
             sample="walkers",
             published=published,
-            note="" if median.high < size.steps else f"its interval ends beyond {size.steps:,} steps",
+            **(rival_of(size, (rate, batch)) | {"note": "" if median.high < size.steps else late}),
         )
         claims.append(line)
     for (rate, batch), published in size.escaped.items():
@@ -193,6 +205,8 @@ def passage_claims(size: Size, out: dict[Cell, nets.escape.FirstPassage]) -> lis
             (least, most),
             sample="walkers",
             published=published / PUBLISHED_WALKERS,
+            rival="half of them, as with smaller batches",
+            rival_at=0.5,
         )
         claims.append(line)
     return claims

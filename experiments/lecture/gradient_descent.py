@@ -191,7 +191,7 @@ def limit_claims(
         ("converges", "largest rate that converges", 2.0, float(most)),
     ):
         title, band = f"{name}: {what} x lambda", (0.99 * theory, 1.01 * theory)
-        words: Any = {"published": theory, "rival": f"the other limit, {3 - theory:g}"}
+        words: Any = {"published": theory, "rival": f"the other limit, {3 - theory:g}", "rival_at": 3 - theory}
         claims.append(exact_claim(f"{key}/{limit}", title, "oracle", THEORY, rate * top[0], band, **words))
     return claims
 
@@ -220,7 +220,7 @@ def variance_claims(problem: Problem, batch_sizes: Sequence[int], variances_B: n
     trace = float(nets.curvature.gradient_covariance_trace(problem.cost, problem.start_P, problem.data))
     name, sizes, logs = "variance of the gradient", "batch sizes", (np.log(batch_sizes), np.log(variances_B))
     slope, within, band = float(np.polyfit(*logs, 1)[0]), toolkit.slope_interval(*logs), (-1.15, -0.85)
-    words: Any = {"count": len(batch_sizes), "sample": sizes, "published": -1.0, "rival": "no fall, 0"}
+    words: Any = {"count": len(batch_sizes), "sample": sizes, "published": -1.0, "rival": "no fall, 0", "rival_at": 0.0}
     title, ratios_B = f"{name} x B / tr Sigma", variances_B * np.array(batch_sizes) / trace
     of_trace: Any = {"sample": sizes, "published": 1.0, "bounds": (0.0, np.inf)}
     return [

@@ -22,7 +22,7 @@ from training import figures
 
 NEURONS = ("step", "sigmoid", "tanh", "relu")
 WITHIN = 5e-4
-SOURCE = "lecture slides and notebook"
+SOURCE = "lecture slides and notebook (P)"
 SIGMOID = {-1.0: 0.2689414213699951, -2.0: 0.11920292202211757, -10.0: 4.539786870243442e-05}
 SOFTMAX = ((-1.0, 1.0, 5.0), (0.0024282580, 0.0179425348, 0.9796292072))
 # Costs of an output a where 1 is right.

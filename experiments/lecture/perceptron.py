@@ -21,7 +21,7 @@ import numpy as np
 
 import nets
 from experiments.study import command
-from experiments.study.claims import Claim, exact_claim
+from experiments.study.claims import Claim, Words, exact_claim
 from experiments.study.study import Study
 from training import figures
 
@@ -34,7 +34,7 @@ MEALS = {
     "detector/mustard": ("mustard alone: sum 2, output", (0, 1, 0), 2.0, 0.0),
     "detector/bun": ("bun alone: sum 6 > 4, output", (0, 0, 1), 6.0, 1.0),
 }
-LECTURE, NOVIKOFF, MINSKY = "lecture, the hot dog detector", "Novikoff 1962", "Minsky & Papert 1969"
+LECTURE, NOVIKOFF, MINSKY = "lecture, the hot dog detector (P)", "Novikoff 1962", "Minsky & Papert 1969"
 
 
 class Size(NamedTuple):
@@ -116,8 +116,8 @@ def claims_of(table: list[tuple[tuple[int, ...], float, int]], learnt: Learnt) -
     for key, (name, meal, right_sum, right) in MEALS.items():
         total, out = found[meal]
         output, band = out if total == right_sum else math.nan, (right, right)
-        rival = f"{1 - right:g}"
-        claims.append(exact_claim(key, name, "number", LECTURE, output, band, published=right, rival=rival))
+        words: Words = {"rival": f"{1 - right:g}", "rival_at": 1 - right}
+        claims.append(exact_claim(key, name, "number", LECTURE, output, band, published=right, **words))
     of_sets = "separable points: share of sets"
     for key, name, source, holds, sample in (
         ("separable/learnt", f"{of_sets} learnt without a mistake left", NOVIKOFF, learnt.last_S == 0, "sets"),

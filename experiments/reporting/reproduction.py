@@ -9,9 +9,11 @@ import string
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from experiments.study import claims as scoreboards
-from experiments.study.claims import COLUMNS, Claim, markdown
+from experiments.study import scoreboard as scoreboards
+from experiments.study.claims import IN_RANGE, Claim
 from experiments.study.records import Record, headline_of, outcome
+from experiments.study.scoreboard import COLUMNS, markdown
+from experiments.study.standard import STANDINGS
 from training.console import count, duration
 from training.files import RunError
 
@@ -30,7 +32,8 @@ IN_README = (
     ("batch_size", "shallow/steps/all"),
     ("sharp_minima", "sharpness"),
 )
-README_COLUMNS = ("study", "what", "published", "measured (95 % interval), of", "reproduced")
+STANDING_WORDS = tuple(f"({letter}) {words}" for letter, words in STANDINGS.items())
+README_COLUMNS = ("study", "what", "reference", "measured (95 % interval), of", "reproduced")
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 # A number within the text of a document: <!-- STUDY KEY -->149 (146 to 153)<!-- / -->.
 MARKED = re.compile(r"<!-- (?P<study>\w+) (?P<key>\S+) -->.*?<!-- / -->", re.DOTALL)
@@ -69,7 +72,11 @@ def document(records: Sequence[Record]) -> str:
         "*reproduced* where the whole 95 % interval of what was measured lies in the band that was stated before the "
         "run, *not reproduced* where it lies wholly outside, *undecided* in between; an exact number is a point. Kinds "
         "of claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
-        "independent computation), and what is our own. *Exploratory* claims had something chosen after looking.",
+        "independent computation), and what is our own; the reference is the number that was printed or computed. "
+        "Beside a band stands the rival that it excludes. A source of "
+        f"something published ends with its standing: {'; '.join(STANDING_WORDS)}. *Exploratory* claims had something "
+        "chosen after looking; those that were run again on fresh seeds show both. What is undecided says how large a "
+        "sample would decide it, if what was measured is so.",
         "\n".join(f"- {line}" for line in headline_of(records)),
     ]
     return "\n\n".join([*parts, *map(document_section, records)]) + "\n"
@@ -80,6 +87,8 @@ def document_section(record: Record) -> str:
     machine = f"{count(range(record.cores), 'core')}, jaxlib {record.versions['jaxlib']}"
     made = f"`{record.command}`: {duration(record.seconds)} on {machine}, {record.date}"
     picture = f"[Picture](gallery/{record.study}.png)"
+    if any(claim.fresh for claim in record.claims):
+        picture += f", [on fresh seeds](gallery/{record.study}_fresh.png)"
     head = f"## {record.study}\n\n{record.question} {outcome(record).capitalize()}.\n{made}. {picture}"
     notes = "\n".join(f"- {note}" for note in scoreboards.notes(record.claims))
     return "\n\n".join(filter(None, [head, scoreboards.scoreboard(record.claims) if record.claims else "", notes]))
@@ -131,7 +140,7 @@ def in_brief(claim: Claim, digits: int = 3) -> str:
     """`149 (146 to 153)`: the number and its 95 % interval, where that is no point; `7,754 (7,024 or more)` where it
     has no upper end; of a published draw the range of the seeds, which is said."""
     measured, low, high = (brief(number, digits) for number in (claim.measured, claim.low, claim.high))
-    if claim.rule.startswith(scoreboards.IN_RANGE):
+    if claim.rule.startswith(IN_RANGE):
         return f"{measured} ({claim.sample} {low} to {high})"
     if claim.low < claim.high == math.inf:
         return f"{measured} ({low} or more)"
@@ -146,12 +155,13 @@ def brief(number: float, digits: int) -> str:
 
 
 def copy_pictures(workdir: Path, records: Iterable[Record], gallery: Path) -> None:
-    """The pictures of studies that were run into the folder, as gallery/STUDY.png."""
+    """The pictures of studies that were run into the folder, as gallery/STUDY.png, and gallery/STUDY_fresh.png of one
+    that was run again on fresh seeds."""
     gallery.mkdir(parents=True, exist_ok=True)
     for record in records:
-        picture = workdir / record.study / "figure.png"
-        if picture.exists():
-            shutil.copyfile(picture, gallery / f"{record.study}.png")
+        for name, copy in (("figure.png", record.study), ("fresh.png", f"{record.study}_fresh")):
+            if (workdir / record.study / name).exists():
+                shutil.copyfile(workdir / record.study / name, gallery / f"{copy}.png")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -211,8 +221,8 @@ def section(workdir: Path, record: Record) -> str:
 
 
 def claims_table(claims: Iterable[Claim]) -> str:
-    """Published, measured, band and verdict of each claim; on a phone each cell says its own column."""
-    columns = ("claim", "published", "measured", "band", "verdict")
+    """Reference, measured, band and verdict of each claim; on a phone each cell says its own column."""
+    columns = ("claim", "reference", "measured", "band", "verdict")
     rows: list[str] = []
     for claim in claims:
         name, kind, published, measured, within, sample, band, _ = map(escape, scoreboards.cells(claim))
@@ -221,12 +231,24 @@ def claims_table(claims: Iterable[Claim]) -> str:
             published,
             f"{measured} <small>{', '.join(filter(None, [within, sample]))}</small>",
             f"{band} <small>{escape(claim.rule)}</small>",
-            mark(MARKS[claim.verdict], claim.verdict),
+            mark(MARKS[claim.verdict], claim.verdict) + small(more_of_verdict(claim)),
         )
         labelled = zip(columns, cells, strict=True)
         rows.append("<tr>" + "".join(f'<td data-column="{column}">{cell}</td>' for column, cell in labelled) + "</tr>")
     head = "".join(f"<th>{column}</th>" for column in columns)
     return "\n".join(["<table>", f"<thead><tr>{head}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>"])
+
+
+def small(text: str) -> str:
+    """Smaller text after another, '' for none."""
+    return f" <small>{escape(text)}</small>" if text else ""
+
+
+def more_of_verdict(claim: Claim) -> str:
+    """What would decide it, and what fresh seeds say."""
+    more = [f"about {claim.needed:,} {claim.sample} would decide"] if claim.needed else []
+    more += [f"on fresh seeds {claim.fresh.verdict}: {claim.confirmation}"] if claim.fresh else []
+    return "; ".join(more)
 
 
 def notes_list(claims: Iterable[Claim]) -> str:

@@ -80,7 +80,7 @@ def draw(outputs: dict[str, np.ndarray], fractions: dict[str, np.ndarray]) -> An
 def claims_of(fractions: dict[str, np.ndarray], one_S: np.ndarray) -> list[Claim]:
     """The saturated fractions against the closed forms, and the published layer's answer to a single x."""
     large, glorot = closed_form("nielsen_large"), closed_form("glorot_uniform")
-    name, notebook = "saturated fraction", "a published notebook, 227 of 256 outputs"
+    name, notebook = "saturated fraction", "a published notebook, 227 of 256 outputs (P)"
     return [
         mean_claim(
             "nielsen_large",
@@ -92,9 +92,17 @@ def claims_of(fractions: dict[str, np.ndarray], one_S: np.ndarray) -> list[Claim
             published=large,
             bounds=(0.0, 1.0),
             rival="Glorot's weights, 3e-5",
+            rival_at=glorot,
         ),
         draw_claim(
-            "nielsen_large/one", f"N(0, 1) weights: {name} for one x", notebook, 227 / UNITS, one_S, RANGE_OF_DRAWS
+            "nielsen_large/one",
+            f"N(0, 1) weights: {name} for one x",
+            notebook,
+            227 / UNITS,
+            one_S,
+            RANGE_OF_DRAWS,
+            rival="Glorot's weights, 3e-5",
+            rival_at=glorot,
         ),
         mean_claim(
             "glorot_uniform",
@@ -106,6 +114,7 @@ def claims_of(fractions: dict[str, np.ndarray], one_S: np.ndarray) -> list[Claim
             published=glorot,
             bounds=(0.0, 1.0),
             rival="N(0, 1) weights, .86",
+            rival_at=large,
         ),
     ]
 

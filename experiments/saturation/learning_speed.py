@@ -1,6 +1,6 @@
 """Do early layers learn more slowly than late ones, before training has begun and through it?
 
-    python -m experiments.saturation.learning_speed [--workdir=runs/learning_speed]      40 seconds on 2 cores
+    python -m experiments.saturation.learning_speed [--budget=full]      40 seconds on 2 cores; full 4 minutes
 
 Source: Nielsen, Neural Networks and Deep Learning, chapter 5: |delta^l|, the norm of the mean of dC/db^l over the first
 1,000 training images, in nets of 2, 3 and 4 hidden layers of 30 sigmoid units with cross-entropy, N(0, 1 / n_in)
@@ -8,8 +8,9 @@ weights and N(0, 1) biases. The book prints one draw of each before training, an
 gradient descent on all of the 1,000 images at once (eta .1, lambda 5); the numbers of that figure are in the book's
 repository (fig/norms_during_training_*_layers.json, whose last line is after 499 epochs).
 
-Bands, set before the run. Before training: each printed number inside the 5-95 % range of 60 seeds, and a speed that
-rises from layer to layer in at least 95 % of the seeds. Through training, 6 seeds: the median seed has its first hidden
+Bands, set before the run. Before training: each printed number inside the 5-95 % range of 80 seeds, and a speed that
+rises from layer to layer in at least 95 % of the seeds, which fewer than 72 that all rise do not decide. Through
+training, 6 seeds, and 40 in the full budget, as fewer than 36 do not decide 90 %: the median seed has its first hidden
 layer slower than its last one in at least 90 % of the epochs; in at least 90 % of the seeds all layers are slower at
 the end than after 5 epochs; the medians of the first and the last hidden layer lie within a factor of 2 of the book's
 draw after 20 epochs and at the end. (Draws before training spread less: 90 % of them lie within a factor of 1.4 to 1.8
@@ -29,7 +30,7 @@ import nets
 from configs import nielsen
 from experiments.engine import executors, space
 from experiments.study import command, toolkit
-from experiments.study.claims import Claim, draw_claim, interval_claim, share_claim
+from experiments.study.claims import Claim, Words, draw_claim, interval_claim, share_claim
 from experiments.study.study import Study
 from training import figures
 from training.compiling import LARGE_PRODUCTS, compiled
@@ -54,8 +55,8 @@ PUBLISHED_COURSE = {
         499: (8.212e-6, 2.614e-5, 1.825e-4, 9.247e-4),
     },
 }
-SOURCE = "Nielsen, chapter 5"
-SEEDS, UNITS, ETA, PROBE_EVERY = 60, 30, 0.1, 5
+SOURCE = "Nielsen, chapter 5 (P)"
+SEEDS, UNITS, ETA, PROBE_EVERY = 80, 30, 0.1, 5
 EPOCH_TICKS = (5, 10, 20, 50, 100, 200, 500)
 # Every run is validated after every epoch, and nothing here reads it: few images.
 VALIDATION = "100"
@@ -64,7 +65,8 @@ SEEN_BEFORE = "the course with 2 hidden layers had been seen when the bands were
 
 class Size(NamedTuple):
     """How many hidden layers the nets have, how many seeds are drawn and how many are trained, for how many epochs, on
-    how many images; units a layer, Nielsen's lambda, and every how many epochs the speed is measured."""
+    how many images; units a layer, Nielsen's lambda, every how many epochs the speed is measured, and from which seed
+    on they are drawn."""
 
     layers: tuple[int, ...]
     seeds: int
@@ -74,12 +76,15 @@ class Size(NamedTuple):
     units: int = UNITS
     decay: float = 5.0
     probe_every: int = PROBE_EVERY
+    seeds_from: int = 0
 
 
 QUICK, TINY = Size((2, 3, 4), SEEDS, 6, 500), Size((2,), 3, 2, 20)
 
 
-def speeds(layers: int, images_BxD: np.ndarray, labels_B: np.ndarray, seeds: int = SEEDS) -> np.ndarray:
+def speeds(
+    layers: int, images_BxD: np.ndarray, labels_B: np.ndarray, seeds: int = SEEDS, seeds_from: int = 0
+) -> np.ndarray:
     """|delta| of each hidden layer for each seed, [seeds, layers]."""
     hidden = (UNITS,) * layers
     net = nets.MLP(hidden=hidden, output="sigmoid", kernel_init="nielsen_small", bias_init="normal")
@@ -97,7 +102,7 @@ def speeds(layers: int, images_BxD: np.ndarray, labels_B: np.ndarray, seeds: int
 
         return jax.lax.map(one_seed, keys)
 
-    keys = jax.random.split(jax.random.key(layers), seeds)
+    keys = jax.random.split(jax.random.key(seeds_from + layers), seeds)
     arguments = keys, jnp.float32(images_BxD) / 255, jax.nn.one_hot(labels_B, 10)
     return np.asarray(compiled(all_seeds, *arguments, cpu_options=LARGE_PRODUCTS)(*arguments))
 
@@ -122,7 +127,8 @@ def course_config(layers: int, size: Size) -> Config:
 
 def course(layers: int, size: Size, dataset: input_pipeline.Dataset) -> np.ndarray:
     """|delta| of each hidden layer after every so many epochs of training, [seeds, epochs, layers]."""
-    trials = space.make_trials(course_config(layers, size), None, {"seed": range(size.course_seeds)})
+    seeds = range(size.seeds_from, size.seeds_from + size.course_seeds)
+    trials = space.make_trials(course_config(layers, size), None, {"seed": seeds})
     table = executors.train_all(trials, dataset, f"{layers} hidden layers")
     columns = [table[f"speed/hidden_{i}"].drop_null().to_numpy() for i in range(layers)]
     return np.stack([column.reshape(size.course_seeds, -1) for column in columns], axis=-1)
@@ -132,15 +138,17 @@ def start_claims(speed_SxL: np.ndarray, published: tuple[float, ...]) -> list[Cl
     """The layers' speeds against the book's draw, and whether they rise."""
     layers = len(published)
     name, key = f"{layers} hidden layers", f"{layers}/start"
-    lines = [
-        draw_claim(f"{key}/layer{i + 1}", f"{name}: speed of layer {i + 1}", SOURCE, p, speed_SxL[:, i], (5, 95))
-        for i, p in enumerate(published)
-    ]
+    lines: list[Claim] = []
+    for i, own in enumerate(published):
+        other = i + 1 if i + 1 < layers else i - 1
+        words: Words = {"rival": f"layer {other + 1}, {published[other]:g}", "rival_at": published[other]}
+        title = f"{name}: speed of layer {i + 1}"
+        lines.append(draw_claim(f"{key}/layer{i + 1}", title, SOURCE, own, speed_SxL[:, i], (5, 95), **words))
     rises_S, title = np.all(np.diff(speed_SxL, axis=1) > 0, axis=1), f"{name}: share of seeds whose speed rises"
-    rival = f"no order, {1 / math.factorial(layers):.2g}"
-    rises = share_claim(
-        f"{key}/rises", f"{title} with the layer", "direction", SOURCE, rises_S, (0.95, 1.0), rival=rival
-    )
+    chance = 1 / math.factorial(layers)
+    words = {"rival": f"no order, {chance:.2g}", "rival_at": chance}
+    title = f"{title} with the layer"
+    rises = share_claim(f"{key}/rises", title, "direction", SOURCE, rises_S, (0.95, 1.0), **words)
     return [*lines, rises]
 
 
@@ -171,6 +179,7 @@ def course_claims(speed_SxExL: np.ndarray, probe_every: int = PROBE_EVERY) -> li
             (0.9, 1.0),
             values=slower_S,
             rival="no order, .5",
+            rival_at=0.5,
             note=overtaking(slower_SxE, probe_every),
             **shared,
         ),
@@ -181,6 +190,8 @@ def course_claims(speed_SxExL: np.ndarray, probe_every: int = PROBE_EVERY) -> li
             SOURCE,
             falls_S,
             (0.9, 1.0),
+            rival=f"each as often up as down, {0.5**layers:.2g}",
+            rival_at=0.5**layers,
             exploratory=shared["exploratory"],
         ),
     ]
@@ -190,7 +201,9 @@ def course_claims(speed_SxExL: np.ndarray, probe_every: int = PROBE_EVERY) -> li
             published, values_S = PUBLISHED_COURSE[layers][epoch][layer], speed_SxExL[:, row, layer]
             name, place = f"{title}: speed of layer {layer + 1} {when}", "end" if row == -1 else f"epoch{epoch}"
             median, within = float(np.median(values_S)), toolkit.median_interval(values_S)
+            other = PUBLISHED_COURSE[layers][epoch][layers - 1 - layer]
             band, words = (published / 2, 2 * published), shared | {"published": published, "values": values_S}
+            words |= {"rival": f"layer {layers - layer}, {other:.3g}", "rival_at": other}
             path = f"{key}/{place}/layer{layer + 1}"
             lines.append(interval_claim(path, name, "number", SOURCE, median, within, band, **words))
     return lines
@@ -244,7 +257,9 @@ def draw(starts: dict[int, np.ndarray], courses: dict[int, np.ndarray], probe_ev
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     dataset = input_pipeline.split(input_pipeline.load("mnist"), size.images, VALIDATION)
-    starts = {layers: speeds(layers, dataset.images, dataset.labels, size.seeds) for layers in size.layers}
+    starts = {
+        layers: speeds(layers, dataset.images, dataset.labels, size.seeds, size.seeds_from) for layers in size.layers
+    }
     courses = {layers: course(layers, size, dataset) for layers in size.layers}
     claims = [line for layers, speed_SxL in starts.items() for line in start_claims(speed_SxL, PUBLISHED[layers])]
     claims += [line for speed_SxExL in courses.values() for line in course_claims(speed_SxExL, size.probe_every)]
@@ -254,7 +269,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
 STUDY = Study(
     question="Do early layers learn more slowly than late ones, before training has begun and through it?",
     run=run,
-    sizes={"tiny": TINY, "quick": QUICK},
+    sizes={"tiny": TINY, "quick": QUICK, "full": QUICK._replace(course_seeds=40)},
 )
 
 if __name__ == "__main__":

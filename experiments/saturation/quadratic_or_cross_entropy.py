@@ -16,7 +16,8 @@ The book notes that with 100 hidden units and the quadratic cost some runs end f
 seeds: one output unit stays saturated at 0, so that its digit is never answered, until the noise of the mini-batches
 frees it, as it does in the third seed after ten epochs. The best seed hides this, so the claims say it: their measured
 number is the best seed's, as in the book, and their interval is that of what the best of so many seeds is expected to
-reach, which is wide where the seeds differ. With the cross-entropy, which has a slope there, no seed is stuck.
+reach, which is wide where the seeds differ; and a line of its own has the share of the seeds that end so. With the
+cross-entropy, which has a slope there, no seed is stuck.
 """
 
 import functools
@@ -31,7 +32,7 @@ import train
 from configs import nielsen, shallow
 from experiments.engine import executors, space
 from experiments.study import command
-from experiments.study.claims import Claim, by_key, interval_claim, mean_claim
+from experiments.study.claims import Claim, above, by_key, interval_claim, mean_claim, share_claim
 from experiments.study.study import Study
 from training import figures
 from training.config import Config, as_config
@@ -41,7 +42,7 @@ RATE_OF_ETA = {"quadratic": 5.0, "cross_entropy": 1.0}
 WRONG_SIDE = "wrong_side/output"
 # Of all outputs, where the unit of one digit in ten never fires: then that digit is never answered, and a seed is stuck
 # so much below the best one at the end.
-ONE_UNIT, STUCK = 0.01, 0.05
+ONE_UNIT, STUCK, STUCK_AT = 0.01, 0.05, "quadratic/100"
 LEAST_DRAWN = 1e-4
 
 
@@ -73,6 +74,7 @@ SETUPS = {
     "quadratic/eta_too_small": Setup("quadratic", 100, 0.001, 0.2142, (None, 0.3)),
     "quadratic/eta_too_large": Setup("quadratic", 30, 100.0, 0.0982, (None, 0.12)),
 }
+WIDTHS = (30, 100)
 # The columns of the picture: which setups, in which colours.
 COLUMNS: tuple[dict[str, str], ...] = (
     {"quadratic/30": "tab:blue", "cross_entropy/30": "tab:green"},
@@ -160,14 +162,19 @@ def note_of(metrics: dict[str, np.ndarray]) -> str:
 def accuracy_claim(key: str, setup: Setup, metrics: dict[str, np.ndarray]) -> Claim:
     """The book's accuracy: of a rate that works the best epoch of the best seed, of one that fails the end."""
     accuracy_ExS = metrics["val_accuracy"]
-    source = "Nielsen, chapter 1" if setup.cost == "quadratic" else "Nielsen, chapter 3"
+    source = "Nielsen, chapter 1 (P)" if setup.cost == "quadratic" else "Nielsen, chapter 3 (P)"
+    # A rate that fails is told from one that works, a net that learns from the one of the other width.
+    hidden = SETUPS[key].hidden
+    other = hidden if setup.fails else next(width for width in WIDTHS if width != hidden)
+    rival = SETUPS[f"{setup.cost}/{other}"].published
     words: Any = {"published": setup.published}
     if setup.fails:
         title, end_S = f"{setup.name}: last accuracy", accuracy_ExS[-1]
-        words |= {"bounds": (0.0, 1.0), "rival": "the same net at eta 3"}
+        words |= {"bounds": (0.0, 1.0), "rival": f"the same net at eta 3, {rival:g}", "rival_at": rival}
         return mean_claim(f"{key}/last", title, "number", source, end_S, setup.band, **words)
     best_S = accuracy_ExS.max(axis=0)
     words |= {"count": len(best_S), "values": best_S, "note": note_of(metrics)}
+    words |= {"rival": f"{other} hidden units, {rival:g}", "rival_at": rival}
     title, within = f"{setup.name}: best accuracy of the best seed", best_interval(best_S)
     return interval_claim(f"{key}/best", title, "number", source, float(best_S.max()), within, setup.band, **words)
 
@@ -175,16 +182,20 @@ def accuracy_claim(key: str, setup: Setup, metrics: dict[str, np.ndarray]) -> Cl
 def claims_of(setups: dict[str, Setup], curves: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     """The book's accuracies, then what saturation says of the failure."""
     claims = [accuracy_claim(key, setup, curves[key]) for key, setup in setups.items()]
-    for key, expected, band, rival in (
-        ("quadratic/eta_too_large", 0.1, (0.05, None), "a net that learns"),
-        ("cross_entropy/30", 0.0, (None, 0.02), "units that never fire, .1"),
+    for key, expected, band, rival, rival_at in (
+        ("quadratic/eta_too_large", 0.1, (0.05, None), "a net that learns, 0", 0.0),
+        ("cross_entropy/30", 0.0, (None, 0.02), "units that never fire, .1", 0.1),
     ):
         title = f"{setups[key].name}: outputs saturated on the wrong side at the end"
-        words: Any = {"published": expected, "bounds": (0.0, 1.0), "rival": rival}
+        words: Any = {"published": expected, "bounds": (0.0, 1.0), "rival": rival, "rival_at": rival_at}
         claims.append(
             mean_claim(f"{key}/wrong_side", title, "ours", "ours", curves[key][WRONG_SIDE][-1], band, **words)
         )
-    return claims
+    title = f"{setups[STUCK_AT].name}: share of seeds that end {100 * STUCK:.0f} points or more below the best"
+    words = {"rival": "the best seed stands for all, 0", "rival_at": 0.0}
+    stuck_S = stuck_seeds(curves[STUCK_AT])
+    source = "Nielsen, chapter 1 (P)"
+    return [*claims, share_claim(f"{STUCK_AT}/stuck", title, "direction", source, stuck_S, (above(0.0), 1.0), **words)]
 
 
 def draw_accuracy(axis: Any, setups: dict[str, Setup], curves: dict[str, np.ndarray], colours: dict[str, str]) -> None:

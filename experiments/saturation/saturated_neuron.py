@@ -34,7 +34,7 @@ PANELS = (
     ("cross_entropy", 2.0, 2.0, 0.15),
 )
 ANIMATION_RATE = 0.005
-SOURCE, COMPUTED = "Nielsen, chapter 3", "recursion of Nielsen, chapter 3, in float64"
+SOURCE, COMPUTED = "Nielsen, chapter 3 (P)", "recursion of Nielsen, chapter 3, in float64"
 
 
 def true_slope(cost: str, z: jax.Array) -> jax.Array:

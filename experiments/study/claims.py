@@ -1,9 +1,11 @@
-"""What a study claims, and the verdict that follows from it: the lines of the scoreboard.
+"""What a study claims, and the verdict that follows from it.
 
 A claim says what was measured, of which sample, with its 95 % interval, and the band that was stated before the run.
 Its verdict is *reproduced* where the whole interval lies in the band, *not reproduced* where it lies wholly outside,
 and *undecided* in between; an exact number is a point. A published single draw is reproduced where it lies in the
-stated range of the seeds. Nothing overwrites a verdict.
+stated range of the seeds. Nothing overwrites a verdict. A band must be able to fail: beside it stands the rival that
+it excludes, and one that holds its rival cannot be claimed. What stays undecided says how large a sample would decide
+it; what was chosen after looking is run once more on fresh seeds, and says how that went.
 
 The kinds of claims are counted apart and never added up: a *number* that somebody published, a published *direction*,
 an *oracle* (a closed form, an exact chain, a computation of our own that knows nothing of the study) and what is
@@ -12,31 +14,27 @@ an *oracle* (a closed form, an exact chain, a computation of our own that knows 
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from experiments.engine.statistics import interval
+from experiments.study import needed
 
 Kind: TypeAlias = Literal["number", "direction", "oracle", "ours"]
 Verdict: TypeAlias = Literal["reproduced", "not reproduced", "undecided"]
+Confirmation: TypeAlias = Literal["confirmed", "contradicted", "open"]
 Names: TypeAlias = tuple[str, str, Kind, str]  # Key, name, kind and source.
 Band: TypeAlias = tuple[float | None, float | None]  # None is an open side.
-KINDS: dict[Kind, str] = {
-    "number": "published number",
-    "direction": "published direction",
-    "oracle": "oracle",
-    "ours": "ours",
-}
-COLUMNS = ("claim", "kind", "published", "measured", "95 % interval", "sample", "band", "verdict")
 
 
 class Words(TypedDict, total=False):
     """What may be said of a claim beside its numbers."""
 
     rival: str
+    rival_at: ArrayLike
     exploratory: str
     note: str
 
@@ -45,13 +43,28 @@ IN_BAND, IS_IN_BAND, IN_RANGE = "the interval in the band", "the number in the b
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Fresh:
+    """What a claim comes to on fresh seeds, from that one on, with nothing else changed."""
+
+    seeds_from: int
+    measured: float
+    low: float
+    high: float
+    count: int
+    verdict: Verdict
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Claim:
     """One line of the scoreboard. Made by `mean_claim`, `share_claim`, `exact_claim`, `interval_claim`, `draw_claim`.
 
     `key` names it within its study, for pictures, documents and tests; `name` says in words what is measured. `low` and
     `high` bound the 95 % interval of `measured` (for a published draw, the range of the seeds). `rival` is what the
-    band has to exclude: another theory's value, the guess, no effect. `exploratory` says what of its setting, grid,
-    rule or band was chosen with a measurement in view; empty where nothing was.
+    band has to exclude, in words: another theory's value, the guess, no effect; `rival_at` where it lies, as far as
+    that is a number. `exploratory` says what of its setting, grid, rule or band was chosen with a measurement in view;
+    empty where nothing was; `fresh` what such a claim came to when it was run again on fresh seeds. `needed` is how
+    large a sample, of the same kind, would decide what is undecided, if what was measured is so; None where that
+    cannot be said, or nothing would.
     """
 
     key: str
@@ -71,36 +84,57 @@ class Claim:
     rival: str = ""
     exploratory: str = ""
     note: str = ""
+    rival_at: tuple[float, ...] = ()
+    needed: int | None = None
+    fresh: Fresh | None = None
 
     @property
     def is_reproduced(self) -> bool:
         """Whether the verdict is *reproduced*."""
         return self.verdict == "reproduced"
 
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """Whether fresh seeds confirm the verdict, contradict it or leave it open; None where none were run."""
+        if self.fresh is None:
+            return None
+        if "undecided" in (self.verdict, self.fresh.verdict):
+            return "open"
+        return "confirmed" if self.verdict == self.fresh.verdict else "contradicted"
+
     def to_dict(self) -> dict[str, Any]:
         """The claim as JSON takes it: NaN as None, infinities as text."""
         fields = dataclasses.asdict(self)
         fields |= {name: _as_json(fields[name]) for name in ("measured", "low", "high")}
         fields["values"] = [_as_json(value) for value in self.values]
-        return fields | {"published": list(self.published), "band": list(self.band)}
+        if fields["fresh"]:
+            fields["fresh"] |= {name: _as_json(fields["fresh"][name]) for name in ("measured", "low", "high")}
+        return fields | {name: list(fields[name]) for name in ("published", "band", "rival_at")}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Claim":
-        """The claim that `to_dict` wrote; TypeError, ValueError or KeyError where it did not."""
-        found: dict[str, Any] = dict(fields)
-        if set(found) != {field.name for field in dataclasses.fields(cls)} or found["kind"] not in KINDS:
+        """The claim that `to_dict` wrote, with or without the LATER fields; TypeError, ValueError or KeyError where it
+        did not."""
+        found: dict[str, Any] = LATER | dict(fields)
+        if set(found) != {field.name for field in dataclasses.fields(cls)} or found["kind"] not in get_args(Kind):
             raise ValueError("it is no claim")
         if found["verdict"] not in get_args(Verdict):
             raise ValueError("its verdict is none")
         number = lambda value: math.nan if value is None else float(value)  # noqa: E731
         found |= {name: number(found[name]) for name in ("measured", "low", "high")}
         low, high = found["band"]
-        found["band"], found["published"] = (low, high), tuple(found["published"])
+        found |= {"band": (low, high), "published": tuple(found["published"]), "rival_at": tuple(found["rival_at"])}
+        if fresh := found["fresh"]:
+            found["fresh"] = Fresh(**(fresh | {name: number(fresh[name]) for name in ("measured", "low", "high")}))
         found["values"] = tuple(map(number, found["values"]))
         claim = cls(**found)
         if claim.rule == IN_BAND and claim.verdict != judged(claim.low, claim.high, claim.band):
             raise ValueError("its verdict does not follow from its interval and band")
         return claim
+
+
+# What results of earlier versions do not say.
+LATER: dict[str, Any] = {"rival_at": (), "needed": None, "fresh": None}
 
 
 def _as_json(value: float) -> float | str | None:
@@ -118,6 +152,22 @@ def judged(low: float, high: float, band: Band) -> Verdict:
     return "not reproduced" if high < least or low > most else "undecided"
 
 
+def holds(band: Band, value: float) -> bool:
+    """Whether a number lies in a band, its ends included."""
+    low, high = band
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def above(value: float) -> float:
+    """The least number that is larger: a band from there on does not hold the value itself."""
+    return math.nextafter(value, math.inf)
+
+
+def below(value: float) -> float:
+    """The largest number that is smaller."""
+    return math.nextafter(value, -math.inf)
+
+
 def _numbers(published: ArrayLike | None) -> tuple[float, ...]:
     return () if published is None else tuple(float(number) for number in np.ravel(np.asarray(published, float)))
 
@@ -132,11 +182,16 @@ def _claim(
     values: ArrayLike = (),
     rule: str = IN_BAND,
     verdict: Verdict | None = None,
+    needed: int | None = None,
     **words: Unpack[Words],
 ) -> Claim:
     """A claim of (key, name, kind, source) and a sample of (count, what), judged by its interval unless a verdict is
-    given."""
+    given; ValueError for a band that holds its rival."""
     key, name, kind, source = names
+    rival_at, verdict = _numbers(words.get("rival_at")), verdict or judged(*within, band)
+    for rival in rival_at if not rule.startswith(IN_RANGE) else ():
+        if holds(band, rival):
+            raise ValueError(f"{key}: the band {band} holds its rival, {rival:g}, so that it cannot fail")
     return Claim(
         key=key,
         name=name,
@@ -147,12 +202,16 @@ def _claim(
         high=float(within[1]),
         band=band,
         rule=rule,
-        verdict=verdict or judged(*within, band),
+        verdict=verdict,
         count=sample[0],
         sample=sample[1],
         published=_numbers(published),
         values=_numbers(values),
-        **words,
+        rival=words.get("rival", ""),
+        exploratory=words.get("exploratory", ""),
+        note=words.get("note", ""),
+        rival_at=rival_at,
+        needed=needed if verdict == "undecided" else None,
     )
 
 
@@ -182,7 +241,11 @@ def mean_claim(
     measured, low, high = (float(np.exp(x)) if log else float(x) for x in (found.mean, found.low, found.high))
     names: Names = key, name, kind, source
     count = int(found.n)
-    return _claim(names, measured, (low, high), band, (count, sample), published, values_S, **words)
+    # What is possible is no end that an interval has to stay clear of.
+    ends: Band = tuple(end if end is not None and bounds[0] < end < bounds[1] else None for end in band)  # pyright: ignore
+    logs: Band = tuple(math.log(end) if end is not None and end > 0 else None for end in ends)  # pyright: ignore
+    enough = needed.of_mean(float(found.mean), float(found.std), logs if log else ends) if count > 1 else None
+    return _claim(names, measured, (low, high), band, (count, sample), published, values_S, needed=enough, **words)
 
 
 def share_claim(
@@ -198,15 +261,19 @@ def share_claim(
     **words: Unpack[Words],
 ) -> Claim:
     """A claim of a share, of independent trials that each succeeded or not, with the exact binomial interval (Clopper &
-    Pearson 1934)."""
+    Pearson 1934); of no trials, nothing is known."""
     from scipy.stats import binomtest
 
     succeeded = np.ravel(np.asarray(successes, bool))
-    count = len(succeeded)
+    count, nothing = len(succeeded), (math.nan, math.nan)
+    if not count:
+        return _claim((key, name, kind, source), math.nan, nothing, band, (0, sample), published, **words)
     found = binomtest(int(succeeded.sum()), count).proportion_ci(0.95, "exact")
     within = float(found.low), float(found.high)
     names: Names = key, name, kind, source
-    return _claim(names, float(succeeded.mean()), within, band, (count, sample), published, **words)
+    share = float(succeeded.mean())
+    enough = None if judged(*within, band) != "undecided" else needed.of_share(share, band)
+    return _claim(names, share, within, band, (count, sample), published, needed=enough, **words)
 
 
 def exact_claim(
@@ -246,7 +313,9 @@ def interval_claim(
     **words: Unpack[Words],
 ) -> Claim:
     """A claim of an estimate that comes with its own 95 % interval: a median, a fitted slope, a time to escape."""
-    return _claim((key, name, kind, source), measured, within, band, (count, sample), published, values, **words)
+    names: Names = key, name, kind, source
+    enough = needed.of_interval(measured, *within, band, count)
+    return _claim(names, measured, within, band, (count, sample), published, values, needed=enough, **words)
 
 
 def draw_claim(
@@ -262,7 +331,8 @@ def draw_claim(
 ) -> Claim:
     """A claim of a published number that is a single draw: reproduced where it lies between those percentiles of the
     seeds. Few seeds know their range badly: outside of it, the draw is *not reproduced* only where it lies outside of
-    Student's 95 % prediction interval of one more seed as well, and *undecided* else."""
+    Student's 95 % prediction interval of one more seed as well, and *undecided* else. So it is where the range holds
+    the rival as well as the draw, and says nothing between the two."""
     from scipy.stats import t
 
     values_S = np.ravel(np.asarray(values, float))
@@ -273,11 +343,30 @@ def draw_claim(
     is_near = count < 2 or not math.isfinite(mean) or abs(published - mean) <= half
     verdict: Verdict = "undecided" if is_near else "not reproduced"
     verdict = "reproduced" if count > 1 and low <= published <= high else verdict
+    ends = low, high
+    says_nothing = any(holds(ends, rival) for rival in _numbers(words.get("rival_at")))
+    verdict = "undecided" if verdict == "reproduced" and says_nothing else verdict
     within = "range" if percentiles == (0, 100) else f"{percentiles[0]:g}-{percentiles[1]:g} % range"
     names: Names = key, name, "number", source
     rule = f"{IN_RANGE}: the {within} of the {sample}"
-    ends = low, high
-    return _claim(names, mean, ends, ends, (count, sample), published, values_S, rule, verdict, **words)
+    enough = None if says_nothing else needed.of_draw(published, mean, spread, percentiles[1] / 100)
+    return _claim(names, mean, ends, ends, (count, sample), published, values_S, rule, verdict, enough, **words)
+
+
+def with_fresh(claims: Iterable[Claim], fresh: Iterable[Claim], seeds_from: int) -> list[Claim]:
+    """The claims, those that are exploratory with what the same ones came to on fresh seeds."""
+    again = {
+        claim.key: Fresh(
+            seeds_from=seeds_from,
+            measured=claim.measured,
+            low=claim.low,
+            high=claim.high,
+            count=claim.count,
+            verdict=claim.verdict,
+        )
+        for claim in fresh
+    }
+    return [dataclasses.replace(claim, fresh=again.get(claim.key)) if claim.exploratory else claim for claim in claims]
 
 
 def by_key(claims: Iterable[Claim]) -> dict[str, Claim]:
@@ -288,88 +377,3 @@ def by_key(claims: Iterable[Claim]) -> dict[str, Claim]:
             raise ValueError(f"two claims have the key {claim.key!r}; accepted: one key a claim")
         found[claim.key] = claim
     return found
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The scoreboard.
-
-
-def number(value: float) -> str:
-    """Four decimals, or two significant digits for what they would make zero."""
-    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2g}"
-
-
-def band_in_words(band: Band) -> str:
-    """`0.95 to 1.15`, `10 or more`, `0.5 or less`."""
-    low, high = band
-    if low is None:
-        return "any" if high is None else f"{number(high)} or less"
-    return f"{number(low)} or more" if high is None else f"{number(low)} to {number(high)}"
-
-
-def within_in_words(claim: Claim) -> str:
-    """The interval; of a published draw the range of the seeds, which is none of their mean."""
-    words = band_in_words((claim.low, None if claim.high == math.inf else claim.high))
-    return f"(range of {claim.sample}) {words}" if claim.rule.startswith(IN_RANGE) else words
-
-
-def sample_in_words(claim: Claim) -> str:
-    """`8 seeds`, `exact`."""
-    if claim.count == 1:
-        return claim.sample if claim.sample == "exact" else f"1 {claim.sample.removesuffix('s')}"
-    return f"{claim.count:,} {claim.sample}"
-
-
-def cells(claim: Claim) -> list[str]:
-    """What the scoreboard says of a claim, one text for each of COLUMNS."""
-    # A point has no interval, and one value knows none.
-    is_point = claim.low == claim.high or (math.isnan(claim.low) and math.isnan(claim.high))
-    verdict = {"reproduced": "yes", "not reproduced": "**no**", "undecided": "undecided"}[claim.verdict]
-    return [
-        claim.name,
-        KINDS[claim.kind] + (", exploratory" if claim.exploratory else ""),
-        " and ".join(map(number, claim.published)),
-        number(claim.measured),
-        "" if is_point else within_in_words(claim),
-        sample_in_words(claim),
-        band_in_words(claim.band) + (f" (excludes {claim.rival})" if claim.rival else ""),
-        verdict,
-    ]
-
-
-def markdown(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table of that text."""
-    escaped = ([cell.replace("|", "\\|") for cell in row] for row in (columns, *rows))
-    head, *lines = (f"| {' | '.join(row)} |" for row in escaped)
-    return "\n".join([head, "|---" * len(columns) + "|", *lines])
-
-
-def scoreboard(claims: Iterable[Claim]) -> str:
-    """The claims as a Markdown table."""
-    return markdown(COLUMNS, map(cells, claims))
-
-
-def notes(claims: Iterable[Claim]) -> list[str]:
-    """What there is to explain, a line a claim: what was chosen after looking, and the study's own words."""
-    lines: list[str] = []
-    for claim in claims:
-        words = [f"exploratory: {claim.exploratory}"] if claim.exploratory else []
-        words += [claim.note] if claim.note else []
-        lines += [f"{claim.name}: {'; '.join(words)}"] if words else []
-    return lines
-
-
-def headline(claims: Iterable[Claim]) -> list[str]:
-    """A line a kind: how many of its claims are reproduced, not reproduced and undecided; those that are exploratory
-    are counted apart."""
-    claims, lines = list(claims), list[str]()
-    for kind, words in KINDS.items():
-        for exploratory in (False, True):
-            found = [claim.verdict for claim in claims if claim.kind == kind and bool(claim.exploratory) is exploratory]
-            counts = [found.count(verdict) for verdict in get_args(Verdict)]
-            if found:
-                lines.append(
-                    f"{words}{', exploratory' * exploratory}: {counts[0]} of {len(found)} reproduced, "
-                    f"{counts[1]} not reproduced, {counts[2]} undecided"
-                )
-    return lines

@@ -10,17 +10,26 @@ from absl import flags, logging
 
 from experiments.engine import lanes
 from experiments.engine.sweeping import USER_ERRORS
-from experiments.study.claims import by_key, headline, notes, scoreboard
-from experiments.study.study import Study
+from experiments.study.claims import Claim, by_key, with_fresh
+from experiments.study.scoreboard import headline, notes, scoreboard
+from experiments.study.standard import faults_of
+from experiments.study.study import FRESH_SEEDS, Study, can_be_confirmed
 from training import console
 from training.compiling import CompilerError, check_sums, keep_programs
+from training.config import ConfigError
 from training.console import exit_status, fail, parse_flags, say
 from training.figures import save_figure
 from training.files import place, write_atomically
 
+CONFIRMED_SIZE = "full"  # At this size, what is exploratory is run again unless --noconfirm says otherwise.
 
-def run(study: Study[Any], size: str, workdir: str | Path) -> None:
+
+def run(study: Study[Any], size: str, workdir: str | Path, confirm: bool | None = None) -> None:
     """Writes the study's picture as figure.png and its claims as results.json, and prints the scoreboard.
+
+    With `confirm`, at the full size if it is not given, a study with claims that are exploratory is run once more, on
+    seeds from FRESH_SEEDS on and with nothing else changed: these claims then say what they came to there, and
+    fresh.png is the picture of it. ConfigError for a study that has no seeds to change.
 
     What cannot be read or written ends in one line, and a folder that cannot be made does so before the study runs.
     """
@@ -29,21 +38,45 @@ def run(study: Study[Any], size: str, workdir: str | Path) -> None:
         workdir = place(workdir)
         workdir.mkdir(parents=True, exist_ok=True)
         check_sums()
+        if confirm and not can_be_confirmed(study):
+            raise ConfigError("--confirm: this study draws no seeds, or has nothing exploratory; accepted: without it")
         figure, claims = study.run(study.sizes[size], workdir)
         by_key(claims)  # Keys that are not unique are found here.
         save_figure(figure, workdir / "figure.png")
-        content = [claim.to_dict() for claim in claims]
-        write_atomically(workdir / "results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+        write(workdir, claims)
+        is_due = size == CONFIRMED_SIZE if confirm is None else confirm
+        if is_due and can_be_confirmed(study) and any(claim.exploratory for claim in claims):
+            claims = on_fresh_seeds(study, size, workdir, claims)
+            write(workdir, claims)
     except USER_ERRORS as error:
         fail(error)
     except KeyboardInterrupt as error:
         say("\ninterrupted")
         sys.exit(exit_status(error))
-    print("\n".join([scoreboard(claims), *notes(claims), *headline(claims), f"Written to {workdir}"]))
+    below = [f"Below the standard, {fault}." for fault in faults_of(claims)]
+    print("\n".join([scoreboard(claims), *notes(claims), *headline(claims), *below, f"Written to {workdir}"]))
+
+
+def write(workdir: Path, claims: list[Claim]) -> None:
+    """The claims as results.json."""
+    content = [claim.to_dict() for claim in claims]
+    write_atomically(workdir / "results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def on_fresh_seeds(study: Study[Any], size: str, workdir: Path, claims: list[Claim]) -> list[Claim]:
+    """The claims, with what those that are exploratory come to on fresh seeds; what they keep is in a folder of its
+    own, and their picture in fresh.png."""
+    print(f"Once more on fresh seeds, from {FRESH_SEEDS:,} on.", flush=True)
+    folder = workdir / "fresh"
+    folder.mkdir(exist_ok=True)
+    figure, fresh = study.run(study.sizes[size]._replace(seeds_from=FRESH_SEEDS), folder)
+    save_figure(figure, workdir / "fresh.png")
+    return with_fresh(claims, fresh, FRESH_SEEDS)
 
 
 def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
-    """The command of a study's module: --workdir, and --budget (also --size) where the study has more than one size.
+    """The command of a study's module: --workdir, --budget (also --size) for how much is computed, and --confirm to run
+    what is exploratory again on fresh seeds.
 
     A module may define flags of its own before; `answer()` then answers what they ask and says whether they ask
     anything, in which case the study is not run.
@@ -52,6 +85,9 @@ def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
     flags.DEFINE_string("workdir", f"runs/{name}", "Where figure.png and results.json go.")
     flags.DEFINE_enum("budget", "quick", list(study.sizes), "How much is computed.")
     flags.DEFINE_alias("size", "budget")
+    if can_be_confirmed(study):
+        words = f"Run what is exploratory again on seeds from {FRESH_SEEDS:,} on. [at --budget={CONFIRMED_SIZE}]"
+        flags.DEFINE_bool("confirm", None, words)
 
     def start(_: list[str]) -> None:
         logging.set_verbosity(logging.ERROR)
@@ -62,6 +98,7 @@ def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
         except CompilerError as error:
             fail(error)
         if not (answer and answer()):
-            run(study, flags.FLAGS.budget, flags.FLAGS.workdir)
+            confirm = flags.FLAGS.confirm if can_be_confirmed(study) else None
+            run(study, flags.FLAGS.budget, flags.FLAGS.workdir, confirm)
 
     console.run(start, parse_flags)

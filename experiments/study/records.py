@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.engine import lanes
-from experiments.study.claims import Claim, headline
+from experiments.study.claims import Claim
+from experiments.study.scoreboard import headline
 from training.files import RunError, write_atomically
 from training.provenance import versions
 

@@ -13,6 +13,8 @@ EXPERIMENTS = Path(__file__).parent.parent
 WINGS = ("lecture", "saturation", "escape", "batches")
 # `tiny` is what a test runs; a study without a `full` size says all that it can in its quick one.
 SIZES = ("tiny", "quick", "full")
+# Seeds that nobody had looked at when anything was chosen.
+FRESH_SEEDS = 1_000
 
 
 class Study(NamedTuple, Generic[Size]):
@@ -20,12 +22,18 @@ class Study(NamedTuple, Generic[Size]):
 
     `run(size, workdir) -> (figure, claims)`: how much is computed is one of `sizes`, by name `tiny`, `quick` and, where
     more tells more, `full`; a study may keep in the folder `workdir` what it has finished, to go on after it was
-    killed.
+    killed. A size that says from which seed on it draws, `seeds_from`, can be run again on others: so are claims
+    confirmed that are exploratory.
     """
 
     question: str
     run: Callable[[Size, Path], tuple[Any, list[Claim]]]
     sizes: Mapping[str, Size]
+
+
+def can_be_confirmed(study: Study[Any]) -> bool:
+    """Whether a study can be run on other seeds, with nothing else changed."""
+    return all(hasattr(size, "seeds_from") for size in study.sizes.values())
 
 
 def find_studies() -> dict[str, str]:

@@ -13,7 +13,7 @@ from experiments.batches.batch_size import METRICS, STUDY
 from experiments.engine import executors, lanes, plan, results, space
 from experiments.engine.sweeping import run_here
 from experiments.study import command
-from experiments.study.claims import Claim
+from experiments.study.claims import Claim, above
 
 
 def tuned(accuracy_S, inside=True):
@@ -73,7 +73,7 @@ def test_a_gap_is_judged_by_its_whole_interval_of_paired_seeds():
         return batch_size.gap_claim("key", "gap", "source", better, other, least, "no gap")
 
     claim = claim_of(other, 0.0)
-    assert claim.verdict == "reproduced" and claim.measured == pytest.approx(1.0) and claim.band == (0.0, 100.0)
+    assert claim.verdict == "reproduced" and claim.measured == pytest.approx(1.0) and claim.band == (above(0.0), 100.0)
     # Student's t of 2 degrees of freedom is 4.303, and the gaps 1, 1.1 and .9 have a standard deviation of .1.
     within = 4.303 * 0.1 / 3**0.5
     assert (claim.low, claim.high) == pytest.approx((1 - within, 1 + within), rel=1e-3)
@@ -184,3 +184,14 @@ def test_nets_are_measured_in_their_last_row(synthetic_config, monkeypatch):
     assert all(diverged[metric].to_pylist() == [None, None] for metric in METRICS[1:])
     ((_, table),) = batch_size.run_and_measure(packs, trials, datasets, lambda _: None, measured_seeds=(1,))
     assert all(table[metric].null_count == len(table) for metric in METRICS[1:])
+
+
+def test_fresh_seeds_share_none_with_the_first():
+    """From seed 1,000 on, both those that choose a rate and those that are measured."""
+    size = STUDY.sizes["quick"]
+    again = size._replace(seeds_from=1_000)
+    assert batch_size.choosing_seeds(again) == range(1_000, 1_003) and batch_size.fresh_seeds(again) == range(
+        1_003, 1_007
+    )
+    tuned = batch_size.tuning_of([batch_size.Setting("shallow", batch_size.EPOCHS, 128)], again)
+    assert {trial.seed for trial in tuned.next_trials(None).values()} == {1_000, 1_001, 1_002}

@@ -18,20 +18,32 @@ HIGH, LOW = rate_to_batch_ratio.RATIOS
 
 
 def runs_of(cost, eigenvalue, epochs=20, seeds=3):
-    """Costs that fall by that factor an epoch, and an eigenvalue."""
-    cost_ExS = np.repeat(cost ** np.arange(1.0, epochs + 1)[:, None], seeds, axis=1)
+    """Costs that fall by that factor an epoch, a hundredth apart from seed to seed, and an eigenvalue."""
+    cost_ExS = cost ** np.arange(1.0, epochs + 1)[:, None] * np.array([0.99, 1.0, 1.01])[:seeds]
     return rate_to_batch_ratio.Runs(cost_ExS, *np.full((2, seeds), eigenvalue))
 
 
-def test_curves_are_as_far_apart_as_at_their_worst_epoch():
-    """The largest of the epochs, of each seed for itself; a run that has diverged is apart from anything."""
-    a, b = (
-        rate_to_batch_ratio.Runs(np.array(cost_ExS), *np.ones((2, 2)))
-        for cost_ExS in ([[2.0, 1.0], [1.0, 3.0]], [[2.0, 2.0], [2.0, 3.0]])
-    )
-    assert rate_to_batch_ratio.apart(a, b).tolist() == [0.5, 0.5]
-    a.cost_ExS[1, 1] = np.nan
-    assert rate_to_batch_ratio.apart(a, b).tolist() == [0.5, rate_to_batch_ratio.MOST]
+def test_curves_are_apart_by_what_two_seeds_are():
+    """The mean over epochs of |ln a / b|; one that has diverged is ln MOST apart; twice as far as two seeds is 2."""
+    a, b = np.exp([[1.0, 0.0], [0.5, 3.0]]), np.exp([[0.0, 1.0], [0.0, 1.0]])
+    assert rate_to_batch_ratio.distance(a, b).tolist() == pytest.approx([0.75, 1.5])
+    a[1, 1] = np.nan
+    far = np.log(rate_to_batch_ratio.MOST)
+    assert rate_to_batch_ratio.distance(a, b).tolist() == pytest.approx([0.75, (1 + far) / 2])
+    first, second = (rate_to_batch_ratio.Runs(cost_ExS, *np.ones((2, 2))) for cost_ExS in (b * np.exp(2.0), b))
+    assert rate_to_batch_ratio.apart(first, second) == (pytest.approx(2), pytest.approx((2, 2)))
+
+
+def test_curves_of_other_draws_are_as_far_apart_as_two_seeds():
+    """Of one distribution the ratio is 1, and its interval holds it about as often as it says."""
+    random, held = np.random.default_rng(0), []
+    for _ in range(400):
+        first, second = (
+            rate_to_batch_ratio.Runs(np.exp(random.normal(scale=0.2, size=(20, 8))), *np.ones((2, 8))) for _ in "ab"
+        )
+        low, high = rate_to_batch_ratio.apart(first, second)[1]
+        held.append(low <= 1 <= high)
+    assert 0.88 < np.mean(held) <= 1
 
 
 def test_longer_run_by_its_rate_times_steps():

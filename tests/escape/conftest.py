@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from standards import hold_to_the_standard
 
 from experiments.study import command
 from experiments.study.claims import Claim, by_key
 from experiments.study.study import Study
+
+
+@pytest.fixture(autouse=True)
+def held_to_the_standard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever study a test runs, no claim of it lacks anything."""
+    hold_to_the_standard(monkeypatch)
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from experiments.study import command
 
 
 def test_study_at_its_tiny_size(tmp_path):
-    """Nine printed numbers; what learns nothing of MNIST does not end where the lecture's net does."""
+    """Ten printed numbers; what learns nothing of MNIST does not end where the lecture's net does."""
     command.run(shallow_net.STUDY, "tiny", tmp_path)
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
-    assert list(claims) == [f"log/{epoch}" for epoch in range(1, 8)] + ["end/val_accuracy", "end/val_loss"]
+    assert list(claims) == [f"log/{epoch}" for epoch in [*range(1, 8), "fall"]] + ["end/val_accuracy", "end/val_loss"]
     assert {claim["kind"] for claim in claims.values()} == {"number"}
     assert all(claim["count"] == 2 for claim in claims.values())
     assert not any(claim["verdict"] == "reproduced" for key, claim in claims.items() if key.startswith("end/"))
@@ -22,12 +22,15 @@ def test_study_at_its_tiny_size(tmp_path):
 def test_log_must_lie_inside_the_range_of_the_seeds():
     """Inside in all epochs; far outside in one; just outside of two seeds, which is no verdict."""
     val_loss_ExL = np.array(shallow_net.LOG_VAL_LOSS)[:, None] + np.array([[-0.001, 0.001]])
+    val_loss_ExL[-1] -= [-0.0005, 0.0005]
     assert all(claim.is_reproduced for claim in shallow_net.log_claims(val_loss_ExL))
     val_loss_ExL[2] += 0.002
     val_loss_ExL[4] += 0.5
     verdicts = [claim.verdict for claim in shallow_net.log_claims(val_loss_ExL)]
     assert [verdicts[2], verdicts[4]] == ["undecided", "not reproduced"]
-    assert verdicts.count("reproduced") == 5
+    assert verdicts.count("reproduced") == 6
+    no_fall_ExL = np.full((7, 32), 0.0913) + np.linspace(-0.001, 0.001, 32)[None]
+    assert shallow_net.log_claims(no_fall_ExL)[-1].verdict == "not reproduced"
 
 
 def test_ends_must_lie_in_their_bands():

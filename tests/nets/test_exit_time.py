@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import special
+from scipy.integrate import quad
 
 from nets import exit_time
 
@@ -185,3 +186,17 @@ def test_tail_exponent_of_small_rates_and_large_batches():
     """The moment lies far out in the tail of the inputs: 89.11 by adaptive quadrature; 2 where the square decides."""
     assert exit_time.tail_exponent(0.02, 1) == pytest.approx(89.11042439, rel=1e-8)
     assert exit_time.tail_exponent(2 / (1 + 2 / 5_000), 5_000) == pytest.approx(2, rel=1e-6)
+
+
+def test_diffusion_with_constant_noise_leaves_as_ornstein_and_uhlenbeck():
+    """Its mean exit time is the integral of sqrt(pi) exp(x^2) erf(x) up to r / sqrt(eta / B); by scipy, in float64."""
+    learning_rate, batch, radius = 0.1, 2, 0.7
+    scale = (learning_rate / batch) ** 0.5
+    exact = math.pi**0.5 * quad(lambda x: math.exp(x**2) * math.erf(x), 0, radius / scale)[0] / learning_rate
+    found = exit_time.mean_steps_of_diffusion(learning_rate, batch, radius, np.ones_like)
+    assert found == pytest.approx(exact, rel=1e-5)
+    u_N, density_N = exit_time.stationary_density_of_diffusion(learning_rate, batch, radius, np.ones_like)
+    expected_N = np.exp(-((u_N / scale) ** 2)) * 2 / (math.pi**0.5 * scale * math.erf(radius / scale))
+    np.testing.assert_allclose(density_N, expected_N, rtol=1e-5)
+    with pytest.raises(ValueError, match="positive values"):
+        exit_time.mean_steps_of_diffusion(0.1, 1, 1.0, lambda u: u)

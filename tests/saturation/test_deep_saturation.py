@@ -19,14 +19,14 @@ from training.config import as_config
 
 
 def test_study_at_its_tiny_size(tmp_path):
-    """Two published numbers, four directions; four units are not saturated, and one net has one error."""
+    """Two published numbers, three directions; four units are not saturated, and one net has one error."""
     command.run(deep_saturation.STUDY, "tiny", tmp_path)
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
-    assert [claim["kind"] for claim in claims.values()] == ["number"] * 2 + ["direction"] * 4
-    assert list(claims) == ["jacobian/normalized", "jacobian/standard", "4/lowest", "4/leaves", "5/leaves", "5/error"]
+    assert [claim["kind"] for claim in claims.values()] == ["number"] * 2 + ["direction"] * 3
+    assert list(claims) == ["jacobian/normalized", "jacobian/standard", "4/lowest", "leaves", "5/error"]
     assert claims.pop("5/error")["measured"] == 0
     assert not any(claim["verdict"] == "reproduced" for claim in claims.values())
-    assert [bool(claim["exploratory"]) for claim in claims.values()] == [False] * 2 + [True] * 3
+    assert [bool(claim["exploratory"]) for claim in claims.values()] == [False] * 2 + [True] * 2
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
@@ -56,42 +56,47 @@ def test_watched_outputs_start_with_the_draw(synthetic_config, monkeypatch):
 
 
 def courses_of(four: list[float], five: list[float]) -> dict:
-    """Two seeds of both sigmoid nets whose top layers' means go that way; the layer below moves the other way."""
+    """Six seeds of both sigmoid nets whose top layers' means go that way; the layer below moves the other way."""
 
     def course(top: list[float], layer: int) -> dict:
-        top_ExS = np.array(top)[:, None] * np.ones((1, 2))
+        top_ExS = np.array(top)[:, None] * np.ones((1, 6))
         return {f"activation_mean/hidden_{layer - 1}": 1 - top_ExS, f"activation_mean/hidden_{layer}": top_ExS}
 
     return {deep_saturation.FOUR: course(four, 3), deep_saturation.FIVE: course(five, 4)}
 
 
 def test_claims_about_the_top_layer():
-    """Fallen and risen again with 4 layers, fallen for good with 5; nothing else will do, and two seeds never prove
-    what holds of all."""
+    """Fallen and risen again with 4 layers, fallen for good with 5, in all of six seeds; nothing else will do."""
     fallen, risen, high = [0.5, 0.02, 0.01, 0.01], [0.5, 0.02, 0.01, 0.02], [0.5, 0.15, 0.11, 0.3]
 
     def judged(*tops: list[float]) -> list[tuple[float, str]]:
         claims = deep_saturation.course_claims(courses_of(*tops), 15_000)
-        assert [claim.key for claim in claims] == ["4/lowest", "4/leaves", "5/leaves"]
+        assert [claim.key for claim in claims] == ["4/lowest", "leaves"]
         assert all(claim.exploratory and claim.kind == "direction" for claim in claims)
         return [(claim.measured, claim.verdict) for claim in claims]
 
-    assert judged(risen, fallen) == [(0.01, "reproduced"), (1.0, "undecided"), (0.0, "undecided")]
-    assert judged(fallen, risen) == [(0.01, "reproduced"), (0.0, "not reproduced"), (1.0, "not reproduced")]
-    assert judged(high, fallen) == [(0.11, "not reproduced"), (1.0, "undecided"), (0.0, "undecided")]
+    assert judged(risen, fallen) == [(0.01, "reproduced"), (1.0, "reproduced")]
+    assert judged(fallen, risen) == [(0.01, "reproduced"), (0.0, "not reproduced")]
+    assert judged(high, fallen) == [(0.11, "not reproduced"), (1.0, "reproduced")]
+    both = deep_saturation.course_claims(courses_of(risen, risen), 15_000)[-1]
+    assert both.count == 0 and both.verdict == "undecided" and np.isnan(both.measured)
     twice = courses_of(risen, risen)[deep_saturation.FIVE]
     claims = deep_saturation.course_claims(courses_of(risen, fallen) | {deep_saturation.TWICE: twice}, 15_000)
-    assert "2 of 2 seeds leave" in claims[-1].note and "15,000" in claims[-1].name
+    assert "twice the rate: 6 of 6 seeds leave" in claims[-1].note and "15,000" in claims[-1].name
 
 
-def test_best_rate_is_the_one_with_the_least_mean_error(monkeypatch):
-    """The errors handed out are those of the best rate, and the published gap is table 1's."""
-    errors = {0.5: [0.1, 0.3], 1.0: [0.15, 0.2]}
-    monkeypatch.setattr(
-        deep_saturation.toolkit,
-        "curves",
-        lambda _, config, seeds: {"val_accuracy": 1 - np.array([[0.9, 0.9], errors[config.learning_rate]])},
-    )
+def test_best_rate_is_chosen_by_what_is_held_out(monkeypatch):
+    """The errors handed out are those on the test images at the rate that is best on others, though another rate has
+    the least of them; and the published gap is table 1's."""
+    errors = {0.5: [0.1, 0.1], 1.0: [0.15, 0.2]}
+
+    def ends_of(_, config, seeds):
+        assert (seeds, config.validation) == (range(2), "50")
+        return np.array({0.5: [0.7, 0.9], 1.0: [0.85, 0.8]}[config.learning_rate]), np.array(
+            errors[config.learning_rate]
+        )
+
+    monkeypatch.setattr(deep_saturation, "ends_of", ends_of)
     tested = deep_saturation.tested(sigmoid=tuple(errors), tanh=())
     found = deep_saturation.errors_of("sigmoid", deep_saturation.TINY._replace(tested=tested))
     assert found == pytest.approx([0.15, 0.2])

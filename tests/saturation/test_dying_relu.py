@@ -13,11 +13,12 @@ from experiments.study import command
 
 
 def test_study_at_its_tiny_size(tmp_path):
-    """A published share and the bounds of an oracle, of nets; a net of two hidden layers dies too rarely."""
+    """A published share and the bounds of an oracle, of nets; a net of three hidden layers dies too rarely."""
     command.run(dying_relu.STUDY, "tiny", tmp_path)
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
     assert [(key, claim["kind"], claim["count"], claim["sample"]) for key, claim in claims.items()] == [
         ("width2/ended", "number", 20, "nets"),
+        ("width2/died", "ours", 13, "nets"),
         ("width2/born", "oracle", 100, "nets"),
     ]
     assert claims["width2/ended"]["verdict"] == "not reproduced"
@@ -54,8 +55,20 @@ def test_shares_are_judged_with_their_binomial_intervals(width, ended, verdict):
 
 def test_note_says_how_many_die_in_training():
     """300 of 700 that are born alive, and 300 that are not."""
+    claim = dying_relu.died_claim(3, found_nets(300, 300))
+    assert claim.measured == pytest.approx(3 / 7) and claim.count == 700 and claim.is_reproduced
+    assert not dying_relu.died_claim(3, found_nets(300, 0)).is_reproduced
     note = dying_relu.collapsed_claim(3, found_nets(300, 300)).note
     assert note == "0.300 are born constant, and 43% of the others die in training"
+
+
+def test_widths_are_judged_jointly():
+    """All in their bands; or one that is off by seven points, of a thousand nets each."""
+    ended = {2: 950, 3: 600, 5: 258, 10: 5}
+    (right,) = dying_relu.table_claims({width: found_nets(count, 0) for width, count in ended.items()})
+    (off,) = dying_relu.table_claims({width: found_nets(count, 0) for width, count in (ended | {3: 718}).items()})
+    assert (right.verdict, off.verdict) == ("reproduced", "not reproduced") and right.count == 4
+    assert not dying_relu.table_claims({3: found_nets(600, 0)})
 
 
 def test_born_constant_between_the_bounds():

@@ -14,15 +14,16 @@ from experiments.study.claims import by_key
 
 WORKS = [f"{key}/best" for key, setup in study.SETUPS.items() if not setup.fails]
 FAILS = [f"{key}/last" for key, setup in study.SETUPS.items() if setup.fails]
+STUCK = ["quadratic/100/stuck"]
 WRONG = ["quadratic/eta_too_large/wrong_side", "cross_entropy/30/wrong_side"]
 
 
 def test_study_at_its_tiny_size(tmp_path):
-    """Six published numbers and two findings; of one seed each, nothing is decided."""
+    """Six published numbers, two findings and a direction; of one seed each, nothing is decided."""
     command.run(study.STUDY, "tiny", tmp_path)
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
-    assert list(claims) == [*WORKS, *FAILS, *WRONG]
-    assert [claim["kind"] for claim in claims.values()] == ["number"] * 6 + ["ours"] * 2
+    assert list(claims) == [*WORKS, *FAILS, *WRONG, *STUCK]
+    assert [claim["kind"] for claim in claims.values()] == ["number"] * 6 + ["ours"] * 2 + ["direction"]
     assert {claim["verdict"] for claim in claims.values()} == {"undecided"}
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
@@ -55,7 +56,10 @@ def test_best_epoch_of_the_best_seed_and_last_epoch_of_all():
 
 def test_a_best_seed_among_worse_ones_is_undecided():
     """In the band itself, but two of three seeds ten points below: what the best is expected to reach is unknown."""
-    claim = claims_of([[0.96, 0.87, 0.86], [0.966, 0.87, 0.86]], [[0.1]])["quadratic/100/best"]
+    claims = claims_of([[0.96, 0.87, 0.86], [0.966, 0.87, 0.86]], [[0.1]])
+    claim, stuck = claims["quadratic/100/best"], claims["quadratic/100/stuck"]
+    assert stuck.measured == pytest.approx(2 / 3) and stuck.is_reproduced
+    assert not claims_of([[0.96, 0.96], [0.966, 0.95]], [[0.1]])["quadratic/100/stuck"].is_reproduced
     assert claim.measured == 0.966 and claim.verdict == "undecided" and claim.high <= 1
     assert claim.note.startswith("the best seed hides that 2 of 3 seeds end more than 5 points lower")
 

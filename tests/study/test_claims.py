@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, t
 
-from experiments.study import claims
+from experiments.study import claims, scoreboard
 from experiments.study.claims import Claim, by_key, draw_claim, exact_claim, interval_claim, mean_claim, share_claim
 
 
@@ -72,7 +72,7 @@ def test_exact_number_is_a_point():
     """In its band or not; what is no number is not."""
     inside, outside, none = (exact_claim("k", "n", "oracle", "s", x, (0.5, 1.5)) for x in (1.5, 1.6, math.nan))
     assert (inside.verdict, outside.verdict, none.verdict) == ("reproduced", "not reproduced", "not reproduced")
-    assert claims.sample_in_words(inside) == "exact"
+    assert scoreboard.sample_in_words(inside) == "exact"
 
 
 def test_estimate_with_an_interval_of_its_own():
@@ -80,7 +80,7 @@ def test_estimate_with_an_interval_of_its_own():
     claim = interval_claim(
         "k", "n", "oracle", "s", 150.0, (140.0, math.inf), (100.0, 200.0), count=400, sample="walkers"
     )
-    assert claim.verdict == "undecided" and claims.sample_in_words(claim) == "400 walkers"
+    assert claim.verdict == "undecided" and scoreboard.sample_in_words(claim) == "400 walkers"
 
 
 def test_published_draw_among_seeds():
@@ -89,7 +89,7 @@ def test_published_draw_among_seeds():
     found = [draw_claim("k", "n", "s", published, values, (5, 95)) for published in (94.9, 95.1, 900.0)]
     assert [claim.verdict for claim in found] == ["reproduced", "undecided", "not reproduced"]
     assert found[0].band == (5.0, 95.0) and found[0].published == (94.9,)
-    assert claims.cells(found[0])[4] == "(range of seeds) 5.0000 to 95.0000"
+    assert scoreboard.cells(found[0])[4] == "(range of seeds) 5.0000 to 95.0000"
     assert draw_claim("k", "n", "s", 1.0, [1.0], (5, 95)).verdict == "undecided"
 
 
@@ -127,7 +127,7 @@ def test_scoreboard_says_kind_interval_sample_and_verdict():
     claim = mean(
         [1.0, 1.0, 1.0], (0.95, 1.15), published=[1.0], rival="no effect", exploratory="the rates", note="So it is."
     )
-    assert claims.cells(claim) == [
+    assert scoreboard.cells(claim) == [
         "name",
         "published number, exploratory",
         "1.0000",
@@ -137,16 +137,74 @@ def test_scoreboard_says_kind_interval_sample_and_verdict():
         "0.9500 to 1.1500 (excludes no effect)",
         "yes",
     ]
-    assert claims.notes([claim]) == ["name: exploratory: the rates; So it is."]
+    near = mean([1.0, 1.1, 1.2], (1.0, None))
+    assert scoreboard.cells(near)[-1] == f"undecided (about {near.needed} seeds would decide)"
+    assert scoreboard.notes([claim]) == ["name: exploratory: the rates; So it is."]
     assert (
-        claims.band_in_words((10.0, None)) == "10.0000 or more"
-        and claims.band_in_words((None, 0.5)) == "0.5000 or less"
+        scoreboard.band_in_words((10.0, None)) == "10.0000 or more"
+        and scoreboard.band_in_words((None, 0.5)) == "0.5000 or less"
     )
+
+
+def test_fresh_seeds_confirm_contradict_or_leave_open():
+    """What is exploratory says what it came to again, in its row, below and in the headline; what is not does not."""
+    values = {"yes": [1.0, 1.0], "no": [3.0, 3.0], "open": [1.0, 3.0]}
+    make = lambda words, key, **more: mean_claim(key, key, "ours", "s", values[words], (0.5, 1.5), **more)  # noqa: E731
+    first = [make("yes", key, exploratory="the rate") for key in ("a", "b", "c", "d")] + [make("yes", "e")]
+    again = [make("yes", "a"), make("no", "b"), make("open", "c"), make("yes", "e")]
+    found = claims.with_fresh(first, again, 1_000)
+    assert [claim.confirmation for claim in found] == ["confirmed", "contradicted", "open", None, None]
+    assert [claim.verdict for claim in found] == [claim.verdict for claim in first]
+    assert (
+        scoreboard.cells(found[1])[3] == "1.0000; fresh 3.0000"
+        and scoreboard.cells(found[1])[-1] == "yes; fresh **no**"
+    )
+    assert scoreboard.notes(found)[1] == "b: exploratory: the rate; on fresh seeds, from 1,000 on: contradicted"
+    fresh = "on fresh seeds 1 confirmed, 1 contradicted, 1 open, 1 not run"
+    line = f"ours, exploratory: 4 of 4 reproduced, 0 not reproduced, 0 undecided; {fresh}"
+    assert scoreboard.headline(found)[1] == line
+    text = json.dumps(found[1].to_dict(), allow_nan=False)
+    assert Claim.from_dict(json.loads(text)) == found[1]
+
+
+def test_claims_of_earlier_versions_stay_readable():
+    """They know nothing of rivals' places, of what would decide, nor of fresh seeds."""
+    written = mean([1.0, 2.0, 3.0], (0.0, 4.0)).to_dict()
+    old = {name: value for name, value in written.items() if name not in claims.LATER}
+    assert Claim.from_dict(old).needed is None and Claim.from_dict(old).rival_at == ()
+
+
+def test_bands_in_words():
+    """Open sides, and ends that do not belong to them, on which the rival lies."""
+    above, below = claims.above, claims.below
+    bands = [
+        (0.5, 1.5),
+        (2.0, None),
+        (None, None),
+        (above(0.0), 1.0),
+        (above(-0.2), None),
+        (0.0, below(2.0)),
+        (None, below(1.0)),
+    ]
+    assert [scoreboard.band_in_words(band) for band in bands] == [
+        "0.5000 to 1.5000",
+        "2.0000 or more",
+        "any",
+        "more than 0.0000 to 1.0000",
+        "more than -0.2000",
+        "0.0000 to less than 2.0000",
+        "less than 1.0000",
+    ]
 
 
 def test_numbers_of_the_scoreboard():
     """Four decimals, and two digits for what they would hide."""
-    assert [claims.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0)] == ["0.9500", "0.0000", "3.3e-05", "12.0000"]
+    assert [scoreboard.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0)] == [
+        "0.9500",
+        "0.0000",
+        "3.3e-05",
+        "12.0000",
+    ]
 
 
 def test_headline_counts_kinds_apart():
@@ -156,7 +214,7 @@ def test_headline_counts_kinds_apart():
         mean([1.0, 3.0], (0.5, 2.5)),
         exact_claim("k", "n", "oracle", "s", 2.0, (0.5, 1.5), exploratory="the grid"),
     ]
-    assert claims.headline(found) == [
+    assert scoreboard.headline(found) == [
         "published number: 1 of 2 reproduced, 0 not reproduced, 1 undecided",
         "oracle, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided",
     ]

@@ -1,0 +1,157 @@
+"""The standard of the scoreboard: what a claim lacks is said, and no claim of any study lacks anything."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from experiments.study import command, needed, records, standard
+from experiments.study.claims import Claim, draw_claim, exact_claim, interval_claim, judged, mean_claim, share_claim
+from experiments.study.standard import faults
+from experiments.study.study import Study
+from training import figures
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results.json"
+VALUES = np.array([1.0, 1.1, 1.2])
+
+
+def sound(**words) -> Claim:
+    """A claim without a fault but for what the words change."""
+    fields = {"kind": "direction", "source": "Somebody 1990 (P)", "rival": "no effect: 0", "rival_at": 0.0} | words
+    kind, source = fields.pop("kind"), fields.pop("source")
+    return mean_claim("k", "n", kind, source, VALUES, fields.pop("band", (0.5, 1.5)), **fields)
+
+
+def test_a_sound_claim_has_no_fault():
+    """With its standing, its rival outside its band, and an interval; a theorem's number is a point without a rival."""
+    assert not faults(sound())
+    assert not faults(sound(kind="number", published=[1.0]))
+    assert not faults(exact_claim("k", "n", "oracle", "s", 1.0, (1.0, 1.0), count=100, sample="sets"))
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        (sound(kind="number"), "none is given"),
+        (sound(source="Somebody 1990"), "standing"),
+        (sound(source="Somebody (P) 1990"), "standing"),
+        (sound(rival="", rival_at=()), "no rival"),
+        (sound(band=(None, None), rival_at=()), "no end"),
+        (share_claim("k", "n", "ours", "s", [True, True], (1.0, 1.0), rival="0"), "a point, in which"),
+        (exact_claim("k", "n", "oracle", "s", 1.0, (0.0, 2.0), count=8, sample="seeds"), "judged by a point"),
+        (exact_claim("k", "n", "oracle", "s", 1.0, (0, 2), count=8, sample="walkers at each of 2 rates"), "by a point"),
+    ],
+)
+def test_what_a_claim_lacks_is_said(claim, words):
+    """Each fault by itself."""
+    (found,) = faults(claim)
+    assert words in found
+
+
+def test_a_band_that_holds_its_rival_cannot_be_claimed():
+    """Not even at its end; of a draw, whose range is only known afterwards, nothing is decided."""
+    with pytest.raises(ValueError, match=r"holds its rival, 0\.5, so that it cannot fail"):
+        sound(rival_at=0.5)
+    values = np.arange(101.0)
+    assert draw_claim("k", "n", "s", 50.0, values, rival="x", rival_at=99.0).verdict == "reproduced"
+    assert draw_claim("k", "n", "s", 50.0, values, rival="x", rival_at=60.0).verdict == "undecided"
+
+
+def test_seeds_that_would_decide_a_mean():
+    """As many as a t-test with 80 % power needs: of values at .5 standard deviations from the end, 34."""
+    values = np.array([-1.0, 1.0] * 8) / np.std([-1, 1] * 8, ddof=1)
+    claim = mean_claim("k", "n", "ours", "s", values, (-0.5, None), rival="-.6", rival_at=-0.6)
+    assert claim.verdict == "undecided" and claim.needed == needed.seeds_to_tell(0.5) == 34
+    assert mean_claim("k", "n", "ours", "s", values, (0.0, None), rival="-1").needed is None  # It lies on the end.
+    assert mean_claim("k", "n", "ours", "s", values, (-5.0, None), rival="-6").needed is None  # It is decided.
+    # An end that nothing can lie beyond is none: of accuracies near 1 only the other end has to be told from.
+    shares = np.array([0.99, 1.0] * 3)
+    claim = mean_claim("k", "n", "ours", "s", shares, (0.98, 1.0), bounds=(0.0, 1.0), rival=".5")
+    assert claim.verdict == "reproduced"
+    ratio = mean_claim("k", "n", "ours", "s", np.exp(values), (np.exp(-0.5), None), log=True, rival=".1")
+    assert ratio.needed == 34
+
+
+def test_trials_that_would_decide_a_share():
+    """All of them succeed: .025^(1/n) passes .95 at 72; with that many the verdict is reproduced, with one less not."""
+    claim = share_claim("k", "n", "ours", "s", [True] * 20, (0.95, 1.0), rival=".5", rival_at=0.5)
+    assert claim.needed == 72
+    for count, verdict in ((72, "reproduced"), (71, "undecided")):
+        assert share_claim("k", "n", "ours", "s", [True] * count, (0.95, 1.0), rival=".5").verdict == verdict
+    assert needed.of_share(0.95, (0.95, 1.0)) is None  # On the end, no number of trials decides.
+
+
+def test_estimates_that_would_decide():
+    """An interval that has to be half as wide takes four times the sample; one without an end says nothing."""
+    claim = interval_claim("k", "n", "oracle", "s", 1.0, (0.5, 1.5), (0.75, 3.0), count=10)
+    assert claim.needed == 40
+    assert interval_claim("k", "n", "oracle", "s", 1.0, (0.7, np.inf), (0.9, 1.5), count=10).needed is None
+    assert needed.distance(1.0, (None, None)) == np.inf
+
+
+def test_seeds_that_would_decide_a_draw():
+    """Just outside of the range: with as many seeds as it says, half of the time, the range is known that well."""
+    values = np.random.default_rng(0).normal(size=20)
+    published = values.mean() + 2.05 * values.std(ddof=1)
+    claim = draw_claim("k", "n", "s", float(published), values)
+    count = claim.needed or 0
+    assert claim.verdict == "undecided" and 100 < count < 10_000
+    ranges = np.percentile(np.random.default_rng(1).normal(size=(200, count)), 97.5, axis=1)
+    assert np.mean(ranges < 2.05) > 0.9
+
+
+def test_results_hold_to_the_standard():
+    """0 lines of docs/results.json whose band holds their rival, 0 verdicts by a point where a sample has an interval;
+    and nothing else amiss with those that were written since claims say where their rivals lie."""
+    raw = {record["study"]: record["claims"] for record in json.loads(RESULTS.read_bytes())["studies"]}
+    for name, record in records.read(RESULTS).items():
+        for claim, fields in zip(record.claims, raw[name], strict=True):
+            if "rival_at" in fields:
+                assert not faults(claim), (name, claim.key)
+            if claim.rule == "the interval in the band":
+                assert claim.verdict == judged(claim.low, claim.high, claim.band), (name, claim.key)
+
+
+def test_standings_are_explained():
+    """P, S and R, at the end of a source."""
+    assert [standard.standing(source) for source in ("A (P)", "B, chapter 3 (S)", "C (R)", "D")] == ["P", "S", "R", ""]
+    assert set(standard.STANDINGS) == {"P", "S", "R"}
+
+
+class Draws(NamedTuple):
+    """A study's size, and from which seed on it draws."""
+
+    draws: int
+    seeds_from: int = 0
+
+
+def drawn(size: Draws, workdir: Path) -> tuple[Any, list[Claim]]:
+    """The first seeds are near 1, the fresh ones near 3; the folder is there."""
+    assert workdir.is_dir()
+    values = (1.0 if size.seeds_from < 1_000 else 3.0) + np.array([-0.01, 0.01] * size.draws)
+    lines = [
+        mean_claim(key, key, "ours", "s", values, (0.5, 1.5), rival="0", rival_at=0.0, exploratory=looked)
+        for key, looked in (("looked", "the band"), ("plain", ""))
+    ]
+    return figures.new_figure(2, 2, 1)[0], lines
+
+
+def test_command_confirms_what_is_exploratory(tmp_path, capsys):
+    """On seeds from 1,000 on, with nothing else changed, where it is asked for; by default at the full size."""
+    study = Study("?", drawn, {"tiny": Draws(2), "full": Draws(3)})
+
+    def confirmations(size: str, confirm: bool | None) -> list[str | None]:
+        command.run(study, size, tmp_path, confirm)
+        content = json.loads((tmp_path / "results.json").read_text())
+        return [Claim.from_dict(fields).confirmation for fields in content]
+
+    assert confirmations("tiny", None) == confirmations("full", False) == [None, None]
+    assert not (tmp_path / "fresh.png").exists()
+    assert confirmations("tiny", True) == confirmations("full", None) == ["contradicted", None]
+    assert (tmp_path / "fresh.png").exists() and "fresh **no**" in capsys.readouterr().out
+    unseeded = Study("?", lambda _, folder: drawn(Draws(2), folder), {"tiny": None})
+    with pytest.raises(SystemExit):
+        command.run(unseeded, "tiny", tmp_path, True)
+    assert "--confirm: this study draws no seeds" in capsys.readouterr().err
