@@ -8,7 +8,7 @@ bias too. Two inputs would then have one minimum, as each could have its own log
 equally often, holds the bias near 0. Both have the quadratic cost (a - y)^2 without 1/2.
 
     well = nets.wells.line()
-    nets.wells.stay_on_line(rate=20.0, batch=4, width=0.01).median              # 687 steps
+    nets.wells.stay_on_line(rate=20.0, batch=4, width=0.01).median              # 686 steps
     nets.escape.action(well.cost, well.kinds, well.minimum, well.saddle, weights=well.shares).value        # 42.217
 """
 
