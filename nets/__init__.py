@@ -32,18 +32,21 @@ takes them now and then within a jitted loop. `activations` has the neurons' fun
 `saturation`, `speed`, `curvature`, `sharpness`, `noise` and `cockpit` are the instruments: how far neurons are
 saturated, how fast each layer learns, how the cost is curved, how far it rises nearby, how noisy its gradient is, and
 whether a step was too short or too long. `chunks` has the mean of a cost over a data set and its derivatives. `escape`
-sends walkers of SGD out of a minimum and certifies minima; `landscape` has the plane of a path, the cost on lines and
-planes, barriers and the widths of basins. `theory` has what is known exactly, and its modules are attributes of `nets`
-as well: `exit_time`, `born_dead`, `relu_cells` (minima at the kinks of a ReLU net) and `student_teacher` (a net whose
-cost over all Gaussian inputs is known).
+sends walkers of SGD out of a minimum, certifies minima and has the action of the way out (`actions`); `draws` has what
+a batch may draw; `landscape` has the plane of a path, the cost on lines and planes, barriers and the widths of basins.
+`theory` has what is known exactly, and its modules are attributes of `nets` as well: `exit_time`, `step_chain` (SGD as
+a chain on a grid), `wells` (neurons with two minima), `born_dead`, `relu_cells` (minima at the kinks of a ReLU net) and
+`student_teacher` (a net whose cost over all Gaussian inputs is known).
 """
 
 from nets import (
+    actions,
     activations,
     chunks,
     cockpit,
     costs,
     curvature,
+    draws,
     escape,
     landscape,
     measures,
@@ -57,18 +60,20 @@ from nets import (
     watching,
 )
 from nets.mlp import MLP
-from nets.theory import born_dead, exit_time, relu_cells, student_teacher
+from nets.theory import born_dead, exit_time, relu_cells, step_chain, student_teacher, wells
 from nets.watching import Watched, every, watch
 
 __all__ = [
     "MLP",
     "Watched",
+    "actions",
     "activations",
     "born_dead",
     "chunks",
     "cockpit",
     "costs",
     "curvature",
+    "draws",
     "escape",
     "every",
     "exit_time",
@@ -81,8 +86,10 @@ __all__ = [
     "saturation",
     "sharpness",
     "speed",
+    "step_chain",
     "student_teacher",
     "theory",
     "watch",
     "watching",
+    "wells",
 ]

@@ -16,6 +16,8 @@ all examples. From any cost of one's own to the time that SGD takes to leave a m
     passage = nets.escape.first_passage(cost, start_W, data, jax.random.key(0), 20.0, 4, 8_000, lambda w: w > 8)
     print(nets.escape.median_passage(passage.steps_W, passage.censored_W))    # median, and its 95 % interval
 
+How unlikely the way out is without walking it, `action` says, by the theories of `nets.actions`.
+
 A walker that has not escaped by the last step is censored there, not left out: `kaplan_meier` and `median_passage`
 count it as still at risk until then. ValueError, in one line, names what does not fit.
 """
@@ -32,7 +34,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
+from nets.actions import Action as Action
+from nets.actions import action as action
 from nets.chunks import Cost, Tree, check_cost, check_whole
+from nets.draws import doubled
 
 # Examples that a walker draws at a time, at least: fewer draws of more are faster until they leave the cache.
 DRAWN = 64
@@ -234,16 +239,6 @@ def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) ->
 # Certificates, in float64.
 
 
-def _doubled(tree: Tree) -> Tree:
-    """The tree with its floats as float64; under enable_x64."""
-
-    def double(x: Tree) -> jax.Array:
-        x = jnp.asarray(x)
-        return x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
-
-    return jax.tree.map(double, tree)
-
-
 @partial(jax.jit, static_argnames="cost")
 def _derivatives(cost: Cost, params: Tree, data: Tree) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The mean cost, its gradient [P] and its Hessian [P, P]."""
@@ -272,7 +267,7 @@ def polish(cost: Cost, params: Tree, data: Tree, steps: int = 50) -> Tree:
     """
     check_whole("steps", steps, 1)
     with jax.enable_x64(True):
-        params, data = _doubled(params), _doubled(data)
+        params, data = doubled(params), doubled(data)
         _check_dense(cost, params, data)
         best, least = params, math.inf
         for _ in range(steps + 1):
@@ -311,7 +306,7 @@ def is_minimum(cost: Cost, params: Tree, data: Tree, tolerance: float = 1e-6) ->
     The Hessian is dense, so it is for at most 2,000 params; neither jit nor vmap can go around it.
     """
     with jax.enable_x64(True):
-        params, data = _doubled(params), _doubled(data)
+        params, data = doubled(params), doubled(data)
         _check_dense(cost, params, data)
         value, gradient_P, hessian_PxP = map(np.asarray, _derivatives(cost, params, data))
     if not (np.all(np.isfinite(gradient_P)) and np.all(np.isfinite(hessian_PxP))):
@@ -373,7 +368,7 @@ def lowest_in_ball(cost: Cost, params: Tree, data: Tree, key: jax.Array, radius:
     if not 0 < radius < math.inf:
         raise ValueError(f"radius is {radius}; accepted: a number more than 0")
     with jax.enable_x64(True):
-        params, data = _doubled(params), _doubled(data)
+        params, data = doubled(params), doubled(data)
         check_cost(cost, params, data, 1)
         rise, lowest = _lowest(cost, params, data, key, radius, samples)
         return Ball(float(rise), jax.tree.map(np.asarray, lowest))
