@@ -34,8 +34,9 @@ saturated, how fast each layer learns, how the cost is curved, how far it rises 
 whether a step was too short or too long. `chunks` has the mean of a cost over a data set and its derivatives. `escape`
 sends walkers of SGD out of a minimum and certifies minima; `landscape` has the plane of a path, the cost on lines and
 planes, barriers and the widths of basins. `theory` has what is known exactly, and its modules are attributes of `nets`
-as well: `exit_time`, `born_dead`, `relu_cells` (minima at the kinks of a ReLU net) and `student_teacher` (a net whose
-cost over all Gaussian inputs is known).
+as well: `exit_time`, `residual_passage` (the same under costs whose gradient is bounded), `born_dead`, `relu_cells`
+(minima at the kinks of a ReLU net), `slope_bounds` (what slopes leave of a layer's curvature) and `student_teacher` (a
+net whose cost over all Gaussian inputs is known).
 """
 
 from nets import (
@@ -57,7 +58,7 @@ from nets import (
     watching,
 )
 from nets.mlp import MLP
-from nets.theory import born_dead, exit_time, relu_cells, student_teacher
+from nets.theory import born_dead, exit_time, relu_cells, residual_passage, slope_bounds, student_teacher
 from nets.watching import Watched, every, watch
 
 __all__ = [
@@ -78,8 +79,10 @@ __all__ = [
     "noise",
     "perceptron",
     "relu_cells",
+    "residual_passage",
     "saturation",
     "sharpness",
+    "slope_bounds",
     "speed",
     "student_teacher",
     "theory",
