@@ -36,7 +36,7 @@ Nets of one seed share their draws, and are counted as if they did not.
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -49,8 +49,7 @@ from experiments.study.claims import Band, Claim, Kind, Words, exact_claim, inte
 from experiments.study.study import Study
 from training import figures
 
-PIXELS, CLASSES = 784, 10
-UNSATURATED, NEARLY_LINEAR, SATURATED = 0.5, 0.9, 0.35
+PIXELS, CLASSES, UNSATURATED, NEARLY_LINEAR, SATURATED = 784, 10, 0.5, 0.9, 0.35
 COSTS = {"quadratic": "identity", "cross_entropy": "softmax"}
 DESIGNS = ("hidden", "both")
 BOUNDED = tuple(
@@ -61,7 +60,6 @@ ODD = ("tanh", "softsign", "hard_tanh")
 HALVINGS_BELOW, HALVINGS_ABOVE = 4, 12
 RISE, TOLERANCE = 1e-5, 1e-5
 SOURCE = "eigenvalues, by Lanczos's method"
-CLOSED = "closed form"
 
 
 class Size(NamedTuple):
@@ -235,17 +233,19 @@ def tabulate(size: Size) -> Table:
     data = load(size)
     made = draw_nets(size, data.x_BxD.shape[1])
     drawn, parts = (made.kernel_LxDxH, made.outgoing_LxHxC), list[Table]()
+    count = len(made.scale_L)
     for activation in size.activations:
         start = time.perf_counter()
         for cost in size.costs:
             slope, a, mass_L, hessian = linearised(drawn, data, activation, cost)
             found = measure(data.x_BxD, (slope, a, drawn[1], hessian), size.eigenvalue_steps)
-            m = Measured(*(np.asarray(column, np.float64) for column in found))
-            is_swept = cost == "quadratic"
-            rates = swept(drawn, data, m.least, activation, size.descent_steps) if is_swept else np.nan * mass_L
-            names = (np.full(len(mass_L), name) for name in (activation, cost))
-            parts.append(Table(*names, made.design_L, made.scale_L, np.asarray(mass_L), *m, np.asarray(rates)))
-        print(f"{activation}: {len(mass_L) * len(size.costs)} nets, {time.perf_counter() - start:.0f} s", flush=True)
+            numbers = {name: np.asarray(column, np.float64) for name, column in found._asdict().items()}
+            rate_L = np.full(count, np.nan)
+            if cost == "quadratic":
+                rate_L = swept(drawn, data, numbers["least"], activation, size.descent_steps)
+            names = np.full(count, activation), np.full(count, cost), made.design_L
+            parts.append(Table(*names, made.scale_L, np.asarray(mass_L), **numbers, rate=rate_L))
+        print(f"{activation}: {count * len(size.costs)} nets, {time.perf_counter() - start:.0f} s", flush=True)
     return Table(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -262,7 +262,7 @@ def linear_share(size: Size) -> float:
 
 def bound_claims(t: Table) -> list[Claim]:
     """The bounds hold in every net."""
-    claims: list[Claim] = []
+    claims = list[Claim]()
     for key, bound in (("trace", t.trace), ("least", t.least)):
         # Sums in float32 have seven digits.
         holds = t.hidden + t.residual <= bound * (1 + 1e-4)
@@ -279,10 +279,12 @@ def median_of(values: np.ndarray) -> float:
     return float(np.median(values)) if len(values) else float("nan")
 
 
-def median_claim(key: str, name: str, names: tuple[Kind, str], values: np.ndarray, band: Band, **words: Any) -> Claim:
+def median_claim(
+    key: str, name: str, names: tuple[Kind, str], values: np.ndarray, band: Band, **words: Unpack[Words]
+) -> Claim:
     """A claim of a median over nets, of (kind, source), with the interval between order statistics."""
-    words |= {"count": len(values), "sample": "nets", "values": values}
-    return interval_claim(key, name, *names, median_of(values), toolkit.median_interval(values), band, **words)
+    within, of = toolkit.median_interval(values), {"count": len(values), "sample": "nets", "values": values}
+    return interval_claim(key, name, *names, median_of(values), within, band, **of, **words)
 
 
 def tight_claims(t: Table, linear: float) -> list[Claim]:
@@ -291,12 +293,14 @@ def tight_claims(t: Table, linear: float) -> list[Claim]:
     straight = t.of((t.mass >= NEARLY_LINEAR) & (t.cost == "quadratic"))
     name = "unsaturated nets, hidden eigenvalue by the bound, median"
     rival = f"as loose as the trace: {median_of(unsaturated.hidden / unsaturated.trace):.2f}"
-    values, ours = unsaturated.hidden / unsaturated.least, ("ours", SOURCE)
+    values = unsaturated.hidden / unsaturated.least
+    ours: tuple[Kind, str] = "ours", SOURCE
     claims = [median_claim("tight/unsaturated", name, ours, values, (0.5, 1.001), rival=rival)]
     name = f"slope mass {NEARLY_LINEAR:g} or more, hidden eigenvalue by trace, by that of a linear layer, median"
-    values, words = straight.hidden / straight.trace / linear, {"note": f"a linear layer has {linear:.3f}"}
-    words["rival"], names = f"tight: {1 / linear:.1f}", ("oracle", "Marchenko & Pastur's edge")
-    claims.append(median_claim("tight/trace", name, names, values, (0.8, 1.25), **words))
+    values = straight.hidden / straight.trace / linear
+    words: Words = {"note": f"a linear layer has {linear:.3f}", "rival": f"tight: {1 / linear:.1f}"}
+    closed: tuple[Kind, str] = "oracle", "Marchenko & Pastur's edge"
+    claims.append(median_claim("tight/trace", name, closed, values, (0.8, 1.25), **words))
     name, values = "saturated nets, hidden eigenvalue by the bound, median", saturated.hidden / saturated.least
     note = f"by trace {median_of(saturated.hidden / saturated.trace):.3f}"
     words = {"rival": "as tight as of unsaturated nets: .5 or more", "note": note}
@@ -324,8 +328,8 @@ def near_claim(key: str, which: str, kind: Kind, t: Table, band: Band, rival: st
     name = f"{which}: nets whose swept rate is within a factor of 2 of 2 / bound"
     exact, times = np.mean(is_near(t.rate, 2 / t.hidden)), median_of(t.rate * t.least / 2)
     note = f"of 2 / eigenvalue in a share of {exact:.2f}; the swept rate is {times:.2g} times 2 / bound in the median"
-    near, words = is_near(t.rate, 2 / t.least), {"rival": rival, "note": note}
-    return share_claim(f"rate/{key}", name, kind, "2 / bound", near, band, sample="nets", **words)
+    near = is_near(t.rate, 2 / t.least)
+    return share_claim(f"rate/{key}", name, kind, "2 / bound", near, band, sample="nets", rival=rival, note=note)
 
 
 def best_guess(rates: np.ndarray) -> float:
@@ -358,7 +362,7 @@ def edge_claims(t: Table, size: Size) -> list[Claim]:
     name = "eigenvalue of the whole net by that of its larger block, largest"
     note = f"the smallest is {ratio.min():.3f}, the median {np.median(ratio):.3f}"
     words = {"count": len(ratio), "sample": "nets", "rival": "more than two layers' worth: above 2", "note": note}
-    claims = [exact_claim("edge/blocks", name, "oracle", CLOSED, float(ratio.max()), (0.999, 2.0), **words)]
+    claims = [exact_claim("edge/blocks", name, "oracle", "closed form", float(ratio.max()), (0.999, 2.0), **words)]
     odd = t.of((t.design == "hidden") & np.isin(t.activation, ODD))
     for key, scale, block in (("small", size.scales[0], "hidden"), ("large", size.scales[-1], "output")):
         at = odd.of(odd.scale == scale)
