@@ -76,7 +76,7 @@ class Size(NamedTuple):
     descent_steps: int
 
 
-QUICK = Size(BOUNDED, tuple(np.geomspace(0.1, 10, 7).tolist()), tuple(COSTS), 4, "mnist", 128, 32, 80, 30)
+QUICK = Size(BOUNDED, tuple(np.geomspace(0.1, 10, 7).tolist()), tuple(COSTS), 4, "mnist", 128, 32, 30, 30)
 FULL = QUICK._replace(seeds=8, images=256)
 TINY = Size(("tanh",), (0.1, 10.0), ("quadratic",), 1, "synthetic", 12, 3, 30, 3)
 

@@ -129,7 +129,7 @@ def layer_eigenvalues(
     inputs_BxD: jax.Array,
     hessians_BxCxC: jax.Array,
     key: jax.Array,
-    steps: int = 80,
+    steps: int = 40,
     tolerance: float = 1e-5,
 ) -> LayerEigenvalues:
     """What `hidden_bounds` bounds (kernel and bias), and the rest of the net, by `nets.curvature.top_eigenvalues` with
