@@ -1,6 +1,6 @@
 """Does a gradient that saturates in the residual take away the heavy tail of SGD?
 
-    python -m experiments.escape.bounded_tail [--budget=full]
+    python -m experiments.escape.bounded_tail [--budget=full]      3.5 minutes on 2 busy cores
 
 One weight, inputs x and targets y ~ N(0, 1), batch 1, learning rate .1, as in `power_law_escape`, with three costs of
 the residual r = u x - y: the quadratic one; Huber's with threshold 1; ln cosh r, whose slope is tanh r. First passage
@@ -324,7 +324,7 @@ def draw(fine: list[Far], levels: list[Near], claims: list[Claim]) -> Any:
     axes[0].set(
         xscale="log", xlabel="c = loss / L* to be passed", ylabel="log10 of the mean steps to the first passage"
     )
-    axes[0].set_yscale("symlog", linthresh=10)
+    axes[0].set_yscale("log")
     axes[0].set_title("A bounded gradient keeps SGD in")
     axes[1].set(xscale="log", yscale="log", xlabel="c = loss / L*", ylabel="local exponent, d ln (mean steps) / d ln c")
     by = by_key(claims)
