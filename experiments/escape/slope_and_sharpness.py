@@ -30,9 +30,11 @@ saturated below .35 (at scale 10 that of tanh is about .16); there are others in
   eigenvalues. With activations that are odd the hidden block is the larger one at the smallest scale, and the output
   block at the largest one, in 80 % of the nets.
 
-Nets of one seed share their draws, and are counted as if they did not.
+Afterwards, as the swept rate was seen to exceed 2 / eigenvalue where the eigenvalue is small, the sweep was repeated
+beside a minimum: targets are the net's own outputs, and the kernel is a little off. Nets of one seed count as apart.
 """
 
+import dataclasses
 import time
 from functools import partial
 from pathlib import Path
@@ -58,7 +60,8 @@ BOUNDED = tuple(
 ODD = ("tanh", "softsign", "hard_tanh")
 # Half steps of 2 about 2 / bound.
 HALVINGS_BELOW, HALVINGS_ABOVE = 4, 12
-RISE, TOLERANCE = 1e-5, 1e-5
+RISE, TOLERANCE, NUDGE = 1e-5, 1e-5, 1e-3
+LOOKED = "added to explain a miss: the swept rate at the start exceeds 2 / eigenvalue where descent saturates the layer"
 SOURCE = "eigenvalues, by Lanczos's method"
 
 
@@ -99,7 +102,7 @@ class Data(NamedTuple):
 
 class Table(NamedTuple):
     """What is measured of R nets: how they were made, slope mass, eigenvalues with their residuals, bounds, and the
-    swept rate (quadratic cost; 0 where none was stable)."""
+    swept rate (quadratic cost; 0 where none was stable), and that beside a minimum."""
 
     activation: np.ndarray
     cost: np.ndarray
@@ -113,6 +116,7 @@ class Table(NamedTuple):
     trace: np.ndarray
     least: np.ndarray
     rate: np.ndarray
+    calm: np.ndarray
 
     def of(self, which: np.ndarray) -> "Table":
         """The nets that are marked."""
@@ -146,29 +150,19 @@ def draw_nets(size: Size, inputs: int) -> Nets:
 # Eigenvalues and bounds.
 
 
-class Measured(NamedTuple):
-    """Of lanes of nets."""
-
-    hidden: jax.Array
-    residual: jax.Array
-    output: jax.Array
-    whole: jax.Array
-    trace: jax.Array
-    least: jax.Array
-
-
 @partial(jax.jit, static_argnames="steps")
-def measure(x_BxD: jax.Array, lanes: tuple[jax.Array, ...], steps: int) -> Measured:
+def measure(x_BxD: jax.Array, lanes: tuple[jax.Array, ...], steps: int) -> dict[str, jax.Array]:
     """Eigenvalues and bounds of lanes of nets, whatever their activation and cost, from their slopes, outputs, outgoing
     weights and Hessians in the logits: one net after the other, each with as many iterations as it needs."""
 
-    def one(lane: tuple[jax.Array, ...]) -> Measured:
+    def one(lane: tuple[jax.Array, ...]) -> dict[str, jax.Array]:
         slope_BxH, a_BxH, outgoing_HxC, hessian_BxCxC = lane
         found = nets.slope_bounds.layer_eigenvalues(
             slope_BxH, a_BxH, outgoing_HxC, x_BxD, hessian_BxCxC, jax.random.key(0), steps=steps, tolerance=TOLERANCE
         )
         bounds = nets.slope_bounds.hidden_bounds(slope_BxH, outgoing_HxC, x_BxD, hessian_BxCxC)
-        return Measured(found.hidden, found.residuals_3[0], found.output, found.whole, bounds.trace, bounds.least)
+        values = {"hidden": found.hidden, "output": found.output, "whole": found.whole}
+        return values | {"residual": found.residuals_3[0], "trace": bounds.trace, "least": bounds.least}
 
     return jax.lax.map(one, lanes)
 
@@ -194,20 +188,25 @@ def linearised(drawn: tuple[Any, Any], data: Data, activation: str, cost: str) -
 
 
 @partial(jax.jit, static_argnames=("activation", "steps"))
-def descend(drawn: tuple[Any, Any], data: Data, rate_LxK: Any, activation: str, steps: int) -> jax.Array:
-    """The quadratic cost before and after each step of full-batch descent on the hidden layer, [L, K, 1 + steps]."""
+def descend(drawn: tuple[Any, Any], data: Data, rate_LxK: Any, activation: str, steps: int, nudge: Any) -> jax.Array:
+    """The quadratic cost before and after each step of full-batch descent on the hidden layer, [L, K, 1 + steps]; with
+    a nudge from that far off a minimum, where the net's own outputs are the targets."""
     function = nets.activations.get(activation).function
 
     def one(kernel_DxH: Any, outgoing_HxC: Any, rate: Any) -> jax.Array:
+        own_BxC = function(data.x_BxD @ kernel_DxH) @ outgoing_HxC
+        targets_BxC = jnp.where(nudge > 0, own_BxC, data.targets_BxC)
+
         def mean_cost(params: Any) -> jax.Array:
             a_BxH = function(data.x_BxD @ params["kernel"] + params["bias"][None])
-            return jnp.mean(nets.costs.quadratic(a_BxH @ outgoing_HxC, data.targets_BxC, "identity"))
+            return jnp.mean(nets.costs.quadratic(a_BxH @ outgoing_HxC, targets_BxC, "identity"))
 
         def step(params: Any, _: None) -> tuple[Any, jax.Array]:
             value, gradient = jax.value_and_grad(mean_cost)(params)
             return jax.tree.map(lambda w, g: w - rate * g, params, gradient), value
 
-        start = {"kernel": kernel_DxH, "bias": jnp.zeros(kernel_DxH.shape[1])}
+        off_DxH = nudge * jax.random.normal(jax.random.key(0), kernel_DxH.shape)
+        start = {"kernel": kernel_DxH + off_DxH, "bias": jnp.zeros(kernel_DxH.shape[1])}
         return jax.lax.scan(step, start, length=steps + 1)[1]
 
     over_rates = jax.vmap(one, in_axes=(None, None, 0))
@@ -221,10 +220,10 @@ def last_stable(rate_K: np.ndarray, cost_KxT: np.ndarray) -> float:
     return float(rate_K[count - 1]) if count else 0.0
 
 
-def swept(drawn: tuple[Any, Any], data: Data, least_L: np.ndarray, activation: str, steps: int) -> np.ndarray:
+def swept(made: tuple[Any, Any], data: Data, least_L: Any, activation: str, steps: int, nudge: float) -> np.ndarray:
     """The largest stable rate of each net, [L]."""
     rate_LxK = 2 / least_L[:, None] * 2 ** (np.arange(-HALVINGS_BELOW, HALVINGS_ABOVE + 1) / 2)
-    cost_LxKxT = np.asarray(descend(drawn, data, jnp.asarray(rate_LxK, jnp.float32), activation, steps))
+    cost_LxKxT = np.asarray(descend(made, data, jnp.asarray(rate_LxK, jnp.float32), activation, steps, nudge))
     return np.array([last_stable(*of_net) for of_net in zip(rate_LxK, cost_LxKxT, strict=True)])
 
 
@@ -239,21 +238,17 @@ def tabulate(size: Size) -> Table:
         for cost in size.costs:
             slope, a, mass_L, hessian = linearised(drawn, data, activation, cost)
             found = measure(data.x_BxD, (slope, a, drawn[1], hessian), size.eigenvalue_steps)
-            numbers = {name: np.asarray(column, np.float64) for name, column in found._asdict().items()}
-            rate_L = np.full(count, np.nan)
+            numbers = {name: np.asarray(column, np.float64) for name, column in found.items()}
+            rates_2xL = np.full((2, count), np.nan)
             if cost == "quadratic":
-                rate_L = swept(drawn, data, numbers["least"], activation, size.descent_steps)
+                given = drawn, data, numbers["least"], activation, size.descent_steps
+                rates_2xL = [swept(*given, nudge) for nudge in (0.0, NUDGE)]
             names = np.full(count, activation), np.full(count, cost), made.design_L
-            parts.append(Table(*names, made.scale_L, np.asarray(mass_L), **numbers, rate=rate_L))
+            parts.append(
+                Table(*names, made.scale_L, np.asarray(mass_L), **numbers, rate=rates_2xL[0], calm=rates_2xL[1])
+            )
         print(f"{activation}: {count * len(size.costs)} nets, {time.perf_counter() - start:.0f} s", flush=True)
     return Table(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def linear_share(size: Size) -> float:
-    """The eigenvalue by `trace` of a layer whose slopes are all alike, Gaussian outgoing weights, quadratic cost."""
-    x_BxD = np.asarray(load(size).x_BxD, np.float64)
-    gram_BxB = x_BxD @ x_BxD.T + 1
-    return float(np.linalg.eigvalsh(gram_BxB)[-1] / np.trace(gram_BxB) * (size.units**-0.5 + CLASSES**-0.5) ** 2)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -353,7 +348,9 @@ def rate_claims(t: Table) -> list[Claim]:
     second = near_claim("both", "both kernels scaled, unsaturated", "ours", both, (0.9, 1.0), rival)
     rival = "as of unsaturated nets: .9 or more"
     third = near_claim("saturated", which.format("saturated"), "ours", saturated, (0.0, 0.5), rival)
-    return [first, cohen, second, third]
+    calm, rival = unsaturated._replace(rate=unsaturated.calm), one.format(best_guess(unsaturated.calm))
+    fourth = near_claim("minimum", "as the first, beside a minimum", "oracle", calm, (0.9, 1.0), rival)
+    return [first, cohen, second, third, dataclasses.replace(fourth, exploratory=LOOKED)]
 
 
 def edge_claims(t: Table, size: Size) -> list[Claim]:
@@ -380,7 +377,8 @@ def edge_claims(t: Table, size: Size) -> list[Claim]:
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     t = tabulate(size)
-    claims = [*bound_claims(t), *tight_claims(t, linear_share(size)), lowers_claim(t, size)]
+    linear = nets.slope_bounds.linear_share(np.asarray(load(size).x_BxD), size.units, CLASSES)
+    claims = [*bound_claims(t), *tight_claims(t, linear), lowers_claim(t, size)]
     claims += [*rate_claims(t), *edge_claims(t, size)]
     return draw(t, size), claims
 
@@ -430,7 +428,7 @@ def draw_scales(axis: Any, t: Table, size: Size) -> None:
 def draw_rates(axis: Any, t: Table) -> None:
     """The swept rate of the hidden layer by 2 / bound, against the slope mass."""
     alone = t.of((t.cost == "quadratic") & (t.design == "hidden"))
-    for i, activation in enumerate(np.unique(alone.activation)):
+    for i, activation in enumerate(dict.fromkeys(t.activation.tolist())):
         of = alone.of((alone.activation == activation) & (alone.rate > 0))
         axis.plot(of.mass, of.rate * of.least / 2, "o", color=f"C{i}", markersize=4, label=activation)
     axis.axhspan(0.5, 2, color="tab:green", alpha=0.12, label="within a factor of 2")

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nets.curvature import top_eigenvalues
 
@@ -99,6 +100,15 @@ def hidden_bounds(
     weighted_BxHxC = half_BxHxC * jnp.sqrt(square_B / examples)[:, None, None]
     of_units_HxH = jnp.einsum("bhc,bic->hi", weighted_BxHxC, weighted_BxHxC, precision="highest")
     return SlopeBounds(trace, inputs, _largest(of_units_HxH))
+
+
+def linear_share(inputs_BxD: np.ndarray, units: int, classes: int) -> float:
+    """About the eigenvalue by `trace` of a layer whose slopes are all alike (kernel and bias), with Gaussian outgoing
+    weights and the quadratic cost: what the first principal direction has of the inputs, times the edge of Marchenko &
+    Pastur's law, (H^-1/2 + C^-1/2)^2, which a layer of few units stays a little below."""
+    inputs_BxD = np.asarray(inputs_BxD, np.float64)
+    gram_BxB = inputs_BxD @ inputs_BxD.T + 1
+    return float(np.linalg.eigvalsh(gram_BxB)[-1] / np.trace(gram_BxB) * (units**-0.5 + classes**-0.5) ** 2)
 
 
 class LayerEigenvalues(NamedTuple):

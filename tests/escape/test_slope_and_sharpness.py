@@ -16,7 +16,16 @@ def test_end_to_end(tiny_claims):
     """Four nets decide little; the matrix of two blocks is one of two blocks whatever they are."""
     claims = tiny_claims(slope_and_sharpness.STUDY)
     keys = ["holds/trace", "holds/least", "tight/unsaturated", "tight/trace", "tight/saturated", "lowers"]
-    keys += ["rate/unsaturated", "rate/cohen", "rate/both", "rate/saturated", "edge/blocks", "edge/small", "edge/large"]
+    keys += [
+        "rate/unsaturated",
+        "rate/cohen",
+        "rate/both",
+        "rate/saturated",
+        "rate/minimum",
+        "edge/blocks",
+        "edge/small",
+        "edge/large",
+    ]
     assert list(claims) == keys and all(claim.rival for claim in claims.values())
     assert claims["edge/blocks"].is_reproduced and claims["holds/trace"].measured == claims["holds/least"].measured == 1
     assert claims["holds/trace"].verdict == "undecided"
@@ -53,8 +62,8 @@ def test_hidden_eigenvalue_is_that_of_the_cost_itself():
         return jnp.mean(nets.costs.quadratic(logits_BxC, own_BxC, "identity"))
 
     largest = np.linalg.eigvalsh(jax.hessian(mean_cost)(flat_P))[-1]
-    assert float(found.hidden[0]) == pytest.approx(float(largest), rel=1e-3)
-    assert float(found.least[0]) >= float(largest) * (1 - 1e-5)
+    assert float(found["hidden"][0]) == pytest.approx(float(largest), rel=1e-3)
+    assert float(found["least"][0]) >= float(largest) * (1 - 1e-5)
 
 
 def test_last_stable_rate():
@@ -69,7 +78,9 @@ def test_last_stable_rate():
 def table(rate, least=1.0, hidden=0.8, mass=0.9, count=40):
     """So many nets of that kind."""
     columns = {"hidden": hidden, "residual": 0.0, "output": 0.4, "whole": 0.9, "trace": 8.0, "least": least}
-    numbers = {name: np.full(count, value) for name, value in (columns | {"rate": rate, "mass": mass}).items()}
+    numbers = {
+        name: np.full(count, value) for name, value in (columns | {"rate": rate, "calm": rate, "mass": mass}).items()
+    }
     names = {"activation": "tanh", "cost": "quadratic", "design": "hidden"}
     return Table(**{name: np.full(count, value) for name, value in names.items()}, **numbers, scale=np.ones(count))
 
@@ -83,7 +94,7 @@ def test_each_claim_can_miss():
     for rate, verdict in ((2.0, "reproduced"), (3.9, "reproduced"), (4.1, "not reproduced"), (0.9, "not reproduced")):
         parts = (table(rate), table(rate, mass=0.2), both)
         joined = Table(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        first, _, _, saturated = slope_and_sharpness.rate_claims(joined)
-        assert first.verdict == verdict and saturated.verdict != verdict
+        first, _, _, saturated, calm = slope_and_sharpness.rate_claims(joined)
+        assert first.verdict == calm.verdict == verdict and saturated.verdict != verdict
     tight = slope_and_sharpness.tight_claims(table(2.0, hidden=0.4), 0.05)[0]
     assert tight.measured == pytest.approx(0.4) and tight.verdict == "not reproduced"

@@ -91,3 +91,11 @@ def test_shapes_that_do_not_fit():
         with pytest.raises(ValueError, match=message) as error:
             call()
         assert "\n" not in str(error.value)
+
+
+def test_share_of_a_linear_layer():
+    """Inputs that are all alike and wide layers of as many logits: 4 / H, the edge of square matrices."""
+    assert slope_bounds.linear_share(np.ones((5, 3)), 100, 100) == pytest.approx(0.04)
+    outgoing = RANDOM.normal(size=(100, 100))
+    largest = np.linalg.eigvalsh(outgoing @ outgoing.T)[-1]
+    assert largest / np.sum(outgoing**2) == pytest.approx(0.04, rel=0.15)
