@@ -35,7 +35,8 @@ whether a step was too short or too long. `chunks` has the mean of a cost over a
 sends walkers of SGD out of a minimum, certifies minima and has the action of the way out (`actions`); `draws` has what
 a batch may draw; `landscape` has the plane of a path, the cost on lines and planes, barriers and the widths of basins.
 `theory` has what is known exactly, and its modules are attributes of `nets` as well: `exit_time`, `step_chain` (SGD as
-a chain on a grid), `wells` (neurons with two minima), `born_dead`, `relu_cells` (minima at the kinks of a ReLU net) and
+a chain on a grid), `residual_passage` (exit under costs whose gradient is bounded), `wells` (neurons with two minima), `born_dead`, `relu_cells` (minima at the kinks of a ReLU
+net), `slope_bounds` (what slopes leave of a layer's curvature) and
 `student_teacher` (a net whose cost over all Gaussian inputs is known).
 """
 
@@ -60,7 +61,16 @@ from nets import (
     watching,
 )
 from nets.mlp import MLP
-from nets.theory import born_dead, exit_time, relu_cells, step_chain, student_teacher, wells
+from nets.theory import (
+    born_dead,
+    exit_time,
+    relu_cells,
+    residual_passage,
+    slope_bounds,
+    step_chain,
+    student_teacher,
+    wells,
+)
 from nets.watching import Watched, every, watch
 
 __all__ = [
@@ -83,8 +93,10 @@ __all__ = [
     "noise",
     "perceptron",
     "relu_cells",
+    "residual_passage",
     "saturation",
     "sharpness",
+    "slope_bounds",
     "speed",
     "step_chain",
     "student_teacher",
