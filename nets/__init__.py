@@ -35,9 +35,9 @@ whether a step was too short or too long. `chunks` has the mean of a cost over a
 sends walkers of SGD out of a minimum, certifies minima and has the action of the way out (`actions`); `draws` has what
 a batch may draw; `landscape` has the plane of a path, the cost on lines and planes, barriers and the widths of basins.
 `theory` has what is known exactly, and its modules are attributes of `nets` as well: `exit_time`, `step_chain` (SGD as
-a chain on a grid), `residual_passage` (exit under costs whose gradient is bounded), `wells` (neurons with two minima), `born_dead`, `relu_cells` (minima at the kinks of a ReLU
-net), `slope_bounds` (what slopes leave of a layer's curvature) and
-`student_teacher` (a net whose cost over all Gaussian inputs is known).
+a chain on a grid), `residual_passage` (exit under costs whose gradient is bounded), `wells` (neurons with two minima),
+`born_dead`, `relu_cells` (minima at the kinks of a ReLU net), `slope_bounds` (what slopes leave of a layer's curvature)
+and `student_teacher` (a net whose cost over all Gaussian inputs is known).
 """
 
 from nets import (

@@ -22,6 +22,8 @@ MOST_EPOCHS, LEAST_EPOCHS = 100, 24
 LEAST_CURVES = 200
 # Bytes of a number of a curve, five digits, and of one of the end; four characters stand for three bytes.
 CURVE_BYTES, END_BYTES = 3, 4
+# Of a configuration: codes of fields, counts and places; and of each of its curves at which epochs it is known.
+CODES_CHARACTERS, GRID_CHARACTERS = 32, 3
 
 
 class Detail(NamedTuple):
@@ -67,8 +69,9 @@ def detail_of(metrics: Sequence[str], score: str, core: Sequence[str], configura
 
 
 def room_for_curves(detail: Detail, configurations: int) -> float:
-    """What the ends and the best epochs, and about 24 characters of codes and counts a configuration, leave."""
-    return ROOM - configurations * 24 - end_numbers(detail, configurations) * END_BYTES * 4 / 3
+    """What the ends and the best epochs leave, and of each configuration codes, counts and the epochs of its curves."""
+    others = CODES_CHARACTERS + GRID_CHARACTERS * len(detail.curves)
+    return ROOM - configurations * others - end_numbers(detail, configurations) * END_BYTES * 4 / 3
 
 
 def bytes_an_epoch(detail: Detail) -> float:

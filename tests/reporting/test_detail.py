@@ -18,7 +18,9 @@ def of(configurations, epochs, metrics=METRICS):
 def size_of(found, configurations):
     """The characters that the numbers take."""
     curves = detail.curve_numbers(found) * found.configurations * detail.CURVE_BYTES
-    return (curves + detail.end_numbers(found, configurations) * detail.END_BYTES) * 4 / 3
+    ends = detail.end_numbers(found, configurations) * detail.END_BYTES
+    beside = configurations * (detail.CODES_CHARACTERS + detail.GRID_CHARACTERS * len(found.curves))
+    return (curves + ends) * 4 / 3 + beside
 
 
 @pytest.mark.parametrize(("configurations", "epochs"), [(12, 30), (2_000, 30), (2_000, 500), (10_000, 2), (25_000, 10)])
