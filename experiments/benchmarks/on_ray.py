@@ -10,7 +10,7 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,10 +89,12 @@ def parts_of(ran: Ran, trials: int, driver: float, writing: float) -> Parts:
 
 
 def predicted_seconds(parts: Parts, structures: int, packs: int, trials: int, workers: int, cores: int) -> float:
-    """How long a sweep takes on so many workers. Where there are fewer cores than workers, these share them."""
+    """How long a sweep takes on so many workers of one machine. A compilation takes all of its cores, so that those of
+    its workers come one after the other; where there are fewer cores than workers, these share them in all else."""
     turns = math.ceil(packs / workers) * parts.pack
-    of_worker = (parts.worker + structures * parts.compilation + turns) * workers / min(workers, cores)
-    return parts.start + of_worker + packs * parts.driver + trials / 1e3 * parts.writing
+    of_worker = (parts.worker + turns) * workers / min(workers, cores)
+    compiling = workers * structures * parts.compilation
+    return parts.start + compiling + of_worker + packs * parts.driver + trials / 1e3 * parts.writing
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -118,9 +120,9 @@ def cluster(nodes: int) -> Iterator[str]:
             found.shutdown()
 
 
-def on_nodes(nodes: int, packs: int, examples: int, folder: Path) -> Ran:
+def on_nodes(nodes: int, packs: int, examples: int, folder: Path, structures: Sequence[str] = STRUCTURES) -> Ran:
     """The sweep of so many packs of each structure as a command, on a cluster of so many nodes."""
-    axes = {"activation": ",".join(STRUCTURES), "learning_rate": f"log:0.01:1:{LANES}"}
+    axes = {"activation": ",".join(structures), "learning_rate": f"log:0.01:1:{LANES}"}
     arguments = [f"--axis={name}={values}" for name, values in axes.items()]
     arguments += [f"--seeds={packs}", f"--lanes={LANES}", "--config.epochs=1", f"--config.train_examples={examples}"]
     with cluster(nodes) as address:
@@ -131,17 +133,15 @@ def on_nodes(nodes: int, packs: int, examples: int, folder: Path) -> Ran:
 
 def node_lines(packs: int, examples: int, driver: float, writing: float, folder: Path) -> list[Line]:
     """The parts of the time; on so many nodes the time of a sweep, as predicted and as measured, and how much shorter
-    two workers make it; seconds of the driver a task and of the results of 1,000 trials are known."""
+    two workers make one of one structure; seconds of the driver a task and of the results of 1,000 trials are known."""
     few, cores = min(FEW, packs), lanes.available_cores()
     parts = parts_of(on_nodes(1, few, examples, folder / "few"), len(STRUCTURES) * few * LANES, driver, writing)
     lines = [
         line(f"part of a sweep's seconds on Ray: {name}", [value], None) for name, value in parts._asdict().items()
     ]
-    after: dict[int, float] = {}
     total = len(STRUCTURES) * packs
     for nodes in NODES:
         ran = on_nodes(nodes, packs, examples, folder / f"nodes_{nodes}")
-        after[nodes] = ran.packs[-1] - ran.packs[0]
         model = predicted_seconds(parts, len(STRUCTURES), total, total * LANES, nodes, cores)
         of = f"{total} packs on {nodes} {'node' if nodes == 1 else 'nodes'} of one CPU, {cores} cores"
         lines += [
@@ -149,8 +149,17 @@ def node_lines(packs: int, examples: int, driver: float, writing: float, folder:
             line(f"{of}: seconds as predicted", [model], None),
             line(f"{of}: how far off that is, share", [abs(model / ran.seconds - 1)], MOST_OFF),
         ]
-    words = "time after the first pack, on 2 nodes of one CPU / on 1"
-    return [*lines, line(words, [after[2] / after[1]], 1 / SPEED_UP)]
+    return [*lines, speed_up_line(total, examples, folder)]
+
+
+def speed_up_line(packs: int, examples: int, folder: Path) -> Line:
+    """How much shorter two workers make a sweep of one structure after its first pack, for which it is compiled."""
+    after: dict[int, float] = {}
+    for nodes in (1, 2):
+        ran = on_nodes(nodes, packs, examples, folder / f"one_structure_{nodes}", STRUCTURES[:1])
+        after[nodes] = ran.packs[-1] - ran.packs[0]
+    words = f"{packs} packs of one structure: time after the first pack, on 2 nodes of one CPU / on 1"
+    return line(words, [after[2] / after[1]], 1 / SPEED_UP)
 
 
 def figures(tasks: int, packs: int, examples: int, writing: float, folder: Path) -> list[Line]:

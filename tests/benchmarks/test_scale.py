@@ -104,8 +104,8 @@ def test_more_workers_shorten_the_turns_alone():
     parts = on_ray.Parts(start=5.0, worker=6.0, compilation=3.0, pack=2.0, driver=0.001, writing=0.25)
     seconds = {workers: on_ray.predicted_seconds(parts, 2, 32, 1000, workers, 2) for workers in (1, 2, 4)}
     around = 5 + 0.032 + 0.25
-    assert seconds == pytest.approx({1: around + 12 + 64, 2: around + 12 + 32, 4: around + (12 + 16) * 2})
-    assert on_ray.predicted_seconds(parts, 2, 32, 1000, 4, 4) == pytest.approx(around + 12 + 16)
+    assert seconds == pytest.approx({1: around + 12 + 64, 2: around + 18 + 32, 4: around + 24 + (6 + 16) * 2})
+    assert on_ray.predicted_seconds(parts, 2, 32, 1000, 4, 4) == pytest.approx(around + 24 + 6 + 16)
 
 
 def test_nodes_are_measured_beside_the_prediction(monkeypatch):
@@ -113,7 +113,8 @@ def test_nodes_are_measured_beside_the_prediction(monkeypatch):
     parts = on_ray.Parts(start=5.0, worker=6.0, compilation=0.0, pack=2.0, driver=0.0, writing=0.0)
     monkeypatch.setattr(on_ray.lanes, "available_cores", lambda: 4)
 
-    def on_nodes(nodes, packs, examples, folder):
+    def on_nodes(nodes, packs, examples, folder, structures=on_ray.STRUCTURES):
+        packs = packs * len(structures) // 2
         ran = made_of(parts, packs, 0)
         first, last = ran.packs[0], ran.packs[-1]
         after = (last - first + parts.pack) / nodes - parts.pack
@@ -124,5 +125,5 @@ def test_nodes_are_measured_beside_the_prediction(monkeypatch):
     lines = {line["name"]: line for line in on_ray.node_lines(16, 0, 0.0, 0.0, Path())}
     off = [line["measured"] for name, line in lines.items() if "how far off" in name]
     assert off == pytest.approx([0.0, 0.0, 0.0]) and len(off) == len(on_ray.NODES)
-    ratio = lines["time after the first pack, on 2 nodes of one CPU / on 1"]
+    ratio = lines["32 packs of one structure: time after the first pack, on 2 nodes of one CPU / on 1"]
     assert ratio["measured"] == pytest.approx(30 / 62) and ratio["target"] == pytest.approx(1 / 1.8)
