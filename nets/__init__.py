@@ -36,8 +36,9 @@ sends walkers of SGD out of a minimum, certifies minima and has the action of th
 a batch may draw; `landscape` has the plane of a path, the cost on lines and planes, barriers and the widths of basins.
 `theory` has what is known exactly, and its modules are attributes of `nets` as well: `exit_time`, `step_chain` (SGD as
 a chain on a grid), `residual_passage` (exit under costs whose gradient is bounded), `wells` (neurons with two minima),
-`born_dead`, `relu_cells` (minima at the kinks of a ReLU net), `slope_bounds` (what slopes leave of a layer's curvature)
-and `student_teacher` (a net whose cost over all Gaussian inputs is known).
+`born_dead`, `absorbed_relu` (a unit's death in training), `saddle` (the time to leave one), `relu_cells` (minima at the
+kinks of a ReLU net), `slope_bounds` (what slopes leave of a layer's curvature) and `student_teacher` (a net whose cost
+over all Gaussian inputs is known).
 """
 
 from nets import (
@@ -62,10 +63,12 @@ from nets import (
 )
 from nets.mlp import MLP
 from nets.theory import (
+    absorbed_relu,
     born_dead,
     exit_time,
     relu_cells,
     residual_passage,
+    saddle,
     slope_bounds,
     step_chain,
     student_teacher,
@@ -76,6 +79,7 @@ from nets.watching import Watched, every, watch
 __all__ = [
     "MLP",
     "Watched",
+    "absorbed_relu",
     "actions",
     "activations",
     "born_dead",
@@ -94,6 +98,7 @@ __all__ = [
     "perceptron",
     "relu_cells",
     "residual_passage",
+    "saddle",
     "saturation",
     "sharpness",
     "slope_bounds",

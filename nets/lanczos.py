@@ -28,11 +28,15 @@ class Lanczos(NamedTuple):
     basis_SxP: jax.Array
 
 
-def lanczos(matvec: Callable[[Tree], Tree], like: Tree, key: jax.Array, steps: int) -> Lanczos:
+def lanczos(
+    matvec: Callable[[Tree], Tree], like: Tree, key: jax.Array, steps: int, start: Tree | None = None
+) -> Lanczos:
     """Lanczos iterations of a symmetric operator on trees like `like`, with full reorthogonalisation, done twice.
 
-    The start is N(0, 1) in each direction, normalised. Where the Krylov space is exhausted, the basis goes on with
-    another random direction and a beta of 0, so that nothing is divided by 0; S is the smaller of `steps` and P.
+    The start is N(0, 1) in each direction, normalised, or the tree `start`, say a gradient: the squared first elements
+    of the matrix's eigenvectors are then the shares of the eigenvalues in it (Gauss quadrature). Where the Krylov space
+    is exhausted, the basis goes on with another random direction and a beta of 0, so that nothing is divided by 0; S is
+    the smaller of `steps` and P.
     Source: Lanczos 1950; Parlett, The Symmetric Eigenvalue Problem, chapter 13.
     """
     check_whole("steps", steps, 1)
@@ -48,8 +52,9 @@ def lanczos(matvec: Callable[[Tree], Tree], like: Tree, key: jax.Array, steps: i
         return (basis_SxP, image_P, jnp.maximum(size, euclidean(image_P))), (dot(vector_P, image_P), beta)
 
     # Nothing at all leaves a random direction to start with.
-    start = (jnp.zeros((steps, flat_P.size), dtype), jnp.zeros_like(flat_P), dtype.type(0))
-    (basis_SxP, image_P, _), (alphas_S, before_S) = jax.lax.scan(step, start, jnp.arange(steps))
+    first_P = jnp.zeros_like(flat_P) if start is None else ravel_pytree(start)[0].astype(dtype)
+    state = (jnp.zeros((steps, flat_P.size), dtype), first_P, dtype.type(0))
+    (basis_SxP, image_P, _), (alphas_S, before_S) = jax.lax.scan(step, state, jnp.arange(steps))
     last = euclidean(_without(basis_SxP, image_P))
     return Lanczos(alphas_S, jnp.concatenate([before_S[1:], last[None]]), basis_SxP)
 

@@ -1,10 +1,12 @@
 """Nets whose exit times, deaths, minima or costs are known exactly: the oracles that measurements are held against."""
 
 from nets.theory import (
+    absorbed_relu,
     born_dead,
     exit_time,
     relu_cells,
     residual_passage,
+    saddle,
     slope_bounds,
     step_chain,
     student_teacher,
@@ -12,10 +14,12 @@ from nets.theory import (
 )
 
 __all__ = [
+    "absorbed_relu",
     "born_dead",
     "exit_time",
     "relu_cells",
     "residual_passage",
+    "saddle",
     "slope_bounds",
     "step_chain",
     "student_teacher",

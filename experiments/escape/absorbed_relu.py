@@ -1,0 +1,243 @@
+"""How does a ReLU die in training: as a walker that silence absorbs?
+
+    python -m experiments.escape.absorbed_relu [--budget=full]      1 minute on 2 cores, 3 for full
+
+Where a ReLU does not fire it does not learn, so that silence keeps who steps into it. One unit with a weight and a bias
+that learns |x| on inputs x ~ N(0, 1) by SGD, an example a step, from He's weight, is a Markov chain in two dimensions;
+`nets.absorbed_relu` has the share that is dead after each step (firing with a probability of .001 at most), exactly up
+to a grid. Walkers are held against it: units that answer a max(0, .) with a = 1, which die by long steps alone, and
+with a = -1, which are pushed down; at rates .2 and .4, and at a first step of rate .1 and of one 11 times as long.
+
+Then nets of Lu et al. (2019): nine hidden layers, inputs in [-sqrt 3, sqrt 3], target |x|, Adam at .001, 300 steps of
+32. Of those of width 3 that are born living, a third die in training (`dying_relu`). If a net dies when all living
+units of its last hidden layer do, and each of them has an outgoing weight of either sign, then with the chain's share p
+of units, the mean of both signs after as many steps at rate .2, ((1 + p)^3 - 1) / 7 of the living nets die.
+
+Bands, set before the run: 10 % of the chain's share, 5 % where it is one step, which needs no grid; for living nets the
+share by the chain, plus or minus 5 points; of the nets that die, more than half have no living unit with a positive
+outgoing weight in their last layer (among all living nets it is .34 at width 3). Rival everywhere: death at birth
+alone, after which nobody dies. That a third of the nets of width 3 die was known when the rule for nets was made.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import nets
+from experiments.study import command, toolkit
+from experiments.study.claims import Band, Claim, share_claim
+from experiments.study.study import Study
+from training import figures
+
+EDGE, FLAT, LEARNING_RATE, BATCH = 3**0.5, 1e-2, 1e-3, 32
+OUTGOING = (1.0, -1.0)
+USUAL, LONGER = 0.1, 11.0
+NETS_RATE = 0.2
+WITHIN, WITHIN_ONE_STEP, POINTS, HALF = 0.10, 0.05, 0.05, 0.5
+SOURCE, RIVAL = "nets.absorbed_relu", "death at birth alone, 0"
+CHOSEN = "the shares that die at widths 2, 3, 5 and 10 (31, 33, 15 and 1 %) were known when the rule for nets was made"
+
+
+class Size(NamedTuple):
+    """The units' rates, steps and number, the chain's spacing; the nets' widths, number, hidden layers and steps."""
+
+    rates: tuple[float, ...]
+    steps: int
+    walkers: int
+    spacing: float
+    widths: tuple[int, ...]
+    nets: int
+    hidden: int
+    nets_steps: int
+
+
+QUICK = Size((0.2, 0.4), 300, 160_000, 0.05, (3,), 4_000, 9, 300)
+FULL = QUICK._replace(walkers=400_000, widths=(2, 3, 5, 10))
+TINY = Size((0.4,), 10, 500, 0.5, (3,), 30, 2, 3)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Units.
+
+
+def walkers_dead(rate: float, outgoing: float, steps: int, walkers: int) -> np.ndarray:
+    """After which step each walker is dead, `steps` + 1 where it is not, [W]."""
+    random = np.random.default_rng([round(1_000 * rate), int(outgoing > 0)])
+    w_W, b_W = random.normal(0, 2**0.5, walkers), np.zeros(walkers)
+    when_W = np.full(walkers, steps + 1)
+    for i in range(1, steps + 1):
+        next_w_W, next_b_W = nets.absorbed_relu.step(w_W, b_W, random.normal(size=walkers), rate, outgoing)
+        going_W = when_W > steps
+        w_W, b_W = np.where(going_W, next_w_W, w_W), np.where(going_W, next_b_W, b_W)
+        when_W[going_W & nets.absorbed_relu.is_silent(w_W, b_W)] = i
+    return when_W
+
+
+class Units(NamedTuple):
+    """Of one rate and sign: after which step each walker is dead; the chain's share after each, [steps + 1]."""
+
+    when_W: np.ndarray
+    chain_T: np.ndarray
+
+
+def units_of(rate: float, outgoing: float, size: Size) -> Units:
+    """The walkers and the chain."""
+    chain = nets.absorbed_relu.Chain(rate, outgoing, spacing=size.spacing)
+    return Units(walkers_dead(rate, outgoing, size.steps, size.walkers), chain.dead(size.steps))
+
+
+def unit_claims(found: dict[tuple[float, float], Units], size: Size) -> list[Claim]:
+    """The shares that are dead in the end, and after a first step."""
+    claims: list[Claim] = []
+    for (rate, outgoing), units in found.items():
+        exact = float(units.chain_T[-1])
+        key, title = f"units/rate{rate:g}/{outgoing:+g}", f"rate {rate:g}, outgoing {outgoing:+g}"
+        dead_W, band = units.when_W <= size.steps, ((1 - WITHIN) * exact, (1 + WITHIN) * exact)
+        title, words = f"{title}: units dead after {size.steps} steps", {"published": exact, "rival": RIVAL}
+        claims.append(share_claim(key, title, "oracle", SOURCE, dead_W, band, sample="walkers", **words))  # pyright: ignore[reportArgumentType]
+    rate = LONGER * USUAL
+    for outgoing in OUTGOING:
+        exact = nets.absorbed_relu.dead_at_first_step(rate, outgoing)
+        usual = nets.absorbed_relu.dead_at_first_step(USUAL, outgoing)
+        dead_W, note = walkers_dead(rate, outgoing, 1, size.walkers) == 1, f"after one of rate {USUAL:g}: {usual:.4f}"
+        title = f"outgoing {outgoing:+g}: units dead after a first step of rate {rate:g}"
+        band: Band = ((1 - WITHIN_ONE_STEP) * exact, (1 + WITHIN_ONE_STEP) * exact)
+        words: Any = {"published": exact, "rival": RIVAL, "note": note}
+        claims.append(
+            share_claim(f"first/{outgoing:+g}", title, "oracle", SOURCE, dead_W, band, sample="walkers", **words)
+        )
+    return claims
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Nets.
+
+
+class Living(NamedTuple):
+    """Living nets of a width: which die in training; which have no living unit with a positive outgoing weight in their
+    last hidden layer at birth."""
+
+    died_L: np.ndarray
+    pushed_L: np.ndarray
+
+
+@functools.partial(jax.jit, static_argnames=("width", "hidden", "steps"))
+def grown(keys_L: jax.Array, width: int, hidden: int, steps: int) -> tuple[jax.Array, ...]:
+    """Outputs at 1 and -1 before training, outputs on a grid after it, and the outgoing weights of the last hidden
+    layer, 0 where a unit is silent at both, [nets, .] each."""
+    net = nets.MLP(hidden=(width,) * hidden, classes=1, activation="relu", output="identity", kernel_init="he_normal")
+    signs_2x1, grid_Gx1 = jnp.array([[1.0], [-1.0]]), jnp.linspace(-EDGE, EDGE, 101)[:, None]
+    descent = optax.adam(LEARNING_RATE)
+
+    def outputs(params: Any, x_Bx1: jax.Array) -> jax.Array:
+        return net.apply({"params": params}, x_Bx1)[0][:, 0]
+
+    def one_net(key: jax.Array) -> tuple[jax.Array, ...]:
+        init_key, train_key = jax.random.split(key)
+        params: Any = net.init(init_key, signs_2x1)["params"]
+        applied: Any = net.apply({"params": params}, signs_2x1)
+        born, named = applied
+        fires_H = jnp.any(named[f"hidden_{hidden - 1}/a"] > 0, axis=0)
+
+        def step(state: tuple[Any, Any], key: jax.Array) -> tuple[tuple[Any, Any], None]:
+            x_Bx1 = jax.random.uniform(key, (BATCH, 1), minval=-EDGE, maxval=EDGE)
+            cost = lambda params: jnp.mean((outputs(params, x_Bx1) - jnp.abs(x_Bx1[:, 0])) ** 2)  # noqa: E731
+            updates, opt_state = descent.update(jax.grad(cost)(state[0]), state[1])
+            return (optax.apply_updates(state[0], updates), opt_state), None
+
+        start = params, descent.init(params)
+        (trained, _), _ = jax.lax.scan(step, start, jax.random.split(train_key, steps))
+        return born[:, 0], outputs(trained, grid_Gx1), jnp.where(fires_H, params["output"]["kernel"][:, 0], 0.0)
+
+    return jax.vmap(one_net)(keys_L)
+
+
+def living(width: int, size: Size) -> Living:
+    """Draws and trains nets; those that are born constant are left out."""
+    keys_L = jax.random.split(jax.random.key(1_000 + width), size.nets)
+    born_Lx2, after_LxG, outgoing_LxH = map(np.asarray, grown(keys_L, width, size.hidden, size.nets_steps))
+    lives_L = np.any(born_Lx2 != 0, axis=1)
+    return Living(np.std(after_LxG, axis=1)[lives_L] <= FLAT, np.all(outgoing_LxH <= 0, axis=1)[lives_L])
+
+
+def net_claims(found: dict[int, Living], share: float) -> list[Claim]:
+    """The shares that die, beside those of the rule, and who they are."""
+    claims: list[Claim] = []
+    for width, of_width in found.items():
+        exact, alone = nets.absorbed_relu.dead_nets(share, width), nets.absorbed_relu.dead_nets(0.5, width)
+        band = max(exact - POINTS, 1e-3), exact + POINTS
+        title, note = f"width {width}: living nets that die in training", f"{share:.3f} of units die by the chain"
+        words: Any = {"published": exact, "rival": RIVAL, "note": note, "exploratory": CHOSEN, "sample": "nets"}
+        claims.append(share_claim(f"nets/width{width}", title, "oracle", SOURCE, of_width.died_L, band, **words))
+        if not of_width.died_L.any():
+            continue
+        pushed_D = of_width.pushed_L[of_width.died_L]
+        rates = [of_width.died_L[of_width.pushed_L == pushed].mean() for pushed in (True, False)]
+        note = f"of nets without such a unit {rates[0]:.0%} die, of the others {rates[1]:.0%}"
+        title = f"width {width}: dead nets without a living last unit of positive outgoing weight at birth"
+        words = {"rival": f"no matter, {alone:.2f}", "note": note, "sample": "nets"}
+        claims.append(share_claim(f"pushed/width{width}", title, "ours", "none", pushed_D, (HALF, None), **words))
+    return claims
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The picture.
+
+
+def draw(size: Size, units: dict[tuple[float, float], Units], found: dict[int, Living], share: float) -> Any:
+    """Units that are dead by step, first steps by length, nets by width."""
+    figure, (courses, firsts, of_nets) = figures.new_figure(16, 5, 3)
+    steps_T = np.arange(size.steps + 1)
+    for i, ((rate, outgoing), of_units) in enumerate(units.items()):
+        dead_T = np.searchsorted(np.sort(of_units.when_W), steps_T, side="right") / len(of_units.when_W)
+        courses.plot(steps_T, dead_T, color=f"C{i}", label=f"rate {rate:g}, outgoing {outgoing:+g}")
+        courses.plot(steps_T, of_units.chain_T, "k:", linewidth=1.5)
+    courses.plot([], [], "k:", label="the chain")
+    courses.set(
+        xlabel="steps of SGD",
+        ylabel="share of units that are dead",
+        ylim=(-0.02, 1.02),
+        title="Units die by first passage",
+    )
+    rates_R = np.geomspace(0.02, 5, 25)
+    for outgoing in OUTGOING:
+        shares_R = [nets.absorbed_relu.dead_at_first_step(rate, outgoing, nodes=200) for rate in rates_R]
+        firsts.plot(rates_R, shares_R, label=f"outgoing {outgoing:+g}")
+    firsts.set(xscale="log", xlabel="rate of the first step", ylabel="share that it kills")
+    firsts.set_title("The longer a first step, the more it kills (exact)")
+    places = np.arange(len(found))
+    died = [of_width.died_L.mean() for of_width in found.values()]
+    of_nets.bar(places, died, 0.5, color="tab:red", alpha=0.7, label="die in training")
+    exact = [nets.absorbed_relu.dead_nets(share, width) for width in found]
+    of_nets.errorbar(places, exact, POINTS, fmt="ko", capsize=6, label="by the chain, and the band")
+    of_nets.set(xlabel="width", ylabel="share of living nets", xticks=places, xticklabels=list(found), ylim=(0, 0.6))
+    of_nets.set(xlim=(-0.8, len(found) - 0.2), title="Living nets that die, ten layers")
+    for axis in (courses, firsts, of_nets):
+        axis.grid(alpha=0.3)
+        toolkit.legend_below(axis)
+    return figure
+
+
+def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
+    """The figure and the claims."""
+    units = {(rate, outgoing): units_of(rate, outgoing, size) for rate in size.rates for outgoing in OUTGOING}
+    rate = NETS_RATE if NETS_RATE in size.rates else size.rates[0]
+    steps = min(size.steps, size.nets_steps)
+    share = float(np.mean([units[rate, outgoing].chain_T[steps] for outgoing in OUTGOING]))
+    found = {width: living(width, size) for width in size.widths}
+    return draw(size, units, found, share), [*unit_claims(units, size), *net_claims(found, share)]
+
+
+STUDY = Study(
+    question="How does a ReLU die in training: as a walker that silence absorbs?",
+    run=run,
+    sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
+)
+
+if __name__ == "__main__":
+    command.main(STUDY)

@@ -1,0 +1,86 @@
+"""The study of the plateau as a saddle: its looks, its predictions, how it judges."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.escape import saturated_saddle as study
+from experiments.escape.saturated_saddle import Found, Setting
+
+
+def test_end_to_end(tiny_claims):
+    """Four units on 60 images do not leave in 40 steps, so that no time is judged."""
+    claims = tiny_claims(study.STUDY)
+    assert list(claims)[:2] == ["law/3layers/rate1.6", "descent/3layers/rate1.6"]
+    assert list(claims)[2:] == ["correlation/law", "correlation/descent", "share/3layers/rate1.6"]
+    assert all(claim.kind == "oracle" and claim.exploratory for claim in claims.values())
+    assert not any(claim.is_reproduced for claim in claims.values())
+    assert claims["share/3layers/rate1.6"].measured == 0 and claims["share/3layers/rate1.6"].count == 2
+
+
+def net(time: float, law: float, censored: bool = False, eigenvalue: float = -0.01) -> Found:
+    """A net that left then, and what was predicted."""
+    return Found(time, censored, law, 2 * law, eigenvalue)
+
+
+def nets_of(setting: Setting, time: float, ratio: float, censored: int = 0) -> dict[Setting, list[Found]]:
+    """Eight nets about a time, so many of them censored, predicted with that ratio."""
+    spread = np.linspace(0.9, 1.1, 8)
+    return {setting: [net(time * s, time * s / ratio, i < censored) for i, s in enumerate(spread)]}
+
+
+def test_factors_are_judged_by_setting():
+    """In the band, and outside; where nets have not left, by the medians, of which one may lie beyond the budget."""
+    found = nets_of(Setting(3, 0.4), 300, 1.1) | nets_of(Setting(4, 0.4), 3_000, 1.9)
+    found |= nets_of(Setting(5, 1.6), 10_000, 1.0, censored=1)
+    found |= {Setting(5, 0.8): [net(12_000, 6_000, censored=True)] * 8}
+    claims = study.factor_claims(found, "law", 15_000)
+    assert [(claim.key, claim.verdict) for claim in claims] == [
+        ("law/3layers/rate0.4", "reproduced"),
+        ("law/4layers/rate0.4", "not reproduced"),
+        ("law/5layers/rate1.6", "reproduced"),
+        ("law/5layers/rate0.8", "not reproduced"),
+    ]
+    # With the plateau of the other depth both would be off by far: the band excludes it.
+    assert claims[0].rival == "the plateau of 4 layers, 0.19" and claims[1].rival == "the plateau of 3 layers, 11"
+    doubled = study.factor_claims(found, "descent", 15_000)
+    assert [claim.measured for claim in doubled[:2]] == pytest.approx([0.55, 0.95])
+    assert claims[3].low == 2 and claims[3].measured == np.inf
+
+
+def test_correlation_takes_no_credit_for_the_rate():
+    """Times that depend on the rate alone do not correlate with predictions that depend on depth, in rate x steps."""
+    good, bad = {}, {}
+    for layers, time in ((3, 300.0), (4, 3_000.0), (5, 12_000.0)):
+        for i, rate in enumerate((0.1, 0.4, 1.6)):
+            good |= nets_of(Setting(layers, rate), time * (1 + 0.1 * i), 1.0 + 0.1 * i)
+            bad |= {Setting(layers, rate): [net(1_000.0 * (1 + 0.1 * i), time)] * 8}
+    claim = study.correlation_claim(good, "law")
+    assert claim.is_reproduced and claim.count == 9 and "factor of 1.20" in claim.note
+    assert study.correlation_claim(bad, "law").verdict == "not reproduced"
+
+
+def test_shares_and_batches():
+    """Predictions beyond the budget predict that nobody leaves; batches are compared by seed."""
+    size = study.QUICK._replace(shares=(Setting(5, 0.8),))
+    found = {Setting(5, 0.8): [net(12_000, 20_000, censored=True)] * 16}
+    (claim,) = study.share_claims(size, found)
+    assert claim.measured == 0 and claim.published == (0.0,) and claim.band[0] == 0.0 and claim.rival
+    (claim,) = study.share_claims(size, {Setting(5, 0.8): [net(2_000, 20_000)] * 16})
+    assert claim.verdict == "not reproduced"
+    found = nets_of(Setting(3, 1.6), 300, 1.0) | nets_of(Setting(3, 1.6, 0), 600, 1.0)
+    (claim,) = study.batch_claims(size, found)
+    assert claim.measured == pytest.approx(2) and claim.verdict == "not reproduced" and claim.kind == "ours"
+
+
+def test_settled_biases_are_the_best():
+    """The mean outputs are the shares of the classes, where the cost has no slope in the biases."""
+    key, noise = jax.random.split(jax.random.key(0))
+    top_NxH, y_NxC = jax.random.uniform(key, (30, 4)), jax.nn.one_hot(jnp.arange(30) % 7, 10)
+    kernel_HxC = 0.3 * jax.random.normal(noise, (4, 10))
+    params, cost = study.settled({"output": {"kernel": kernel_HxC, "bias": jnp.ones(10)}}, top_NxH, y_NxC)
+    means_C = jnp.mean(jax.nn.softmax(top_NxH @ kernel_HxC + params["output"]["bias"][None]), axis=0)
+    np.testing.assert_allclose(means_C, y_NxC.mean(axis=0), atol=1e-5)
+    other = study.nets.costs.cross_entropy(top_NxH @ kernel_HxC, y_NxC, "softmax")
+    assert float(cost) < float(jnp.mean(other))
