@@ -429,9 +429,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     found: dict[Setting, list[Found]] = {setting: [] for setting in size.settings}
     for (setting, _seed), net in zip(jobs, trained, strict=True):
         found[setting].append(net)
-    factors: list[Claim] = [
-        claim for prediction in PREDICTIONS for claim in factor_claims(found, prediction, size.steps)
-    ]
+    factors = [claim for name in PREDICTIONS for claim in factor_claims(found, name, size.steps)]
     correlations = [correlation_claim(found, prediction) for prediction in PREDICTIONS]
     claims = [*factors, *correlations, *share_claims(size, found), *batch_claims(size, found)]
     figure, axes = figures.new_figure(17, 6, 3)
