@@ -98,8 +98,9 @@ def unit_claims(found: dict[tuple[float, float], Units], size: Size) -> list[Cla
         exact = float(units.chain_T[-1])
         key, title = f"units/rate{rate:g}/{outgoing:+g}", f"rate {rate:g}, outgoing {outgoing:+g}"
         dead_W, band = units.when_W <= size.steps, ((1 - WITHIN) * exact, (1 + WITHIN) * exact)
-        title, words = f"{title}: units dead after {size.steps} steps", {"published": exact, "rival": RIVAL}
-        claims.append(share_claim(key, title, "oracle", SOURCE, dead_W, band, sample="walkers", **words))  # pyright: ignore[reportArgumentType]
+        words: Any = {"published": exact, "rival": RIVAL, "sample": "walkers"}
+        title = f"{title}: units dead after {size.steps} steps"
+        claims.append(share_claim(key, title, "oracle", SOURCE, dead_W, band, **words))
     rate = LONGER * USUAL
     for outgoing in OUTGOING:
         exact = nets.absorbed_relu.dead_at_first_step(rate, outgoing)
@@ -107,10 +108,8 @@ def unit_claims(found: dict[tuple[float, float], Units], size: Size) -> list[Cla
         dead_W, note = walkers_dead(rate, outgoing, 1, size.walkers) == 1, f"after one of rate {USUAL:g}: {usual:.4f}"
         title = f"outgoing {outgoing:+g}: units dead after a first step of rate {rate:g}"
         band: Band = ((1 - WITHIN_ONE_STEP) * exact, (1 + WITHIN_ONE_STEP) * exact)
-        words: Any = {"published": exact, "rival": RIVAL, "note": note}
-        claims.append(
-            share_claim(f"first/{outgoing:+g}", title, "oracle", SOURCE, dead_W, band, sample="walkers", **words)
-        )
+        words: Any = {"published": exact, "rival": RIVAL, "note": note, "sample": "walkers"}
+        claims.append(share_claim(f"first/{outgoing:+g}", title, "oracle", SOURCE, dead_W, band, **words))
     return claims
 
 

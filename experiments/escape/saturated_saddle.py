@@ -258,13 +258,17 @@ def one_net(setting: Setting, seed: int, size: Size, data: Data) -> Found:
     return Found(int(ended.steps) * setting.rate, not bool(ended.left), law, descent, lowest)
 
 
+def passages(nets_S: list[Found]) -> tuple[np.ndarray, np.ndarray]:
+    """Measured rate x steps, and whether the budget ended there, [S] each."""
+    return np.array([net.time for net in nets_S]), np.array([net.censored for net in nets_S])
+
+
 def median_times(nets_S: list[Found], prediction: str = "law") -> tuple[float, float]:
     """The medians of measured and predicted rate x steps by Kaplan-Meier curves; the first is infinite where fewer than
     half have left."""
-    censored_S = np.array([net.censored for net in nets_S])
-    measured = nets.escape.median_passage(np.array([net.time for net in nets_S]), censored_S)
+    measured = nets.escape.median_passage(*passages(nets_S))
     predicted_S = np.array([getattr(net, prediction) for net in nets_S])
-    return measured.median, nets.escape.median_passage(predicted_S, np.zeros_like(censored_S)).median
+    return measured.median, nets.escape.median_passage(predicted_S, np.zeros(len(nets_S), bool)).median
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -294,7 +298,7 @@ def factor_claims(found: dict[Setting, list[Found]], prediction: str, steps: int
         title, key = f"{setting.words}: leaving time over {PREDICTIONS[prediction]}", f"{prediction}/{setting.key}"
         words: Any = {"published": 1.0, "rival": rival_of(setting, found), "exploratory": EXPLORATORY[prediction]}
         if any(net.censored for net in of):
-            median = nets.escape.median_passage(*map(np.array, zip(*(net[:2] for net in of), strict=True)))
+            median = nets.escape.median_passage(*passages(of))
             # Of a median that is not reached it is known that it lies beyond the budget.
             low, predicted = min(median.low, steps * setting.rate), median_times(of, prediction)[1]
             within, words["count"] = (low / predicted, median.high / predicted), len(of)
@@ -378,19 +382,15 @@ def draw_law(axis: Any, found: dict[Setting, list[Found]]) -> None:
 def draw_survival(axis: Any, size: Size, found: dict[Setting, list[Found]]) -> None:
     """Kaplan-Meier curves at the highest rate, small batches solid and all images dotted, with predicted medians."""
     highest = max(setting.rate for setting in found)
-    for i, layers in enumerate(sorted({setting.layers for setting in found})):
-        for batch, style in ((SMALL, "-"), (0, ":")):
-            of = found.get(Setting(layers, highest, batch), [])
-            if not of:
-                continue
-            curve = nets.escape.kaplan_meier(*map(np.array, zip(*(net[:2] for net in of), strict=True)))
-            times, share, low, high = (np.append(x, x[-1]) for x in curve)
+    for setting, of in found.items():
+        if setting.rate == highest:
+            times, share, low, high = (np.append(x, x[-1]) for x in nets.escape.kaplan_meier(*passages(of)))
             times[0], times[-1] = 1.0, size.steps * highest
-            words = f"{layers} layers, " + (f"batch {batch}" if batch else "all images")
-            axis.step(times, share, style, where="post", color=f"C{i}", label=words)
-            if batch:
-                axis.fill_between(times, low, high, step="post", color=f"C{i}", alpha=0.15)
-                axis.plot(median_times(of)[1], 0.5, "x", color=f"C{i}", markersize=9)
+            colour, style = f"C{setting.layers - 3}", "-" if setting.batch else ":"
+            axis.step(times, share, style, where="post", color=colour, label=setting.words)
+            if setting.batch:
+                axis.fill_between(times, low, high, step="post", color=colour, alpha=0.15)
+                axis.plot(median_times(of)[1], 0.5, "x", color=colour, markersize=9)
     axis.plot([], [], "kx", label="predicted median")
     axis.set(xscale="log", xlim=SHOWN, ylim=(-0.02, 1.02), xlabel=f"rate x steps, at rate {highest:g}")
     axis.set(ylabel="share of nets still on the plateau", title="Who is still on the plateau (Kaplan-Meier)")
