@@ -44,7 +44,8 @@ CHOSEN = "the shares that die at widths 2, 3, 5 and 10 (31, 33, 15 and 1 %) were
 
 
 class Size(NamedTuple):
-    """The units' rates, steps and number, the chain's spacing; the nets' widths, number, hidden layers and steps."""
+    """The units' rates, steps and number, the chain's spacing; the nets' widths, number, hidden layers and steps; the
+    first seed."""
 
     rates: tuple[float, ...]
     steps: int
@@ -54,6 +55,7 @@ class Size(NamedTuple):
     nets: int
     hidden: int
     nets_steps: int
+    seeds_from: int = 0
 
 
 QUICK = Size((0.2, 0.4), 300, 160_000, 0.05, (3,), 4_000, 9, 300)
@@ -65,9 +67,9 @@ TINY = Size((0.4,), 10, 500, 0.5, (3,), 30, 2, 3)
 # Units.
 
 
-def walkers_dead(rate: float, outgoing: float, steps: int, walkers: int) -> np.ndarray:
+def walkers_dead(rate: float, outgoing: float, steps: int, walkers: int, seed: int = 0) -> np.ndarray:
     """After which step each walker is dead, `steps` + 1 where it is not, [W]."""
-    random = np.random.default_rng([round(1_000 * rate), int(outgoing > 0)])
+    random = np.random.default_rng([round(1_000 * rate), int(outgoing > 0), seed])
     w_W, b_W = random.normal(0, 2**0.5, walkers), np.zeros(walkers)
     when_W = np.full(walkers, steps + 1)
     for i in range(1, steps + 1):
@@ -88,7 +90,7 @@ class Units(NamedTuple):
 def units_of(rate: float, outgoing: float, size: Size) -> Units:
     """The walkers and the chain."""
     chain = nets.absorbed_relu.Chain(rate, outgoing, spacing=size.spacing)
-    return Units(walkers_dead(rate, outgoing, size.steps, size.walkers), chain.dead(size.steps))
+    return Units(walkers_dead(rate, outgoing, size.steps, size.walkers, size.seeds_from), chain.dead(size.steps))
 
 
 def unit_claims(found: dict[tuple[float, float], Units], size: Size) -> list[Claim]:
@@ -105,7 +107,10 @@ def unit_claims(found: dict[tuple[float, float], Units], size: Size) -> list[Cla
     for outgoing in OUTGOING:
         exact = nets.absorbed_relu.dead_at_first_step(rate, outgoing)
         usual = nets.absorbed_relu.dead_at_first_step(USUAL, outgoing)
-        dead_W, note = walkers_dead(rate, outgoing, 1, size.walkers) == 1, f"after one of rate {USUAL:g}: {usual:.4f}"
+        dead_W, note = (
+            walkers_dead(rate, outgoing, 1, size.walkers, size.seeds_from) == 1,
+            f"after one of rate {USUAL:g}: {usual:.4f}",
+        )
         title = f"outgoing {outgoing:+g}: units dead after a first step of rate {rate:g}"
         band: Band = ((1 - WITHIN_ONE_STEP) * exact, (1 + WITHIN_ONE_STEP) * exact)
         words: Any = {"published": exact, "rival": RIVAL, "note": note, "sample": "walkers"}
@@ -158,7 +163,7 @@ def grown(keys_L: jax.Array, width: int, hidden: int, steps: int) -> tuple[jax.A
 
 def living(width: int, size: Size) -> Living:
     """Draws and trains nets; those that are born constant are left out."""
-    keys_L = jax.random.split(jax.random.key(1_000 + width), size.nets)
+    keys_L = jax.random.split(jax.random.key(size.seeds_from + width), size.nets)
     born_Lx2, after_LxG, outgoing_LxH = map(np.asarray, grown(keys_L, width, size.hidden, size.nets_steps))
     lives_L = np.any(born_Lx2 != 0, axis=1)
     return Living(np.std(after_LxG, axis=1)[lives_L] <= FLAT, np.all(outgoing_LxH <= 0, axis=1)[lives_L])
