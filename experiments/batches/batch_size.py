@@ -55,11 +55,12 @@ from experiments.engine.space import Trials
 from experiments.engine.sweeping import run_here
 from experiments.study import command, toolkit
 from experiments.study.claims import Claim, Words, above, by_key, mean_claim
+from experiments.study.elsewhere import Elsewhere, fitted, load
 from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from experiments.study.toolkit import BROKEN
 from training import figures
-from training.config import Config, as_config
+from training.config import Config, ConfigError, as_config
 
 LECTURE = 128
 EPOCHS, STEPS = "equal epochs", "equal steps"
@@ -421,10 +422,22 @@ def run(size: Size, workdir: Path) -> tuple[Any, list[Claim]]:
     return draw(tuned, size, claims), claims
 
 
+def on_dataset(size: Size, dataset: str) -> Size:
+    """The size on another data set, which has a test set and as many examples as the largest batches take."""
+    found, most = load(dataset), max(size.epochs_sizes)
+    if not len(found.validation_labels) or len(found.labels) < most + 10_000:
+        raise ConfigError(
+            f"--dataset={dataset} has no test set or few examples; accepted: {most + 10_000:,} and a test set"
+        )
+    fit = lambda net: net._replace(config=fitted(net.config, dataset))  # noqa: E731
+    return size._replace(nets={name: fit(net) for name, net in size.nets.items()})
+
+
 STUDY = Study(
     question="Is a batch size larger than 128 not recommended? What should I set mine to?",
     run=run,
     sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
+    elsewhere=Elsewhere(on_dataset),
 )
 
 if __name__ == "__main__":

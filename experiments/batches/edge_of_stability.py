@@ -36,8 +36,9 @@ import nets
 import train
 from configs import shallow
 from experiments.engine import executors, results, space
-from experiments.study import command, toolkit
+from experiments.study import command, elsewhere, toolkit
 from experiments.study.claims import Claim, Words, exact_claim, interval_claim, mean_claim, share_claim
+from experiments.study.elsewhere import Elsewhere, fitted
 from experiments.study.study import Study
 from training import figures
 from training.config import Config, as_config
@@ -69,9 +70,9 @@ class Images(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Both problems, and from which seed on their runs are drawn."""
+    """Both problems, on another data set that of images alone; and from which seed on their runs are drawn."""
 
-    toy: Toy
+    toy: Toy | None
     images: Images
     seeds_from: int = 0
 
@@ -158,7 +159,7 @@ def images(size: Images, seeds_from: int = 0) -> Course:
     seeds = range(seeds_from, seeds_from + size.seeds)
     trials = space.make_trials(config, None, {"learning_rate": size.rates, "seed": seeds})
     places = {name: place for place, name in enumerate(trials)}
-    dataset = train.load_dataset(config, "")
+    dataset = elsewhere.dataset_of(config)
     # A run that diverges leaves the rest of its row empty.
     sharpness_LxT = np.full((len(trials), config.epochs // size.look_every), np.nan)
 
@@ -264,8 +265,8 @@ def claims_of(name: str, course: Course) -> list[Claim]:
 
 
 def key_of(name: str) -> str:
-    """A problem's name without its size: `mnist`."""
-    return name.partition(",")[0].lower()
+    """The key of a problem; that of images is the same on every data set, so that they stand side by side."""
+    return "mnist" if name.endswith(" images") else name.lower()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -312,16 +313,23 @@ def draw(courses: Mapping[str, Course], claims: Sequence[Claim]) -> Any:
 
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    name = f"MNIST, {size.images.config.train_examples:,} images"
-    courses = {"Chebyshev": toy(size.toy, size.seeds_from), name: images(size.images, size.seeds_from)}
+    name = f"{elsewhere.title_of(size.images.config.dataset)}, {size.images.config.train_examples:,} images"
+    toys = {"Chebyshev": toy(size.toy, size.seeds_from)} if size.toy else {}
+    courses = toys | {name: images(size.images, size.seeds_from)}
     claims = [claim for name, course in courses.items() for claim in claims_of(name, course)]
     return draw(courses, claims), claims
+
+
+def on_dataset(size: Size, dataset: str) -> Size:
+    """The problem of images on another data set."""
+    return size._replace(toy=None, images=size.images._replace(config=fitted(size.images.config, dataset)))
 
 
 STUDY = Study(
     question="Does plain gradient descent drive the largest curvature up to 2 / rate, and does it stay there?",
     run=run,
     sizes=SIZES,
+    elsewhere=Elsewhere(on_dataset),
 )
 
 if __name__ == "__main__":

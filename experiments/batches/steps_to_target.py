@@ -1,11 +1,10 @@
 """How many steps does a larger batch save, and from which batch size on does it save no more?
 
-    python -m experiments.batches.steps_to_target [--budget=full]
+    python -m experiments.batches.steps_to_target [--budget=full]      3 to 5 minutes on 2 cores
 
-3 to 5 minutes on 2 cores. Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a
-target fall as 1 / B, then ever less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch
-training: S(B) = S_min (1 + B_crit / B), the best rate follows rate_max / (1 + B_crit / B), and the knee B_crit is about
-the noise scale tr(Sigma) / |G|^2, B_simple.
+Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a target fall as 1 / B, then ever
+less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch training: S(B) = S_min (1 + B_crit / B),
+the best rate follows rate_max / (1 + B_crit / B), and the knee B_crit is about B_simple = tr(Sigma) / |G|^2.
 
 The lecture's intermediate net (two layers of 64 ReLUs, cross-entropy), plain SGD on MNIST but for the last 2,000
 training images, which are held out. Examples are drawn with replacement, so that nothing but the noise tells batches
@@ -47,6 +46,7 @@ from experiments.engine import lanes, space, statistics
 from experiments.engine.searching import Rule, decide, search
 from experiments.study import command, toolkit
 from experiments.study.claims import Claim, Words, above, by_key, interval_claim, mean_claim
+from experiments.study.elsewhere import Elsewhere, dataset_of, fitted
 from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from training import figures
@@ -428,7 +428,7 @@ def draw(size: Size, tuned: Sequence[Tuned], scale_TxBxS: np.ndarray, claims: Se
 
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    dataset, start = train.load_dataset(size.config, ""), uniform_guess_cost(size.config)
+    dataset, start = dataset_of(size.config), uniform_guess_cost(size.config)
     more, found = partial(courses_of, size, dataset), Found()
     for b in tqdm(size.batches, "batch sizes", leave=False, disable=None):
         found |= more(b, size.grid(b))
@@ -443,6 +443,7 @@ STUDY = Study(
     question="How many steps does a larger batch save, and from which batch size on does it save no more?",
     run=run,
     sizes=SIZES,
+    elsewhere=Elsewhere(lambda size, name: size._replace(config=fitted(size.config, name), targets=(1.0, 0.7))),
 )
 
 if __name__ == "__main__":

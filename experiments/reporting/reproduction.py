@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experiments.study import scoreboard as scoreboards
 from experiments.study.claims import IN_RANGE, Claim
+from experiments.study.elsewhere import title_of
 from experiments.study.records import Record, headline_of, outcome
 from experiments.study.scoreboard import COLUMNS, markdown
 from experiments.study.standard import STANDINGS
@@ -64,8 +65,9 @@ def conclusion(records: Sequence[Record], studies: int) -> str:
 # The document.
 
 
-def document(records: Sequence[Record]) -> str:
-    """docs/results.md: a section a study, a line a claim, its picture one click away."""
+def document(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str:
+    """docs/results.md: a section a study, a line a claim, its picture one click away; what was run on other data sets
+    in columns beside."""
     parts = [
         "# Results",
         "This page is written by `python -m experiments.reproduce --docs` from `results.json` beside it. A claim is "
@@ -79,10 +81,59 @@ def document(records: Sequence[Record]) -> str:
         "sample would decide it, if what was measured is so.",
         "\n".join(f"- {line}" for line in headline_of(records)),
     ]
-    return "\n\n".join([*parts, *map(document_section, records)]) + "\n"
+    if elsewhere:
+        parts.append(
+            "Studies that take another data set (`python -m experiments.reproduce --dataset=NAME`) have a second "
+            "table, with a column for each; it says of each claim on which sets it is reproduced. They count apart: "
+            + "; ".join(f"{title}, {line}" for title, line in headlines_elsewhere(elsewhere))
+            + "."
+        )
+    others = {record.study: [other for other in elsewhere if other.study == record.study] for record in records}
+    return "\n\n".join([*parts, *(document_section(record, others[record.study]) for record in records)]) + "\n"
 
 
-def document_section(record: Record) -> str:
+def headlines_elsewhere(elsewhere: Iterable[Record]) -> list[tuple[str, str]]:
+    """How many claims are reproduced, by data set and kind: (data set, line)."""
+    by_set: dict[str, list[Record]] = {}
+    for record in elsewhere:
+        by_set.setdefault(title_of(record.dataset), []).append(record)
+    return [(title, line) for title, found in sorted(by_set.items()) for line in headline_of(found)]
+
+
+def table_elsewhere(record: Record, others: Sequence[Record]) -> str:
+    """The claims that were tried on other data sets, a column a set, with the sets on which each is reproduced."""
+    sets = [record, *others]
+    titles = [title_of(of_set.dataset) for of_set in sets]
+    found = [{claim.key: claim for claim in of_set.claims} for of_set in sets]
+    keys = dict.fromkeys(claim.key for other in others for claim in other.claims)
+    rows: list[list[str]] = []
+    for key in keys:
+        claims = [of_set.get(key) for of_set in found]
+        tried = [title for title, claim in zip(titles, claims, strict=True) if claim]
+        holds = [title for title, claim in zip(titles, claims, strict=True) if claim and claim.is_reproduced]
+        bands = dict.fromkeys(scoreboards.band_in_words(claim.band) for claim in claims if claim)
+        # The words of another set: a problem may be called after it.
+        name = next(claim.name for claim in reversed(claims) if claim)
+        cells = [f"{in_brief(claim)}, {claim.verdict}" if claim else "not claimed" for claim in claims]
+        rows.append([name, *cells, "; ".join(bands), where_it_holds(holds, tried)])
+    commands = "\n".join(
+        f"- [{title_of(other.dataset)}](gallery/{other.study}-{title_of(other.dataset)}.png): `{other.command}`, "
+        f"{duration(other.seconds)}, {other.date}"
+        for other in others
+    )
+    return markdown(("on other data sets", *titles, "band", "reproduced on"), rows) + f"\n\n{commands}"
+
+
+def where_it_holds(holds: Sequence[str], tried: Sequence[str]) -> str:
+    """`all 3`, `MNIST only`, `MNIST and digits`, `none`."""
+    if len(holds) == len(tried) == 1:
+        return f"{holds[0]}, tried there alone"
+    if len(holds) == len(tried) > 1:
+        return f"all {len(tried)}"
+    return f"{holds[0]} only" if len(holds) == 1 else " and ".join(holds) or "none"
+
+
+def document_section(record: Record, others: Sequence[Record] = ()) -> str:
     """A study in the document."""
     machine = f"{count(range(record.cores), 'core')}, jaxlib {record.versions['jaxlib']}"
     made = f"`{record.command}`: {duration(record.seconds)} on {machine}, {record.date}"
@@ -91,7 +142,8 @@ def document_section(record: Record) -> str:
         picture += f", [on fresh seeds](gallery/{record.study}_fresh.png)"
     head = f"## {record.study}\n\n{record.question} {outcome(record).capitalize()}.\n{made}. {picture}"
     notes = "\n".join(f"- {note}" for note in scoreboards.notes(record.claims))
-    return "\n\n".join(filter(None, [head, scoreboards.scoreboard(record.claims) if record.claims else "", notes]))
+    table = scoreboards.scoreboard(record.claims) if record.claims else ""
+    return "\n\n".join(filter(None, [head, table, notes, table_elsewhere(record, others) if others else ""]))
 
 
 def readme_table(records: Iterable[Record]) -> str:
@@ -156,10 +208,11 @@ def brief(number: float, digits: int) -> str:
 
 def copy_pictures(workdir: Path, records: Iterable[Record], gallery: Path) -> None:
     """The pictures of studies that were run into the folder, as gallery/STUDY.png, and gallery/STUDY_fresh.png of one
-    that was run again on fresh seeds."""
+    that was run again on fresh seeds; on another data set its name is behind that of the study."""
     gallery.mkdir(parents=True, exist_ok=True)
     for record in records:
-        for name, copy in (("figure.png", record.study), ("fresh.png", f"{record.study}_fresh")):
+        called = f"{record.study}-{title_of(record.dataset)}" if record.dataset else record.study
+        for name, copy in (("figure.png", called), ("fresh.png", f"{called}_fresh")):
             if (workdir / record.study / name).exists():
                 shutil.copyfile(workdir / record.study / name, gallery / f"{copy}.png")
 

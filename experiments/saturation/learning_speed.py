@@ -29,8 +29,9 @@ import input_pipeline
 import nets
 from configs import nielsen
 from experiments.engine import executors, space
-from experiments.study import command, toolkit
+from experiments.study import command, elsewhere, toolkit
 from experiments.study.claims import Claim, Words, draw_claim, interval_claim, share_claim
+from experiments.study.elsewhere import Elsewhere, fitted
 from experiments.study.study import Study
 from training import figures
 from training.compiling import LARGE_PRODUCTS, compiled
@@ -63,10 +64,13 @@ VALIDATION = "100"
 SEEN_BEFORE = "the course with 2 hidden layers had been seen when the bands were set"
 
 
+NIELSEN = as_config(nielsen.get_config())
+
+
 class Size(NamedTuple):
     """How many hidden layers the nets have, how many seeds are drawn and how many are trained, for how many epochs, on
     how many images; units a layer, Nielsen's lambda, every how many epochs the speed is measured, and from which seed
-    on they are drawn."""
+    on they are drawn; what else the nets' config says."""
 
     layers: tuple[int, ...]
     seeds: int
@@ -77,17 +81,23 @@ class Size(NamedTuple):
     decay: float = 5.0
     probe_every: int = PROBE_EVERY
     seeds_from: int = 0
+    config: Config = NIELSEN
 
 
 QUICK, TINY = Size((2, 3, 4), SEEDS, 6, 500), Size((2,), 3, 2, 20)
 
 
 def speeds(
-    layers: int, images_BxD: np.ndarray, labels_B: np.ndarray, seeds: int = SEEDS, seeds_from: int = 0
+    layers: int,
+    images_BxD: np.ndarray,
+    labels_B: np.ndarray,
+    seeds: int = SEEDS,
+    seeds_from: int = 0,
+    classes: int = 10,
 ) -> np.ndarray:
     """|delta| of each hidden layer for each seed, [seeds, layers]."""
     hidden = (UNITS,) * layers
-    net = nets.MLP(hidden=hidden, output="sigmoid", kernel_init="nielsen_small", bias_init="normal")
+    net = nets.MLP(hidden=hidden, classes=classes, output="sigmoid", kernel_init="nielsen_small", bias_init="normal")
     cost = nets.costs.get("cross_entropy", "sigmoid")
 
     def all_seeds(keys: jax.Array, x_BxD: jax.Array, targets_BxC: jax.Array) -> jax.Array:
@@ -103,13 +113,14 @@ def speeds(
         return jax.lax.map(one_seed, keys)
 
     keys = jax.random.split(jax.random.key(seeds_from + layers), seeds)
-    arguments = keys, jnp.float32(images_BxD) / 255, jax.nn.one_hot(labels_B, 10)
+    x_BxD = jnp.float32(images_BxD) / 255 if images_BxD.dtype == np.uint8 else jnp.asarray(images_BxD)
+    arguments = keys, x_BxD, jax.nn.one_hot(labels_B, classes)
     return np.asarray(compiled(all_seeds, *arguments, cpu_options=LARGE_PRODUCTS)(*arguments))
 
 
 def course_config(layers: int, size: Size) -> Config:
     """Nielsen's run of so many hidden layers: gradient descent on all images at once, lambda / n being `l2` here."""
-    return as_config(nielsen.get_config()).replace(
+    return size.config.replace(
         train_examples=size.images,
         validation=VALIDATION,
         hidden=(size.units,) * layers,
@@ -256,10 +267,9 @@ def draw(starts: dict[int, np.ndarray], courses: dict[int, np.ndarray], probe_ev
 
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    dataset = input_pipeline.split(input_pipeline.load("mnist"), size.images, VALIDATION)
-    starts = {
-        layers: speeds(layers, dataset.images, dataset.labels, size.seeds, size.seeds_from) for layers in size.layers
-    }
+    dataset = elsewhere.dataset_of(size.config.replace(train_examples=size.images, validation=VALIDATION))
+    images, labels, classes = dataset.images, dataset.labels, size.config.classes
+    starts = {layers: speeds(layers, images, labels, size.seeds, size.seeds_from, classes) for layers in size.layers}
     courses = {layers: course(layers, size, dataset) for layers in size.layers}
     claims = [line for layers, speed_SxL in starts.items() for line in start_claims(speed_SxL, PUBLISHED[layers])]
     claims += [line for speed_SxExL in courses.values() for line in course_claims(speed_SxExL, size.probe_every)]
@@ -270,6 +280,10 @@ STUDY = Study(
     question="Do early layers learn more slowly than late ones, before training has begun and through it?",
     run=run,
     sizes={"tiny": TINY, "quick": QUICK, "full": QUICK._replace(course_seeds=40)},
+    elsewhere=Elsewhere(
+        lambda size, dataset: size._replace(config=fitted(size.config, dataset)),
+        {"*/start/rises": None, "*/course/slower": None, "*/course/falls": None},
+    ),
 )
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import train
 from configs import nielsen, shallow
 from experiments.engine import executors, space
-from experiments.study import command
-from experiments.study.claims import Claim, mean_claim
+from experiments.study import command, elsewhere
+from experiments.study.claims import Claim, above, mean_claim
+from experiments.study.elsewhere import Elsewhere, fitted
 from experiments.study.study import Study
 from training import figures
 from training.config import Config, as_config
@@ -32,10 +32,12 @@ SOURCE = "Nielsen, chapter 3 (P)"
 
 
 class Size(NamedTuple):
-    """The net's config but for its initial weights, and how many seeds are trained with each of them."""
+    """The net's config but for its initial weights, and how many seeds are trained with each of them; whether on
+    another data set than MNIST."""
 
     config: Config
     seeds: int
+    is_elsewhere: bool = False
 
 
 def trained(config: Config, epochs: int, held_out: int) -> Config:
@@ -49,7 +51,7 @@ def curves(config: Config, seeds: int) -> dict[str, dict[str, np.ndarray]]:
     trials, found = dict[str, Config](), dict[str, dict[str, np.ndarray]]()
     for kernel_init in INITS.values():
         trials |= space.make_trials(config.replace(kernel_init=kernel_init), None, {"seed": range(seeds)})
-    table = executors.train_all(trials, train.load_dataset(config, ""), "initial weights")
+    table = executors.train_all(trials, elsewhere.dataset_of(config), "initial weights")
     for name, kernel_init in INITS.items():
         rows = table.filter(np.array(table["kernel_init"]) == kernel_init)
         metrics = ("val_accuracy", "saturation/hidden_0")
@@ -73,6 +75,17 @@ def claims_of(curves: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
         words["rival_at"] = rival_at
         claims.append(mean_claim(f"gain/{when}_epoch", title, "number", SOURCE, gap_ExS[epoch], band, **words))
     return claims
+
+
+def saturated_claim(curves: dict[str, dict[str, np.ndarray]]) -> Claim:
+    """Of another data set: how much larger the saturated share of the hidden outputs is with N(0, 1) weights, after the
+    first epoch, the mean of paired seeds."""
+    large_S, small_S = (curves[name]["saturation/hidden_0"][0] for name in INITS)
+    name = "hidden outputs saturated after the first epoch, N(0, 1) ahead of N(0, 1/n)"
+    words: Any = {"bounds": (-1.0, 1.0), "rival": "none more, 0", "rival_at": 0.0}
+    return mean_claim(
+        "saturated/first_epoch", name, "direction", SOURCE, large_S - small_S, (above(0.0), None), **words
+    )
 
 
 def draw(curves: dict[str, dict[str, np.ndarray]]) -> Any:
@@ -106,7 +119,7 @@ def draw(curves: dict[str, dict[str, np.ndarray]]) -> Any:
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     found = curves(size.config, size.seeds)
-    return draw(found), claims_of(found)
+    return draw(found), [*claims_of(found), *([saturated_claim(found)] if size.is_elsewhere else [])]
 
 
 QUICK = Size(trained(as_config(nielsen.get_config()), 30, 10_000), seeds=4)
@@ -115,6 +128,10 @@ STUDY = Study(
     question="How much do saturating initial weights cost a net that is then trained?",
     run=run,
     sizes={"tiny": TINY, "quick": QUICK, "full": QUICK._replace(seeds=10)},
+    elsewhere=Elsewhere(
+        lambda size, dataset: size._replace(config=fitted(size.config, dataset), is_elsewhere=True),
+        {"gain/first_epoch": (above(0.0), None), "saturated/*": None},
+    ),
 )
 
 if __name__ == "__main__":

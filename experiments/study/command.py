@@ -8,9 +8,11 @@ from typing import Any
 
 from absl import flags, logging
 
+import input_pipeline
 from experiments.engine import lanes
 from experiments.engine.sweeping import USER_ERRORS
 from experiments.study.claims import Claim, by_key, with_fresh
+from experiments.study.elsewhere import claims_there
 from experiments.study.scoreboard import headline, notes, scoreboard
 from experiments.study.standard import faults_of
 from experiments.study.study import FRESH_SEEDS, Study, can_be_confirmed
@@ -24,12 +26,14 @@ from training.files import place, write_atomically
 CONFIRMED_SIZE = "full"  # At this size, what is exploratory is run again unless --noconfirm says otherwise.
 
 
-def run(study: Study[Any], size: str, workdir: str | Path, confirm: bool | None = None) -> None:
+def run(study: Study[Any], size: str, workdir: str | Path, confirm: bool | None = None, dataset: str = "") -> None:
     """Writes the study's picture as figure.png and its claims as results.json, and prints the scoreboard.
 
     With `confirm`, at the full size if it is not given, a study with claims that are exploratory is run once more, on
     seeds from FRESH_SEEDS on and with nothing else changed: these claims then say what they came to there, and
     fresh.png is the picture of it. ConfigError for a study that has no seeds to change.
+
+    On another data set than MNIST, where one is named, with the claims that are made there.
 
     What cannot be read or written ends in one line, and a folder that cannot be made does so before the study runs.
     """
@@ -40,13 +44,13 @@ def run(study: Study[Any], size: str, workdir: str | Path, confirm: bool | None 
         check_sums()
         if confirm and not can_be_confirmed(study):
             raise ConfigError("--confirm: this study draws no seeds, or has nothing exploratory; accepted: without it")
-        figure, claims = study.run(study.sizes[size], workdir)
+        figure, claims = run_on(study, size, dataset, workdir)
         by_key(claims)  # Keys that are not unique are found here.
         save_figure(figure, workdir / "figure.png")
         write(workdir, claims)
         is_due = size == CONFIRMED_SIZE if confirm is None else confirm
         if is_due and can_be_confirmed(study) and any(claim.exploratory for claim in claims):
-            claims = on_fresh_seeds(study, size, workdir, claims)
+            claims = on_fresh_seeds(study, size, workdir, claims, dataset)
             write(workdir, claims)
     except USER_ERRORS as error:
         fail(error)
@@ -63,15 +67,35 @@ def write(workdir: Path, claims: list[Claim]) -> None:
     write_atomically(workdir / "results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def on_fresh_seeds(study: Study[Any], size: str, workdir: Path, claims: list[Claim]) -> list[Claim]:
+def on_fresh_seeds(study: Study[Any], size: str, workdir: Path, claims: list[Claim], dataset: str = "") -> list[Claim]:
     """The claims, with what those that are exploratory come to on fresh seeds; what they keep is in a folder of its
     own, and their picture in fresh.png."""
     print(f"Once more on fresh seeds, from {FRESH_SEEDS:,} on.", flush=True)
     folder = workdir / "fresh"
     folder.mkdir(exist_ok=True)
-    figure, fresh = study.run(study.sizes[size]._replace(seeds_from=FRESH_SEEDS), folder)
+    figure, fresh = run_on(study, size, dataset, folder, FRESH_SEEDS)
     save_figure(figure, workdir / "fresh.png")
     return with_fresh(claims, fresh, FRESH_SEEDS)
+
+
+def size_on(study: Study[Any], size: str, dataset: str) -> Any:
+    """The size of that name, on the data set of that name where there is one; ConfigError for one that the study does
+    not take."""
+    if not dataset:
+        return study.sizes[size]
+    if study.elsewhere is None:
+        raise ConfigError(f"--dataset={dataset}: this study takes no other data set; accepted: without it")
+    return study.elsewhere.on(study.sizes[size], dataset)
+
+
+def run_on(
+    study: Study[Any], size: str, dataset: str, workdir: Path, seeds_from: int | None = None
+) -> tuple[Any, list[Claim]]:
+    """What the study gives at that size, on another data set where there is one, and on other seeds where that is said:
+    its figure, and the claims that are made there."""
+    sized = size_on(study, size, dataset)
+    figure, claims = study.run(sized if seeds_from is None else sized._replace(seeds_from=seeds_from), workdir)
+    return figure, claims_there(study.elsewhere, claims) if dataset and study.elsewhere else claims
 
 
 def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
@@ -88,6 +112,8 @@ def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
     if can_be_confirmed(study):
         words = f"Run what is exploratory again on seeds from {FRESH_SEEDS:,} on. [at --budget={CONFIRMED_SIZE}]"
         flags.DEFINE_bool("confirm", None, words)
+    if study.elsewhere:
+        flags.DEFINE_string("dataset", "", f"Another data set than MNIST: {input_pipeline.ACCEPTED}.")
 
     def start(_: list[str]) -> None:
         logging.set_verbosity(logging.ERROR)
@@ -99,6 +125,6 @@ def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
             fail(error)
         if not (answer and answer()):
             confirm = flags.FLAGS.confirm if can_be_confirmed(study) else None
-            run(study, flags.FLAGS.budget, flags.FLAGS.workdir, confirm)
+            run(study, flags.FLAGS.budget, flags.FLAGS.workdir, confirm, flags.FLAGS.dataset if study.elsewhere else "")
 
     console.run(start, parse_flags)

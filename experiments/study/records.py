@@ -16,7 +16,7 @@ from training.provenance import versions
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
     """A study that was run: at which size, when, on which revision of the code and how long; its claims, or why it
-    failed."""
+    failed; the data set, where it is another one than MNIST."""
 
     study: str
     question: str
@@ -29,11 +29,13 @@ class Record:
     versions: dict[str, str]
     failed: str | None
     claims: tuple[Claim, ...]
+    dataset: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON takes it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return fields | {"claims": [claim.to_dict() for claim in self.claims]}
+        fields |= {"claims": [claim.to_dict() for claim in self.claims]}
+        return fields if self.dataset else {name: value for name, value in fields.items() if name != "dataset"}
 
 
 def from_dict(fields: Mapping[str, Any]) -> Record:
@@ -45,17 +47,29 @@ def from_dict(fields: Mapping[str, Any]) -> Record:
 
 def read(path: Path) -> dict[str, Record]:
     """The records in a file by study, {} where there is none; RunError where it is damaged."""
+    return {record.study: record for record in _read(path, "studies")}
+
+
+def read_elsewhere(path: Path) -> dict[tuple[str, str], Record]:
+    """The records on other data sets in a file, by data set and study; RunError where it is damaged."""
+    return {(record.dataset, record.study): record for record in _read(path, "elsewhere")}
+
+
+def _read(path: Path, part: str) -> list[Record]:
     try:
-        found = [from_dict(record) for record in json.loads(path.read_bytes())["studies"]] if path.exists() else []
+        content = json.loads(path.read_bytes()) if path.exists() else {"studies": []}
+        return [from_dict(record) for record in (content[part] if part == "studies" else content.get(part, []))]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged ({error!r}); accepted: another --workdir") from error
-    return {record.study: record for record in found}
 
 
-def write(path: Path, records: Iterable[Record]) -> None:
-    """Writes the records, with what holds for all of them together."""
-    records = list(records)
-    content = {"headline": headline_of(records), "studies": [record.to_dict() for record in records]}
+def write(path: Path, records: Iterable[Record], elsewhere: Iterable[Record] = ()) -> None:
+    """Writes the records, with what holds for all of them together; those on other data sets apart, where there are
+    any."""
+    records, elsewhere = list(records), list(elsewhere)
+    content: dict[str, Any] = {"headline": headline_of(records), "studies": [record.to_dict() for record in records]}
+    if elsewhere:
+        content["elsewhere"] = [record.to_dict() for record in elsewhere]
     write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 

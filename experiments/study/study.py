@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from experiments.study.claims import Claim
+from experiments.study.elsewhere import Elsewhere
 
 Size = TypeVar("Size")
 EXPERIMENTS = Path(__file__).parent.parent
@@ -23,12 +24,14 @@ class Study(NamedTuple, Generic[Size]):
     `run(size, workdir) -> (figure, claims)`: how much is computed is one of `sizes`, by name `tiny`, `quick` and, where
     more tells more, `full`; a study may keep in the folder `workdir` what it has finished, to go on after it was
     killed. A size that says from which seed on it draws, `seeds_from`, can be run again on others: so are claims
-    confirmed that are exploratory.
+    confirmed that are exploratory. `elsewhere` says how it goes on another data set than
+    MNIST, None where it has no data set or no other.
     """
 
     question: str
     run: Callable[[Size, Path], tuple[Any, list[Claim]]]
     sizes: Mapping[str, Size]
+    elsewhere: Elsewhere | None = None
 
 
 def can_be_confirmed(study: Study[Any]) -> bool:

@@ -1,0 +1,288 @@
+"""The lanes that test advice: rates about the stable one, batches about the noise scale, initial scales, each trained
+on examples that were no part of the probe sets, and judged on those. The test set is not looked at.
+
+B batch, R rates, S seeds, M steps.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+import input_pipeline
+import train
+from experiments.advising.advice import Advice, Scale, stability
+from experiments.advising.estimates import Estimate, brief, geometric, mean
+from experiments.advising.measuring import Parts, Point
+from experiments.engine import executors, lanes, results, space
+from experiments.study.claims import judged
+from training.compiling import compiled, options_for
+from training.config import FIELDS, Config
+from training.schedules import SCHEDULES
+
+# Factors on the stable rate; steps of descent on all of a probe set.
+RATE_FACTORS, RATE_STEPS = tuple(2.0 ** (power / 4) for power in range(-11, 18, 2)), 60
+# By which factors rate and batch may be off.
+RATE_OFF, BATCH_OFF = 2.0, 3.0
+BATCH_FACTORS, MOST_BATCH = (1 / 16, 1 / 4, 1, 4, 16), 4096
+BATCH_RATES, BATCH_STEPS, SEEDS = tuple(2.0**power for power in range(-4, 3)), 32, 4
+SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-4, 1)), 150
+# The share of the progress of the best scale that the advised one may lack.
+LACKING = 0.1
+HELD_OUT, MOST_EXAMPLES = 1_000, 10_000
+NOT_CHECKED, ROUNDING = "not checked", 1e-5
+WORDS = {"reproduced": "held", "not reproduced": "did not hold", "undecided": "undecided"}
+
+
+class Check(NamedTuple):
+    """What came of a check: `held`, `did not hold`, `undecided` or `not checked`, in words and numbers."""
+
+    part: str
+    said: str
+    verdict: str
+    predicted: float = math.nan
+    measured: Estimate = Estimate(math.nan)
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return self._asdict()
+
+
+def checks_of(config: Config, advice: Advice, parts: Parts, point: Point, guess: float) -> Iterator[Check]:
+    """All three checks, each as it ends; `point` is the last one that was measured, `guess` the cost of knowing
+    nothing."""
+    yield check_rate(config, advice.rates[0].value, parts)
+    yield check_batch(config, advice.rates[-1].value, advice.batch.value, parts, point)
+    yield check_scale(config, advice.rates[0].value, advice.scale, parts, guess)
+
+
+def plain(config: Config, **fields: Any) -> Config:
+    """The config at a constant rate, measured by nothing, that ends by itself, with other fields."""
+    of_schedules = {name for schedule in SCHEDULES.values() for name in schedule.takes} | {"schedule", "warmup"}
+    reset = {name: FIELDS[name].default for name in (*of_schedules, "stop_at", "patience")}
+    return config.replace(**{**reset, "probes": (), "train_examples": 0, "validation": "test", **fields})
+
+
+def as_dataset(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> input_pipeline.Dataset:
+    """A data set of those images and labels."""
+    return input_pipeline.Dataset(training[0], training[1], held_out[0], held_out[1])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The rate.
+
+
+def check_rate(config: Config, predicted: float, parts: Parts) -> Check:
+    """Descent on the first probe set at rates about the stable one: from which one on does a step raise the cost? Said
+    beside it is from which one on the cost climbs above its start: between the two, the curvature gives way."""
+    if stability(config) is None:
+        return Check("rate", f"2 / lambda is no rate of {config.optimizer}", NOT_CHECKED)
+    if not math.isfinite(predicted):
+        return Check("rate", "there is no finite stable rate", NOT_CHECKED)
+    images, labels = parts.probe_set(0)
+    rates = [predicted * factor for factor in RATE_FACTORS]
+    base = plain(config, batch_size=len(labels), epochs=RATE_STEPS)
+    trials = space.make_trials(base, None, {"learning_rate": rates})
+    table = executors.train_all(trials, as_dataset((images, labels), (images[:100], labels[:100])), "rates")
+    courses = [results.by_epoch(table, "loss")[name] for name in trials]
+    edge, ruin = edge_of(rates, list(map(rises, courses))), edge_of(rates, list(map(climbs, courses)))
+    verdict = WORDS[judged(edge.low, edge.high, (predicted / RATE_OFF, predicted * RATE_OFF))]
+    said = (
+        f"of {len(rates)} rates, the first at which one of {RATE_STEPS} steps on {len(labels):,} examples raises the "
+        f"cost lies {edge_in_words(edge)}, where {brief(predicted)} was the advice"
+    )
+    note = f"the cost climbs above that of the start from a rate {edge_in_words(ruin)} on"
+    return Check("rate", said, verdict, predicted, edge, (note,))
+
+
+def rises(cost_M: np.ndarray) -> bool:
+    """Whether a step raises the cost, by more than rounding; NaN is what left the numbers."""
+    return not np.all(np.isfinite(cost_M)) or bool(np.any(np.diff(cost_M) > ROUNDING * cost_M[:-1]))
+
+
+def climbs(cost_M: np.ndarray) -> bool:
+    """Whether the cost is ever above its start, or left the numbers."""
+    return not np.all(np.isfinite(cost_M)) or bool(np.max(cost_M) > cost_M[0] * (1 + ROUNDING))
+
+
+def edge_of(rates: Sequence[float], is_beyond: Sequence[bool]) -> Estimate:
+    """The two rates between which the first one lies that is beyond an edge, and their geometric mean."""
+    first = list(is_beyond).index(True) if any(is_beyond) else len(rates)
+    low = rates[first - 1] if first else 0.0
+    high = rates[first] if first < len(rates) else math.inf
+    return Estimate(math.sqrt(low * high) if low and math.isfinite(high) else low or high, low, high)
+
+
+def edge_in_words(edge: Estimate) -> str:
+    """`between 9.3 and 13.1`, `above 98`, `below 1.7`."""
+    if math.isinf(edge.high):
+        return f"above {brief(edge.low)}"
+    return f"between {brief(edge.low)} and {brief(edge.high)}" if edge.low else f"below {brief(edge.high)}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The batch.
+
+
+def check_batch(config: Config, stable: float, predicted: float, parts: Parts, point: Point) -> Check:
+    """From the last state on, where that rate is stable, some steps with batches about the useful one, each at its best
+    rate: with which batch do they take twice as many as with the largest?"""
+    if not (math.isfinite(predicted) and predicted > 0):
+        return Check("batch", "there is no finite useful batch", NOT_CHECKED)
+    batches = batches_about(predicted, len(parts.rest[0]))
+    if len(batches) < 3:
+        few = f"{len(parts.rest[0]):,} examples are too few for batches about {brief(predicted)}"
+        return Check("batch", few, NOT_CHECKED)
+    held_out = parts.pooled(HELD_OUT)
+    rates = {size: rates_for(config, stable, predicted, size) for size in batches}
+    costs = {size: costs_from(config, rates[size], parts.rest, held_out, point.state, size) for size in batches}
+    steps_SxB = steps_of(costs, batches)
+    knees_S = np.array([knee_of(batches, steps_B) for steps_B in steps_SxB])
+    knee = geometric(knees_S)
+    verdict = WORDS[judged(knee.low, knee.high, (predicted / BATCH_OFF, predicted * BATCH_OFF))]
+    at_end = [s for s, knee in enumerate(knees_S) if not min(batches) / 8 < knee < max(batches) * 8]
+    notes = ("the knee lies beyond the batches that were tried",) if at_end else ()
+    said = (
+        f"with batches of {batches[0]:,} to {batches[-1]:,}, each at its best of {len(BATCH_RATES)} rates, "
+        f"{BATCH_STEPS} steps from there on take twice as many as with the largest at a batch of {knee}, where "
+        f"{brief(predicted)} was the advice"
+    )
+    return Check("batch", said, verdict, predicted, knee, notes)
+
+
+def batches_about(predicted: float, examples: int) -> list[int]:
+    """Powers of 2 about the useful batch, no larger than the examples."""
+    most = min(MOST_BATCH, examples)
+    middle = min(max(predicted, 16.0), most / 4)
+    powers = [2 ** round(math.log2(max(middle * factor, 1.0))) for factor in BATCH_FACTORS]
+    return sorted({min(size, 2 ** int(math.log2(most))) for size in powers})
+
+
+def costs_from(
+    config: Config,
+    rates: Sequence[float],
+    training: Sequence[np.ndarray],
+    held_out: Sequence[np.ndarray],
+    state: train.TrainState,
+    batch_size: int,
+) -> np.ndarray:
+    """The held-out cost of BATCH_STEPS steps from the state on, at each rate, before the first and after each: [S, M +
+    1, R]. Seeds draw their batches with replacement, which all rates share."""
+    config = plain(config, batch_size=batch_size)
+    functions = train.make_train(config)
+    trials = space.make_trials(config, None, {"learning_rate": rates})
+    numbers = lanes.numbers_of([list(trials.values())], optional=())
+    numbers_R = jax.tree.map(lambda leaf: leaf[0], numbers)
+    # As many devices as share the seeds out evenly.
+    mesh = lanes.make_mesh(1 if config.has_own_model else math.gcd(SEEDS, len(jax.local_devices())))
+
+    def course(seed: Any, numbers_R: Any, state: Any, training: Any, held_out: Any) -> jax.Array:
+        states_R = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(trials), *jnp.shape(leaf))), state)
+
+        def cost_of(states_R: Any) -> jax.Array:
+            return lanes.over_lanes(config, functions.evaluate, same=2)(states_R, *held_out)["loss"]
+
+        def go_on(states_R: Any, key: jax.Array) -> tuple[Any, jax.Array]:
+            drawn_B = jax.random.randint(key, (batch_size,), 0, len(training[0]))
+            batch = training[0][drawn_B], training[1][drawn_B], jnp.ones(batch_size)
+            states_R, _ = lanes.over_lanes(config, functions.step, same=1)(states_R, numbers_R, batch)
+            return states_R, cost_of(states_R)
+
+        keys_M = jax.random.split(jax.random.key(seed), BATCH_STEPS)
+        cost_MxR = jax.lax.scan(go_on, states_R, keys_M)[1]
+        return jnp.concatenate([cost_of(states_R)[None], cost_MxR])
+
+    seeds_S = jax.device_put(np.arange(SEEDS, dtype=np.uint32), NamedSharding(mesh, PartitionSpec("rows")))
+    shared = jax.device_put((numbers_R, state, tuple(training), tuple(held_out)), NamedSharding(mesh, PartitionSpec()))
+    options = options_for(max(batch_size, len(held_out[1])), config.has_own_model)
+    run = compiled(lanes.over_rows(course, mesh, same=4), seeds_S, *shared, cpu_options=options)
+    return np.asarray(jax.device_get(run(seeds_S, *shared)), np.float64)
+
+
+def rates_for(config: Config, stable: float, noise: float, batch_size: int) -> list[float]:
+    """The rates that are tried with a batch: about the stable one, lowered as McCandlish et al. have it; of Adam about
+    the config's own."""
+    if stability(config) is None or not math.isfinite(stable):
+        return [config.learning_rate * factor * 2 for factor in BATCH_RATES]
+    return [stable / (1 + noise / batch_size) * factor for factor in BATCH_RATES]
+
+
+def steps_of(costs: Mapping[int, np.ndarray], batches: Sequence[int]) -> np.ndarray:
+    """How many times the steps of the largest batches each takes to come as far in BATCH_STEPS steps, [S, B]; the best
+    rate is that of the mean over the seeds, for the largest batches at every step."""
+
+    def gain_of(cost_SxMxR: np.ndarray) -> np.ndarray:
+        gain_SxMxR = np.where(np.isfinite(cost_SxMxR), cost_SxMxR[:, :1] - cost_SxMxR, -np.inf)
+        best_M = np.argmax(np.mean(gain_SxMxR, axis=0), axis=1)
+        return np.take_along_axis(gain_SxMxR, best_M[None, :, None], axis=2)[:, :, 0]
+
+    largest_M = np.maximum.accumulate(np.mean(gain_of(costs[batches[-1]]), axis=0))
+    steps = np.arange(len(largest_M), dtype=float)
+    # What rises no more tells no steps apart.
+    rising = np.flatnonzero(np.diff(largest_M, prepend=-np.inf) > 0)
+    ends_SxB = np.stack([gain_of(costs[size])[:, -1] for size in batches], axis=1)
+    equal_SxB = np.interp(ends_SxB, largest_M[rising], steps[rising])
+    return (len(largest_M) - 1) / np.maximum(equal_SxB, 0.25)
+
+
+def knee_of(batches: Sequence[int], steps_B: np.ndarray) -> float:
+    """K of steps in proportion to 1 + K / B, by least squares in the logarithm; searched for between a sixteenth of the
+    least and sixteen times the largest batch."""
+    sizes_B = np.array(batches, float)
+    knees_K = np.geomspace(sizes_B.min() / 16, sizes_B.max() * 16, 2_001)
+    apart_KxB = np.log1p(knees_K[:, None] / sizes_B) - np.log(steps_B)
+    return float(knees_K[np.argmin(np.var(apart_KxB, axis=1))])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The scale.
+
+
+def check_scale(config: Config, stable: float, scale: Scale | None, parts: Parts, guess: float) -> Check:
+    """Short runs from several initial scales, each at its best rate: how much of the progress of the best one does the
+    advised one lack?"""
+    if scale is None:
+        return Check("scale", "no initial scale was advised", NOT_CHECKED)
+    advised = scale.advised.value
+    images, labels = (part[:MOST_EXAMPLES] for part in parts.rest)
+    batch_size = min(config.batch_size, len(labels))
+    epochs = max(1, round(SCALE_STEPS * batch_size / len(labels)))
+    middle = stable if stability(config) and math.isfinite(stable) else 16 * config.learning_rate
+    scales = sorted({advised * factor for factor in SCALE_FACTORS} | {config.init_scale})
+    axes = {
+        "init_scale": scales,
+        "learning_rate": [middle * rate for rate in SCALE_RATES],
+        "seed": range(config.seed, config.seed + SEEDS),
+    }
+    trials = space.make_trials(plain(config, batch_size=batch_size, epochs=epochs), None, axes)
+    held_out = parts.pooled(HELD_OUT)
+    courses = results.by_epoch(
+        executors.train_all(trials, as_dataset((images, labels), held_out), "scales"), "val_loss"
+    )
+    ends = np.array([courses[name][-1] for name in trials]).reshape(len(scales), len(SCALE_RATES), SEEDS)
+    cost_FxS = best_rates(np.where(np.isfinite(ends), ends, np.inf))
+    best = int(np.argmin(np.mean(cost_FxS, axis=1)))
+    lacking_S = (cost_FxS[scales.index(advised)] - cost_FxS[best]) / np.maximum(guess - cost_FxS[best], 1e-30)
+    lacking = mean(lacking_S)
+    verdict = WORDS[judged(lacking.low, lacking.high, (None, LACKING))]
+    shown = ", ".join(
+        f"{brief(float(np.mean(cost_S)))} at {brief(x)}" for x, cost_S in zip(scales, cost_FxS, strict=True)
+    )
+    said = (
+        f"after {epochs * -(-len(labels) // batch_size)} steps, each scale at its best of {len(SCALE_RATES)} rates, "
+        f"the cost on held-out examples is {shown}; the advised {brief(advised)} lacks {brief(100 * lacking.value)} % "
+        f"of the best one's progress"
+        + (f" ({100 * lacking.low:.0f} to {100 * lacking.high:.0f})" if scales[best] != advised else "")
+    )
+    return Check("scale", said, verdict, advised, lacking)
+
+
+def best_rates(cost_FxRxS: np.ndarray) -> np.ndarray:
+    """The costs of the rate with the lowest mean, [F, S]."""
+    best_F = np.argmin(np.mean(cost_FxRxS, axis=2), axis=1)
+    return np.take_along_axis(cost_FxRxS, best_F[:, None, None], axis=1)[:, 0]

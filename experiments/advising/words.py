@@ -1,0 +1,154 @@
+"""Advice as a screen of plain sentences."""
+
+import math
+import textwrap
+
+from experiments.advising.advice import Advice, Layer, percent
+from experiments.advising.checking import Check
+from experiments.advising.estimates import brief
+from experiments.advising.measuring import Measured, Parts
+from training.config import Config
+from training.console import WIDTH, count
+
+TITLE = 11
+
+
+def paragraph(title: str, sentences: list[str]) -> str:
+    """Sentences that are wrapped beside their title."""
+    text = " ".join(sentence[:1].upper() + sentence[1:] + "." for sentence in sentences)
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=title.ljust(TITLE),
+        subsequent_indent=" " * TITLE,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def in_words(config: Config, advice: Advice, found: Measured, parts: Parts) -> str:
+    """The advice with its intervals and doubts."""
+    return "\n".join(
+        [
+            paragraph("measured", measured_words(advice, found, parts)),
+            paragraph("rate", rate_words(config, advice)),
+            paragraph("batch", batch_words(config, advice)),
+            paragraph("scale", scale_words(config, advice)),
+            paragraph("layers", layer_words(advice)),
+        ]
+    )
+
+
+def when(epoch: int) -> str:
+    """`at the start`, `after epoch 2`."""
+    return f"after epoch {epoch}" if epoch else "at the start"
+
+
+def measured_words(advice: Advice, found: Measured, parts: Parts) -> list[str]:
+    """What was measured, of what."""
+    sets, size = parts.labels_KxP.shape
+    last = advice.epochs[-1]
+    course = f", at the start and to epoch {last} of the run as it is configured" if last else ", at the start alone"
+    words = [
+        f"{found.parameters:,} parameters on {sets} probe sets of {size:,} training examples{course}; intervals are "
+        "95 % over these sets"
+    ]
+    if last:
+        words.append(
+            f"the training cost was {advice.losses[1]:.4g} in epoch 1"
+            + (f" and {advice.losses[-1]:.4g} in epoch {last}" if last > 1 else "")
+        )
+    if advice.diverged:
+        words.append(f"in epoch {advice.diverged} the run left the numbers: its rate is too high")
+    return words
+
+
+def rate_words(config: Config, advice: Advice) -> list[str]:
+    """The largest stable rate, and where the config's own stands."""
+    start = advice.rates[0]
+    if math.isinf(start.value):
+        return [
+            "the cost is not curved upwards anywhere: no rate is too high, and nothing is learnt",
+            *advice.rate_doubts,
+        ]
+    words = [f"descent on all examples is stable up to a rate of {start} {when(0)}"]
+    if len(advice.rates) > 1:
+        words[0] += f", {advice.rates[-1]} {when(advice.epochs[-1])}"
+    if advice.rate is not None and math.isfinite(start.value):
+        own = config.learning_rate / min(rate.value for rate in advice.rates if not math.isnan(rate.value))
+        stands = (
+            f"{brief(own)} times the lowest of these" if own >= 0.01 else f"1/{1 / own:,.0f} of the lowest of these"
+        )
+        warning = ": it is not stable without noise, and less so with it" if own > 1 else ""
+        words.append(f"the config's, {config.learning_rate:g}, is {stands}{warning}")
+    return words + advice.rate_doubts
+
+
+def batch_words(config: Config, advice: Advice) -> list[str]:
+    """The useful batch, and where the config's own stands."""
+    last = advice.epochs[-1]
+    if math.isnan(advice.batch.value):
+        return ["the gradient noise cannot be told", *advice.batch_doubts]
+    words = [f"batches are worth their examples up to about {advice.batch} {when(last)}"]
+    if last:
+        words[0] += f" ({advice.batches[0]} {when(0)})"
+    if math.isfinite(advice.batch.value) and advice.batch.value > 0:
+        steps = 1 + advice.batch.value / config.batch_size
+        words.append(
+            f"the config's, {config.batch_size}, takes about {brief(steps)} times the least steps; twice as large a "
+            f"batch would save {100 * (1 - (1 + advice.batch.value / config.batch_size / 2) / steps):.0f} % of them"
+        )
+    return words + advice.batch_doubts
+
+
+def scale_words(config: Config, advice: Advice) -> list[str]:
+    """The initial scale, and where the config's own stands."""
+    if (scale := advice.scale) is None:
+        return advice.scale_doubts
+    own = scale.tried.index(config.init_scale)
+    tops = max(scale.tried)
+    limit = f"slopes survive up to init_scale {brief(scale.survives_to)}" if scale.survives_to < tops else ""
+    single = f" (single draws: {scale.advised.within})" if scale.advised.low < scale.advised.high else ""
+    words = [
+        *filter(None, [limit]),
+        f"layers learn most evenly at {brief(scale.advised.value)}{single}, where the slowest has "
+        f"{brief(100 * scale.evenness[scale.tried.index(scale.advised.value)])} % of the fastest's speed",
+    ]
+    if scale.advised.value != config.init_scale:
+        words.append(
+            f"at the config's, {config.init_scale:g}, it is {brief(100 * scale.evenness[own])} %, with "
+            f"{100 * scale.slope_mass[own]:.0f} % of the largest slope in the flattest layer"
+        )
+    return words + advice.scale_doubts
+
+
+def layer_words(advice: Advice) -> list[str]:
+    """Which layers are saturated or dying; of the others the one that is nearest to it."""
+    if not advice.layers:
+        return ["no hidden layer has an activation"]
+    last = advice.epochs[-1]
+    faulty = [f"layer {layer.name} is {'; '.join(layer.faults)}" for layer in advice.layers if layer.faults]
+    if faulty:
+        rest = len(advice.layers) - len(faulty)
+        return [
+            *faulty,
+            f"that is {when(last)}" + (f"; {count(range(rest), 'other layer')} without a fault" * (rest > 0)),
+        ]
+    flattest = min(advice.layers, key=slope_of)
+    if math.isinf(slope_of(flattest)):
+        return [f"none is saturated or dying {when(last)}"]
+    return [
+        f"none is saturated or dying {when(last)}; the flattest is {flattest.name}, with "
+        f"{percent(flattest.measures['slope_mass'])} of the largest slope "
+        f"({percent(flattest.slope_at_start)} {when(0)})"
+    ]
+
+
+def slope_of(layer: Layer) -> float:
+    """The slope mass that is left, infinite where it is not measured."""
+    return layer.measures["slope_mass"].value if "slope_mass" in layer.measures else math.inf
+
+
+def check_in_words(check: Check) -> str:
+    """What came of a check."""
+    return paragraph(check.part, [f"{check.said}: {check.verdict}", *check.notes])

@@ -1,0 +1,141 @@
+"""What advice makes of measures that are given: values, doubts and words."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.advising import words
+from experiments.advising.advice import advise, stability
+from experiments.advising.measuring import FACTORS, Measured, Parts, Point
+from training.config import Config
+
+K = 5
+# Of a net with one hidden layer: the largest eigenvalue 4, tr Sigma 60 and |G|^2 2.
+MEASURES = {
+    "curvature/top_eigenvalue": 4.0,
+    "curvature/top_residual": 1e-4,
+    "noise/covariance_trace": 60.0,
+    "noise/gradient_squared": 2.0,
+    "saturation/hidden_0": 0.2,
+    "slope_mass/hidden_0": 0.6,
+}
+
+
+def measured(epochs: int = 1, has_statistics: bool = False, **changed: float) -> Measured:
+    """A net on five probe sets that agree; `changed` after the last epoch, by name with / for __."""
+    last = MEASURES | {name.replace("__", "/"): value for name, value in changed.items()}
+    state: Any = None
+    points = [
+        Point(epoch, 0.1, {name: np.full(K, value) for name, value in found.items()}, state)
+        for epoch, found in ((0, MEASURES), (1, last))
+    ][: epochs + 1]
+    factors_Fx1 = np.array(FACTORS)[:, None] * np.ones((1, 3))
+    # Slopes are 1 at small scales and .4 from 2 on; the layers are even at 1 and 4.
+    scales = {
+        "slope_mass/hidden_0": np.where(factors_Fx1 < 2, 1.0, 0.4),
+        "speed/hidden_0": np.minimum(factors_Fx1, 1.0),
+        "speed/output": np.ones_like(factors_Fx1),
+    }
+    return Measured(points, FACTORS, scales, 0, has_statistics, 100)
+
+
+def said(config: Config, found: Measured) -> str:
+    """The advice in one line of words."""
+    parts = Parts(np.zeros((K, 10, 1)), np.zeros((K, 10)), (np.zeros((90, 1)), np.zeros(90)))
+    return " ".join(words.in_words(config, advise(config, found), found, parts).split())
+
+
+def test_rate_batch_and_scale():
+    """2 / 4, 60 / 2, and the scale at which speeds are even where slopes are still there."""
+    advice = advise(Config(), measured())
+    assert advice.rate is not None and advice.rate.value == pytest.approx(0.5)
+    assert advice.batch.value == pytest.approx(30.0)
+    assert advice.scale is not None and advice.scale.advised.value == 1.0 and advice.scale.survives_to == 1.0
+    assert not (advice.rate_doubts or advice.batch_doubts or advice.scale_doubts or advice.layers[0].faults)
+    text = said(Config(batch_size=30), measured())
+    assert "stable up to a rate of 0.5 (0.5 to 0.5) at the start" in text
+    assert "takes about 2 times the least steps" in text and "save 25 % of them" in text
+    assert "None is saturated or dying after epoch 1" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "factor"),
+    [
+        ({}, 2.0),
+        ({"momentum": 0.5}, 3.0),
+        ({"momentum": 0.5, "nesterov": True}, 1.5),
+        ({"optimizer": "adam"}, None),
+    ],
+)
+def test_factor_of_stability(fields, factor):
+    """What descent keeps of one direction of curvature 1: its steps grow beyond the factor and fade below it."""
+    config = Config(**fields)
+    assert stability(config) == factor
+    if factor is None:
+        return
+    kept = config.momentum
+
+    def end(rate: float) -> float:
+        w, v = 1.0, 0.0
+        for _ in range(400):
+            v = kept * v + w
+            w -= rate * (w + kept * v if config.nesterov else v)
+        return abs(w)
+
+    assert end(0.97 * factor) < 1e-2 and end(1.03 * factor) > 1e2
+
+
+def test_decay_of_weights_bends_the_cost():
+    """L2 is part of what is descended."""
+    advice = advise(Config(l2=1.0), measured())
+    assert advice.rates[0].value == pytest.approx(2 / 5)
+
+
+def test_what_does_not_apply_is_said():
+    """Adam, statistics of the batch, a schedule, dropout, an eigenvalue that did not settle or that moves."""
+    adam = advise(Config(optimizer="adam", learning_rate=0.001), measured())
+    assert adam.rate is None and "adam divides each step" in adam.rate_doubts[0]
+    assert adam.to_dict()["stable_rate"]["advised"] is None and "plain descent" in adam.batch_doubts[0]
+    assert "The config's, 0.001" not in said(Config(optimizer="adam", learning_rate=0.001), measured())
+    normalized = advise(Config(), measured(has_statistics=True))
+    for doubts in (normalized.rate_doubts, normalized.batch_doubts, normalized.scale_doubts):
+        assert "normalization" in " ".join(doubts)
+    doubts = " ".join(advise(Config(schedule="cosine", dropout=0.2), measured()).rate_doubts)
+    assert "schedule" in doubts and "dropout" in doubts
+    found = measured(curvature__top_eigenvalue=1.0)
+    found.points[0].measured["curvature/top_residual"][:] = 2.0
+    doubts = " ".join(advise(Config(), found).rate_doubts)
+    assert "may be off by 50 %" in doubts and "by a factor of 4" in doubts
+
+
+def test_noise_that_hides_the_gradient():
+    """Nothing is said of a batch that nobody can know."""
+    found = measured()
+    found.points[-1].measured["noise/gradient_squared"][:] = [2.0, -1.0, 0.5, -0.5, 0.1]
+    advice = advise(Config(), found)
+    assert math.isinf(advice.batch.high) and "from below alone" in advice.batch_doubts[0]
+
+
+def test_layers_that_are_saturated_or_dying():
+    """Each fault comes with its number."""
+    found = measured(saturation__hidden_0=0.7, slope_mass__hidden_0=0.05)
+    text = said(Config(), found)
+    assert "Layer hidden_0 is saturated: 70 %" in text and "slopes gone: 5 %" in text
+    (layer,) = advise(Config(), measured(dead_units__hidden_0=0.25)).layers
+    assert layer.faults == ["dying: 25 % of its units give 0 on every example"]
+
+
+def test_a_net_without_curvature_or_hidden_layers():
+    """Any rate is stable, and there is no scale to choose."""
+    found = measured(epochs=0)
+    flat = {"curvature/top_eigenvalue": np.zeros(K), "curvature/top_residual": np.zeros(K)}
+    noise = {name: values for name, values in found.points[0].measured.items() if name.startswith("noise/")}
+    found = found._replace(
+        points=[found.points[0]._replace(measured=flat | noise)], scales={"speed/output": np.ones((9, 3))}
+    )
+    advice = advise(Config(), found)
+    assert math.isinf(advice.rates[0].value) and advice.scale is None and not advice.layers
+    text = said(Config(), found)
+    assert "no rate is too high" in text and "No hidden layer has an activation" in text
