@@ -15,7 +15,8 @@ the covariance V:
 They agree for Gaussian gradients of a constant covariance. In one dimension p is the nonzero root of H: 2 m / V for
 the latter two. Downhill p is 0, so that a path may go on beyond the saddle at no cost.
 
-    nets.escape.action(cost, data, start, end).value
+    well = nets.wells.line()
+    nets.escape.action(well.cost, well.kinds, well.minimum, well.saddle, weights=well.shares).value        # 42.217
 
 In more dimensions the path is found by the geometric minimum action method (Heymann & Vanden-Eijnden 2008): its length
 of each piece is the largest p dx with H(x, p) <= 0, and the sum of the lengths is made least.

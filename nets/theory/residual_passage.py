@@ -7,7 +7,7 @@ psi(r) is odd and rises: the minimum is u = 0, and a step is u' = u - eta psi(r)
 and x given r is N(u r / s^2, 1 / s^2), so is the step given r: normal, with mean -eta psi(r) u r / s^2 and deviation
 eta |psi(r)| / s. All that follows are integrals over r.
 
-    RESIDUAL_COSTS["huber"]                                          # psi, the cost: quadratic, huber and log_cosh
+    nets.residual_passage.RESIDUAL_COSTS["huber"]                    # psi, the cost: quadratic, huber and log_cosh
     levels_N, log_N = nets.residual_passage.log_mean_steps("huber", 0.1, radius=3.0)
     nets.residual_passage.laplace_exponent("huber", 0.1, 3.0)        # d ln (mean steps) / du, far out
     nets.residual_passage.relative_loss("huber", np.array([3.0]))    # the mean cost at u by that at the minimum

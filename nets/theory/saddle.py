@@ -7,7 +7,7 @@ from the saddle, u' = (1 - eta h) u, and has won h u^2 / 2 of cost. It starts at
 the cost along that eigenvector (Newton's step back to the saddle), and it has left once it has won `drop`:
 
     delta = nets.saddle.overlap(-0.01, 0.001, drop=0.05)         # 0.0316, of the way out
-    nets.saddle.leaving_time(-0.01, delta) / learning_rate       # ln(1 / delta) / (eta |h|), in steps
+    nets.saddle.leaving_time(-0.01, delta) / 0.1                 # ln(1 / delta) / (eta |h|), in steps of eta = 0.1
 
 Times are rate x steps, for rates small beside 1 / |h|. With all eigenvalues h_K and the squared components of the
 gradient along their eigenvectors, `descent_time` does not take one direction for all of them. ValueError, in one line,

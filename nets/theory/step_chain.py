@@ -7,8 +7,9 @@ even grid a move leads to a point between places, and is shared among the corner
 interpolation. That keeps the mean of the move and adds to its variance, by width^2 / 6 on average, which is felt where
 SGD's own noise is small: halve the width until nothing changes.
 
-    axis = np.linspace(-8.0, 8.0, 1_601)
-    chain = nets.step_chain.make_chain(cost, 1.1, kinds, [axis], 20.0, 4, lambda at_NxD: at_NxD[:, 0] > 8, weights_K)
+    well, axis = nets.wells.line(), np.linspace(-8.0, 8.0, 1_601)
+    has_left = lambda at_NxD: at_NxD[:, 0] > 8
+    chain = nets.step_chain.make_chain(well.cost, 1.1, well.kinds, [axis], 20.0, 4, has_left, well.shares)
     stay = nets.step_chain.leave(chain)
     stay.mean, stay.median, stay.survival(1_000)
 

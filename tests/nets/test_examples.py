@@ -68,6 +68,11 @@ def by_hand(names, module):
         names["params"] = names["two_layers"]
     if module.endswith("relu_cells"):
         names |= {"x_NxD": np.random.default_rng(1).normal(size=(5, 2)), "y_N": np.arange(5.0)}
+    if module.endswith("slope_bounds"):
+        random = np.random.default_rng(2)
+        shapes = {"z_BxH": (5, 3), "a_BxH": (5, 3), "outgoing_HxC": (3, 2), "inputs_BxD": (5, 4)}
+        names |= {name: jnp.float32(random.normal(size=shape)) for name, shape in shapes.items()}
+        names["hessians_BxCxC"] = jnp.broadcast_to(jnp.eye(2), (5, 2, 2))
     if module.endswith("exit_time"):
         names["step"] = lambda u_W, rate, key: u_W - rate * u_W + 0.3 * jax.random.normal(key, u_W.shape)
     if module.endswith(("landscape", "cockpit", "watching")):
