@@ -116,13 +116,13 @@ def drawn_edge(name: str, value: float, tried: tuple[float, ...]) -> list[Edge]:
     if min(at - low, high - at) > OUTER * width:
         return []
     inverse = math.exp if by_log else float
+    middle = between(name, inverse((low + high) / 2), inverse(low + 0.25 * width), inverse(high - 0.25 * width), by_log)
     beyond = outside(name, inverse(high + BEYOND * width if is_largest else low - BEYOND * width), tried)
     if beyond is None:
         beyond = other_end(name, tried, is_largest, by_log)
         by_log = by_log or (beyond is not None and 0 < beyond < tried[0])
     if beyond is None:
         return []
-    middle = clean_as(name, inverse((low + high) / 2), 1 if by_log else 2)
     ends = (middle, beyond) if is_largest else (beyond, middle)
     text = f"{name}={'log:' if by_log else ''}{text_of(ends[0])}:{text_of(ends[1])}"
     return [Edge(name, value, is_largest, tried, beyond, text)]
@@ -137,6 +137,12 @@ def outside(name: str, end: float, tried: Sequence[float]) -> float | None:
     return far[0] if far and FIELDS[name].spec.test(far[0]) else None
 
 
+def between(name: str, middle: float, low: float, high: float, by_log: bool) -> float:
+    """The middle of what was tried in as few digits as leave it between those numbers."""
+    shown = [clean_as(name, middle, digits) for digits in (1 if by_log else 2, 2, 3, 6)]
+    return next((value for value in shown if low <= value <= high), shown[-1])
+
+
 def clean_as(name: str, value: float, digits: int) -> float:
     """The value in so many digits, whole where the field's values are."""
     short = float(f"{value:.{digits}g}")
@@ -148,7 +154,9 @@ def other_end(name: str, tried: Sequence[float], is_largest: bool, by_log: bool)
     up to 1, or down to 0 where it is accepted and not as good as reached, else a tenth of the smallest value."""
     test, last = FIELDS[name].spec.test, tried[-1]
     if is_largest:
-        return float(f"{1 - (1 - last) / 2:.3g}") if last < 1 and not test(1.0) else None
+        # Two digits of what is left: of the number itself they might be those of 1.
+        half = round(1 - float(f"{(1 - last) / 2:.2g}"), 12)
+        return half if last < half < 1 and test(half) and not test(1.0) else None
     if by_log or FIELDS[name].type is int:
         return None
     if test(0.0):

@@ -130,6 +130,9 @@ def drawn(*given, count=32):
         ("momentum=0:0.95", 0.0, None),  # Nothing lies below.
         ("momentum=0.2:0.95", 0.0, "--range momentum=0."),
         ("learning_rate=0.01:1", 0.0, ": --range learning_rate=log:0.00"),  # Which takes no 0.
+        ("momentum=0.99:0.9997", 1.0, ":0.9998"),
+        ("learning_rate=log:1.2:1.7", 1.0, " goes beyond"),  # A middle of one digit, 1 or 2, lies elsewhere.
+        ("learning_rate=log:1.2:1.7", 0.0, " goes beyond"),
         ("batch_size=log:8:512", 1.0, ":1000 goes beyond"),
         ("epochs=5:40", 1.0, None),
     ],
