@@ -41,8 +41,9 @@ class Stage:
             last, at = end or self.trials[name].epochs, self.there.get(name)
             if name in taken or (at and (at.is_over or at.epoch >= last)):
                 continue
-            left = self.there.get(self.source(name))
-            begun = left is not None and left.epoch < last and self.store.has(left.table)
+            source = self.source(name)
+            left = self.there.get(source)
+            begun = left is not None and left.epoch < last and self.store.has(left.table, source)
             spans[name] = Span(left.epoch if begun and left else 0, last)
         return spans
 
@@ -100,12 +101,11 @@ class Stage:
         states: dict[str, Any] = {}
         for key, names in self._by_table(pack).items():
             if of is not None:
-                names = {there: now for there, now in names.items() if now in of}
-                names = {there: now for there, now in names.items() if self.there[there].epoch == pack.start}
-                names = names if self.store.has(key) else {}
+                wanted = [there for there, now in names.items() if now in of and self.there[there].epoch == pack.start]
+                names = {there: names[there] for there in wanted if self.store.has(key, there)}
             if names:
                 found = self.store.read(key, {there: self.trials[now] for there, now in names.items()}, pack.optional)
-                states |= {now: found[there] for there, now in names.items() if of is None or there in found}
+                states |= {now: found[there] for there, now in names.items()}
         return states
 
     def _rows(self, pack: plan.Pack) -> dict[str, list[dict[str, Any]]]:
@@ -127,16 +127,20 @@ class Stage:
     def best(self, names: Iterable[str], end: int, count: int) -> list[str]:
         """Those of the trials whose settings are the best ones after that epoch, by what a sweep is ranked by."""
         names = list(names)
-        sources = {self.source(name): name for name in names}
+        # Trials that differ in nothing but when they end may have begun as the same one.
+        called: dict[str, list[str]] = {}
+        for name in names:
+            called.setdefault(self.source(name), []).append(name)
         reached = {name: self.there[name].epoch if name in self.there else self._as_now(name)[0] for name in names}
         wanted = {name: min(end, epoch) for name, epoch in reached.items()}
         joined = results.join(results.latest(self.tables))
         score = results.score_of(joined)
         sign = -1 if score in LOWEST_IS_BEST else 1
         values = {
-            sources[row["trial"]]: float("nan") if row["diverged"] or row[score] is None else sign * row[score]
+            name: float("nan") if row["diverged"] or row[score] is None else sign * row[score]
             for row in joined.select(["trial", "epoch", "diverged", score]).to_pylist()
-            if row["trial"] in sources and wanted[sources[row["trial"]]] == row["epoch"]
+            for name in called.get(row["trial"], ())
+            if wanted[name] == row["epoch"]
         }
         settings = rungs.settings_of({name: self.trials[name] for name in names})
         scores = {setting: [values[name] for name in of_setting] for setting, of_setting in settings.items()}

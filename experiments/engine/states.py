@@ -106,17 +106,19 @@ class Store:
 
     def __init__(self, workdir: Path) -> None:
         self._workdir = workdir
-        self._sound: dict[str, bool] = {}
+        self._sound: dict[str, set[str]] = {}  # Of each pack the trials.
 
-    def has(self, pack: str) -> bool:
-        """Whether there are sound states of the pack."""
+    def has(self, pack: str, trial: str) -> bool:
+        """Whether there is a sound state of that trial of the pack."""
         if pack not in self._sound:
             try:
-                self._sound[pack] = path_of(self._workdir, pack).is_file() and bool(arrays_of(self._workdir, pack))
+                there = path_of(self._workdir, pack).is_file()
+                names = arrays_of(self._workdir, pack) if there else ()
             except RunError as error:
                 console.warn(f"{error}; what it was of is run from the first epoch")
-                self._sound[pack] = False
-        return self._sound[pack]
+                names = ()
+            self._sound[pack] = {name.partition("/")[0] for name in names}
+        return trial in self._sound[pack]
 
     def read(self, pack: str, trials: Mapping[str, Config], optional: Collection[str] = ()) -> dict[str, Any]:
         """The states of those trials of a pack, as a program with those optional numbers takes them."""
@@ -126,7 +128,7 @@ class Store:
         """Writes the states in which a pack's trials have ended, if any did without diverging."""
         if states:
             write(self._workdir, pack, states)
-            self._sound[pack] = True
+            self._sound[pack] = set(states)
 
     def keep_only(self, packs: Collection[str]) -> None:
         """Deletes the states of all packs but those."""

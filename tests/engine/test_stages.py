@@ -239,6 +239,35 @@ def test_what_has_come_as_far_is_taken_over(tmp_path, before, scores, now, end, 
         assert kept.keys() == ({name} if expected == len(scores) else set())
 
 
+def test_trials_that_begin_as_the_same_one_are_ranked_each(tmp_path):
+    """Two that differ in their patience alone, each after its own last epoch, before anything is taken over."""
+    base = as_config(small(epochs=3))
+    tables = {f"{rate:g}": course_of(base.replace(learning_rate=rate), *scores)
+              for rate, scores in ((0.1, (0.5, 0.4, 0.6)), (0.2, (0.3, 0.35, 0.55)))}  # fmt: skip
+    trials = space.make_trials(base.replace(epochs=9), None, {"learning_rate": [0.1, 0.2], "patience": [0, 1]})
+    stage = Stage(trials, tables, states.Store(tmp_path), goes_on=True)
+    names = {(trial.learning_rate, trial.patience): name for name, trial in trials.items()}
+    assert len(set(stage.origins.values())) == 2 and not stage.to_come(trials, 3)
+    # The first rate with patience has stopped after its second epoch, at 0.4.
+    assert stage.best(trials, 3, 3) == [names[0.1, 0], names[0.2, 0], names[0.2, 1]]
+
+
+def test_a_trial_without_a_state_starts_anew_beside_those_that_have_one(tmp_path):
+    """Of trials that were taken over together, some had a state and some had none, as where these were run later
+    without --keep=all."""
+    base = as_config(small(epochs=2))
+    then = [base.replace(seed=seed) for seed in (0, 1)]
+    trials = space.make_trials(base.replace(epochs=4), None, {"seed": [0, 1]})
+    tables, store = {f"p{one.seed}": course_of(one, 0.1, 0.2) for one in then}, states.Store(tmp_path)
+    store.write("p0", {then[0].name(): train.initial_state(base)})
+    (pack,) = plan.make_packs(trials, plan.this_machine(), lambda _: 100)
+    table, kept = Stage(trials, tables, store, goes_on=True).taken_over(pack._replace(start=2, end=2))
+    store.write("both", kept)
+    with_state, without = trials
+    stage = Stage(trials, tables | {"both": table}, store, goes_on=True)
+    assert stage.to_come(trials) == {with_state: Span(2, 4), without: Span(0, 4)}
+
+
 def test_weights_are_kept_of_trials_that_are_called_otherwise(tmp_path):
     """Of the same epoch alone; a damaged file counts as none."""
     state = weights.arrays_of(train.initial_state(small()))
@@ -344,7 +373,7 @@ def test_states_are_written_and_read(tmp_path):
     with pytest.raises(Exception, match="states of other networks"):
         store.read("0123456789abcdef", wider)
     store.keep_only(())
-    assert not store.has("0123456789abcdef") and list(tmp_path.iterdir()) == []
+    assert not store.has("0123456789abcdef", next(iter(trials))) and list(tmp_path.iterdir()) == []
 
 
 def test_states_go_on_beside_those_with_a_velocity(tmp_path):
