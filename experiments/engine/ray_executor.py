@@ -200,10 +200,8 @@ def run_on_ray(
     while waiting or running:
         while waiting and len(running) < most:
             pack = waiting.pop()
-            dataset, of_pack = (
-                stored[lanes.data_key(trials[pack.rows[0][0]])],
-                {name: trials[name] for name in pack.trials},
-            )
+            dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
+            of_pack = {name: trials[name] for name in pack.trials}
             parcel = pickle.dumps((work or run_task, pack, of_pack, cpus, keep is not None))
             running[task.remote(parcel, dataset, begin(pack) if begin else None)] = pack
         for pack, (stream, states) in ended(ray, running):

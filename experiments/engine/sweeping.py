@@ -194,7 +194,11 @@ def run_missing(
             say_what_is_done(stage, missing, over, directory.workdir, continued)
         take_over(over, stage, directory, tables, store, winners)
         if rung:
-            say(f"Rung {number} of {len(ladder)}: {count(range(rung.settings), 'setting')} to epoch {rung.end}")
+            anew = sum(len(pack.trials) for pack in missing if not pack.start) if number > 1 else 0
+            say(
+                f"Rung {number} of {len(ladder)}: {count(range(rung.settings), 'setting')} to epoch {rung.end}"
+                + (f"; of {count(range(anew), 'trial')} no state was kept: these start anew" if anew else "")
+            )
         if missing:
             check_sums()
         goes = keywords(stage, store if going.keep == ALL or upcoming else None, winners)

@@ -22,7 +22,7 @@ from experiments.reporting.detail import CURVE_BYTES, END_BYTES, chosen, detail_
 from training.config import FIELDS, GIVEN
 from training.figures import evenly
 from training.probes import measure_of
-from training.records import LOWEST_IS_BEST, METRICS
+from training.records import LOWEST_IS_BEST, METRICS, RATE, RATE_COLUMN
 from training.screen import natural_order
 
 # A field whose positive values span more than this is drawn on a logarithmic axis.
@@ -292,6 +292,7 @@ def has_numbers(table: pa.Table, name: str) -> bool:
 
 def unit_of(name: str) -> str:
     """The unit of a metric or field; '' where it has none."""
+    name = RATE if name == RATE_COLUMN else name
     measure = measure_of(name)
     return measure.unit if measure else FIELDS[name].spec.unit if name in FIELDS else ""
 

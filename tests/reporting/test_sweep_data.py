@@ -255,3 +255,9 @@ def test_intervals_of_the_page_are_possible(sweep):
                 assert a is None or 0.0 <= a <= b <= c <= 1.0
                 reached += (a, c) == (0.0, 1.0)
     assert reached > 10
+
+
+def test_the_rate_of_an_epoch_has_the_unit_of_a_rate():
+    """It is the config's learning rate at one step; what nobody says anything of has none."""
+    assert sweep_data.unit_of("rate") == sweep_data.unit_of("learning_rate") == "per step"
+    assert sweep_data.unit_of("role") == ""
