@@ -29,7 +29,10 @@ class Stage:
     def __init__(self, trials: Trials, tables: Mapping[str, pa.Table], store: Store, goes_on: bool = False) -> None:
         self.trials, self.tables, self.store = trials, dict(tables), store
         self.there = results.reached(tables)
-        self.origins = origins_of(trials, self.tables, self.there) if goes_on else {}
+        begun_as = beginnings_of(trials, self.tables, self.there) if goes_on else {}
+        self.origins = {name: there[-1] for name, there in begun_as.items()}
+        # By what is there and no trial of its own any more what it is called now.
+        self.continued = {there: name for name, of in begun_as.items() for there in of if there not in trials}
         self._now: dict[str, tuple[int, bool]] = {}
 
     def to_come(self, names: Iterable[str], end: int | None = None) -> dict[str, Span]:
@@ -147,26 +150,37 @@ class Stage:
         kept = rungs.best_settings(scores, count)
         return [name for setting in kept for name in settings[setting]]
 
+    def is_ahead(self, name: str, continued: Mapping[str, str]) -> bool:
+        """Whether a trial has come further than what it is called now, {then: now}, step by step."""
+        now, seen = name, set[str]()
+        while now in continued and now not in seen:
+            seen.add(now)
+            now = continued[now]
+        return name in self.there and now in self.there and self.there[name].epoch > self.there[now].epoch
+
     def pack_names(self, names: Iterable[str]) -> set[str]:
         """In which packs those trials have come furthest."""
         return {self.there[name].table for name in names if name in self.there}
 
 
-def origins_of(trials: Trials, tables: Mapping[str, pa.Table], there: Mapping[str, results.Reached]) -> dict[str, str]:
-    """By the name of a trial that is not there, the one that is and differs from it in nothing but when it ends: of
-    several the one that has come furthest. One of other epochs is none where rates depend on how many there are."""
+def beginnings_of(
+    trials: Trials, tables: Mapping[str, pa.Table], there: Mapping[str, results.Reached]
+) -> dict[str, list[str]]:
+    """By the name of a trial that is not there, those that are and differ from it in nothing but when they end, in the
+    order of how far they have come: of equals the latest last, which took the states of others over. One of other
+    epochs is none where rates depend on how many there are."""
 
     def key(config: Config) -> str:
         free = [name for name in stopping.FIELDS if name != stopping.EPOCHS or not config.is_stretched]
         kept = {name: value for name, value in config.identity().items() if name not in free}
         return json.dumps(kept, sort_keys=True)
 
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for at, table in tables.items():
         for name, config in results.configs_of(table).items():
             if there[name].table == at:
-                before = found.get(key(config))
-                if before is None or there[before].epoch < there[name].epoch:
-                    found[key(config)] = name
+                found.setdefault(key(config), []).append(name)
+    for names in found.values():
+        names.sort(key=lambda name: there[name].epoch)
     keys = {name: key(trial) for name, trial in trials.items() if name not in there}
     return {name: found[of_it] for name, of_it in keys.items() if of_it in found}

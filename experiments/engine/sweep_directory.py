@@ -153,7 +153,8 @@ class SweepDirectory:
             starts = (*starts, start)
         fields = tuple(sorted({*before.swept, *swept(self.trials)}))
         packs = (*finished, *(planned(pack, self.trials) for pack in missing))
-        went_on = {**before.continued, **continued}
+        # What is asked for again is there for itself.
+        went_on = {then: now for then, now in {**before.continued, **continued}.items() if then not in self.trials}
         self.recorded = Recorded(
             self.base, fields, made_for, starts, packs, rungs=tuple(rungs), continued=MappingProxyType(went_on)
         )

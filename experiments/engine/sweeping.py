@@ -181,7 +181,7 @@ def run_missing(
             winners.add(table)
     for number, (rung, upcoming) in enumerate(itertools.zip_longest(ladder or [None], ladder[1:]), start=1):
         stage = Stage(trials, tables, store, going.goes_on)
-        continued |= {source: name for name, source in stage.origins.items()}
+        continued |= {then: now for then, now in stage.continued.items() if continued.get(then) not in stage.there}
         if directory.events and number == 1:
             directory.events.catch_up(tables.values(), continued)
         end = rung and rung.end
@@ -210,9 +210,11 @@ def run_missing(
             done.append({"end": rung.end, "settings": rung.settings, "kept": upcoming.settings})
     superseded = set(directory.recorded.continued) - trials.keys() if directory.recorded else set[str]()
     stage = Stage(trials, tables, store)
-    # What an earlier start has kept stays: states are only in the way where successive halving has made them.
+    # What an earlier start has kept stays: states are only in the way where successive halving has made them, or what
+    # is called otherwise now has come as far.
     has_kept = going.keep == ALL or not ladder
-    store.keep_only(stage.pack_names(stage.there.keys() - superseded) if has_kept else ())
+    passed = {then for then in superseded if not stage.is_ahead(then, continued)}
+    store.keep_only(stage.pack_names(stage.there.keys() - passed) if has_kept else ())
     if winners and (lost := winners.tidy(superseded)):
         warn(f"{count(range(lost), 'setting')} had ended before weights were kept; accepted: a new folder to keep all")
     directory.standing = standing_of(directory.recorded, tables) if directory.recorded else None

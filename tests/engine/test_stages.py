@@ -10,7 +10,7 @@ import pytest
 import train
 from configs import shallow
 from experiments.engine import executors, plan, plan_file, results, rungs, space, states, winners
-from experiments.engine.stages import Stage, origins_of
+from experiments.engine.stages import Stage, beginnings_of
 from experiments.engine.sweep_directory import Span, SweepDirectory
 from input_pipeline import synthetic
 from training import weights
@@ -406,5 +406,5 @@ def test_trials_of_more_epochs_go_on_where_their_rates_are_the_same():
     ):
         before, after = (Config().replace(**fields, epochs=epochs) for epochs in (2, 4))
         tables = {"pack": results.pack_table({before.name(): before}, [row | {"trial": before.name()}])}
-        origins = origins_of({after.name(): after}, tables, results.reached(tables))
-        assert origins == ({after.name(): before.name()} if goes_on else {}), fields
+        begun_as = beginnings_of({after.name(): after}, tables, results.reached(tables))
+        assert begun_as == ({after.name(): [before.name()]} if goes_on else {}), fields

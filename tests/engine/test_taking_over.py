@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ import train
 from configs import shallow
 from experiments.engine import plan, results, space, states, sweeping
 from experiments.engine.stages import Stage
+from experiments.engine.standing import Folder
 from experiments.engine.sweep_directory import Span, SweepDirectory
 from experiments.engine.sweeping import Going
 from training.config import as_config
@@ -102,7 +104,7 @@ def sweep():
     datasets = sweeping.load_datasets({"": base}, input_pipeline.DEFAULT_DATA_DIR)
     make_packs = partial(plan.make_packs, machines=machines, examples=lambda _: 412, most_lanes=2)
 
-    def run(folder, epochs, going):
+    def run(folder, epochs, going, **ends):
         trained = []
 
         def execute(packs, trials, datasets, advance, begin=None, keep=None):
@@ -121,7 +123,7 @@ def sweep():
                     keep(pack, table, dict.fromkeys(pack.trials, state))
                 yield pack, table
 
-        asked = base.replace(epochs=epochs)
+        asked = base.replace(epochs=epochs, **ends)
         trials = space.make_trials(asked, None, {"learning_rate": RATES})
         with SweepDirectory(folder, asked, trials, going.goes_on) as directory:
             made_for = sweeping.made_for_of(machines, 2)
@@ -172,3 +174,35 @@ def test_what_has_no_state_starts_anew_which_is_said(sweep, capsys, tmp_path):
     assert (
         "Rung 3 of 3: 1 setting to epoch 4; of 1 trial no state was kept: these start anew" in capsys.readouterr().out
     )
+
+
+def test_a_sweep_goes_on_again_from_the_furthest(sweep, tmp_path):
+    """Ended earlier by another number, which trains nothing, and then for more epochs: from the states of the third
+    epoch, whether the same trials or others have them; each trial is in the results once, and so for whoever reads the
+    folder."""
+    keep = Going(goes_on=True, keep="all")
+    sweep(tmp_path, 3, Going(keep="all"))
+    rows, trained = sweep(tmp_path, 3, keep, stop_at="val_accuracy>=0.35")
+    assert not trained and [(rate, epoch) for rate, _, epoch, _ in rows] == [
+        (0.1, 1), (0.1, 2), (0.1, 3), (0.2, 1), (0.2, 2), (0.3, 1), (0.4, 1)
+    ]  # fmt: skip
+    rows, trained = sweep(tmp_path, 5, keep)
+    assert trained == [(rate, epoch) for rate in RATES for epoch in (4, 5)]
+    assert [row[:3] for row in rows] == [(rate, 5, epoch) for rate in RATES for epoch in range(1, 6)]
+    table, standing = Folder(tmp_path).read()
+    assert len(table) == len(rows) and standing.trials == len(RATES)
+    assert len(list((tmp_path / "states").iterdir())) == 2  # Of the two packs that have come furthest.
+    # What has gone on as another trial, and is asked for again, is there for both, too.
+    sweep(tmp_path, 5, keep, stop_at="val_accuracy>=0.35")
+    rows, trained = sweep(tmp_path, 5, keep)
+    table, _ = Folder(tmp_path).read()
+    assert not trained and {row[2] for row in rows} == {1, 2, 3, 4, 5} and len(table) == len(rows)
+
+
+def test_what_is_still_asked_for_stays_beside_what_began_as_it():
+    """A trial of the sweep goes on as no other one, although another one begins as it."""
+    one = small(epochs=2)
+    trials = space.make_trials(one, None, {"patience": [0, 1]})
+    stage = Stage(trials, {"a": course_of(one, 0.1, 0.2)}, states.Store(Path("nowhere")), goes_on=True)
+    name, other = trials
+    assert stage.origins == {other: name} and stage.continued == {}
