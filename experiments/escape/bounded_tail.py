@@ -163,14 +163,14 @@ def tail_claims(f: Far, doublings: int) -> list[Claim]:
     """The quadratic cost: Kesten's exponent, and no growth."""
     exponents, kappa = f.exponents(places(f.cost, doublings)), nets.exit_time.tail_exponent(LEARNING_RATE, 1)
     ends = f"c from {FIRST * 2 ** (doublings - 1):g} to {FIRST * 2**doublings:g}"
-    words = diffusions(kappa) | {"exploratory": SEEN}
     note = f"exponents over the doublings of c: {listed(exponents)}; kappa / 2 = {kappa / 2:.3f}"
     name = f"the quadratic cost, exact local exponent, {ends}, by kappa / 2"
     value, band = 2 * exponents[-1] / kappa, (0.95, 1.05)
-    first = exact_claim("quadratic/exponent", name, "oracle", KESTEN, value, band, published=1.0, note=note, **words)
+    words = diffusions(kappa) | Words(exploratory=SEEN, note=note)
+    first = exact_claim("quadratic/exponent", name, "oracle", KESTEN, value, band, published=1.0, **words)
     name = f"the quadratic cost, exact local exponent, {ends}, by that of the doubling before"
     value = exponents[-1] / exponents[-2]
-    words: Words = {"rival": "growth as of a bounded gradient: 1.5 or more", "rival_at": 1.5, "exploratory": SEEN}
+    words = {"rival": "growth as of a bounded gradient: 1.5 or more", "rival_at": 1.5, "exploratory": SEEN}
     return [first, exact_claim("quadratic/stays", name, "oracle", KESTEN, value, band, published=1.0, **words)]
 
 
@@ -187,6 +187,10 @@ def farther_claim(f: Far, size: Size) -> Claim:
     kappa = nets.exit_time.tail_exponent(LEARNING_RATE, 1)
     ratios = 2 * f.exponents(places(f.cost, doublings))[first:] / kappa
     ends = f"c from {FIRST * 2**first:,g} to {FIRST * 2**doublings:,g}"
+    words = diffusions(kappa) | Words(
+        exploratory="added after the exponent was seen to swing about its limit up to c = 96",
+        note=f"by kappa / 2: {', '.join(f'{ratio:.3f}' for ratio in ratios)}",
+    )
     return exact_claim(
         "quadratic/farther",
         f"the quadratic cost, {ends}, exact exponent of a doubling that is farthest from kappa / 2, by it",
@@ -197,9 +201,7 @@ def farther_claim(f: Far, size: Size) -> Claim:
         count=len(ratios),
         sample="doublings",
         published=1.0,
-        exploratory="added after the exponent was seen to swing about its limit up to c = 96",
-        note=f"by kappa / 2: {', '.join(f'{ratio:.3f}' for ratio in ratios)}",
-        **diffusions(kappa),
+        **words,
     )
 
 

@@ -300,8 +300,10 @@ def slope_claims(size: Size, times: Times, action: float) -> list[Claim]:
         ),
     )
     lines = [
-        line_of("slope/rate8", first, main[0], at_8, SLOPE_AT_8, exploratory=LOOKED, **ACTION),
-        line_of("slope/rises", rises, float(min(np.diff(main))), (above(0.0), None), 0.0, note=notes, **NO_RISE),
+        line_of("slope/rate8", first, main[0], at_8, SLOPE_AT_8, **(ACTION | {"exploratory": LOOKED})),
+        line_of(
+            "slope/rises", rises, float(min(np.diff(main))), (above(0.0), None), 0.0, **(NO_RISE | {"note": notes})
+        ),
     ]
     rules = {
         "slope/extrapolated": ("batch 2 by batch 1", at_zero(size.rates, main, (0, 1, 2)), notes),
@@ -309,7 +311,7 @@ def slope_claims(size: Size, times: Times, action: float) -> list[Claim]:
     }
     for key, (rule, value, note) in rules.items():
         name, band = f"d ln T / d(B/eta) at rate 0, {rule}", near(action, 0.02)
-        lines.append(line_of(key, name, value, band, action, "the action", note=note, **RIVALS))
+        lines.append(line_of(key, name, value, band, action, "the action", **(RIVALS | {"note": note})))
     return lines
 
 
