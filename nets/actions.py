@@ -4,9 +4,9 @@ P parameters, N examples, M places of a path.
 
 For a small learning rate eta the mean time to leave a minimum grows as exp(S B / eta), and S is the least action of the
 paths from there over a saddle: the integral of p dx with p such that H(x, p) = 0 and dH/dp points along the path
-(Freidlin & Wentzell 1984; of SGD's long-run distribution, Azizian et al. 2024; of its time to reach a minimum, Azizian
-et al. 2025). What theories differ in is what they take for the noise of an example's gradient g, with the mean m and
-the covariance V:
+(Freidlin & Wentzell's theory, read second-hand; of SGD's long-run distribution, Azizian et al. 2024, and of its time to
+reach a minimum, Azizian et al. 2025, of which the abstracts were read). What theories differ in is what they take for
+the noise of an example's gradient g, with the mean m and the covariance V:
 
     examples     H = ln E exp(-p g)             what SGD does
     diffusion    H = -p m + p V p / 2           a stochastic differential equation with the same covariance everywhere
@@ -18,8 +18,8 @@ the latter two. Downhill p is 0, so that a path may go on beyond the saddle at n
     well = nets.wells.line()
     nets.escape.action(well.cost, well.kinds, well.minimum, well.saddle, weights=well.shares).value        # 42.217
 
-In more dimensions the path is found by the geometric minimum action method (Heymann & Vanden-Eijnden 2008): its length
-of each piece is the largest p dx with H(x, p) <= 0, and the sum of the lengths is made least.
+In more dimensions the path is found by a geometric minimum action method (the idea is Heymann & Vanden-Eijnden's, read
+second-hand): the length of each piece is the largest p dx with H(x, p) <= 0, and the sum of the lengths is made least.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,8 @@ NO_WAY = "no mix of examples goes along the path; accepted: examples whose gradi
 
 
 class Action(NamedTuple):
-    """The least action, the M places of its path and p there, [M, P] in the order in which JAX flattens the params.
+    """The least action, S in the unit of a learning rate; the M places of its path and p there, [M, P] in the order in
+    which JAX flattens the params.
 
     In one dimension the places are the nodes of the quadrature, in more the middles of the path's pieces.
     """

@@ -131,7 +131,7 @@ def edge_in_words(edge: Estimate) -> str:
 
 def check_batch(config: Config, stable: float, predicted: float, parts: Parts, point: Point) -> Check:
     """From the last state on, where that rate is stable, some steps with batches about the useful one, each at its best
-    rate: with which batch do they take twice as many as with the largest?"""
+    rate: which K of steps in proportion to 1 + K / batch fits best? At it they take twice the least."""
     if not (math.isfinite(predicted) and predicted > 0):
         return Check("batch", "there is no finite useful batch", NOT_CHECKED)
     batches = batches_about(predicted, len(parts.rest[0]))
@@ -149,8 +149,8 @@ def check_batch(config: Config, stable: float, predicted: float, parts: Parts, p
     notes = ("the knee lies beyond the batches that were tried",) if at_end else ()
     said = (
         f"with batches of {batches[0]:,} to {batches[-1]:,}, each at its best of {len(BATCH_RATES)} rates, "
-        f"{BATCH_STEPS} steps from there on take twice as many as with the largest at a batch of {knee}, where "
-        f"{brief(predicted)} was the advice"
+        f"{BATCH_STEPS} steps from there on gain what a fit of 1 + K / batch gives with K {knee}, at which twice the "
+        f"least steps are taken; {brief(predicted)} was the advice"
     )
     return Check("batch", said, verdict, predicted, knee, notes)
 

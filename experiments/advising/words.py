@@ -68,7 +68,7 @@ def rate_words(config: Config, advice: Advice) -> list[str]:
     start = advice.rates[0]
     if math.isinf(start.value):
         return [
-            "the cost is not curved upwards anywhere: no rate is too high, and nothing is learnt",
+            "at the start the cost is curved upwards on no probe set: no largest rate follows from that",
             *advice.rate_doubts,
         ]
     words = [f"descent on all examples is stable up to a rate of {start} {when(0)}"]

@@ -316,6 +316,7 @@ def claims_of_net(net: str, tuned: Mapping[Setting, Tuned], kept: Tuned, size: S
     claims = [gap_claim(f"{net}/epochs/large", name, LECTURE_SOURCE, lecture, large, 0.0, nothing)]
     name, rival = title(f"equal epochs: {size.small:,} ahead of {LECTURE}"), penalty.format(0.2)
     claims.append(gap_claim(f"{net}/epochs/small", name, LECTURE_SOURCE, small, lecture, -0.2, rival))
+    edges += "; the rate that is best is the same, so that the runs are as well" * (large.rate == kept.rate)
     name = title(f"equal epochs: {size.large:,} retuned ahead of {LECTURE}'s rate")
     claims.append(gap_claim(f"{net}/epochs/retuned", name, SHALLUE, large, kept, 0.0, nothing, edges))
     name, rival = title(f"equal steps: all {most:,} ahead of {LECTURE}"), penalty.format(0.3)

@@ -2,7 +2,7 @@
 
     python -m experiments.batches.edge_of_stability [--budget=full]
 
-2.5 minutes on 2 cores; 11 for full.
+2.5 minutes on 2 cores; full not run.
 
 Source: Cohen, Kaur, Li, Kolter & Talwalkar 2021, Gradient descent on neural networks typically occurs at the edge of
 stability: the sharpness, which is the largest eigenvalue of the Hessian of the training cost, rises up to just above

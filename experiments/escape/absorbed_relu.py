@@ -1,6 +1,6 @@
 """How does a ReLU die in training: as a walker that silence absorbs?
 
-    python -m experiments.escape.absorbed_relu [--budget=full]      1 minute on 2 cores, 3 for full
+    python -m experiments.escape.absorbed_relu [--budget=full]      1 minute on 2 cores; full not run
 
 Where a ReLU does not fire it does not learn, so that silence keeps who steps into it. One unit with a weight and a bias
 that learns |x| on inputs x ~ N(0, 1) by SGD, an example a step, from He's weight, is a Markov chain in two dimensions;
@@ -100,7 +100,7 @@ def unit_claims(found: dict[tuple[float, float], Units], size: Size) -> list[Cla
         exact = float(units.chain_T[-1])
         key, title = f"units/rate{rate:g}/{outgoing:+g}", f"rate {rate:g}, outgoing {outgoing:+g}"
         dead_W, band = units.when_W <= size.steps, ((1 - WITHIN) * exact, (1 + WITHIN) * exact)
-        words: Any = {"published": exact, "rival": RIVAL, "sample": "walkers"}
+        words: Any = {"published": exact, "rival": RIVAL, "rival_at": 0.0, "sample": "walkers"}
         title = f"{title}: units dead after {size.steps} steps"
         claims.append(share_claim(key, title, "oracle", SOURCE, dead_W, band, **words))
     rate = LONGER * USUAL
@@ -113,7 +113,7 @@ def unit_claims(found: dict[tuple[float, float], Units], size: Size) -> list[Cla
         )
         title = f"outgoing {outgoing:+g}: units dead after a first step of rate {rate:g}"
         band: Band = ((1 - WITHIN_ONE_STEP) * exact, (1 + WITHIN_ONE_STEP) * exact)
-        words: Any = {"published": exact, "rival": RIVAL, "note": note, "sample": "walkers"}
+        words: Any = {"published": exact, "rival": RIVAL, "rival_at": 0.0, "note": note, "sample": "walkers"}
         claims.append(share_claim(f"first/{outgoing:+g}", title, "oracle", SOURCE, dead_W, band, **words))
     return claims
 
@@ -177,6 +177,7 @@ def net_claims(found: dict[int, Living], share: float) -> list[Claim]:
         band = max(exact - POINTS, 1e-3), exact + POINTS
         title, note = f"width {width}: living nets that die in training", f"{share:.3f} of units die by the chain"
         words: Any = {"published": exact, "rival": RIVAL, "note": note, "exploratory": CHOSEN, "sample": "nets"}
+        words["rival_at"] = 0.0
         claims.append(share_claim(f"nets/width{width}", title, "oracle", SOURCE, of_width.died_L, band, **words))
         if not of_width.died_L.any():
             continue
@@ -184,8 +185,8 @@ def net_claims(found: dict[int, Living], share: float) -> list[Claim]:
         rates = [of_width.died_L[of_width.pushed_L == pushed].mean() for pushed in (True, False)]
         note = f"of nets without such a unit {rates[0]:.0%} die, of the others {rates[1]:.0%}"
         title = f"width {width}: dead nets without a living last unit of positive outgoing weight at birth"
-        words = {"rival": f"no matter, {alone:.2f}", "note": note, "sample": "nets"}
-        claims.append(share_claim(f"pushed/width{width}", title, "ours", "none", pushed_D, (HALF, None), **words))
+        words = {"rival": f"no matter, {alone:.2f}", "rival_at": alone, "note": note, "sample": "nets"}
+        claims.append(share_claim(f"pushed/width{width}", title, "ours", "ours", pushed_D, (HALF, 1.0), **words))
     return claims
 
 

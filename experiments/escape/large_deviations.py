@@ -31,7 +31,7 @@ diffusion agree, to 1e-3 at r^2 = .4.
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +41,7 @@ from numpy.typing import ArrayLike
 import nets
 from experiments.engine import lanes
 from experiments.study import command, toolkit
-from experiments.study.claims import Band, Claim, exact_claim, interval_claim
+from experiments.study.claims import Band, Claim, Words, above, against, exact_claim, interval_claim
 from experiments.study.study import Study
 from nets import wells
 from nets.actions import Action, Noise
@@ -62,10 +62,10 @@ MEDIANS = {(20.0, 1): 150, (20.0, 2): 205, (20.0, 4): 681, (20.0, 8): 7_371, (8.
 SOURCE = "computed beforehand"
 LOOKED = "its band was set after a first look at the chain"
 PLANE_LOOKED = "rates and rule were chosen after coarse chains at rates 16, 8 and 4 were seen; the band was not"
-RIVALS = "a diffusion with the true noise, 32.026, and constant noise, 3.237"
+RIVALS = Words(rival="a diffusion with the true noise, 32.026, and constant noise, 3.237", rival_at=(32.026, 3.237))
+ACTION, NO_RISE = Words(rival="the action, 42.217", rival_at=42.217), Words(rival="none: 0", rival_at=0.0)
 
-# Learning rate and batch size.
-Cell = tuple[float, int]
+Cell = tuple[float, int]  # Learning rate and batch size.
 
 
 class Size(NamedTuple):
@@ -233,10 +233,11 @@ def near(value: float, share: float) -> tuple[float, float]:
     return value * (1 - share), value * (1 + share)
 
 
-def line_of(key: str, name: str, value: float, band: Band, published: float, **words: str) -> Claim:
+def line_of(
+    key: str, name: str, value: float, band: Band, published: float, source: str = SOURCE, **words: Unpack[Words]
+) -> Claim:
     """An exact number, of which one was computed beforehand."""
-    source = words.pop("source", SOURCE)
-    return exact_claim(key, name, "oracle", source, value, band, published=published, **words)  # pyright: ignore[reportArgumentType]
+    return exact_claim(key, name, "oracle", source, value, band, published=published, **words)
 
 
 def action_claims(actions: dict[Noise, Action]) -> list[Claim]:
@@ -244,7 +245,9 @@ def action_claims(actions: dict[Noise, Action]) -> list[Claim]:
     it, lines = wells.line(), list[Claim]()
     for noise, published in NOISES.items():
         name, band = f"action from 1.19 over 4.59: {NAMES[noise]}", (published - 5e-4, published + 5e-4)
-        lines.append(line_of(f"action/{noise}", name, actions[noise].value, band, published))
+        others = [NOISES[other] for other in NOISES if other != noise]
+        words: Words = {"rival": "the other theories, {:g} and {:g}".format(*others), "rival_at": others}
+        lines.append(line_of(f"action/{noise}", name, actions[noise].value, band, published, **words))
     second = nets.escape.polish(it.cost, SECOND, it.examples)
     back = nets.escape.action(it.cost, it.kinds, second, it.saddle, weights=it.shares).value
     band, note = (BACK - 0.05, BACK + 0.05), "nobody returns, so that walkers end in the flatter, more saturated well"
@@ -277,11 +280,8 @@ def time_claims(times: Times) -> list[Claim]:
     lines.append(line_of("median/refined", name, fine[cell], near(1.0, 0.01), 1.0, note=note, exploratory=LOOKED))
     changes = {cell: abs(stay.mean / times.whole[cell].mean - 1) for cell, stay in times.halved.items()}
     cell = max(changes, key=lambda cell: changes[cell])
-    name, note = (
-        f"change of the mean by halving the grid, the largest of {len(changes)}",
-        f"at rate {cell[0]:g}, batch {cell[1]}",
-    )
-    lines.append(line_of("grid/halved", name, changes[cell], (0.0, 0.01), 0.0, source="none", note=note))
+    name, note = f"change of the mean by halving the grid, the largest of {len(changes)}", "at rate {:g}, batch {}"
+    lines.append(line_of("grid/halved", name, changes[cell], (0.0, 0.01), 0.0, source="none", note=note.format(*cell)))
     return lines
 
 
@@ -300,30 +300,32 @@ def slope_claims(size: Size, times: Times, action: float) -> list[Claim]:
         ),
     )
     lines = [
-        line_of("slope/rate8", first, main[0], at_8, SLOPE_AT_8, rival="the action, 42.217", exploratory=LOOKED),
-        line_of("slope/rises", rises, float(min(np.diff(main))), (0.0, None), 0.0, rival="none: 0", note=notes),
+        line_of("slope/rate8", first, main[0], at_8, SLOPE_AT_8, **(ACTION | {"exploratory": LOOKED})),
+        line_of(
+            "slope/rises", rises, float(min(np.diff(main))), (above(0.0), None), 0.0, **(NO_RISE | {"note": notes})
+        ),
     ]
     rules = {
         "slope/extrapolated": ("batch 2 by batch 1", at_zero(size.rates, main, (0, 1, 2)), notes),
         "slope/at_batch_one": ("at batch 1", at_zero(size.rates, other, (0, 2, 3)), other_notes),
     }
     for key, (rule, value, note) in rules.items():
-        name, words = f"d ln T / d(B/eta) at rate 0, {rule}", {"source": "the action", "rival": RIVALS, "note": note}
-        lines.append(line_of(key, name, value, near(action, 0.02), action, **words))
+        name, band = f"d ln T / d(B/eta) at rate 0, {rule}", near(action, 0.02)
+        lines.append(line_of(key, name, value, band, action, "the action", **(RIVALS | {"note": note})))
     return lines
 
 
 def plane_claims(times: Times, actions: dict[Noise, Action]) -> list[Claim]:
     """The chain's slope with weight and bias, by the least action."""
     least = actions["examples"].value
-    rival = ", ".join(f"{NAMES[n]}: {actions[n].value / least:.3f}" for n in NOISES if n != "examples")
+    others = {NAMES[noise]: actions[noise].value / least for noise in NOISES if noise != "examples"}
+    rival = ", ".join(f"{name}: {value:.3f}" for name, value in others.items())
     steps = ", ".join(f"{1 / stay.rate:.4g} at rate {rate:g}" for rate, stay in times.plane.items())
     note = f"the least action is {least:.3f}; mean steps of the chain: {steps}"
     name, source = "weight and bias: d ln T / d(B/eta) at rate 0 by the least action", "geometric minimum action method"
     ratio, band = plane_slope(times) / least, near(1.0, 0.1)
-    return [
-        line_of("plane/slope", name, ratio, band, 1.0, source=source, rival=rival, note=note, exploratory=PLANE_LOOKED)
-    ]
+    line = line_of("plane/slope", name, ratio, band, 1.0, source, note=note, exploratory=PLANE_LOOKED)
+    return [against(line, rival, tuple(others.values()))]
 
 
 def walker_claims(size: Size, times: Times) -> list[Claim]:
@@ -334,7 +336,8 @@ def walker_claims(size: Size, times: Times) -> list[Claim]:
     judge = partial(interval_claim, kind="oracle", source="exact chain", band=near(1.0, 0.03), published=1.0)
     name = f"steps walked by escapes, by the chain's, the farthest of {len(ratios)}"
     words: dict[str, Any] = {"values": [r.value for r in ratios.values()], "note": f"by rate and batch: {cells}"}
-    line = judge("walkers/line", name, measured=farthest, within=within, count=len(ratios), sample="settings", **words)
+    sample = f"walkers in each of {len(ratios)} settings"
+    line = judge("walkers/line", name, measured=farthest, within=within, count=size.walkers, sample=sample, **words)
     name = f"the same with weight and bias, rate {size.plane_walkers_rate:g}, batch 1"
     within, sample = (value - 1.96 * error, value + 1.96 * error), "walkers"
     return [line, judge("walkers/plane", name, measured=value, within=within, count=size.walkers, sample=sample)]
@@ -366,13 +369,8 @@ def draw_times(axis: Any, size: Size, times: Times, actions: dict[Noise, Action]
         axis.plot([batch / cell[0] for cell in own], logs, "o", label=f"exact chain, batch {batch}")
     end = log_time(size.rates[-1], times.halved[size.rates[-1], 2])
     for (noise, action), style in zip(actions.items(), ("-", "--", ":"), strict=True):
-        axis.axline(
-            (last, end),
-            slope=action.value,
-            linestyle=style,
-            color="gray",
-            label=f"slope {action.value:.1f}: {NAMES[noise]}",
-        )
+        label = f"slope {action.value:.1f}: {NAMES[noise]}"
+        axis.axline((last, end), slope=action.value, linestyle=style, color="gray", label=label)
     axis.set(xlabel="B / eta", ylabel="ln (rate x mean steps until w > 8)", ylim=(0, 1.05 * end))
     axis.set_title("The exact times rise as the large deviation says")
     axis.legend(loc="lower right", fontsize=9)

@@ -17,7 +17,7 @@ The range was chosen with the exact chain in view, and matters: from c = 1.1 to 
 lines are exploratory. Walkers must agree with the exact chain (`mean_steps_of_gaussians`) within 3 %.
 
 From c = 1.5 to 2 at eta = .1 the three diffusions and the exact chain are far apart, and there all four are judged,
-each by a band of 5 % about its own slope, set before the run.
+each by a band of 5 % about its own slope, chosen with the walkers' slope, 13.0, known: exploratory lines.
 
 The theory beyond that range is tested at eta = .1, 10 % about its printed slope:
 - From c = 1.5 to 2 the slope is larger: for eta to 0 at fixed c the rate is no power of c at all. The root of
@@ -56,6 +56,7 @@ SMALL_RATE, SMALL_RANGE = 0.02, (1.1, 1.3)
 SOURCE, CHAIN = "Mori et al. 2022 (P)", "exact chain, in float64"
 # The theory's only printed number; its others here are its closed form.
 PRINTED_AT = 0.1
+KNOWN = "the walkers' slope had been seen when the four models' bands were set"
 LOOKED = "the range of c was chosen with the exact chain in view, and the exact slope hangs on it"
 # Diffusions, by the variance of a single example's gradient at u.
 THEIRS, TRUE_NOISE, CONSTANT_NOISE = "Mori's diffusion", "a diffusion with the inputs' true noise", "constant noise"
@@ -294,7 +295,7 @@ def far_claims(size: Size, steps_GxK: np.ndarray) -> list[Claim]:
     lines = [group_claim("far/slope", name, "number", 1 / eta + 0.5, far, far_G, 0.1, **words)]
     for model, value in found.items():
         key, others = f"far/model/{KEYS[model]}", [other for other in found if other != model]
-        words = rivals(others, [found[other] for other in others])
+        words = rivals(others, [found[other] for other in others]) | {"exploratory": KNOWN}
         lines.append(group_claim(key, f"{name}: {model}", "oracle", value, far, far_G, WITHIN_FAR, model, **words))
     steps = exact_steps(SMALL_RATE, SMALL_RANGE, size.cells)
     small = SMALL_RATE * slope(np.array(SMALL_RANGE), np.log(steps))

@@ -46,8 +46,9 @@ import numpy as np
 
 import input_pipeline
 import nets
+from experiments.study import claims as judge
 from experiments.study import command, toolkit
-from experiments.study.claims import Band, Claim, Kind, Words, exact_claim, interval_claim, mean_claim, share_claim
+from experiments.study.claims import Band, Claim, Kind, Words, against, mean_claim, share_claim
 from experiments.study.study import Study
 from training import figures
 
@@ -66,7 +67,7 @@ SOURCE = "eigenvalues, by Lanczos's method"
 
 
 class Size(NamedTuple):
-    """Which nets, on how many images, and how far eigenvalues and descents go."""
+    """Which nets, on how many images, how far eigenvalues and descents go, and the first seed."""
 
     activations: tuple[str, ...]
     scales: tuple[float, ...]
@@ -77,6 +78,7 @@ class Size(NamedTuple):
     units: int
     eigenvalue_steps: int
     descent_steps: int
+    seeds_from: int = 0
 
 
 QUICK = Size(BOUNDED, tuple(np.geomspace(0.1, 10, 7).tolist()), tuple(COSTS), 4, "mnist", 128, 32, 30, 30)
@@ -134,7 +136,8 @@ def load(size: Size) -> Data:
 
 def draw_nets(size: Size, inputs: int) -> Nets:
     """Gaussian kernels of Glorot's variances times the scale, the same draws of a seed at every scale."""
-    made = [(d, scale, seed) for d in DESIGNS for scale in size.scales for seed in range(size.seeds)]
+    seeds = range(size.seeds_from, size.seeds_from + size.seeds)
+    made = [(d, scale, seed) for d in DESIGNS for scale in size.scales for seed in seeds]
     kernels, outgoing = [], []
     for design, scale, seed in made:
         of_kernel, of_outgoing = jax.random.split(jax.random.key(seed))
@@ -230,9 +233,9 @@ def swept(made: tuple[Any, Any], data: Data, least_L: Any, activation: str, step
 def tabulate(size: Size) -> Table:
     """All nets of all activations and costs."""
     data = load(size)
-    made = draw_nets(size, data.x_BxD.shape[1])
-    drawn, parts = (made.kernel_LxDxH, made.outgoing_LxHxC), list[Table]()
-    count = len(made.scale_L)
+    drawn_nets = draw_nets(size, data.x_BxD.shape[1])
+    drawn, parts = (drawn_nets.kernel_LxDxH, drawn_nets.outgoing_LxHxC), list[Table]()
+    count = len(drawn_nets.scale_L)
     for activation in size.activations:
         start = time.perf_counter()
         for cost in size.costs:
@@ -243,10 +246,9 @@ def tabulate(size: Size) -> Table:
             if cost == "quadratic":
                 given = drawn, data, numbers["least"], activation, size.descent_steps
                 rates_2xL = [swept(*given, nudge) for nudge in (0.0, NUDGE)]
-            names = np.full(count, activation), np.full(count, cost), made.design_L
-            parts.append(
-                Table(*names, made.scale_L, np.asarray(mass_L), **numbers, rate=rates_2xL[0], calm=rates_2xL[1])
-            )
+            names = np.full(count, activation), np.full(count, cost), drawn_nets.design_L
+            numbers |= {"mass": np.asarray(mass_L), "rate": rates_2xL[0], "calm": rates_2xL[1]}
+            parts.append(Table(*names, drawn_nets.scale_L, **numbers))
         print(f"{activation}: {count * len(size.costs)} nets, {time.perf_counter() - start:.0f} s", flush=True)
     return Table(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -264,8 +266,9 @@ def bound_claims(t: Table) -> list[Claim]:
         name = f"nets in which the hidden block's eigenvalue is within the bound, {key} of slope_bounds"
         ratio = t.hidden / bound
         note = f"eigenvalue by bound: largest {ratio.max():.4f}, smallest {ratio.min():.2g}"
-        words: Words = {"rival": "one net in fifty breaks it", "note": note}
-        claims.append(share_claim(f"holds/{key}", name, "oracle", SOURCE, holds, (0.98, 1.0), sample="nets", **words))
+        words: Words = {"rival": "one net in fifty breaks it, .98", "rival_at": 0.98, "note": note}
+        band = (judge.above(0.98), 1.0)
+        claims.append(share_claim(f"holds/{key}", name, "oracle", SOURCE, holds, band, sample="nets", **words))
     return claims
 
 
@@ -279,7 +282,7 @@ def median_claim(
 ) -> Claim:
     """A claim of a median over nets, of (kind, source), with the interval between order statistics."""
     within, of = toolkit.median_interval(values), {"count": len(values), "sample": "nets", "values": values}
-    return interval_claim(key, name, *names, median_of(values), within, band, **of, **words)
+    return judge.interval_claim(key, name, *names, median_of(values), within, band, **of, **words)
 
 
 def tight_claims(t: Table, linear: float) -> list[Claim]:
@@ -287,19 +290,20 @@ def tight_claims(t: Table, linear: float) -> list[Claim]:
     unsaturated, saturated = t.of(t.mass >= UNSATURATED), t.of(t.mass < SATURATED)
     straight = t.of((t.mass >= NEARLY_LINEAR) & (t.cost == "quadratic"))
     name = "unsaturated nets, hidden eigenvalue by the bound, median"
-    rival = f"as loose as the trace: {median_of(unsaturated.hidden / unsaturated.trace):.2f}"
+    by_trace = median_of(unsaturated.hidden / unsaturated.trace)
     values = unsaturated.hidden / unsaturated.least
     ours: tuple[Kind, str] = "ours", SOURCE
-    claims = [median_claim("tight/unsaturated", name, ours, values, (0.5, 1.001), rival=rival)]
+    first = median_claim("tight/unsaturated", name, ours, values, (0.5, 1.001))
+    claims = [against(first, f"as loose as the trace: {by_trace:.2f}", by_trace)]
     name = f"slope mass {NEARLY_LINEAR:g} or more, hidden eigenvalue by trace, by that of a linear layer, median"
     values = straight.hidden / straight.trace / linear
-    words: Words = {"note": f"a linear layer has {linear:.3f}", "rival": f"tight: {1 / linear:.1f}"}
     closed: tuple[Kind, str] = "oracle", "Marchenko & Pastur's edge"
-    claims.append(median_claim("tight/trace", name, closed, values, (0.8, 1.25), **words))
+    line = median_claim("tight/trace", name, closed, values, (0.8, 1.25), note=f"a linear layer has {linear:.3f}")
+    claims.append(against(line, f"tight: {1 / linear:.1f}", 1 / linear))
     name, values = "saturated nets, hidden eigenvalue by the bound, median", saturated.hidden / saturated.least
     note = f"by trace {median_of(saturated.hidden / saturated.trace):.3f}"
-    words = {"rival": "as tight as of unsaturated nets: .5 or more", "note": note}
-    return [*claims, median_claim("tight/saturated", name, ours, values, (0.0, 0.5), **words)]
+    words: Words = {"rival": "as tight as of unsaturated nets: .5 or more", "rival_at": 0.5, "note": note}
+    return [*claims, median_claim("tight/saturated", name, ours, values, (0.0, judge.below(0.5)), **words)]
 
 
 def lowers_claim(t: Table, size: Size) -> Claim:
@@ -309,7 +313,7 @@ def lowers_claim(t: Table, size: Size) -> Claim:
     ratios, bounds = (of_scale[0].hidden / of_scale[1].hidden, of_scale[0].least / of_scale[1].least)
     name = f"hidden eigenvalue at scale {size.scales[-1]:g} by that at {middle:g}, hidden kernel scaled, geometric mean"
     note = f"the bound falls to {np.exp(np.mean(np.log(bounds))):.3f} of what it was"
-    words: Words = {"rival": "no effect of saturation: 1", "note": note}
+    words: Words = {"rival": "no effect of saturation: 1", "rival_at": 1.0, "note": note}
     return mean_claim("lowers", name, "ours", SOURCE, ratios, (0.0, 0.5), sample="pairs of nets", log=True, **words)
 
 
@@ -318,18 +322,20 @@ def is_near(values: np.ndarray, others: np.ndarray | float, factor: float = 2.0)
     return (values * factor >= others) & (values <= others * factor)
 
 
-def near_claim(key: str, which: str, kind: Kind, t: Table, band: Band, rival: str) -> Claim:
-    """The share of nets whose swept rate is within a factor of 2 of 2 / bound."""
+def near_claim(key: str, which: str, kind: Kind, t: Table, band: Band, rival: str, at: float) -> Claim:
+    """The share of nets whose swept rate is within a factor of 2 of 2 / bound, beside a rival at that share."""
     name = f"{which}: nets whose swept rate is within a factor of 2 of 2 / bound"
     exact, times = np.mean(is_near(t.rate, 2 / t.hidden)), median_of(t.rate * t.least / 2)
     note = f"of 2 / eigenvalue in a share of {exact:.2f}; the swept rate is {times:.2g} times 2 / bound in the median"
     near = is_near(t.rate, 2 / t.least)
-    return share_claim(f"rate/{key}", name, kind, "2 / bound", near, band, sample="nets", rival=rival, note=note)
+    line = share_claim(f"rate/{key}", name, kind, "2 / bound", near, band, sample="nets", note=note)
+    return against(line, f"{rival}: {at:.2f}", at)
 
 
 def best_guess(rates: np.ndarray) -> float:
-    """The largest share of nets that one rate for all is within a factor of 2 of."""
-    return max((float(np.mean(is_near(rates, guess))) for guess in rates[rates > 0]), default=float("nan"))
+    """The largest share of nets that one rate for all is within a factor of 2 of; NaN of fewer than two nets."""
+    guesses = rates[rates > 0] if len(rates) > 1 else []
+    return max((float(np.mean(is_near(rates, guess))) for guess in guesses), default=float("nan"))
 
 
 def rate_claims(t: Table) -> list[Claim]:
@@ -339,17 +345,16 @@ def rate_claims(t: Table) -> list[Claim]:
     unsaturated, saturated = alone.of(alone.mass >= UNSATURATED), alone.of(alone.mass < SATURATED)
     ratio, by_trace = unsaturated.rate * unsaturated.hidden / 2, unsaturated.hidden / unsaturated.trace
     name, source = "the same nets, swept rate by 2 / eigenvalue, geometric mean", "Cohen et al. 2021: 2 / rate"
-    words: Words = {"rival": f"2 / trace: {median_of(by_trace):.2f}", "note": "the grid of rates is 2^1/2 apart"}
-    cohen = mean_claim("rate/cohen", name, "oracle", source, ratio, (2**-0.5, 2**0.5), sample="nets", log=True, **words)
-    one, which = "one rate for all, the best: {:.2f}", "hidden kernel scaled, {}"
-    rival = one.format(best_guess(unsaturated.rate))
-    first = near_claim("unsaturated", which.format("unsaturated"), "oracle", unsaturated, (0.9, 1.0), rival)
-    rival = one.format(best_guess(both.rate))
-    second = near_claim("both", "both kernels scaled, unsaturated", "ours", both, (0.9, 1.0), rival)
-    rival = "as of unsaturated nets: .9 or more"
-    third = near_claim("saturated", which.format("saturated"), "ours", saturated, (0.0, 0.5), rival)
-    calm, rival = unsaturated._replace(rate=unsaturated.calm), one.format(best_guess(unsaturated.calm))
-    fourth = near_claim("minimum", "as the first, beside a minimum", "oracle", calm, (0.9, 1.0), rival)
+    note, of = "the grid of rates is 2^1/2 apart", "nets"
+    cohen = mean_claim("rate/cohen", name, "oracle", source, ratio, (2**-0.5, 2**0.5), sample=of, log=True, note=note)
+    cohen = against(cohen, f"2 / trace: {median_of(by_trace):.2f}", median_of(by_trace))
+    one, which, band = "one rate for all, the best", "hidden kernel scaled, {}", (0.9, 1.0)
+    guess, calm = best_guess(unsaturated.rate), unsaturated._replace(rate=unsaturated.calm)
+    first = near_claim("unsaturated", which.format("unsaturated"), "oracle", unsaturated, band, one, guess)
+    guess = best_guess(both.rate)
+    second = near_claim("both", "both kernels scaled, unsaturated", "ours", both, band, one, guess)
+    third = near_claim("saturated", which.format("saturated"), "ours", saturated, (0.0, 0.5), "as unsaturated", 0.9)
+    fourth = near_claim("minimum", "as the first, beside a minimum", "oracle", calm, band, one, best_guess(calm.rate))
     return [first, cohen, second, third, dataclasses.replace(fourth, exploratory=LOOKED)]
 
 
@@ -358,19 +363,19 @@ def edge_claims(t: Table, size: Size) -> list[Claim]:
     ratio = t.whole / np.maximum(t.hidden, t.output)
     name = "eigenvalue of the whole net by that of its larger block, largest"
     note = f"the smallest is {ratio.min():.3f}, the median {np.median(ratio):.3f}"
-    words = {"count": len(ratio), "sample": "nets", "rival": "more than two layers' worth: above 2", "note": note}
-    claims = [exact_claim("edge/blocks", name, "oracle", "closed form", float(ratio.max()), (0.999, 2.0), **words)]
+    words = {"count": len(ratio), "sample": "matrices", "rival": "more than two layers' worth: above 2", "note": note}
+    claims = [
+        judge.exact_claim("edge/blocks", name, "oracle", "closed form", float(ratio.max()), (0.999, 2.0), **words)
+    ]
     odd = t.of((t.design == "hidden") & np.isin(t.activation, ODD))
     for key, scale, block in (("small", size.scales[0], "hidden"), ("large", size.scales[-1], "output")):
         at = odd.of(odd.scale == scale)
         is_larger = at.hidden > at.output if block == "hidden" else at.output > at.hidden
         name = f"odd activations, scale {scale:g} of the hidden kernel: nets whose larger block is the {block} layer's"
-        factor = np.exp(np.mean(np.log(at.hidden / at.output)))
-        note = f"hidden by output eigenvalue {factor:.3g}, geometric mean"
-        of_block: Words = {"rival": "chance: .5", "note": note}
-        claims.append(
-            share_claim(f"edge/{key}", name, "ours", SOURCE, is_larger, (0.8, 1.0), sample="nets", **of_block)
-        )
+        note = f"hidden by output eigenvalue {np.exp(np.mean(np.log(at.hidden / at.output))):.3g}, geometric mean"
+        of_block: Words = {"rival": "chance: .5", "rival_at": 0.5, "note": note}
+        line = share_claim(f"edge/{key}", name, "ours", SOURCE, is_larger, (0.8, 1.0), sample="nets", **of_block)
+        claims.append(line)
     return claims
 
 
@@ -413,11 +418,8 @@ def draw_scales(axis: Any, t: Table, size: Size) -> None:
     shown = [name for name in ("tanh", "sigmoid") if name in size.activations]
     for i, activation in enumerate(shown):
         of = t.of((t.activation == activation) & (t.design == "hidden") & (t.cost == "quadratic"))
-        for style, block, column in (
-            ("-o", "hidden", of.hidden),
-            ("--", "output", of.output),
-            (":", "bound", of.least),
-        ):
+        columns = ("-o", "hidden", of.hidden), ("--", "output", of.output), (":", "bound", of.least)
+        for style, block, column in columns:
             medians = [median_of(column[of.scale == scale]) for scale in size.scales]
             axis.plot(size.scales, medians, style, color=f"C{i}", markersize=4, label=f"{activation}, {block}")
     axis.set(xscale="log", yscale="log", xlabel="scale of the hidden kernel, times Glorot's")

@@ -71,8 +71,9 @@ def document(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str
     parts = [
         "# Results",
         "This page is written by `python -m experiments.reproduce --docs` from `results.json` beside it. A claim is "
-        "*reproduced* where the whole 95 % interval of what was measured lies in the band that was stated before the "
-        "run, *not reproduced* where it lies wholly outside, *undecided* in between; an exact number is a point. Kinds "
+        "*reproduced* where the whole 95 % interval of what was measured lies in its band, which was stated before the "
+        "run but where a claim is called exploratory, *not reproduced* where it lies wholly outside, *undecided* in "
+        "between; an exact number is a point. Kinds "
         "of claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
         "independent computation), and what is our own; the reference is the number that was printed or computed. "
         "Beside a band stands the rival that it excludes. A source of "

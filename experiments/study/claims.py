@@ -353,6 +353,15 @@ def draw_claim(
     return _claim(names, mean, ends, ends, (count, sample), published, values_S, rule, verdict, enough, **words)
 
 
+def against(claim: Claim, rival: str, at: ArrayLike) -> Claim:
+    """The claim beside a rival that is measured in the same run, where nobody knows before whether the band holds it.
+
+    Where it does, the scoreboard says that the rival is not excluded, and `standard.faults` names it. What is not
+    finite, as a median of nothing, stands in words alone.
+    """
+    return dataclasses.replace(claim, rival=rival, rival_at=tuple(filter(math.isfinite, _numbers(at))))
+
+
 def with_fresh(claims: Iterable[Claim], fresh: Iterable[Claim], seeds_from: int) -> list[Claim]:
     """The claims, those that are exploratory with what the same ones came to on fresh seeds."""
     again = {

@@ -40,7 +40,7 @@ class ResidualCost(NamedTuple):
 
 RESIDUAL_COSTS: dict[str, ResidualCost] = {
     "quadratic": ResidualCost(lambda r: r**2 / 2, lambda r: r),
-    # Huber 1964, with the threshold 1; and ln cosh, its smooth relative, whose slope is tanh.
+    # Huber's, with the threshold 1; and ln cosh, its smooth relative, whose slope is tanh.
     "huber": ResidualCost(lambda r: np.where(r < 1, r**2 / 2, r - 0.5), lambda r: np.minimum(r, 1.0)),
     "log_cosh": ResidualCost(lambda r: r + np.log1p(np.exp(-2 * r)) - math.log(2), np.tanh),
 }
@@ -122,9 +122,10 @@ def log_mean_steps(cost: str, learning_rate: float, radius: float, nodes: int = 
 
     The mean m(u) solves m(u) = 1 + integral of k(u, v) m(v) over |v| < radius, with k the density of a step, by
     Nystrom's method at the middles of N cells. The pole of k at v = u does no harm, since what is summed is
-    k(u, v) (m(v) - m(u)): the chain's own elimination (Grassmann, Taksar & Heyman 1985) never asks for the chance to
-    stay. It subtracts nothing either, so that each result has its digits however large it is, and one elimination from
-    the minimum outwards passes all the places on its way. Halving the cells shows the error, about of second order.
+    k(u, v) (m(v) - m(u)): the chain's own elimination (Grassmann, Taksar & Heyman 1985, recalled) never asks for the
+    chance to stay. It subtracts nothing either, so that each result has its digits however large it is, and one
+    elimination from the minimum outwards passes all the places on its way. Halving the cells shows the error, about of
+    second order.
     """
     _check(cost, learning_rate)
     if not 0 < radius < math.inf:

@@ -108,7 +108,10 @@ def test_claims_of_a_net():
     keys = ["shallow/epochs/large", "shallow/epochs/small", "shallow/epochs/retuned", "shallow/steps/all"]
     assert [claim.key for claim in claims] == keys
     assert [claim.measured for claim in claims] == pytest.approx([1, 0, 0, 0])
-    worse = batch_size.Tuned(kept.metrics | {"test_accuracy": np.array([0.87, 0.88, 0.88])}, 1.0, True)
+    # Retuned to the same rate nothing can be gained, which is no yes.
+    assert claims[2].verdict == "not reproduced" and "the rate that is best is the same" in claims[2].note
+    worse = batch_size.Tuned(kept.metrics | {"test_accuracy": np.array([0.87, 0.88, 0.88])}, 2.0, True)
+    assert "the same" not in batch_size.claims_of_net("shallow", settings, worse, size)[2].note
     assert batch_size.claims_of_net("shallow", settings, worse, size)[2].verdict == "reproduced"
     size, settings = of_settings(-1.0)
     claims = batch_size.claims_of_net("shallow", settings, worse, size)

@@ -80,6 +80,7 @@ def test_a_path_lies_in_a_plane_more_than_a_walk_does():
     claims = landscape.path_claims(trained, landscape.walk_shares((4, 40, 3_000)))
     assert [claim.verdict for claim in claims] == ["reproduced", "not reproduced", "reproduced"]
     assert claims[0].rival_at == (landscape.WALK_SHARE,)
+    assert [bool(claim.exploratory) for claim in claims] == [True, True, False]
 
 
 def test_study_end_to_end(tmp_path):

@@ -16,10 +16,10 @@ def test_end_to_end(tiny_claims):
     keys = [f"{cost}/{key}" for cost in ("huber", "log_cosh") for key in growth]
     walkers = [f"{cost}/walkers" for cost in bounded_tail.COSTS]
     assert list(claims) == [f"quadratic/{key}" for key in ("exponent", "stays", "farther")] + keys + [*walkers, "grid"]
-    assert [key for key, claim in claims.items() if claim.exploratory] == ["quadratic/farther"]
+    assert [key for key, claim in claims.items() if not claim.exploratory] == [*walkers, "grid"]
     assert all(claims[key].is_reproduced for key in keys)
     assert not claims["quadratic/stays"].is_reproduced and not claims["grid"].is_reproduced
-    assert all(claims[key].rival for key in claims if key != "grid")
+    assert all(claims[key].rival_at for key in claims if key != "grid")
 
 
 @pytest.mark.parametrize(("cost", "slope"), [("quadratic", 1.7), ("huber", 1.0), ("log_cosh", np.tanh(1.7))])
@@ -62,4 +62,5 @@ def test_walkers_are_judged_at_their_farthest_level():
     n = Near("huber", np.array([0.4, 0.6]), exact_K, exact_K, exact_K / 7, steps_KxW)
     claim = bounded_tail.walkers_claim(n)
     assert claim.measured == pytest.approx(1.1, abs=0.02) and claim.verdict == "not reproduced"
-    assert "0.14" in claim.rival
+    assert "0.14" in claim.rival and claim.rival_at == (1 / 7,)
+    assert claim.count == 40_000 and claim.sample == "walkers to each of 2 levels"

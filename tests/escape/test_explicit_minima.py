@@ -22,6 +22,7 @@ def test_end_to_end(tiny_claims):
     sigmoid = [claims[f"XOR/sigmoid/h{hidden}"] for hidden in explicit_minima.HIDDEN]
     assert all(claim.verdict == "not reproduced" and claim.sample == "nets" for claim in sigmoid)
     assert claims["leaves/none"].measured == 0 and claims["leaves/none"].verdict == "undecided"
+    assert claims["leaves/none"].exploratory
 
 
 def reached(shares: list[float], count: int) -> np.ndarray:

@@ -15,7 +15,8 @@ def test_end_to_end(tiny_claims):
     assert len(exact) == 11 and all(claims[key].is_reproduced for key in exact)
     assert claims["grid/halved"].verdict == claims["median/refined"].verdict == "not reproduced"
     rules = ["slope/extrapolated", "slope/at_batch_one"]
-    assert all(not claims[key].band[0] < rival < claims[key].band[1] for key in rules for rival in (32.026, 3.237))
+    assert all(claims[key].rival_at == (32.026, 3.237) for key in rules)
+    assert claims["slope/rises"].rival_at == (0.0,) and len(claims["plane/slope"].rival_at) == 2
     assert {claim.kind for claim in claims.values()} == {"oracle"}
     looked = [key for key, claim in claims.items() if claim.exploratory]
     assert len(looked) == 8 and not {"grid/halved", "walkers/line", *rules} & set(looked)

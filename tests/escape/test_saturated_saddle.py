@@ -7,6 +7,7 @@ import pytest
 
 from experiments.escape import saturated_saddle as study
 from experiments.escape.saturated_saddle import Found, Setting
+from experiments.study.claims import holds
 
 
 def test_end_to_end(tiny_claims):
@@ -16,7 +17,7 @@ def test_end_to_end(tiny_claims):
     assert list(claims)[2:] == ["correlation/law", "correlation/descent", "share/3layers/rate1.6"]
     assert all(claim.kind == "oracle" and claim.exploratory for claim in claims.values())
     assert not any(claim.is_reproduced for claim in claims.values())
-    assert claims["share/3layers/rate1.6"].measured == 0 and claims["share/3layers/rate1.6"].count == 2
+    assert claims["share/3layers/rate1.6"].rival_at == (0.0,) and claims["share/3layers/rate1.6"].count == 2
 
 
 def net(time: float, law: float, censored: bool = False, eigenvalue: float = -0.01) -> Found:
@@ -43,6 +44,7 @@ def test_factors_are_judged_by_setting():
         ("law/5layers/rate0.8", "not reproduced"),
     ]
     # With the plateau of the other depth both would be off by far: the band excludes it.
+    assert not any(holds(study.BAND, claim.rival_at[0]) for claim in claims[:2])
     assert claims[0].rival == "the plateau of 4 layers, 0.19" and claims[1].rival == "the plateau of 3 layers, 11"
     doubled = study.factor_claims(found, "descent", 15_000)
     assert [claim.measured for claim in doubled[:2]] == pytest.approx([0.55, 0.95])
@@ -62,16 +64,18 @@ def test_correlation_takes_no_credit_for_the_rate():
 
 
 def test_shares_and_batches():
-    """Predictions beyond the budget predict that nobody leaves; batches are compared by seed."""
+    """It counts of how many nets it is said rightly whether they leave, beside that all do; batches by seed."""
     size = study.QUICK._replace(shares=(Setting(5, 0.8),))
-    found = {Setting(5, 0.8): [net(12_000, 20_000, censored=True)] * 16}
-    (claim,) = study.share_claims(size, found)
-    assert claim.measured == 0 and claim.published == (0.0,) and claim.band[0] == 0.0 and claim.rival
-    (claim,) = study.share_claims(size, {Setting(5, 0.8): [net(2_000, 20_000)] * 16})
-    assert claim.verdict == "not reproduced"
+    stays, leaves = net(12_000, 20_000, censored=True), net(2_000, 20_000)
+    (claim,) = study.share_claims(size, {Setting(5, 0.8): [stays] * 16})
+    assert claim.measured == 1 and claim.verdict == "reproduced" and claim.rival_at == (0.0,)
+    assert claim.note == "0 of 16 are to leave, and 0 do"
+    (claim,) = study.share_claims(size, {Setting(5, 0.8): [leaves] * 16})
+    assert claim.measured == 0 and claim.verdict == "not reproduced"
     found = nets_of(Setting(3, 1.6), 300, 1.0) | nets_of(Setting(3, 1.6, 0), 600, 1.0)
     (claim,) = study.batch_claims(size, found)
     assert claim.measured == pytest.approx(2) and claim.verdict == "not reproduced" and claim.kind == "ours"
+    assert claim.exploratory
 
 
 def test_settled_biases_are_the_best():

@@ -20,6 +20,7 @@ def test_end_to_end(tiny_claims):
         "stored/eigenvalue",
     ]
     assert claims["trapped/strict"].verdict == "not reproduced" and claims["trapped/strict"].count == 4
+    assert [key for key, claim in claims.items() if claim.exploratory] == ["trapped/strict"]
     assert claims["trapped/k20"].verdict == claims["trapped/largest_fall"].verdict == "undecided"
 
 
