@@ -16,7 +16,7 @@ def test_end_to_end(tiny_claims):
     claims = tiny_claims(explicit_minima.STUDY)
     assert len(claims) == 39
     assert Counter(claim.kind for claim in claims.values()) == {"number": 31, "oracle": 5, "direction": 1, "ours": 2}
-    assert sum(bool(claim.exploratory) for claim in claims.values()) == 24 + 4 + 1
+    assert sum(bool(claim.exploratory) for claim in claims.values()) == 24 + 4 + 1 + 1
     assert claims["joint/all"].verdict == claims["row/XOR"].verdict == "not reproduced"
     assert all(claim.is_reproduced for key, claim in claims.items() if key[:2] in ("D1", "D2"))
     sigmoid = [claims[f"XOR/sigmoid/h{hidden}"] for hidden in explicit_minima.HIDDEN]
