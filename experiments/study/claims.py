@@ -64,7 +64,7 @@ class Claim:
     that is a number. `exploratory` says what of its setting, grid, rule or band was chosen with a measurement in view;
     empty where nothing was; `fresh` what such a claim came to when it was run again on fresh seeds. `needed` is how
     large a sample, of the same kind, would decide what is undecided, if what was measured is so; None where that
-    cannot be said, or nothing would.
+    cannot be said, or nothing would. `is_old` is one that was written before claims said any of this.
     """
 
     key: str
@@ -87,6 +87,12 @@ class Claim:
     rival_at: tuple[float, ...] = ()
     needed: int | None = None
     fresh: Fresh | None = None
+    is_old: bool = False
+
+    @property
+    def holds_rival(self) -> bool:
+        """Whether the band holds a rival, so that it tells nothing."""
+        return any(holds(self.band, rival) for rival in self.rival_at)
 
     @property
     def is_reproduced(self) -> bool:
@@ -109,13 +115,15 @@ class Claim:
         fields["values"] = [_as_json(value) for value in self.values]
         if fields["fresh"]:
             fields["fresh"] |= {name: _as_json(fields["fresh"][name]) for name in ("measured", "low", "high")}
-        return fields | {name: list(fields[name]) for name in ("published", "band", "rival_at")}
+        fields |= {name: list(fields[name]) for name in ("published", "band", "rival_at")}
+        left_out = {"is_old", *LATER} if self.is_old else {"is_old"}
+        return {name: value for name, value in fields.items() if name not in left_out}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Claim":
         """The claim that `to_dict` wrote, with or without the LATER fields; TypeError, ValueError or KeyError where it
         did not."""
-        found: dict[str, Any] = LATER | dict(fields)
+        found: dict[str, Any] = LATER | dict(fields) | {"is_old": not LATER.keys() <= fields.keys()}
         if set(found) != {field.name for field in dataclasses.fields(cls)} or found["kind"] not in get_args(Kind):
             raise ValueError("it is no claim")
         if found["verdict"] not in get_args(Verdict):
@@ -128,7 +136,8 @@ class Claim:
             found["fresh"] = Fresh(**(fresh | {name: number(fresh[name]) for name in ("measured", "low", "high")}))
         found["values"] = tuple(map(number, found["values"]))
         claim = cls(**found)
-        if claim.rule == IN_BAND and claim.verdict != judged(claim.low, claim.high, claim.band):
+        follows = claim.verdict == judged(claim.low, claim.high, claim.band)
+        if claim.rule == IN_BAND and not (follows or (claim.holds_rival and claim.verdict == "undecided")):
             raise ValueError("its verdict does not follow from its interval and band")
         return claim
 
@@ -356,10 +365,11 @@ def draw_claim(
 def against(claim: Claim, rival: str, at: ArrayLike) -> Claim:
     """The claim beside a rival that is measured in the same run, where nobody knows before whether the band holds it.
 
-    Where it does, the scoreboard says that the rival is not excluded, and `standard.faults` names it. What is not
-    finite, as a median of nothing, stands in words alone.
+    Where it does, the scoreboard says that the rival is not excluded, and what would be reproduced is *undecided*. What
+    is not finite, as a median of nothing, stands in words alone.
     """
-    return dataclasses.replace(claim, rival=rival, rival_at=tuple(filter(math.isfinite, _numbers(at))))
+    beside = dataclasses.replace(claim, rival=rival, rival_at=tuple(filter(math.isfinite, _numbers(at))))
+    return dataclasses.replace(beside, verdict="undecided") if beside.is_reproduced and beside.holds_rival else beside
 
 
 def with_fresh(claims: Iterable[Claim], fresh: Iterable[Claim], seeds_from: int) -> list[Claim]:

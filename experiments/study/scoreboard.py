@@ -15,7 +15,6 @@ from experiments.study.claims import (
     Verdict,
     above,
     below,
-    holds,
 )
 
 # What a source of something published ends with: it was read, read second-hand, or recalled.
@@ -90,7 +89,7 @@ def cells(claim: Claim) -> list[str]:
     if claim.fresh:
         fresh = number(claim.fresh.measured), within_in_words(claim.fresh), VERDICTS[claim.fresh.verdict]
         shown = [f"{first}; fresh {again}" if again else first for first, again in zip(shown, fresh, strict=True)]
-    excludes = "does not exclude" if any(holds(claim.band, rival) for rival in claim.rival_at) else "excludes"
+    excludes = "does not exclude" if claim.holds_rival else "excludes"
     return [
         claim.name,
         kind_in_words(claim),

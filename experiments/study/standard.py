@@ -7,7 +7,7 @@ of every study to it, at the size that they run, and those of docs/results.json.
 
 from collections.abc import Iterable
 
-from experiments.study.claims import IN_RANGE, IS_IN_BAND, Claim, holds
+from experiments.study.claims import IN_RANGE, IS_IN_BAND, Claim
 from experiments.study.scoreboard import STANDING
 
 STANDINGS = {
@@ -38,7 +38,7 @@ def faults(claim: Claim) -> list[str]:
         (claim.kind == "number" and not claim.published, "it is called a published number, and none is given"),
         (is_published and not standing(claim.source), "its source does not end with its standing, (P), (S) or (R)"),
         (not claim.rival and not is_exact and claim.kind != "oracle", "it names no rival that its band excludes"),
-        (any(holds(claim.band, rival) for rival in claim.rival_at), "its band holds its rival, so that it cannot fail"),
+        (claim.holds_rival and claim.verdict != "undecided", "its band holds its rival, so that it cannot fail"),
         (low is None and high is None, "its band has no end, so that it cannot fail"),
         (not is_exact and low is not None and low == high, "its band is a point, in which no interval can lie"),
         (

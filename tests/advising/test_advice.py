@@ -138,4 +138,4 @@ def test_a_net_without_curvature_or_hidden_layers():
     advice = advise(Config(), found)
     assert math.isinf(advice.rates[0].value) and advice.scale is None and not advice.layers
     text = said(Config(), found)
-    assert "no rate is too high" in text and "No hidden layer has an activation" in text
+    assert "no largest rate follows" in text and "No hidden layer has an activation" in text
