@@ -96,7 +96,9 @@ def command_seconds(folder: Path) -> tuple[float, int]:
     command = [sys.executable, "-m", "experiments.sweep", *SWEEP.split(), f"--workdir={folder / 'sweep'}"]
     # XLA leaves a file of every program of that name that it is given.
     dump = f"--xla_dump_to={folder / 'xla'} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=.*epoch_of_lanes.*"
-    environment = os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {dump}"}
+    # Nothing is compiled before, and what this compiles is not kept for the next time.
+    environment = commands.with_programs_in(folder / "programs")
+    environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {dump}"
     start = time.perf_counter()
     subprocess.run(command, cwd=commands.ROOT, env=environment, capture_output=True, check=True)
     seconds = time.perf_counter() - start

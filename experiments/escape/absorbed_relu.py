@@ -19,22 +19,21 @@ outgoing weight in their last layer (among all living nets it is .34 at width 3)
 alone, after which nobody dies. That a third of the nets of width 3 die was known when the rule for nets was made.
 """
 
-import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import nets
 from experiments.study import command, toolkit
 from experiments.study.claims import Band, Claim, share_claim
+from experiments.study.narrow_nets import EDGE, FLAT, draw_nets, living_outgoing, train_nets
 from experiments.study.study import Study
 from training import figures
 
-EDGE, FLAT, LEARNING_RATE, BATCH = 3**0.5, 1e-2, 1e-3, 32
+BATCH = 32
 OUTGOING = (1.0, -1.0)
 USUAL, LONGER = 0.1, 11.0
 NETS_RATE = 0.2
@@ -130,43 +129,17 @@ class Living(NamedTuple):
     pushed_L: np.ndarray
 
 
-@functools.partial(jax.jit, static_argnames=("width", "hidden", "steps"))
-def grown(keys_L: jax.Array, width: int, hidden: int, steps: int) -> tuple[jax.Array, ...]:
-    """Outputs at 1 and -1 before training, outputs on a grid after it, and the outgoing weights of the last hidden
-    layer, 0 where a unit is silent at both, [nets, .] each."""
-    net = nets.MLP(hidden=(width,) * hidden, classes=1, activation="relu", output="identity", kernel_init="he_normal")
-    signs_2x1, grid_Gx1 = jnp.array([[1.0], [-1.0]]), jnp.linspace(-EDGE, EDGE, 101)[:, None]
-    descent = optax.adam(LEARNING_RATE)
-
-    def outputs(params: Any, x_Bx1: jax.Array) -> jax.Array:
-        return net.apply({"params": params}, x_Bx1)[0][:, 0]
-
-    def one_net(key: jax.Array) -> tuple[jax.Array, ...]:
-        init_key, train_key = jax.random.split(key)
-        params: Any = net.init(init_key, signs_2x1)["params"]
-        applied: Any = net.apply({"params": params}, signs_2x1)
-        born, named = applied
-        fires_H = jnp.any(named[f"hidden_{hidden - 1}/a"] > 0, axis=0)
-
-        def step(state: tuple[Any, Any], key: jax.Array) -> tuple[tuple[Any, Any], None]:
-            x_Bx1 = jax.random.uniform(key, (BATCH, 1), minval=-EDGE, maxval=EDGE)
-            cost = lambda params: jnp.mean((outputs(params, x_Bx1) - jnp.abs(x_Bx1[:, 0])) ** 2)  # noqa: E731
-            updates, opt_state = descent.update(jax.grad(cost)(state[0]), state[1])
-            return (optax.apply_updates(state[0], updates), opt_state), None
-
-        start = params, descent.init(params)
-        (trained, _), _ = jax.lax.scan(step, start, jax.random.split(train_key, steps))
-        return born[:, 0], outputs(trained, grid_Gx1), jnp.where(fires_H, params["output"]["kernel"][:, 0], 0.0)
-
-    return jax.vmap(one_net)(keys_L)
-
-
 def living(width: int, size: Size) -> Living:
-    """Draws and trains nets; those that are born constant are left out."""
-    keys_L = jax.random.split(jax.random.key(size.seeds_from + width), size.nets)
-    born_Lx2, after_LxG, outgoing_LxH = map(np.asarray, grown(keys_L, width, size.hidden, size.nets_steps))
-    lives_L = np.any(born_Lx2 != 0, axis=1)
-    return Living(np.std(after_LxG, axis=1)[lives_L] <= FLAT, np.all(outgoing_LxH <= 0, axis=1)[lives_L])
+    """Draws nets, and trains those that are not born constant."""
+    draw_key, train_key = jax.random.split(jax.random.key(size.seeds_from + width))
+    signs_2x1, grid_Gx1 = jnp.array([[1.0], [-1.0]]), jnp.linspace(-EDGE, EDGE, 101)[:, None]
+    params_N, born_Nx2 = draw_nets(jax.random.split(draw_key, size.nets), width, size.hidden, signs_2x1)
+    lives = np.flatnonzero(np.any(np.asarray(born_Nx2) != 0, axis=1))
+    params_L = jax.tree.map(lambda leaf: leaf[lives], params_N)
+    keys, shape = jax.random.split(train_key, len(lives)), {"width": width, "hidden": size.hidden}
+    after_LxG = np.asarray(train_nets(params_L, keys, grid_Gx1, **shape, batch=BATCH, steps=size.nets_steps))
+    outgoing_LxH = np.asarray(living_outgoing(params_L, width, size.hidden, signs_2x1))
+    return Living(np.std(after_LxG, axis=1) <= FLAT, np.all(outgoing_LxH <= 0, axis=1))
 
 
 def net_claims(found: dict[int, Living], share: float) -> list[Claim]:

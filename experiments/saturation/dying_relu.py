@@ -23,28 +23,22 @@ missed it also trains by Adam at a tenth of the rate and by SGD.
 """
 
 import dataclasses
-import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from tqdm import tqdm
 
 import nets
 from experiments.study import command
 from experiments.study.claims import Band, Claim, Words, above, share_claim
 from experiments.study.joint import against_bands, joint_claim
+from experiments.study.narrow_nets import ADAM, EDGE, FLAT, OPTIMIZERS, draw_nets, train_nets
 from experiments.study.study import Study
 from training import figures
 
-POINTS = 3_000
-# What the nets are trained by, and what else is tried where the published share is missed.
-ADAM = "Adam at .001"
-OPTIMIZERS = {ADAM: optax.adam(1e-3), "Adam at .0001": optax.adam(1e-4), "SGD at .01": optax.sgd(1e-2)}
-EDGE, FLAT = 3**0.5, 1e-2
 SOURCE = "Lu et al. 2019 (S)"
 ADDED = "added once nets that are born alive had been seen to die"
 # Width: what is published, and the band.
@@ -99,52 +93,6 @@ def grid_of(size: Size) -> jax.Array:
     return jnp.linspace(-EDGE, EDGE, size.grid)[:, None]
 
 
-def net_of(width: int, hidden: int) -> nets.MLP:
-    """The net with so many hidden layers and a linear output."""
-    return nets.MLP(hidden=(width,) * hidden, classes=1, activation="relu", output="identity", kernel_init="he_normal")
-
-
-@functools.partial(jax.jit, static_argnames=("width", "hidden"))
-def draw_nets(keys: jax.Array, width: int, hidden: int, x_GxD: jax.Array) -> tuple[Any, jax.Array]:
-    """A net a key, and its outputs at those x, [nets, G]."""
-    net = net_of(width, hidden)
-
-    def one_net(key: jax.Array) -> tuple[Any, jax.Array]:
-        variables: Any = net.init(key, x_GxD[:1])
-        return variables["params"], net.apply(variables, x_GxD)[0][:, 0]
-
-    return jax.vmap(one_net)(keys)
-
-
-@functools.partial(jax.jit, static_argnames=("width", "size", "optimizer"))
-def train_nets(
-    params_L: Any, keys: jax.Array, width: int, x_GxD: jax.Array, size: Size, optimizer: str = ADAM
-) -> jax.Array:
-    """Trains the nets on |x|, each on points and batches of its own key; their outputs at those x, [nets, G]."""
-    net, descent = net_of(width, size.hidden), OPTIMIZERS[optimizer]
-    cost = nets.costs.get("quadratic", "identity").per_example
-
-    def outputs(params: Any, x_BxD: jax.Array) -> jax.Array:
-        return net.apply({"params": params}, x_BxD)[0]
-
-    def one_net(params: Any, key: jax.Array) -> jax.Array:
-        data_key, batch_key = jax.random.split(key)
-        x_NxD = jax.random.uniform(data_key, (POINTS, 1), minval=-EDGE, maxval=EDGE)
-
-        def step(state: tuple[Any, Any], key: jax.Array) -> tuple[tuple[Any, Any], None]:
-            params, opt_state = state
-            x_BxD = x_NxD[jax.random.randint(key, (size.batch,), 0, POINTS)]
-            gradient = jax.grad(lambda params: jnp.mean(cost(outputs(params, x_BxD), jnp.abs(x_BxD))))(params)
-            updates, opt_state = descent.update(gradient, opt_state)
-            return (optax.apply_updates(params, updates), opt_state), None
-
-        start = params, descent.init(params)
-        (params, _), _ = jax.lax.scan(step, start, jax.random.split(batch_key, size.steps))
-        return outputs(params, x_GxD)[:, 0]
-
-    return jax.vmap(one_net)(params_L, keys)
-
-
 def measure(width: int, size: Size, optimizer: str = ADAM) -> Nets:
     """Draws nets of a width and trains some of them.
 
@@ -158,7 +106,9 @@ def measure(width: int, size: Size, optimizer: str = ADAM) -> Nets:
     alive = np.flatnonzero(np.any(before_LxG != 0.0, axis=1))
     some = jax.tree.map(lambda leaf: leaf[alive], params_L)
     after_LxG = np.zeros((size.nets, size.grid), np.float32)
-    after_LxG[alive] = train_nets(some, jax.random.split(train_key, len(alive)), width, grid_GxD, size, optimizer)
+    keys = jax.random.split(train_key, len(alive))
+    shape = {"width": width, "hidden": hidden, "batch": size.batch, "steps": size.steps}
+    after_LxG[alive] = train_nets(some, keys, grid_GxD, **shape, optimizer=optimizer)
     return Nets(born_N, np.asarray(before_LxG), after_LxG)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import nets
 from experiments.saturation import dying_relu
-from experiments.study import command
+from experiments.study import command, narrow_nets
 
 
 def test_study_at_its_tiny_size(tmp_path):
@@ -118,8 +118,10 @@ def test_dead_nets_stay_dead_and_others_learn():
     """Trained all the same, a net that is born constant stays so; most of the others come nearer to |x|."""
     size = dying_relu.QUICK._replace(hidden=2, steps=200)
     x_GxD = jnp.linspace(-1.0, 1.0, 21)[:, None]
-    params_L, before_LxG = dying_relu.draw_nets(jax.random.split(jax.random.key(0), 60), 2, 2, x_GxD)
-    after_LxG = dying_relu.train_nets(params_L, jax.random.split(jax.random.key(1), 60), 2, x_GxD, size)
+    params_L, before_LxG = narrow_nets.draw_nets(jax.random.split(jax.random.key(0), 60), 2, 2, x_GxD)
+    after_LxG = narrow_nets.train_nets(
+        params_L, jax.random.split(jax.random.key(1), 60), x_GxD, width=2, hidden=2, batch=size.batch, steps=size.steps
+    )
     born_L = np.all(before_LxG == 0.0, axis=1)
     assert 5 < born_L.sum() < 55
     assert np.all(np.ptp(after_LxG[born_L], axis=1) == 0.0)
