@@ -94,6 +94,12 @@ def test_each_claim_can_miss():
     for rate, verdict in ((2.0, "reproduced"), (3.9, "reproduced"), (4.1, "not reproduced"), (0.9, "not reproduced")):
         parts = (table(rate), table(rate, mass=0.2), both)
         joined = Table(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        if verdict == "reproduced":  # One rate for all does as well.
+            assert slope_and_sharpness.rate_claims(joined)[0].verdict == "undecided"
+        # Of nets a hundred times as sharp as others, which no one rate suits.
+        times = 10.0 ** (np.arange(len(joined.rate)) % 3)
+        sharp = {name: getattr(joined, name) / times for name in ("hidden", "least", "trace")}
+        joined = joined._replace(rate=joined.rate * times, calm=joined.calm * times, **sharp)
         first, _, _, saturated, calm = slope_and_sharpness.rate_claims(joined)
         assert first.verdict == calm.verdict == verdict and saturated.verdict != verdict
     tight = slope_and_sharpness.tight_claims(table(2.0, hidden=0.4), 0.05)[0]
