@@ -145,6 +145,7 @@ def claims_of(hidden: Layer, output: Layer, named: dict[str, np.ndarray]) -> lis
             (largest, largest),
             published=largest,
             rival="the nine other classes",
+            rival_at=[other for other in range(len(output.z)) if other != largest],
         ),
     ]
 

@@ -21,7 +21,7 @@ import numpy as np
 
 import nets
 from experiments.study import command
-from experiments.study.claims import Claim, Kind, exact_claim
+from experiments.study.claims import Claim, Kind, Words, exact_claim
 from experiments.study.study import Study
 from training import figures
 
@@ -66,27 +66,27 @@ def outputs(slope: Any, cost: str, w: float, b: float, rate: float) -> np.ndarra
 def claims_of(courses: list[np.ndarray], true: np.ndarray, animated: np.ndarray) -> list[Claim]:
     """What the book prints, to its two digits; then what a recursion in float64 says, to half of its last digit."""
     (good, bad, _, cured), half = courses, 5e-5
-    slowly = "the cross-entropy, .0120"
+    nothing, slowly = ("", ()), ("the cross-entropy, .0120", 0.0120)
     printed = (
-        ("quadratic/good/start", "quadratic from w=.6 b=.9: output at the start", 0.82, good[0], 5e-3, ""),
-        ("quadratic/good/end", "quadratic from w=.6 b=.9: output after 300 steps", 0.09, good[300], 5e-3, ""),
+        ("quadratic/good/start", "quadratic from w=.6 b=.9: output at the start", 0.82, good[0], 5e-3, nothing),
+        ("quadratic/good/end", "quadratic from w=.6 b=.9: output after 300 steps", 0.09, good[300], 5e-3, nothing),
     )
     fastest = float(np.argmax(-np.diff(bad)))
-    rate, animation = "the book's animation, .0479", "the gradient, .7796"
+    rate, animation = ("the book's animation, .0479", 0.0479), ("the gradient, .7796", 0.7796)
     computed = (
-        ("quadratic/bad/start", "quadratic from w=b=2: output at the start", 0.9820, bad[0], half, ""),
+        ("quadratic/bad/start", "quadratic from w=b=2: output at the start", 0.9820, bad[0], half, nothing),
         ("quadratic/bad/end", "quadratic from w=b=2: output after 300 steps", 0.2028, bad[300], half, slowly),
-        ("quadratic/bad/fastest", "quadratic from w=b=2: steps before its fastest one", 221, fastest, 0.5, "0"),
+        ("quadratic/bad/fastest", "quadratic from w=b=2: steps before its fastest one", 221, fastest, 0.5, ("0", 0.0)),
         (
             "quadratic/bad/first_half",
             "quadratic from w=b=2: fall in the first 150 steps",
             0.05,
             bad[0] - bad[150],
             0.05,
-            f"the cross-entropy's, {cured[0] - cured[150]:.2f}",
+            ("the cross-entropy's, .96", 0.96),
         ),
-        ("cross_entropy/50", "cross-entropy from w=b=2: output after 50 steps", 0.0985, cured[50], half, ""),
-        ("cross_entropy/300", "cross-entropy from w=b=2: output after 300 steps", 0.0120, cured[300], half, ""),
+        ("cross_entropy/50", "cross-entropy from w=b=2: output after 50 steps", 0.0985, cured[50], half, nothing),
+        ("cross_entropy/300", "cross-entropy from w=b=2: output after 300 steps", 0.0120, cured[300], half, nothing),
         ("erratum/true", "cross-entropy at rate .005: output after 300 steps", 0.7796, true[300], half, rate),
         (
             "erratum/animated",
@@ -100,9 +100,9 @@ def claims_of(courses: list[np.ndarray], true: np.ndarray, animated: np.ndarray)
     claims: list[Claim] = []
     kinds: tuple[tuple[Kind, str, Any], ...] = (("number", SOURCE, printed), ("oracle", COMPUTED, computed))
     for kind, source, rows in kinds:
-        for key, name, expected, value, within, rival in rows:
-            band = (expected - within, expected + within)
-            claims.append(exact_claim(key, name, kind, source, value, band, published=expected, rival=rival))
+        for key, name, expected, value, within, (rival, at) in rows:
+            band, words = (expected - within, expected + within), Words(rival=rival, rival_at=at)
+            claims.append(exact_claim(key, name, kind, source, value, band, published=expected, **words))
     return claims
 
 
