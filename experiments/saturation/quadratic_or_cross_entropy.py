@@ -1,26 +1,28 @@
 """Does the cross-entropy learn MNIST better than the quadratic cost, and what has saturation to do with it?
 
-    python -m experiments.saturation.quadratic_or_cross_entropy [--budget=full]      2 minutes on 2 cores, full as well
+    python -m experiments.saturation.quadratic_or_cross_entropy [--budget=full]      2 minutes on 2 cores, full not run
 
 Source: Nielsen, Neural Networks and Deep Learning, chapters 1 and 3: nets of 30 or 100 sigmoid units and ten sigmoid
 outputs, N(0, 1) weights and biases, 50,000 images in mini-batches of 10, 30 epochs, accuracy on the test set. His
 quadratic cost is half the sum over the outputs, so his eta is multiplied by 5 here; his cross-entropy is the one of
 `nets`. Bands, set before the run: the best epoch of the best of 3 seeds within .4 points of his best epoch; the two
-failures below 30 % (eta .001) and 12 % (eta 100) in the last epoch, in the mean of the seeds: 1 in the quick budget.
+failures below 30 % (eta .001) and 12 % (eta 100) in the last epoch, in the mean of the seeds. The quick budget trains 4
+seeds of each (3 at first, and 1 of the failures, which decided nothing of them), the full one 12.
 
 Why the failure at eta 100 lasts: its outputs are saturated on the wrong side (|a - y| > .95), where the quadratic cost
 has no slope. An output unit that never fires is wrong on its own digit, so ten of them are wrong on .1 of all outputs;
 band: more than half of that in the last epoch. The cross-entropy at eta .5 leaves less than .02 (both ours).
 
-The book notes that with 100 hidden units and the quadratic cost some runs end far lower. That is so here in 2 of 3
-seeds: one output unit stays saturated at 0, so that its digit is never answered, until the noise of the mini-batches
-frees it, as it does in the third seed after ten epochs. The best seed hides this, so the claims say it: their measured
-number is the best seed's, as in the book, and their interval is that of what the best of so many seeds is expected to
-reach, which is wide where the seeds differ; and a line of its own has the share of the seeds that end so, exploratory
-since it was added after that had been seen. With the cross-entropy, which has a slope there, no seed is stuck.
+The book notes that with 100 hidden units and the quadratic cost some runs end far lower. That was so here in 2 of the
+first 3 seeds: one output unit stays saturated at 0, so that its digit is never answered, until the noise of the mini-
+batches frees it, as it did in the third seed after ten epochs. The best seed hides this, so the claims say it: what is
+measured is what the best of 3 seeds is expected to reach, the mean over all threes of those that were trained, with an
+interval that is wide where the seeds differ; and a line of its own has the share of the seeds that end so, exploratory
+since it was added after that had been seen. The cross-entropy has a slope there.
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +45,8 @@ WRONG_SIDE = "wrong_side/output"
 # Of all outputs, where the unit of one digit in ten never fires: then that digit is never answered, and a seed is stuck
 # so much below the best one at the end.
 ONE_UNIT, STUCK, STUCK_AT = 0.01, 0.05, "quadratic/100"
+# Of so many seeds the book's number is taken to be the best, however many are trained.
+BEST_OF = 3
 LEAST_DRAWN = 1e-4
 ADDED = "added, with what counts as stuck, once 2 of 3 seeds had been seen to end so"
 
@@ -121,9 +125,9 @@ def curves(size: Size) -> dict[str, dict[str, np.ndarray]]:
 
 
 @functools.cache
-def best_factors(count: int) -> tuple[float, float]:
-    """Between how many standard deviations from the mean of so many values lies what the largest of as many is expected
-    to be, with 95 % confidence, were they normal.
+def best_factors(count: int, best_of: int) -> tuple[float, float]:
+    """Between how many standard deviations from the mean of so many values lies what the largest of `best_of` of their
+    kind is expected to be, with 95 % confidence, were they normal.
 
     That is mu + m sigma, with m the expected largest of as many standard normal numbers, and sqrt(n) (mu + m sigma -
     mean) / std has the noncentral t distribution with n - 1 degrees of freedom and noncentrality m sqrt(n), as for
@@ -131,19 +135,23 @@ def best_factors(count: int) -> tuple[float, float]:
     from scipy.integrate import quad
     from scipy.stats import nct, norm
 
-    density = lambda x: count * x * norm.pdf(x) * norm.cdf(x) ** (count - 1)  # noqa: E731
+    density = lambda x: best_of * x * norm.pdf(x) * norm.cdf(x) ** (best_of - 1)  # noqa: E731
     expected = float(quad(density, -9, 9)[0])
     low, high = nct.ppf((0.025, 0.975), count - 1, expected * math.sqrt(count)) / math.sqrt(count)
     return float(low), float(high)
 
 
-def best_interval(values_S: np.ndarray) -> tuple[float, float]:
-    """A 95 % interval of what the best of so many seeds is expected to reach, exact for normal accuracies; NaN for one
+def best_of_some(values_S: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """What the best of BEST_OF seeds is expected to reach: the mean of the best over all choices of as many of these
+    seeds (the best of all where there are fewer); and its 95 % interval, exact for normal accuracies, NaN for one
     seed."""
-    if len(values_S) < 2:
-        return math.nan, math.nan
-    low, high = np.clip(np.mean(values_S) + np.array(best_factors(len(values_S))) * np.std(values_S, ddof=1), 0, 1)
-    return float(low), float(high)
+    count, best_of = len(values_S), min(BEST_OF, len(values_S))
+    best = float(np.mean([max(some) for some in itertools.combinations(values_S, best_of)]))
+    if count < 2:
+        return best, (math.nan, math.nan)
+    factors = np.array(best_factors(count, best_of))
+    low, high = np.clip(np.mean(values_S) + factors * np.std(values_S, ddof=1), 0, 1)
+    return best, (float(low), float(high))
 
 
 def stuck_seeds(metrics: dict[str, np.ndarray]) -> np.ndarray:
@@ -166,7 +174,7 @@ def note_of(metrics: dict[str, np.ndarray]) -> str:
 
 
 def accuracy_claim(key: str, setup: Setup, metrics: dict[str, np.ndarray]) -> Claim:
-    """The book's accuracy: of a rate that works the best epoch of the best seed, of one that fails the end."""
+    """The book's accuracy: of a rate that works the best epoch of the best of some seeds, of one that fails the end."""
     accuracy_ExS = metrics["val_accuracy"]
     source = "Nielsen, chapter 1 (P)" if setup.cost == "quadratic" else "Nielsen, chapter 3 (P)"
     # A rate that fails is told from one that works, a net that learns from the one of the other width.
@@ -181,8 +189,8 @@ def accuracy_claim(key: str, setup: Setup, metrics: dict[str, np.ndarray]) -> Cl
     best_S = accuracy_ExS.max(axis=0)
     words |= {"count": len(best_S), "values": best_S, "note": note_of(metrics)}
     words |= {"rival": f"{other} hidden units, {rival:g}", "rival_at": rival}
-    title, within = f"{setup.name}: best accuracy of the best seed", best_interval(best_S)
-    return interval_claim(f"{key}/best", title, "number", source, float(best_S.max()), within, setup.band, **words)
+    title, (best, within) = f"{setup.name}: best accuracy of the best of {BEST_OF} seeds", best_of_some(best_S)
+    return interval_claim(f"{key}/best", title, "number", source, best, within, setup.band, **words)
 
 
 def claims_of(setups: dict[str, Setup], curves: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
@@ -274,7 +282,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     return draw(size.setups, found, claims), claims
 
 
-QUICK = Size(as_config(nielsen.get_config()).replace(epochs=30, probes=("saturation",)), SETUPS, 3, 1)
+QUICK = Size(as_config(nielsen.get_config()).replace(epochs=30, probes=("saturation",)), SETUPS, 4, 4)
 # Nets of one size: fewer programs to compile.
 TINY = Size(
     as_config(shallow.get_config()).replace(dataset="synthetic", batch_size=100, epochs=2, probes=("saturation",)),
@@ -286,7 +294,7 @@ TINY = Size(
 STUDY = Study(
     question="Does cross-entropy learn MNIST better than the quadratic cost, and what has saturation to do with it?",
     run=run,
-    sizes={"tiny": TINY, "quick": QUICK, "full": QUICK._replace(failing_seeds=3)},
+    sizes={"tiny": TINY, "quick": QUICK, "full": QUICK._replace(seeds=12, failing_seeds=12)},
     elsewhere=Elsewhere(
         lambda size, dataset: size._replace(config=fitted(size.config, dataset), is_elsewhere=True),
         {"gain/*": None, "*/wrong_side": None},
