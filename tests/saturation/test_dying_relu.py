@@ -72,6 +72,29 @@ def test_widths_are_judged_jointly():
     assert not dying_relu.table_claims({3: found_nets(600, 0)})
 
 
+def test_the_closest_training_is_shown():
+    """Of two rows that are off the nearer one, which says that none gives it; of one that is right, that it does."""
+
+    def row(of_3: int) -> dict[int, np.ndarray]:
+        return {width: np.arange(1_000) < ended for width, ended in {2: 950, 3: of_3, 5: 258, 10: 5}.items()}
+
+    missed = dying_relu.row_claim({"near": row(718), "far": row(900)})
+    assert missed.verdict == "not reproduced" and missed.exploratory and missed.count == 4
+    assert "closest with near; none that was tried gives the whole row" in missed.note and "0.900" in missed.note
+    given = dying_relu.row_claim({"near": row(718), "right": row(610)})
+    assert given.verdict == "reproduced" and "right gives the whole row" in given.note
+
+
+def test_widths_are_trained_by_each_optimizer(monkeypatch):
+    """Each cell has its own nets, in the order of the optimizers."""
+    size = dying_relu.TINY._replace(nets={2: 3, 3: 2}, others={2: 2, 3: 1})
+    monkeypatch.setattr(dying_relu, "measure", lambda width, size, optimizer: (width, optimizer))
+    assert list(dying_relu.train_all(size)) == [
+        (width, optimizer) for optimizer in narrow_nets.OPTIMIZERS for width in (2, 3)
+    ]
+    assert all(cell == measured for cell, measured in dying_relu.train_all(size).items())
+
+
 def test_born_constant_between_the_bounds():
     """Of width 2 and nine hidden layers .85 to .90; .5 is outside."""
     low, high = nets.born_dead.constant_bounds(2, 9)
