@@ -4,10 +4,11 @@
 
 Source: a lecture's notebook, whose log gives the cost and accuracy of 784-64 sigmoid-10 softmax with the quadratic cost
 (Keras, SGD .01, batch 128). The log of seven epochs is one draw of a random seed, so it counts as reproduced where each
-of its val_loss lies inside the 2.5-97.5 % range of 32 seeds (at first, inside their whole range, which never shrinks).
-In the first epochs that range holds the uniform guess, .09, so that nothing but the trained net is told from the log;
-how far its cost falls is judged beside it, where no fall is told. Other runs of the same notebook end at epoch 200. The
-bands of those ends were set before the run. The quick budget trains 3 seeds for 200 epochs, the full one 8.
+of its val_loss lies inside the 2.5-97.5 % range of 32 seeds (at first, inside their whole range, which never shrinks),
+and that range leaves out the uniform guess, .09. A range that holds the guess as well, as it may where the plateau is
+crossed, tells nothing between the two: its line is undecided. How far the cost falls is judged beside it, where no fall
+is told. Other runs of the same notebook end at epoch 200; the bands of those ends were set before the run. The quick
+budget trains 4 seeds for 200 epochs (3 at first, which left both ends undecided), the full one 8.
 """
 
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from configs import shallow
 from experiments.study import command, toolkit
-from experiments.study.claims import Claim, Words, by_key, draw_claim, mean_claim
+from experiments.study.claims import Claim, Words, by_key, draw_claim, holds, mean_claim
 from experiments.study.study import Study
 from training import figures
 from training.config import Config, as_config
@@ -37,7 +38,7 @@ class Size(NamedTuple):
     end_seeds: int
 
 
-QUICK = Size(as_config(shallow.get_config("quick")), 32, as_config(shallow.get_config()), 3)
+QUICK = Size(as_config(shallow.get_config("quick")), 32, as_config(shallow.get_config()), 4)
 TINY = Size(
     QUICK.log.replace(dataset="synthetic", batch_size=100),
     2,
@@ -47,8 +48,10 @@ TINY = Size(
 
 
 def log_claims(val_loss_ExL: np.ndarray) -> list[Claim]:
-    """The lecture's log: here the published number must lie inside the measured range, so that range is the band."""
-    source, words = "lecture notebook, log of the shallow net (P)", Words(rival="the trained net, .0286", rival_at=ENDS)
+    """The lecture's log: here the published number must lie inside the measured range, so that range is the band, and
+    the net on its plateau is told from it only where the guess lies outside."""
+    source = "lecture notebook, log of the shallow net (P)"
+    words = Words(rival=f"the uniform guess, {UNIFORM_GUESS:g}", rival_at=UNIFORM_GUESS)
     epochs = zip(range(1, 1 + len(LOG_VAL_LOSS)), LOG_VAL_LOSS, val_loss_ExL, strict=True)
     lines = [
         draw_claim(f"log/{epoch}", f"shallow, val_loss at epoch {epoch}", source, published, values_L, **words)
@@ -84,7 +87,7 @@ def end_claims(end: dict[str, np.ndarray]) -> list[Claim]:
             (0.026, 0.03),
             published=ENDS,
             bounds=(0.0, np.inf),
-            rival="the uniform guess, 0.09",
+            rival=f"the uniform guess, {UNIFORM_GUESS:g}",
             rival_at=UNIFORM_GUESS,
         ),
     ]
@@ -99,7 +102,8 @@ def draw(log_ExL: np.ndarray, end: dict[str, np.ndarray], claims: list[Claim]) -
     first.plot(epochs, LOG_VAL_LOSS, "k.", label="the lecture's log")
     first.axhline(UNIFORM_GUESS, color="gray", linestyle="--", label="uniform guess, 0.09")
     line_of = by_key(claims)
-    inside = sum(line_of[f"log/{epoch}"].is_reproduced for epoch in epochs)
+    lines = [line_of[f"log/{epoch}"] for epoch in epochs]
+    inside = sum(holds(line.band, line.published[0]) for line in lines)
     first.set(xlabel="epoch", ylabel="validation cost", title=f"{inside} of 7 logged costs inside the seeds' range")
     last = len(end["val_loss"])
     for axis, name in ((cost, "val_loss"), (accuracy, "val_accuracy")):

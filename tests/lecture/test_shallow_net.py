@@ -21,16 +21,24 @@ def test_study_at_its_tiny_size(tmp_path):
 
 def test_log_must_lie_inside_the_range_of_the_seeds():
     """Inside in all epochs; far outside in one; just outside of two seeds, which is no verdict."""
-    val_loss_ExL = np.array(shallow_net.LOG_VAL_LOSS)[:, None] + np.array([[-0.001, 0.001]])
-    val_loss_ExL[-1] -= [-0.0005, 0.0005]
+    val_loss_ExL = np.array(shallow_net.LOG_VAL_LOSS)[:, None] + np.array([[-0.0001, 0.0001]])
+    val_loss_ExL[-1] -= [-0.00005, 0.00005]
     assert all(claim.is_reproduced for claim in shallow_net.log_claims(val_loss_ExL))
-    val_loss_ExL[2] += 0.002
+    val_loss_ExL[2] += 0.0002
     val_loss_ExL[4] += 0.5
     verdicts = [claim.verdict for claim in shallow_net.log_claims(val_loss_ExL)]
     assert [verdicts[2], verdicts[4]] == ["undecided", "not reproduced"]
     assert verdicts.count("reproduced") == 6
     no_fall_ExL = np.full((7, 32), 0.0913) + np.linspace(-0.001, 0.001, 32)[None]
     assert shallow_net.log_claims(no_fall_ExL)[-1].verdict == "not reproduced"
+
+
+def test_a_range_that_holds_the_guess_tells_nothing():
+    """Seeds that differ by .001 hold the uniform guess in the third epoch and the fourth: these lines say so."""
+    val_loss_ExL = np.array(shallow_net.LOG_VAL_LOSS)[:, None] + np.linspace(-0.0005, 0.0005, 32)[None]
+    claims = shallow_net.log_claims(val_loss_ExL)[:-1]
+    assert [claim.verdict for claim in claims] == ["reproduced"] * 2 + ["undecided"] * 2 + ["reproduced"] * 3
+    assert [claim.holds_rival for claim in claims] == [False] * 2 + [True] * 2 + [False] * 3
 
 
 def test_ends_must_lie_in_their_bands():
