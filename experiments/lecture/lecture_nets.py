@@ -4,7 +4,9 @@
 
 Source: a lecture's notebooks (Keras), which print the validation accuracy after 20 epochs: two runs of the intermediate
 net, one of the deep one. Bands, set before the run: the mean of the seeds within .004 of every published number, which
-excludes the lecture's shallow net. They do not tell the two nets from each other.
+excludes Nielsen's net of one layer of 100 sigmoids with the same cost (.9682), and all the more the lecture's shallow
+net. The two nets are printed within .001 of each other, so that no such band tells the one from the other: the lines
+say so. The quick budget trains 4 seeds (3 at first, which left a line undecided), the full one 10.
 """
 
 from pathlib import Path
@@ -20,7 +22,7 @@ from training import figures
 from training.config import Config, as_config
 
 PUBLISHED = {"intermediate": (0.9759, 0.9745), "deep": (0.9754,)}
-WITHIN, SHALLOW_NET = 0.004, 0.8586
+WITHIN, ONE_LAYER = 0.004, 0.9682
 
 
 class Size(NamedTuple):
@@ -30,7 +32,7 @@ class Size(NamedTuple):
     seeds: int
 
 
-QUICK = Size({"intermediate": as_config(intermediate.get_config()), "deep": as_config(deep.get_config())}, 3)
+QUICK = Size({"intermediate": as_config(intermediate.get_config()), "deep": as_config(deep.get_config())}, 4)
 TINY = Size(
     {name: config.replace(dataset="synthetic", epochs=2, batch_size=100) for name, config in QUICK.configs.items()}, 2
 )
@@ -39,13 +41,15 @@ TINY = Size(
 def claims_of(curves: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     """The final accuracies, means over the seeds; every published run lies within .004 of them."""
     claims: list[Claim] = []
-    for name, published in PUBLISHED.items():
+    for (name, published), other in zip(PUBLISHED.items(), reversed(PUBLISHED), strict=True):
         accuracy_S = curves[name]["val_accuracy"][-1]
         band = (max(published) - WITHIN, min(published) + WITHIN)
         title, source = f"{name}, final val_accuracy", "lecture notebook (P)"
-        words: Any = {"published": published, "bounds": (0.0, 1.0), "rival": f"the shallow net, {SHALLOW_NET:g}"}
-        line = mean_claim(name, title, "number", source, accuracy_S, band, rival_at=SHALLOW_NET, **words)
-        claims.append(line)
+        words: Any = {"published": published, "bounds": (0.0, 1.0), "rival_at": ONE_LAYER}
+        words["rival"] = f"Nielsen's 100 sigmoids in one layer, {ONE_LAYER:g}"
+        others = " and ".join(f"{accuracy:g}" for accuracy in PUBLISHED[other])
+        words["note"] = f"its band does not tell it from the {other} net, published {others}"
+        claims.append(mean_claim(name, title, "number", source, accuracy_S, band, **words))
     return claims
 
 
