@@ -31,9 +31,9 @@ def test_study_at_its_tiny_size(tmp_path):
 
 
 def test_watched_outputs_start_with_the_draw(synthetic_config, monkeypatch):
-    """The first row is of each seed's initial weights, the others are the epochs of its run."""
+    """The first row is of each seed's initial weights, the others are the epochs of its run; tanhs are only drawn."""
     config = as_config(synthetic_config).replace(hidden=(6, 5), activation="tanh", batch_size=50)
-    watch = deep_saturation.Watch({}, seeds=2, epochs=2, images=100, held_out="50", probe_images=20)
+    watch = deep_saturation.Watch({}, 7, drawn_seeds=2, epochs=2, images=100, held_out="50", probe_images=20)
     metrics = [f"activation_{m}/hidden_{i}" for m in ("mean", "std", "p98") for i in (0, 1)]
 
     def rows_of(trials, dataset, _):
