@@ -2,7 +2,7 @@
 
     python -m experiments.batches.batch_size [--budget=full]
 
-27 minutes on 2 busy cores. A command that was killed goes on with what WORKDIR holds.
+The run time of quick is in docs/results.md. A command that was killed goes on with what WORKDIR holds.
 
 Source: a lecture's claim, "a batch size larger than 128 is not recommended", of which is tested what it says of
 accuracy, against Shallue et al. 2019, Measuring the effects of data parallelism: no inherent penalty of large batches
@@ -16,7 +16,11 @@ on the 10,000 training images that are left: three rates around a rule, half a d
 lies at the edge; full: at the sizes that the bands compare, then one more on both sides of the best. 3 seeds choose,
 each for the others; rates at which any of them breaks down, to 20 % or less, are left out. Then 4 fresh seeds (6 in
 full), which share the initial draw between batch sizes, run at what was chosen, and are measured on the 10,000 test
-images.
+images. Nets are evaluated once, at their end. Quick trains the sizes that the bands compare and those between them.
+
+On a smaller data set no batch is larger than what is left to train on, all of which is the largest one, and there are
+as many more passes as make the steps that batches of 128 make of MNIST. One without a test set holds out a third of its
+examples: half of these choose, the others are what is measured on.
 
 Bands, set before the run, for a gap between paired seeds. The lecture's rule, at equal
 epochs: 128 is ahead of 8,192, and 32 is not more than .2 points behind 128. Shallue et al.: 8,192 gains by a rate of
@@ -30,43 +34,37 @@ grows with the batch, and steps are saved; beyond, it meets a ceiling, the edge 
 retune. What the rule leaves out: it is the steps that are missing. Given as many steps, all examples at once end where
 batches of 128 do, as far as four seeds tell.
 
-So set 32 to 128, with a rate tuned for it. Batches of 1 and 8 are no better, and take longer for an epoch. A larger
-batch costs accuracy unless it is given the steps that it saves.
+So set 32 to 128, with a rate tuned for it: a smaller one takes longer for an epoch, and a larger one costs accuracy
+unless it is given the steps that it saves.
 """
 
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-import input_pipeline
-import nets
-import train
 from configs import intermediate, shallow
-from experiments.engine import executors, lanes, plan, space, statistics, tuning
+from experiments.engine import plan, space, statistics, tuning
 from experiments.engine.axes import clean
 from experiments.engine.searching import SHORT, Rule
-from experiments.engine.space import Trials
 from experiments.engine.sweeping import run_here
 from experiments.study import command, toolkit
 from experiments.study.claims import Claim, Words, above, by_key, mean_claim
 from experiments.study.elsewhere import Elsewhere, fitted, load
+from experiments.study.measured_ends import METRICS, run_and_measure
 from experiments.study.scoreboard import markdown
 from experiments.study.study import Study
 from experiments.study.toolkit import BROKEN
 from training import figures
 from training.config import Config, ConfigError, as_config
 
-LECTURE = 128
+LECTURE, OF_MNIST = 128, 50_000  # Examples that are trained on.
 EPOCHS, STEPS = "equal epochs", "equal steps"
 HALF = 2  # Half a decade in quarter decades.
-MEASURED_ON, COST_ON, EIGENVALUE_STEPS = 1_000, 10_000, 20
-METRICS = ("test_accuracy", "end/cost", "end/top_eigenvalue", "end/noise_scale")
 LECTURE_SOURCE, SHALLUE = "lecture: not larger than 128 (P)", "Shallue et al. 2019: no inherent penalty (P)"
 EXPLORATORY = "the rule that leaves out rates at which a seed breaks down was added after the first full run"
 
@@ -128,7 +126,7 @@ TINY = Size(
     epochs_examples=384,
     most_extensions=0,
 )
-QUICK = Size("quick", NETS, 3, 4, 5, (1, 32, 128, 512, 2_048, 8_192, 50_000), 512, 4_096, (8, 128, 512, 4_096), False)
+QUICK = Size("quick", NETS, 3, 4, 5, (32, 128, 2_048, 8_192), 512, 4_096, (8, 128, 4_096), False)
 SOME, MORE = (8, 32, 128, 512, 2_048, 8_192), (1, 8, 32, 128, 512, 2_048, 8_192, 50_000)
 FULL = Size("full", NETS, 3, 6, 20, MORE, 1_024, 8_192, SOME, True)
 
@@ -193,46 +191,9 @@ def execute_for(size: Size) -> Callable[..., Iterator[tuple[plan.Pack, pa.Table]
 def measured(names: Sequence[str], table: pa.Table) -> dict[str, np.ndarray]:
     """METRICS of those trials, an array over them each."""
     last = {row["trial"]: row for row in table.to_pylist() if row["epoch"] == row["epochs"] and not row["diverged"]}
-    number = lambda name, metric: last[name][metric] if name in last else math.nan  # noqa: E731
-    return {metric: np.array([number(name, metric) for name in names]) for metric in METRICS}
-
-
-def run_and_measure(
-    packs: Sequence[plan.Pack],
-    trials: Trials,
-    datasets: executors.Datasets,
-    advance: Callable,
-    measured_seeds: Container[int],
-) -> Iterator[tuple[plan.Pack, pa.Table]]:
-    """`executors.run_locally`, with measures of the trained nets of those seeds in their last rows."""
-    runner = executors.Runner()
-    for pack in packs:
-        dataset, last = datasets[lanes.data_key(trials[pack.trials[0]])], {}
-        keep = lambda name, _, state, last=last: last.update({name: state})  # noqa: E731
-        table = runner.run(pack, trials, dataset, advance, watch=keep)
-        ended = table.filter(pc.and_(pc.equal(table["epoch"], table["epochs"]), pc.invert(table["diverged"])))  # pyright: ignore
-        names = [name for name in ended["trial"].to_pylist() if trials[name].seed in measured_seeds]
-        found = {name: measure(trials[name], last[name], dataset) for name in names}
-        at_end = np.array(table["epoch"]) == np.array(table["epochs"])
-        for metric in METRICS[1:]:
-            values = [
-                found[name][metric] if end and name in found else None
-                for name, end in zip(table["trial"].to_pylist(), at_end, strict=True)
-            ]
-            table = table.append_column(metric, pa.array(values, pa.float64()))
-        yield pack, table
-
-
-def measure(trial: Config, state: train.TrainState, dataset: input_pipeline.Dataset) -> dict[str, float]:
-    """The cost on training images, and the sharpness and gradient noise scale on fewer of them, of a trained net."""
-    cost = toolkit.cost_of(trial)
-    few = dataset.images[:MEASURED_ON], dataset.labels[:MEASURED_ON]
-    many = dataset.images[:COST_ON], dataset.labels[:COST_ON]
-    return {
-        "end/cost": float(nets.curvature.mean_cost(cost, state.params, many)),
-        "end/top_eigenvalue": toolkit.sharpness_of(trial, state.params, *few, EIGENVALUE_STEPS),
-        "end/noise_scale": float(nets.curvature.gradient_noise_scale(cost, state.params, few).noise_scale),
-    }
+    # What is not finite is null, and becomes NaN here.
+    number = lambda name, metric: last.get(name, {}).get(metric)  # noqa: E731
+    return {metric: np.array([number(name, metric) for name in names], float) for metric in METRICS}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -424,14 +385,28 @@ def run(size: Size, workdir: Path) -> tuple[Any, list[Claim]]:
 
 
 def on_dataset(size: Size, dataset: str) -> Size:
-    """The size on another data set, which has a test set and as many examples as the largest batches take."""
-    found, most = load(dataset), max(size.epochs_sizes)
-    if not len(found.validation_labels) or len(found.labels) < most + 10_000:
-        raise ConfigError(
-            f"--dataset={dataset} has no test set or few examples; accepted: {most + 10_000:,} and a test set"
-        )
-    fit = lambda net: net._replace(config=fitted(net.config, dataset))  # noqa: E731
-    return size._replace(nets={name: fit(net) for name, net in size.nets.items()})
+    """The size on another data set, with batches as large as there are examples to train on, but no larger."""
+    count, nets_there = len(load(dataset).labels), dict[str, Net]()
+    for name, net in size.nets.items():
+        config = fitted(net.config, dataset)
+        held_out = int(config.validation) * (1 if len(load(dataset).validation_labels) else 2)
+        nets_there[name] = net._replace(config=config.replace(validation=str(held_out)))
+    left = count - max(int(net.config.validation) for net in nets_there.values())
+    if left <= LECTURE:
+        raise ConfigError(f"--dataset={dataset} leaves {left} examples to train on; accepted: more than {LECTURE}")
+    # A power of 2, so that batches of 128 make as many steps as they are asked to.
+    examples = min(size.examples, 2 ** int(math.log2(left)))
+    capped = lambda sizes, most: tuple(dict.fromkeys(min(batch, most) for batch in sizes))  # noqa: E731
+    more = {} if size.epochs_examples else {"epochs": max(size.epochs, round(size.epochs * OF_MNIST / left))}
+    return size._replace(
+        nets=nets_there,
+        epochs_sizes=capped(size.epochs_sizes, left),
+        large=min(size.large, left),
+        examples=examples,
+        steps_sizes=capped(size.steps_sizes, examples),
+        epochs_examples=min(size.epochs_examples, left),
+        **more,
+    )
 
 
 STUDY = Study(

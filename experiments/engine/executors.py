@@ -16,6 +16,7 @@ from training.stopping import Course
 
 Datasets: TypeAlias = Mapping[lanes.DataKey, input_pipeline.Dataset]
 Watch: TypeAlias = Callable[[str, int, train.TrainState], None]
+Looks: TypeAlias = Callable[[str, int], bool]  # Whether a trial is watched after that epoch.
 # The rows of earlier epochs of each trial, {trial, epoch, diverged, metrics, probes}.
 Rows: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -51,12 +52,15 @@ class Runner:
         watch: Watch | None = None,
         before: Rows | None = None,
         last: dict[str, train.TrainState] | None = None,
+        looks: Looks | None = None,
     ) -> pa.Table:
         """The rows of a pack, after those of `before`, its trials' earlier epochs; `advance` is told how many epochs of
-        single trials have gone by, also of those that are left out since their trial has ended; `starts` and `watch` as
-        in `train_states`; `last` is filled with the state of each trial after its last epoch, as numpy arrays.
+        single trials have gone by, also of those that are left out since their trial has ended; `starts`, `watch` and
+        `looks` as in `train_states`; `last` is filled with the state of each trial after its last epoch, as numpy
+        arrays.
 
-        Trials that end leave their lanes: where it is worth another program, those that go on move together.
+        Trials that end leave their lanes: where it is worth another program, those that go on move together. Those that
+        are watched all stay to the end.
         """
         began, ended = time.time(), list[float]()
         rows = [row for name in pack.trials for row in (before or {}).get(name, ())]
@@ -73,8 +77,11 @@ class Runner:
                 advance(len(pack.trials))
                 if watch:
                     number = rows[-1]["epoch"]
-                    for name, state in epoch.states_by_name(part.rows).items():
-                        watch(name, number, state)
+                    seen = [name for name in pack.trials if looks is None or looks(name, number)]
+                    # Copying all states from the devices may take longer than a short epoch.
+                    states = epoch.states_by_name(part.rows) if seen else {}
+                    for name in seen:
+                        watch(name, number, states[name])
                     continue
                 alive = [name for name, row in names_and_rows if row and not (row["diverged"] or courses[name].reason)]
                 devices = programs.sharding.mesh.size
@@ -173,24 +180,19 @@ def train_states(
     label: str = "trials",
     starts: Mapping[str, train.TrainState] | None = None,
     watch: Watch | None = None,
+    looks: Looks | None = None,
 ) -> tuple[pa.Table, dict[str, train.TrainState]]:
     """`train_all`, and the state of each trial after its last epoch, as numpy arrays; of one that diverged, the state
     in which it did. Trials start from `starts`, a state a trial name, where they are given; `watch(name, epoch, state)`
-    is called after every epoch of every trial."""
+    is called after every epoch of every trial, or after those alone of which `looks(name, epoch)` is true."""
     last: dict[str, train.TrainState] = {}
-
-    def keep(name: str, epoch: int, state: train.TrainState) -> None:
-        last[name] = state
-        if watch:
-            watch(name, epoch, state)
-
-    return _train(trials, dataset, label, starts, keep), last
+    return _train(trials, dataset, label, starts=starts, watch=watch, last=last, looks=looks), last
 
 
-def _train(trials: Trials, dataset: input_pipeline.Dataset, label: str, *states: Any) -> pa.Table:
+def _train(trials: Trials, dataset: input_pipeline.Dataset, label: str, **states: Any) -> pa.Table:
     # Nobody asks for the test set here, and thousands of short epochs would spend most of their time on it.
     dataset = dataset._replace(test_images=dataset.test_images[:0], test_labels=dataset.test_labels[:0])
     packs, runner = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images)), Runner()
     total = sum(trial.epochs for trial in trials.values())
     with progress(total, "epoch", desc=label) as bar:
-        return results.join([runner.run(pack, trials, dataset, bar.update, *states) for pack in packs])
+        return results.join([runner.run(pack, trials, dataset, bar.update, **states) for pack in packs])

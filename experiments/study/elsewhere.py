@@ -68,9 +68,13 @@ def fitted(config: AnyConfig, name: str) -> Config:
 
 
 def dataset_of(config: AnyConfig) -> Dataset:
-    """The config's data set as `train.load_dataset` has it, but that floats beyond 1, such as the 17 grey levels of
-    scikit-learn's digits, are shares of the largest one: rates and initial weights are for inputs of that size."""
-    dataset = train.load_dataset(config, input_pipeline.DEFAULT_DATA_DIR)
+    """The config's data set as `train.load_dataset` has it, its inputs as `of_size_one` has them."""
+    return of_size_one(train.load_dataset(config, input_pipeline.DEFAULT_DATA_DIR))
+
+
+def of_size_one(dataset: Dataset) -> Dataset:
+    """The data set, but that floats beyond 1, such as the 17 grey levels of scikit-learn's digits, are shares of the
+    largest one: rates and initial weights are for inputs of that size."""
     top = float(np.abs(dataset.images).max(initial=0.0))
     if dataset.images.dtype == np.uint8 or top <= 1:
         return dataset

@@ -3,17 +3,17 @@
 import json
 import math
 
-import jax
 import numpy as np
 import pytest
 
-import train
 from experiments.batches import batch_size
-from experiments.batches.batch_size import METRICS, STUDY
-from experiments.engine import executors, lanes, plan, results, space
+from experiments.batches.batch_size import STUDY
+from experiments.engine import results, space
 from experiments.engine.sweeping import run_here
 from experiments.study import command
 from experiments.study.claims import Claim, above
+from experiments.study.measured_ends import METRICS
+from training.config import ConfigError
 
 
 def tuned(accuracy_S, inside=True):
@@ -161,32 +161,22 @@ def test_trials_that_have_finished_are_not_run_again(synthetic_config, tmp_path)
     assert again["val_accuracy"].to_pylist() == [0.25, 0.25] and ran == [16, 32]
 
 
-def test_nets_are_measured_in_their_last_row(synthetic_config, monkeypatch):
-    """The cost is that of the last weights on the training images; a trial that diverged has none."""
-    synthetic_config.update(probes=(), epochs=2)
-    trials = space.make_trials(synthetic_config, None, {"learning_rate": [0.5, 9.0]})
-    dataset, functions = train.load_dataset(synthetic_config, ""), train.make_train(synthetic_config)
-    states = [functions.init(train.hyperparameters(synthetic_config), jax.random.key(seed)) for seed in (0, 1)]
+def test_batches_are_capped_at_what_a_small_data_set_has():
+    """Of scikit-learn's 1,797 digits without a test set a third is held out; the largest batch is all that is left, and
+    batches of 128 make about as many steps as on MNIST, and exactly as many as equal steps ask for."""
+    size = batch_size.on_dataset(STUDY.sizes["quick"], "sklearn:digits")
+    assert {net.config.validation for net in size.nets.values()} == {"598"} and size.large == 1_199
+    assert size.epochs_sizes == (32, 128, 1_199) and size.steps_sizes == (8, 128, 1_024)
+    config = batch_size.config_of(batch_size.Setting("shallow", batch_size.STEPS, 128), size)
+    assert config.train_examples == 1_024 and config.epochs * 1_024 / 128 == size.steps
+    assert size.epochs * 1_199 == pytest.approx(5 * 50_000, rel=0.01)
+    with pytest.raises(ConfigError, match="leaves 100 examples to train on; accepted: more than 128"):
+        batch_size.on_dataset(STUDY.sizes["quick"], "sklearn:iris")
 
-    def run(self, pack, trials, dataset, advance, watch):
-        rows = []
-        for name in pack.trials:
-            for epoch, state in enumerate(states, start=1):
-                watch(name, epoch, state)
-                rows.append({"trial": name, "epoch": epoch, "diverged": trials[name].learning_rate > 1 and epoch == 2})
-        return results.pack_table({name: trials[name] for name in pack.trials}, rows)
 
-    monkeypatch.setattr(executors.Runner, "run", run)
-    packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images))
-    datasets = {lanes.data_key(trials[packs[0].trials[0]]): dataset}
-    ((_, table),) = batch_size.run_and_measure(packs, trials, datasets, lambda _: None, measured_seeds=(0,))
-    ended, diverged = (table.filter(np.array(table["learning_rate"]) == rate) for rate in (0.5, 9.0))
-    expected = float(functions.evaluate(states[1], dataset.images, dataset.labels)["loss"])
-    assert ended["end/cost"].to_pylist() == [None, pytest.approx(expected, rel=1e-5)]
-    assert ended["end/noise_scale"].to_pylist()[1] > 0 and ended["end/top_eigenvalue"].to_pylist()[1] > 0
-    assert all(diverged[metric].to_pylist() == [None, None] for metric in METRICS[1:])
-    ((_, table),) = batch_size.run_and_measure(packs, trials, datasets, lambda _: None, measured_seeds=(1,))
-    assert all(table[metric].null_count == len(table) for metric in METRICS[1:])
+def test_a_large_data_set_changes_no_size():
+    """MNIST itself is as large as its batches ask for."""
+    assert batch_size.on_dataset(STUDY.sizes["quick"], "mnist") == STUDY.sizes["quick"]
 
 
 def test_fresh_seeds_share_none_with_the_first():

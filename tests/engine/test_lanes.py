@@ -220,9 +220,11 @@ def test_states_of_lanes_go_on():
     """The last state is that of the run alone; trials that start from given states go on, each from its own."""
     config = small(epochs=2)
     trials = space.make_trials(config, None, {"learning_rate": [0.1, 0.5], "seed": [0, 1, 2]})
-    seen = []
-    _, states = executors.train_states(trials, SYNTHETIC, watch=lambda name, epoch, state: seen.append((name, epoch)))
+    seen = {}
+    watch = lambda name, epoch, state: seen.update({(name, epoch): state})  # noqa: E731
+    _, states = executors.train_states(trials, SYNTHETIC, watch=watch)
     assert sorted(seen) == sorted((name, epoch) for name in trials for epoch in (1, 2))
+    jax.tree.map(np.testing.assert_array_equal, {name: seen[name, 2] for name in trials}, states)
     name, trial = list(trials.items())[3]
     functions, numbers = train.make_train(trial), train.hyperparameters(trial)
     init_key, shuffle_key = train.run_keys(trial.seed)
@@ -234,3 +236,21 @@ def test_states_of_lanes_go_on():
     for number in (1, 2):
         state, _ = functions.epoch(state, numbers, SYNTHETIC, jax.random.fold_in(shuffle_key, number))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), again[name], state)
+
+
+def test_states_are_copied_at_looks_alone(monkeypatch):
+    """Of a trial that is looked at once the state is copied once, and that of all at the end, whether or not anybody
+    watches."""
+    trials, copies, seen = space.make_trials(small(epochs=4), None, {"seed": [0, 1]}), [], []
+    copy = lanes.Epoch.states_by_name
+    monkeypatch.setattr(
+        lanes.Epoch, "states_by_name", lambda epoch, names: copies.append(names) or copy(epoch, names)
+    )
+    first, _ = trials
+    looks = lambda name, epoch: name == first and epoch == 2  # noqa: E731
+    watch = lambda name, epoch, state: seen.append((name, epoch))  # noqa: E731
+    _, watched = executors.train_states(trials, SYNTHETIC, watch=watch, looks=looks)
+    assert seen == [(first, 2)] and len(copies) == 2
+    _, states = executors.train_states(trials, SYNTHETIC)
+    assert len(copies) == 3
+    jax.tree.map(np.testing.assert_array_equal, watched, states)
