@@ -138,7 +138,7 @@ def test_noise_is_that_of_the_seed_and_the_rate_that_are_judged(monkeypatch):
 
 def test_seeds_are_those_that_are_asked_for(synthetic_config):
     """From seed 1 on, the first run is the second of those from 0 on, of batches of one example as of larger ones."""
-    synthetic_config.update(hidden=(4,), train_examples=50)
+    synthetic_config.update(hidden=(4,), train_examples=50, batch_size=4)
     size = SIZE._replace(config=as_config(synthetic_config), seeds=2, targets=(0.0,), look=8, examples=16, steps=1)
     dataset = train.load_dataset(synthetic_config, "")
     for batch_size in (1, 4):

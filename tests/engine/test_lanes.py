@@ -243,9 +243,7 @@ def test_states_are_copied_at_looks_alone(monkeypatch):
     watches."""
     trials, copies, seen = space.make_trials(small(epochs=4), None, {"seed": [0, 1]}), [], []
     copy = lanes.Epoch.states_by_name
-    monkeypatch.setattr(
-        lanes.Epoch, "states_by_name", lambda epoch, names: copies.append(names) or copy(epoch, names)
-    )
+    monkeypatch.setattr(lanes.Epoch, "states_by_name", lambda epoch, names: copies.append(names) or copy(epoch, names))
     first, _ = trials
     looks = lambda name, epoch: name == first and epoch == 2  # noqa: E731
     watch = lambda name, epoch, state: seen.append((name, epoch))  # noqa: E731
