@@ -10,8 +10,8 @@ random labelling of them (the same for all seeds, which differ in initial draw a
 epochs), and then, from there and from its random initial draw alike, the true labels: gradient descent on all images at
 once (500 epochs), and SGD with batches of 128 and 8, at several rates; batches of 8 with momentum .9, with L2 .003 and
 with both. The full size has descent on all images for 2,500 epochs as well, without and with L2 .003, of which nothing
-is claimed. 4 seeds (full: 10). The gap is that between the accuracies on the 10,000 test images from the random and from
-the bad start, in the same seed.
+is claimed. 4 seeds (full: 10). The gap is that between the accuracies on the 10,000 test images from the random and
+from the bad start, in the same seed.
 
 Bands, set before the run, for the whole 95 % interval over the seeds where it is a gap. The random labels are learned:
 accuracy on them at least .99 (mean). Both starts fit the true labels with gradient descent at either rate: training

@@ -86,3 +86,11 @@ def test_distance_is_that_of_all_weights():
     """3, 4 and 12 apart are 13 apart."""
     before = {"a": np.zeros(2), "b": np.zeros((1, 1))}
     assert bad_start.distance(before, {"a": np.array([3.0, -4.0]), "b": np.array([[12.0]])}) == pytest.approx(13)
+
+
+def test_quick_size_trains_what_is_judged():
+    """Descent, small batches and the regularized way, and all courses that are drawn; the longest ways are for full."""
+    size = bad_start.QUICK
+    judged = {bad_start.DESCENT, size.small, size.regularized, *(name for name, _ in size.drawn)}
+    assert judged <= size.settings.keys() < bad_start.FULL.settings.keys()
+    assert bad_start.FULL.settings.keys() - size.settings.keys() == set(bad_start.LONGER)

@@ -22,6 +22,7 @@ def test_end_to_end(tiny_claims):
     assert list(claims) == keys and all(claim.kind == "oracle" for claim in claims.values())
     assert [key for key in keys if claims[key].is_reproduced] == keys[2:6]
     assert [key for key in keys if claims[key].exploratory] == keys[2:4]
+    assert all(claims[key].rival_at for key in keys)
 
 
 def points(ratio: float, error: float) -> list[escape_time.Measured]:
@@ -89,6 +90,18 @@ def test_command_of_one_point(monkeypatch, capsys, tmp_path):
     run = partial(run_here, "experiments.escape.escape_time", monkeypatch)
     point = ("--batch_size=2", "--learning_rate=3", "--radius=0.63")
     assert "learning_rate is 3.0" in refused(run, capsys, *point, "--workdir=new")
+
+
+def test_walks_in_parts_are_all_of_a_point(monkeypatch):
+    """More walkers where they are soon out, in parts by keys of their own, the first of them as if it were alone."""
+    monkeypatch.setattr(escape_time, "WALKERS", 40)
+    size = escape_time.TINY._replace(points=((1, 0.4, 0.4),), walkers=40, soon=100)
+    (found,) = escape_time.measure_all(size)
+    point = escape_time.point_of(1, 0.4, 0.4**0.5, 40, 100)
+    assert point.parts == [40, 40, 20] and found.walkers == point.walkers == 100 and point.exact < escape_time.SOON
+    alone_W, other_W = point.walk(jax.random.key(0), 40), point.walk(jax.random.fold_in(jax.random.key(0), 1), 40)
+    assert found.simulated * 100 - alone_W.sum() - other_W.sum() > 0 and not np.array_equal(alone_W, other_W)
+    assert escape_time.measure_all(size._replace(soon=40))[0].simulated == alone_W.mean()
 
 
 def test_line_of_one_point():
