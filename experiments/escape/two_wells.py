@@ -12,8 +12,9 @@ escape.
 
 Bands, set before the run. Places: half of their last printed digit. Medians: +-15 %, as an exponential first passage
 time has a median with a standard error of 1 / (ln 2 sqrt(400)) = 7.2 % over 400 walkers, and twice that is 14.4 %.
-Shares that escape, 2 of 400 or none: Wilson's 95 % interval of those counts, .14 to 1.8 % or 0 to .95 %. Each band
-excludes what another batch size has: the bands of two medians, at batch 1 and 2, would meet if they were wider.
+Shares that escape, 2 of 400 or none: Wilson's 95 % interval of those counts, .14 to 1.8 % or 0 to .95 %, the second
+narrowed to what excludes the .5 % of the next smaller batch. Each band excludes what the next batch sizes have: the
+bands of two medians, at batch 1 and 2, would meet if they were wider.
 
 A median whose interval reaches beyond the last step has no upper bound, so that it decides nothing.
 """
@@ -31,7 +32,7 @@ import numpy as np
 import nets
 from experiments.engine import lanes
 from experiments.study import command
-from experiments.study.claims import Claim, Words, exact_claim, interval_claim, share_claim
+from experiments.study.claims import Band, Claim, Words, below, exact_claim, interval_claim, share_claim
 from experiments.study.study import Study
 from training import figures
 
@@ -164,13 +165,30 @@ def place_claims(points: list[CriticalPoint], matched: list[CriticalPoint]) -> l
 
 
 def rival_of(size: Size, cell: Cell) -> Words:
-    """The median of the nearest other batch size at that rate, which the band of a median excludes."""
+    """The median of the nearest other batch size at that rate, which the band of a median excludes; the last step where
+    less than half of the walkers of all others escape."""
     rate, batch = cell
     others = {other[1]: median for other, median in size.medians.items() if other != cell and other[0] == rate}
     if not others:
-        return {"rival": f"nobody escapes within {size.steps:,} steps"}
+        return {"rival": f"larger batches, beyond {size.steps:,}", "rival_at": size.steps}
     nearest = min(others, key=lambda other: abs(math.log(other / batch)))
     return {"rival": f"batch {nearest}, {others[nearest]:,}", "rival_at": others[nearest]}
+
+
+def share_band(size: Size, cell: Cell) -> tuple[Band, Words]:
+    """The band of the share that escapes, Wilson's interval narrowed to what excludes its rivals, and these: what the
+    next batch sizes at that rate have."""
+    (rate, batch), count = cell, size.escaped[cell]
+    shares = {b: found / PUBLISHED_WALKERS for (r, b), found in size.escaped.items() if r == rate}
+    # Of a batch size that has a median within the steps, half of the walkers escape or more.
+    shares |= {b: 0.5 for r, b in size.medians if r == rate}
+    smaller, larger = [b for b in shares if b < batch], [b for b in shares if b > batch]
+    nearest = [f(side) for f, side in ((max, smaller), (min, larger)) if side]
+    rivals = {b: shares[b] for b in nearest if shares[b] != shares[batch]}
+    least, most = map(float, nets.escape.wilson(count, PUBLISHED_WALKERS))
+    more = [below(share) for share in rivals.values() if share > shares[batch]]
+    words = ", and ".join(f"batch {b}, {share:g}" for b, share in rivals.items())
+    return (least, min([most, *more])), {"rival": words, "rival_at": list(rivals.values())}
 
 
 def passage_claims(size: Size, out: dict[Cell, nets.escape.FirstPassage]) -> list[Claim]:
@@ -195,18 +213,17 @@ def passage_claims(size: Size, out: dict[Cell, nets.escape.FirstPassage]) -> lis
         )
         claims.append(line)
     for (rate, batch), published in size.escaped.items():
-        least, most = map(float, nets.escape.wilson(published, PUBLISHED_WALKERS))
+        band, words = share_band(size, (rate, batch))
         line = share_claim(
             f"escaped/rate{rate:g}/batch{batch}",
             f"rate {rate:g}, batch {batch}: share with w > 8 within {size.steps:,} steps",
             "oracle",
             SOURCE,
             ~np.asarray(out[rate, batch].censored_W),
-            (least, most),
+            band,
             sample="walkers",
             published=published / PUBLISHED_WALKERS,
-            rival="half of them, as with smaller batches",
-            rival_at=0.5,
+            **words,
         )
         claims.append(line)
     return claims
