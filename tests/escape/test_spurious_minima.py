@@ -21,6 +21,7 @@ def test_end_to_end(tiny_claims):
     ]
     assert claims["trapped/strict"].verdict == "not reproduced" and claims["trapped/strict"].count == 4
     assert [key for key, claim in claims.items() if claim.exploratory] == ["trapped/strict"]
+    assert claims["trapped/k20"].count == claims["trapped/largest_fall"].count == 4
     assert claims["trapped/k20"].verdict == claims["trapped/largest_fall"].verdict == "undecided"
 
 
@@ -46,6 +47,8 @@ def test_a_share_that_rises_by_more_than_chance(counts, verdict):
     """Rises that are sure; a fall that may be chance; a fall that is none; shares that chance says nothing of."""
     claim = spurious_minima.rise_claim(runs(*counts))
     assert claim.verdict == verdict and claim.measured >= 0
+    # (.95 - .36) by the root of (.95 x .05 + .36 x .64) / 200.
+    assert claim.rival_at == pytest.approx((15.83,), abs=0.01) and not claim.holds_rival
 
 
 def test_shares_are_judged_by_their_interval():
@@ -53,6 +56,15 @@ def test_shares_are_judged_by_their_interval():
     assert spurious_minima.share_claims(runs(0))[0].verdict == "reproduced"
     assert spurious_minima.share_claims(runs(1))[0].verdict == "undecided"
     assert spurious_minima.share_claims(runs(20))[0].verdict == "not reproduced"
+
+
+def test_more_runs_where_they_are_judged():
+    """The first of them are those of fewer."""
+    size = spurious_minima.TINY._replace(steps=0, more={7: 6})
+    few, many = (spurious_minima.runs_of(7, of) for of in (spurious_minima.TINY._replace(steps=0), size))
+    assert (len(few.trapped_L), len(many.trapped_L)) == (4, 6)
+    np.testing.assert_array_equal(few.weights_LxKxD, many.weights_LxKxD[:4])
+    assert set(spurious_minima.FULL.more) == set(spurious_minima.BANDS)
 
 
 def test_stored_minimum_read_by_rows_is_none():
