@@ -103,10 +103,8 @@ RATES = (0.1, 0.2, 0.4, 0.8, 1.6)
 SHARES = (Setting(5, 0.8), Setting(5, 1.6))
 SETTINGS = (*(Setting(3, r) for r in RATES), *(Setting(4, r) for r in RATES[1:]), *SHARES, Setting(3, 1.6, 0))
 QUICK = Size(images=500, axes=50, units=50, seeds=12, steps=15_000, settings=SETTINGS, shares=SHARES)
-FULL = QUICK._replace(
-    seeds=24,
-    settings=(*(Setting(n, r) for n in EVERY for r in RATES), Setting(3, 1.6, 0), Setting(3, 0.4, 0)),
-)
+MORE = (*(Setting(n, r) for n in EVERY for r in RATES), Setting(3, 1.6, 0), Setting(3, 0.4, 0))
+FULL = QUICK._replace(seeds=72, settings=MORE)
 TINY = Size(60, 5, 4, 2, 40, (Setting(3, 1.6),), (Setting(3, 1.6),))
 
 
@@ -274,12 +272,14 @@ def geometric_mean(values: ArrayLike) -> float:
 
 
 def beside_rival(claim: Claim, setting: Setting, found: dict[Setting, list[Found]]) -> Claim:
-    """The claim beside what its ratio would be with the plateau of nets of one layer less, or more, at that rate."""
+    """The claim beside what its ratio would be with the plateau of nets of a layer less, or more, at the next rate."""
     for layers in (setting.layers - 1, setting.layers + 1):
-        others = found.get(Setting(layers, setting.rate), [])
+        others = [other for other in found if other.layers == layers and other.batch]
         if others:
-            off = geometric_mean([net.time for net in found[setting]]) / geometric_mean([net.law for net in others])
-            return against(claim, f"the plateau of {layers} layers, {off:.2g}", off)
+            next_to = min(others, key=lambda other: abs(math.log(other.rate / setting.rate)))
+            off = geometric_mean([net.time for net in found[setting]])
+            off /= geometric_mean([net.law for net in found[next_to]])
+            return against(claim, f"the plateau of {layers} layers, rate {next_to.rate:g}: {off:.2g}", off)
     return claim
 
 

@@ -45,7 +45,10 @@ def test_factors_are_judged_by_setting():
     ]
     # With the plateau of the other depth both would be off by far: the band excludes it.
     assert not any(holds(study.BAND, claim.rival_at[0]) for claim in claims[:2])
-    assert claims[0].rival == "the plateau of 4 layers, 0.19" and claims[1].rival == "the plateau of 3 layers, 11"
+    assert claims[0].rival == "the plateau of 4 layers, rate 0.4: 0.19"
+    assert claims[1].rival == "the plateau of 3 layers, rate 0.4: 11"
+    # Where there is none of that rate, that of the next one.
+    assert claims[2].rival == "the plateau of 4 layers, rate 0.4: 6.3" and all(claim.rival_at for claim in claims)
     doubled = study.factor_claims(found, "descent", 15_000)
     assert [claim.measured for claim in doubled[:2]] == pytest.approx([0.55, 0.95])
     assert claims[3].low == 2 and claims[3].measured == np.inf
