@@ -31,7 +31,7 @@ saturated below .35 (at scale 10 that of tanh is about .16); there are others in
   block at the largest one, in 80 % of the nets.
 
 Afterwards, as the swept rate was seen to exceed 2 / eigenvalue where the eigenvalue is small, the sweep was repeated
-beside a minimum: targets are the net's own outputs, and the kernel is a little off. Nets of one seed count as apart.
+beside a minimum: targets are the net's own outputs, and the kernel is a little off. Each net has its own draw.
 """
 
 import dataclasses
@@ -82,7 +82,7 @@ class Size(NamedTuple):
 
 
 QUICK = Size(BOUNDED, tuple(np.geomspace(0.1, 10, 7).tolist()), tuple(COSTS), 4, "mnist", 128, 32, 30, 30)
-FULL = QUICK._replace(seeds=8, images=256)
+FULL = QUICK._replace(seeds=16, images=256)
 TINY = Size(("tanh",), (0.1, 10.0), ("quadratic",), 1, "synthetic", 12, 3, 30, 3)
 
 
@@ -134,19 +134,20 @@ def load(size: Size) -> Data:
     return Data(jnp.asarray(left * singular, jnp.float32), jnp.asarray(targets_BxC))
 
 
-def draw_nets(size: Size, inputs: int) -> Nets:
-    """Gaussian kernels of Glorot's variances times the scale, the same draws of a seed at every scale."""
-    seeds = range(size.seeds_from, size.seeds_from + size.seeds)
-    made = [(d, scale, seed) for d in DESIGNS for scale in size.scales for seed in seeds]
-    kernels, outgoing = [], []
-    for design, scale, seed in made:
-        of_kernel, of_outgoing = jax.random.split(jax.random.key(seed))
-        kernel_DxH = jax.random.normal(of_kernel, (inputs, size.units)) * (2 / (PIXELS + size.units)) ** 0.5
-        outgoing_HxC = jax.random.normal(of_outgoing, (size.units, CLASSES)) * (2 / (size.units + CLASSES)) ** 0.5
-        kernels.append(scale * kernel_DxH)
-        outgoing.append((scale if design == "both" else 1.0) * outgoing_HxC)
-    designs, scales, _ = zip(*made, strict=True)
-    return Nets(np.array(designs), np.array(scales), jnp.stack(kernels), jnp.stack(outgoing))
+def draw_nets(size: Size, inputs: int, lot: int = 0) -> Nets:
+    """Gaussian kernels of Glorot's variances times the scale: no two nets of a lot, or of two lots, share a draw."""
+    made = [(design, scale) for design in DESIGNS for scale in size.scales]
+    scale_Sx1x1 = np.array([scale for _, scale in made])[:, None, None]
+    outgoing_Sx1x1 = np.array([scale if design == "both" else 1.0 for design, scale in made])[:, None, None]
+    kernels, outgoing = list[Any](), list[Any]()
+    for seed in range(size.seeds_from, size.seeds_from + size.seeds):
+        of_kernel, of_outgoing = jax.random.split(jax.random.fold_in(jax.random.key(seed), lot))
+        kernel_SxDxH = jax.random.normal(of_kernel, (len(made), inputs, size.units))
+        outgoing_SxHxC = jax.random.normal(of_outgoing, (len(made), size.units, CLASSES))
+        kernels.append(kernel_SxDxH * (2 / (PIXELS + size.units)) ** 0.5 * scale_Sx1x1)
+        outgoing.append(outgoing_SxHxC * (2 / (size.units + CLASSES)) ** 0.5 * outgoing_Sx1x1)
+    designs, scales = zip(*made * size.seeds, strict=True)
+    return Nets(np.array(designs), np.array(scales), jnp.concatenate(kernels), jnp.concatenate(outgoing))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -232,13 +233,12 @@ def swept(made: tuple[Any, Any], data: Data, least_L: Any, activation: str, step
 
 def tabulate(size: Size) -> Table:
     """All nets of all activations and costs."""
-    data = load(size)
-    drawn_nets = draw_nets(size, data.x_BxD.shape[1])
-    drawn, parts = (drawn_nets.kernel_LxDxH, drawn_nets.outgoing_LxHxC), list[Table]()
-    count = len(drawn_nets.scale_L)
+    data, parts = load(size), list[Table]()
     for activation in size.activations:
         start = time.perf_counter()
         for cost in size.costs:
+            made = draw_nets(size, data.x_BxD.shape[1], len(parts))
+            drawn, count = (made.kernel_LxDxH, made.outgoing_LxHxC), len(made.scale_L)
             slope, a, mass_L, hessian = linearised(drawn, data, activation, cost)
             found = measure(data.x_BxD, (slope, a, drawn[1], hessian), size.eigenvalue_steps)
             numbers = {name: np.asarray(column, np.float64) for name, column in found.items()}
@@ -246,10 +246,10 @@ def tabulate(size: Size) -> Table:
             if cost == "quadratic":
                 given = drawn, data, numbers["least"], activation, size.descent_steps
                 rates_2xL = [swept(*given, nudge) for nudge in (0.0, NUDGE)]
-            names = np.full(count, activation), np.full(count, cost), drawn_nets.design_L
+            names = np.full(count, activation), np.full(count, cost), made.design_L
             numbers |= {"mass": np.asarray(mass_L), "rate": rates_2xL[0], "calm": rates_2xL[1]}
-            parts.append(Table(*names, drawn_nets.scale_L, **numbers))
-        print(f"{activation}: {count * len(size.costs)} nets, {time.perf_counter() - start:.0f} s", flush=True)
+            parts.append(Table(*names, made.scale_L, **numbers))
+        print(f"{activation}: {len(size.costs)} costs, {time.perf_counter() - start:.0f} s", flush=True)
     return Table(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

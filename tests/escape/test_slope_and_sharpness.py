@@ -44,6 +44,18 @@ def test_images_keep_their_inner_products():
     np.testing.assert_allclose(data.x_BxD @ data.x_BxD.T, images @ images.T, rtol=1e-4, atol=1e-4)
 
 
+def test_every_net_has_its_own_draw():
+    """No two of a lot or of two lots are alike but for the scale, which is that of the hidden kernel or of both."""
+    first, second = (slope_and_sharpness.draw_nets(TINY._replace(seeds=2), 12, lot) for lot in (0, 1))
+    assert first.design_L.tolist() == ["hidden", "hidden", "both", "both"] * 2
+    bare = [np.asarray(made.kernel_LxDxH)[:, 0, 0] / made.scale_L for made in (first, second)]
+    assert len({f"{value:.5f}" for value in np.concatenate(bare)}) == 16
+    made = slope_and_sharpness.draw_nets(TINY._replace(seeds=50, units=32), 12)
+    assert np.std(made.kernel_LxDxH[1::4]) == pytest.approx(10 * (2 / 816) ** 0.5, rel=0.03)
+    assert np.std(made.outgoing_LxHxC[1::4]) == pytest.approx((2 / 42) ** 0.5, rel=0.03)
+    assert np.std(made.outgoing_LxHxC[3::4]) == pytest.approx(10 * (2 / 42) ** 0.5, rel=0.03)
+
+
 def test_hidden_eigenvalue_is_that_of_the_cost_itself():
     """Of a net whose targets are its own outputs, the Hessian in the hidden layer is its Gauss-Newton block."""
     data, size = slope_and_sharpness.load(TINY), TINY._replace(scales=(2.0,))
