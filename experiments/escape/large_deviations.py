@@ -79,6 +79,7 @@ class Size(NamedTuple):
     plane_rates: tuple[float, float, float]
     plane_width: tuple[float, float]  # of the weight's axis, as a share of the rate, and of the bias's
     plane_walkers_rate: float
+    plane_walkers: int
     pieces: int  # of a path on the plane
 
 
@@ -91,10 +92,11 @@ FULL = Size(
     plane_rates=(4.0, 2.0, 1.0),
     plane_width=(1 / 160, 0.05),
     plane_walkers_rate=8.0,
+    plane_walkers=65_536,
     pieces=64,
 )
-QUICK = FULL._replace(walkers=8_192, plane_width=(1 / 80, 0.1), pieces=32)
-TINY = Size(1.6e-2, 1e-2, (8.0, 6.0, 4.0), 60, ((20.0, 1),), (8.0, 6.0, 4.0), (0.05, 0.4), 8.0, 8)
+QUICK = FULL._replace(walkers=8_192, plane_width=(1 / 80, 0.1), plane_walkers=32_768, pieces=32)
+TINY = Size(1.6e-2, 1e-2, (8.0, 6.0, 4.0), 60, ((20.0, 1),), (8.0, 6.0, 4.0), (0.05, 0.4), 8.0, 60, 8)
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Times.
@@ -184,7 +186,7 @@ def computed(size: Size) -> Times:
         walk = lambda cell: walked(wells.line(), wells.START, beyond, cell, stays[cell], size.walkers)  # noqa: E731
         ratios = dict(zip(longest, pool.map(walk, longest), strict=True))
         cell = size.plane_walkers_rate, 1
-        on_it = walked(wells.plane(), wells.plane().minimum, beyond_plane, cell, fast.result(), size.walkers)
+        on_it = walked(wells.plane(), wells.plane().minimum, beyond_plane, cell, fast.result(), size.plane_walkers)
         times = {key: log_time(rate, beside[key].result()) for key, rate in sides.items()}
         return Times(
             {cell: future.result() for cell, future in coarse.items()},
@@ -288,16 +290,12 @@ def time_claims(times: Times) -> list[Claim]:
 def slope_claims(size: Size, times: Times, action: float) -> list[Claim]:
     """The slope at rate 8, its rise, and what it is at rate 0 by both rules."""
     main, other = slopes_of(size, times), slopes_at_batch_one(size, times)
-    first, rises = (
-        "d ln T / d(B/eta), batch 2 by batch 1, rate 8",
-        "the least rise of that slope from a rate to half of it",
-    )
-    at_8, (notes, other_notes) = (
-        near(SLOPE_AT_8, 0.01),
-        (
-            ", ".join(f"{slope:.2f} at rate {rate:g}" for rate, slope in zip(size.rates, slopes, strict=True))
-            for slopes in (main, other)
-        ),
+    first = "d ln T / d(B/eta), batch 2 by batch 1, rate 8"
+    rises = "the least rise of that slope from a rate to half of it"
+    at_8 = near(SLOPE_AT_8, 0.01)
+    notes, other_notes = (
+        ", ".join(f"{slope:.2f} at rate {rate:g}" for rate, slope in zip(size.rates, slopes, strict=True))
+        for slopes in (main, other)
     )
     lines = [
         line_of("slope/rate8", first, main[0], at_8, SLOPE_AT_8, **(ACTION | {"exploratory": LOOKED})),
@@ -328,9 +326,13 @@ def plane_claims(times: Times, actions: dict[Noise, Action]) -> list[Claim]:
     return [against(line, rival, tuple(others.values()))]
 
 
-def walker_claims(size: Size, times: Times) -> list[Claim]:
-    """Walkers by the chain."""
+def walker_claims(size: Size, times: Times, *actions: dict[Noise, Action]) -> list[Claim]:
+    """Walkers by the chain, beside a diffusion as far as its action goes; actions on the line, and on the plane."""
     ratios, (value, error) = times.walkers, times.plane_walkers
+    gaps = [of["diffusion"].value - of["examples"].value for of in actions]
+    settings = list(ratios), [(size.plane_walkers_rate, 1)]
+    at_2 = [max(float(np.exp(gap * b / r)) for r, b in of) for gap, of in zip(gaps, settings, strict=True)]
+    words_2 = [f"a diffusion by its action alone, where it is nearest: {at:.2f}" for at in at_2]
     farthest, within = toolkit.farthest([r.value for r in ratios.values()], [r.error for r in ratios.values()])
     cells = ", ".join(f"{rate:g} and {batch} {ratio.value:.3f}" for (rate, batch), ratio in sorted(ratios.items()))
     judge = partial(interval_claim, kind="oracle", source="exact chain", band=near(1.0, 0.03), published=1.0)
@@ -339,8 +341,9 @@ def walker_claims(size: Size, times: Times) -> list[Claim]:
     sample = f"walkers in each of {len(ratios)} settings"
     line = judge("walkers/line", name, measured=farthest, within=within, count=size.walkers, sample=sample, **words)
     name = f"the same with weight and bias, rate {size.plane_walkers_rate:g}, batch 1"
-    within, sample = (value - 1.96 * error, value + 1.96 * error), "walkers"
-    return [line, judge("walkers/plane", name, measured=value, within=within, count=size.walkers, sample=sample)]
+    within, words = (value - 1.96 * error, value + 1.96 * error), {"count": size.plane_walkers, "sample": "walkers"}
+    flat = judge("walkers/plane", name, measured=value, within=within, **words)
+    return [against(*of) for of in zip((line, flat), words_2, at_2, strict=True)]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -424,7 +427,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
         *action_claims(of_line),
         *time_claims(times),
         *slope_claims(size, times, of_line["examples"].value),
-        *walker_claims(size, times),
+        *walker_claims(size, times, of_line, of_plane),
         *plane_claims(times, of_plane),
     ]
     figure, (forces, of_times, slopes, paths) = figures.new_figure(15, 10, 2, 2)

@@ -17,6 +17,8 @@ def test_end_to_end(tiny_claims):
     rules = ["slope/extrapolated", "slope/at_batch_one"]
     assert all(claims[key].rival_at == (32.026, 3.237) for key in rules)
     assert claims["slope/rises"].rival_at == (0.0,) and len(claims["plane/slope"].rival_at) == 2
+    # exp of (32.03 - 42.22) / 20 at rate 20, batch 1.
+    assert claims["walkers/line"].rival_at == pytest.approx((0.601,), abs=0.001) and claims["walkers/plane"].rival_at
     assert {claim.kind for claim in claims.values()} == {"oracle"}
     looked = [key for key, claim in claims.items() if claim.exploratory]
     assert len(looked) == 8 and not {"grid/halved", "walkers/line", *rules} & set(looked)
