@@ -28,7 +28,7 @@ def test_units_are_judged_by_the_chain():
     when_W = np.where(np.arange(10_000) < 4_000, 5, 301)
     for exact, verdict in ((0.4, "reproduced"), (0.5, "not reproduced")):
         units = {(0.2, 1.0): study.Units(when_W, np.linspace(0, exact, 301))}
-        claim = study.unit_claims(units, study.QUICK._replace(walkers=1_000))[0]
+        claim = study.unit_claims(units, study.QUICK._replace(walkers=1_000, first_walkers=1_000))[0]
         assert claim.verdict == verdict and claim.band[0] > 0
 
 
