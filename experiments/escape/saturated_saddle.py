@@ -318,7 +318,7 @@ def correlation_claim(found: dict[Setting, list[Found]], prediction: str) -> Cla
     words: Any = {"rival": "no dependence on the eigenvalue, 0", "rival_at": 0.0}
     words |= {
         "exploratory": EXPLORATORY[prediction],
-        "note": f"the medians differ by a factor of {worst:.2f} at most",
+        "note": f"the medians differ by a factor of {worst:.2f} at most; settings share their seeds",
         "sample": "settings",
     }
     key, count = f"correlation/{prediction}", len(logs_Sx2)

@@ -119,6 +119,15 @@ def test_published_minima_are_certified_and_points_beside_them_are_not():
         assert beside.cost > beside.bound + 1e-4
 
 
+def test_rows_have_their_own_draws(monkeypatch):
+    """No seed of a width is that of another row, so that what the joint test adds up is independent."""
+    seeds = []
+    monkeypatch.setattr(explicit_minima, "success", lambda *given: seeds.append(given[-1]))
+    for cell in explicit_minima.PUBLISHED:
+        explicit_minima.success_of(*cell, 0.5, explicit_minima.TINY)
+    assert len({seed + hidden for seed in seeds for hidden in explicit_minima.HIDDEN}) == 24
+
+
 def test_fresh_nets_are_others():
     """A seed of its own draws other nets of the same width."""
     first, again = (four_points.draw_nets(2, 5, seed)[0][0] for seed in (0, 1_000))
