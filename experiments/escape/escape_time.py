@@ -12,8 +12,8 @@ than EXAMPLES of them on average; elsewhere the batch's mean of x y, which is N(
 Source of the law, read second-hand: Xie, Sato & Sugiyama 2021, ln T grows linearly in B / eta; Arrhenius' factor is
 exp(r^2 B / eta), hence .400 at r^2 = .4. The oracle's numbers were computed independently beforehand. Bands, set before
 the run: simulation within 3 % of the oracle at every point (40,000 walkers: a standard error of .5 % in each, and
-80,000 where a walker needs no more than 1,000 steps on average); the exact slope of ln T over B = 1, 2, 4 at eta = .1 to
-half of the last digit of .379; the same slope of T sqrt(B / eta), as Kramers' prefactor goes with (B / eta)^-1/2,
+80,000 where a walker needs no more than 1,000 steps on average); the exact slope of ln T over B = 1, 2, 4 at eta = .1
+to half of the last digit of .379; the same slope of T sqrt(B / eta), as Kramers' prefactor goes with (B / eta)^-1/2,
 within .01 of Arrhenius' .400.
 
 The exact slope depends on where it is taken: it rises towards Arrhenius' with B / eta. The grid of the .379 is not on

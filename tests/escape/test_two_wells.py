@@ -72,13 +72,14 @@ def test_bands_exclude_what_the_next_batch_sizes_have():
     """Every median and share has rivals with numbers, none in its band; no band is wider than Wilson's interval."""
     size = two_wells.FULL
     for cell, count in size.escaped.items():
-        (low, high), words = two_wells.share_band(size, cell)
+        found: Any = two_wells.share_band(size, cell)
+        (low, high), words = found
         least, most = nets.escape.wilson(count, two_wells.PUBLISHED_WALKERS)
         assert low == least and high <= most and not any(low <= rival <= high for rival in words["rival_at"])
-    assert two_wells.share_band(size, (20.0, 16))[1]["rival_at"] == [0.5, 0.0]
-    band, words = two_wells.share_band(size, (8.0, 4))
-    assert words == {"rival": "batch 2, 0.005", "rival_at": [0.005]} and band[1] < 0.005
-    assert two_wells.rival_of(size, (8.0, 1))["rival_at"] == 8_000
+    assert two_wells.share_band(size, (20.0, 16))[1].get("rival_at") == [0.5, 0.0]
+    found = two_wells.share_band(size, (8.0, 4))
+    assert found[1] == {"rival": "batch 2, 0.005", "rival_at": [0.005]} and found[0][1] < 0.005
+    assert two_wells.rival_of(size, (8.0, 1)).get("rival_at") == 8_000
 
 
 def test_a_median_beyond_the_last_step_is_undecided():
