@@ -211,7 +211,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     pairs = [(rate, outgoing) for rate in size.rates for outgoing in OUTGOING]
     with ThreadPoolExecutor(lanes.available_cores()) as pool:
-        units = dict(zip(pairs, pool.map(lambda pair: units_of(*pair, size), pairs), strict=True))
+        units = dict(zip(pairs, pool.map(lambda pair: units_of(pair[0], pair[1], size), pairs), strict=True))
     rate = NETS_RATE if NETS_RATE in size.rates else size.rates[0]
     steps = min(size.steps, size.nets_steps)
     share = float(np.mean([units[rate, outgoing].chain_T[steps] for outgoing in OUTGOING]))

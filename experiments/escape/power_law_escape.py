@@ -342,7 +342,7 @@ def chain_claim(size: Size, measured: list[Measured], far_GxK: np.ndarray) -> Cl
     name = f"mean steps of walkers by the exact ones, the farthest of {len(ratios)} levels"
     words: Any = {"sample": f"groups of walkers at each of {len(ratios)} levels", "published": 1.0, "values": ratios}
     line = interval_claim("chain/farthest", name, "oracle", CHAIN, value, within, band, count=size.groups, **words)
-    return against(line, f"farthest of theirs: {rivals(list(VARIANCES), off)['rival']}", off)
+    return against(line, f"farthest of theirs: {rivals(list(VARIANCES), off).get('rival')}", off)
 
 
 def claims_of(size: Size, measured: list[Measured], far_GxK: np.ndarray) -> list[Claim]:
