@@ -7,9 +7,9 @@ Each study runs in a process of its own, one after the other; WORKDIR/STUDY hold
 log.txt. The scoreboard is of every study that was run into WORKDIR, now or before: it is printed, and written to
 WORKDIR/reproduction.json and WORKDIR/reproduction.html, one page that opens offline. Whatever is asked for is run
 again, and takes the place of what was there once it has ended. Claims that are exploratory are run once more on fresh
-seeds with --confirm, and with --budget=full unless --noconfirm says otherwise. With --docs no study is run: what was
-run into WORKDIR takes its place in docs/results.json and docs/gallery, from which docs/results.md and the README's
-table are written.
+seeds with --confirm, and with --budget=full unless --noconfirm says otherwise; a study without one that hangs on seeds
+is run once, as ever. With --docs no study is run: what was run into WORKDIR takes its place in docs/results.json and
+docs/gallery, from which docs/results.md and the README's table are written.
 
 On another data set run the studies that take one, with the claims that make sense there (printed numbers of MNIST do
 not); the others are named and left out. They go into a folder of their own, and with --docs into columns beside MNIST.
@@ -279,7 +279,7 @@ def main(_: list[str]) -> None:
             if values.studies or values.dataset or values["budget"].present or values["confirm"].present:
                 raise ConfigError("--docs runs nothing; accepted with it: --workdir alone")
             shown = write_documents(studies, workdir)
-            print("\n".join(records.headline_of(shown)))
+            print("\n".join([*records.headline_of(shown), reproduction.counts_of(shown)]))
             print(f"Written to {DOCS}: results.json, results.md, gallery/, and to README.md")
             return
     except train.USER_ERRORS as error:

@@ -45,8 +45,9 @@ def test_results_are_those_of_their_json():
 
 def test_what_is_shown_was_claimed():
     """Every number of the README's table and of the texts is one that a study claims; studies by their names."""
-    named = {(mark["study"], mark["key"]) for text in PAGES.values() for mark in reproduction.MARKED.finditer(text)}
-    named |= set(reproduction.IN_README)
+    marks = [mark for text in PAGES.values() for mark in reproduction.MARKED.finditer(text)]
+    named = {(mark["study"], mark["key"]) for mark in marks} | set(reproduction.IN_README)
+    named |= {(mark["study"], mark["other"]) for mark in marks if re.search("[a-z]", mark["other"] or "")}
     assert len(reproduction.IN_README) <= 10 and len(named) > 30
     assert {name for name, _ in named} <= set(study.find_studies())
     if RESULTS.exists():
@@ -81,18 +82,20 @@ def record(name: str, *found: claims.Claim) -> Record:
 
 
 def test_table_of_the_readme():
-    """Hits and misses as they are, only those that were run, between the marks; everything else is left alone."""
-    hit = claims.mean_claim("end/val_accuracy", "the end", "number", "s", [0.86, 0.861, 0.862], (0.85, 0.875))
-    miss = claims.exact_claim("intermediate", "no", "number", "s", 0.5, (0.9, 1.0), published=0.95)
+    """Hits and misses as they are, each with its kind, only those that were run, between the marks; everything else is
+    left alone."""
+    hit = claims.mean_claim("end/val_accuracy", "the end", "number", "s (P)", [0.86, 0.861, 0.862], (0.85, 0.875))
+    miss = claims.exact_claim("intermediate", "no", "oracle", "s", 0.5, (0.9, 1.0), published=0.95)
     found = [record("shallow_net", hit), record("lecture_nets", miss)]
     text = reproduction.with_table(f"a\n{reproduction.BEGIN}\nold\n{reproduction.END}\nb\n", found)
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert rows == [
-        "| `shallow_net` | the end |  | 0.861 (0.8585 to 0.8635), 3 seeds | yes |",
-        "| `lecture_nets` | no | 0.95 | 0.5, exact | **no** |",
+        "| `shallow_net` | the end | published number (P) |  | 0.861 (0.8585 to 0.8635), 3 seeds | yes |",
+        "| `lecture_nets` | no | oracle | 0.95 | 0.5, exact | **no** |",
     ]
     assert text.startswith(f"a\n{reproduction.BEGIN}\n| study |") and text.endswith(f"{reproduction.END}\nb\n")
-    assert "published number: 1 of 2 reproduced, 1 not reproduced, 0 undecided" in text and "2026-01-02" in text
+    assert "published number: 1 of 1 reproduced, 0 not reproduced, 0 undecided" in text and "2026-01-02" in text
+    assert "oracle: 0 of 1 reproduced, 1 not reproduced, 0 undecided. 0 verdicts where the band holds" in text
     with pytest.raises(records.RunError, match="lacks the marks"):
         reproduction.with_table("a", found)
 
@@ -107,6 +110,25 @@ def test_numbers_within_a_text(values, words):
         claim = claims.exact_claim("k/1", "x", "ours", "s", values[0], (0, 1))
     text = reproduction.with_claims("a <!-- name k/1 -->\nold<!-- / --> b", [record("name", claim)])
     assert text == f"a <!-- name k/1 -->{words}<!-- / --> b"
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("0", "differs from"),
+        ("1.05", "cannot be told from"),
+        ("near", "cannot be told from"),
+        ("far", "differs from"),
+        ("none", "(not measured at this size)"),
+    ],
+)
+def test_words_between_two_numbers_within_a_text(other, words):
+    """Two are told apart only where their intervals do not overlap; a number that is given is a point."""
+    values = {"k/1": [1.0, 1.1, 1.2], "near": [1.1, 1.2, 1.3], "far": [2.0, 2.1, 2.2]}
+    found = [claims.mean_claim(key, "x", "ours", "s", of, (0, 1)) for key, of in values.items()]
+    mark = f"<!-- name k/1 ? {other} -->"
+    text = reproduction.with_claims(f"a {mark}old<!-- / --> b", [record("name", *found)])
+    assert text == f"a {mark}{words}<!-- / --> b"
 
 
 def test_speed_is_taken_over(tmp_path):
@@ -160,6 +182,18 @@ def test_links_and_names_of_files(path):
     for file in set(re.findall(r"(?<![\w./])((?:configs|nets|training|experiments|tests)/[\w/]+\.py)", text)):
         given = CONTRIBUTED.get(path.name, set())
         assert file in given or (ROOT / file).exists(), file
+
+
+def test_every_page_is_linked():
+    """From the README on, link by link."""
+    reached, left = set[Path](), [ROOT / "README.md"]
+    while left:
+        path = left.pop()
+        reached.add(path)
+        links = (path.parent / link for link in re.findall(r"\]\(([^)#:]+\.md)[^)]*\)", PAGES[path]))
+        left += [page for page in links if page in PAGES and page not in reached]
+    assert set(PAGES) == reached
+    assert "](docs/saturation_and_escape.md)" in README and "](docs/escape_and_batch_size.md)" in README
 
 
 # Files that the steps of a page make.

@@ -1,6 +1,7 @@
 """The scoreboard of all studies: as text, as one page that opens offline, as docs/results.md and as README's table."""
 
 import base64
+import contextlib
 import html
 import math
 import re
@@ -14,7 +15,7 @@ from experiments.study.claims import IN_RANGE, Claim
 from experiments.study.elsewhere import title_of
 from experiments.study.records import Record, headline_of, outcome
 from experiments.study.scoreboard import COLUMNS, markdown
-from experiments.study.standard import STANDINGS
+from experiments.study.standard import STANDINGS, counts_in_words, faults_of
 from training.console import count, duration
 from training.files import RunError
 
@@ -34,10 +35,11 @@ IN_README = (
     ("sharp_minima", "sharpness"),
 )
 STANDING_WORDS = tuple(f"({letter}) {words}" for letter, words in STANDINGS.items())
-README_COLUMNS = ("study", "what", "reference", "measured (95 % interval), of", "reproduced")
+README_COLUMNS = ("study", "what", "kind", "reference", "measured (95 % interval), of", "reproduced")
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-# A number within the text of a document: <!-- STUDY KEY -->149 (146 to 153)<!-- / -->.
-MARKED = re.compile(r"<!-- (?P<study>\w+) (?P<key>\S+) -->.*?<!-- / -->", re.DOTALL)
+# A number within the text of a document: <!-- STUDY KEY -->149 (146 to 153)<!-- / -->. Or whether it can be told from
+# that of another key of its study, or from a given one: <!-- STUDY KEY ? OTHER -->cannot be told from<!-- / -->.
+MARKED = re.compile(r"<!-- (?P<study>\w+) (?P<key>\S+)(?: \? (?P<other>\S+))? -->.*?<!-- / -->", re.DOTALL)
 
 
 def scoreboard(records: Iterable[Record]) -> str:
@@ -54,11 +56,19 @@ def scoreboard(records: Iterable[Record]) -> str:
 
 
 def conclusion(records: Sequence[Record], studies: int) -> str:
-    """How much is reproduced, by kind, of how many studies, in what time."""
+    """How much is reproduced, by kind, of how many studies, in what time; where the standard is not kept, as
+    far as claims were written since it was set."""
     failed = [record.study for record in records if record.failed]
     seconds = sum(record.seconds for record in records)
     of_all = f"{len(records)} of {studies} studies run" + (f"; failed: {', '.join(failed)}" if failed else "")
-    return "\n".join([*headline_of(records), f"{of_all}; {duration(seconds)} in all"])
+    written = [(record.study, [claim for claim in record.claims if not claim.is_old]) for record in records]
+    below = [f"Below the standard, {study} {fault}." for study, claims in written for fault in faults_of(claims)]
+    return "\n".join([*headline_of(records), counts_of(records), *below, f"{of_all}; {duration(seconds)} in all"])
+
+
+def counts_of(records: Iterable[Record]) -> str:
+    """How often the standard is not kept, over all studies."""
+    return counts_in_words(claim for record in records for claim in record.claims)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -78,9 +88,10 @@ def document(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str
         "independent computation), and what is our own; the reference is the number that was printed or computed. "
         "Beside a band stands the rival that it excludes. A source of "
         f"something published ends with its standing: {'; '.join(STANDING_WORDS)}. *Exploratory* claims had something "
-        "chosen after looking; those that were run again on fresh seeds show both. What is undecided says how large a "
-        "sample would decide it, if what was measured is so.",
-        "\n".join(f"- {line}" for line in headline_of(records)),
+        "chosen after looking; those that were run again on fresh seeds show both, and of some it is said that no seed "
+        "enters them. What is undecided says how large a sample would decide it, if what was measured is so, or that "
+        "none would.",
+        "\n".join(f"- {line}" for line in [*headline_of(records), counts_of(records)]),
     ]
     if elsewhere:
         parts.append(
@@ -149,7 +160,7 @@ def document_section(record: Record, others: Sequence[Record] = ()) -> str:
 
 def readme_table(records: Iterable[Record]) -> str:
     """The table of the README: a line a claim of `IN_README`, as far as its study was run, and below how many there
-    are of each kind."""
+    are of each kind, and how often the standard is not kept."""
     records = list(records)
     claims = {(record.study, claim.key): claim for record in records for claim in record.claims}
     rows: list[list[str]] = []
@@ -157,11 +168,12 @@ def readme_table(records: Iterable[Record]) -> str:
         if claim := claims.get((study, key)):
             published = " and ".join(brief(number, 4) for number in claim.published)
             measured = f"{in_brief(claim, 4)}, {scoreboards.sample_in_words(claim)}"
-            rows.append([f"`{study}`", claim.name, published, measured, scoreboards.cells(claim)[-1]])
+            kind = scoreboards.kind_in_words(claim)
+            rows.append([f"`{study}`", claim.name, kind, published, measured, scoreboards.cells(claim)[-1]])
     dates = sorted(record.date for record in records) or [""]
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     kinds = "; ".join(headline_of(records))
-    below = f"All claims of the {len(records)} studies that were run, by kind, {when}: {kinds}."
+    below = f"All claims of the {len(records)} studies that were run, by kind, {when}: {kinds}. {counts_of(records)}."
     return f"{markdown(README_COLUMNS, rows)}\n\n{below}"
 
 
@@ -175,18 +187,37 @@ def with_table(readme: str, records: Iterable[Record]) -> str:
 
 
 def with_claims(text: str, records: Iterable[Record]) -> str:
-    """A document's text with what is measured in it, between marks, written anew: the number and its 95 % interval."""
+    """A document's text with what is measured in it, between marks, written anew: the number and its 95 % interval, or
+    whether two can be told apart."""
     records = list(records)
     claims = {(record.study, claim.key): claim for record in records for claim in record.claims}
     run = {record.study for record in records}
 
     def measured(mark: re.Match[str]) -> str:
-        claim = claims.get((mark["study"], mark["key"]))
+        claim, other = claims.get((mark["study"], mark["key"])), mark["other"]
         missing = "(not measured at this size)" if mark["study"] in run else "(not run yet)"
         words = in_brief(claim) if claim else missing
-        return f"<!-- {mark['study']} {mark['key']} -->{words}<!-- / -->"
+        if claim and other:
+            within = ends_of(other, claims.get((mark["study"], other)))
+            words = told_apart((claim.low, claim.high), within) if within else missing
+        return f"{mark[0].partition('-->')[0]}-->{words}<!-- / -->"
 
     return MARKED.sub(measured, text)
+
+
+def ends_of(name: str, claim: Claim | None) -> tuple[float, float] | None:
+    """The 95 % interval of a claim, or the number of that name as a point; None where it is neither."""
+    if claim:
+        return claim.low, claim.high
+    with contextlib.suppress(ValueError):
+        return float(name), float(name)
+    return None
+
+
+def told_apart(one: tuple[float, float], other: tuple[float, float]) -> str:
+    """The words between two things of which these are the intervals: `differs from` only where they do not overlap."""
+    is_apart = one[1] < other[0] or other[1] < one[0]
+    return "differs from" if is_apart else "cannot be told from"
 
 
 def in_brief(claim: Claim, digits: int = 3) -> str:
@@ -236,7 +267,7 @@ def page(workdir: Path, records: Sequence[Record], not_run: Sequence[str]) -> st
     )
     return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         style=TEMPLATE.with_suffix(".css").read_text(encoding="utf-8"),
-        headline="\n".join(f"<li>{escape(line)}</li>" for line in headline_of(records)),
+        headline="\n".join(f"<li>{escape(line)}</li>" for line in [*headline_of(records), counts_of(records)]),
         about=escape(about),
         missing=escape("; ".join(missing)),
         contents="\n".join(contents),
@@ -299,8 +330,8 @@ def small(text: str) -> str:
 
 
 def more_of_verdict(claim: Claim) -> str:
-    """What would decide it, and what fresh seeds say."""
-    more = [f"about {claim.needed:,} {claim.sample} would decide"] if claim.needed else []
+    """What would decide it, or that nothing would, and what fresh seeds say."""
+    more = list(filter(None, [scoreboards.what_would_decide(claim)]))
     more += [f"on fresh seeds {claim.fresh.verdict}: {claim.confirmation}"] if claim.fresh else []
     return "; ".join(more)
 

@@ -1,11 +1,12 @@
 """What a study claims, and the verdict that follows from it.
 
-A claim says what was measured, of which sample, with its 95 % interval, and the band that was stated before the run.
-Its verdict is *reproduced* where the whole interval lies in the band, *not reproduced* where it lies wholly outside,
-and *undecided* in between; an exact number is a point. A published single draw is reproduced where it lies in the
-stated range of the seeds. Nothing overwrites a verdict. A band must be able to fail: beside it stands the rival that
-it excludes, and one that holds its rival cannot be claimed. What stays undecided says how large a sample would decide
-it; what was chosen after looking is run once more on fresh seeds, and says how that went.
+A claim says what was measured, of which sample, with its 95 % interval, and the band, which was stated before the run
+or is called exploratory. Its verdict is *reproduced* where the whole interval lies in the band, *not reproduced* where
+it lies wholly outside, and *undecided* in between; an exact number is a point. A published single draw is reproduced
+where it lies in the stated range of the seeds. Nothing overwrites a verdict. A band must be able to fail: beside it
+stands the rival that it excludes, and one that holds its rival cannot be claimed. What stays undecided says how large a
+sample would decide it; what was chosen after looking is run once more on fresh seeds, and says how that went, or that
+no seed enters it.
 
 The kinds of claims are counted apart and never added up: a *number* that somebody published, a published *direction*,
 an *oracle* (a closed form, an exact chain, a computation of our own that knows nothing of the study) and what is
@@ -40,6 +41,10 @@ class Words(TypedDict, total=False):
 
 
 IN_BAND, IS_IN_BAND, IN_RANGE = "the interval in the band", "the number in the band", "the published draw in the range"
+OF_TABLE = "the probability in the band"  # Of a table of shares that were drawn.
+# Samples that are drawn: what is measured of them has an interval. Sets, passes, points or arrays are all there are.
+DRAWN = ("seeds", "walkers", "nets", "runs", "walks", "trapped runs", "groups of walkers")
+NOT_MEASURED = "(not measured)"  # What the words of a rival end with that was to be measured, and could not be.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,6 +98,12 @@ class Claim:
     def holds_rival(self) -> bool:
         """Whether the band holds a rival, so that it tells nothing."""
         return any(holds(self.band, rival) for rival in self.rival_at)
+
+    @property
+    def is_seedless(self) -> bool:
+        """Whether no seed enters what was measured, so that other seeds say nothing of it: a number that is computed
+        without chance."""
+        return self.rule == IS_IN_BAND and not is_drawn(self.sample)
 
     @property
     def is_reproduced(self) -> bool:
@@ -159,6 +170,11 @@ def judged(low: float, high: float, band: Band) -> Verdict:
     if least <= low and high <= most:
         return "reproduced"
     return "not reproduced" if high < least or low > most else "undecided"
+
+
+def is_drawn(sample: str) -> bool:
+    """Whether a sample is one of many that could have been drawn, as `seeds` and `walkers at each of 13 points` are."""
+    return any(sample == drawn or sample.startswith(f"{drawn} ") for drawn in DRAWN)
 
 
 def holds(band: Band, value: float) -> bool:
@@ -366,14 +382,15 @@ def against(claim: Claim, rival: str, at: ArrayLike) -> Claim:
     """The claim beside a rival that is measured in the same run, where nobody knows before whether the band holds it.
 
     Where it does, the scoreboard says that the rival is not excluded, and what would be reproduced is *undecided*. What
-    is not finite, as a median of nothing, stands in words alone.
+    is not finite, as a median of nothing, is left out; where nothing is left, the rival is said not to be measured.
     """
-    beside = dataclasses.replace(claim, rival=rival, rival_at=tuple(filter(math.isfinite, _numbers(at))))
+    places = tuple(filter(math.isfinite, _numbers(at)))
+    beside = dataclasses.replace(claim, rival=rival if places else f"{rival} {NOT_MEASURED}", rival_at=places)
     return dataclasses.replace(beside, verdict="undecided") if beside.is_reproduced and beside.holds_rival else beside
 
 
 def with_fresh(claims: Iterable[Claim], fresh: Iterable[Claim], seeds_from: int) -> list[Claim]:
-    """The claims, those that are exploratory with what the same ones came to on fresh seeds."""
+    """The claims, those that are exploratory and hang on seeds with what the same ones came to on fresh ones."""
     again = {
         claim.key: Fresh(
             seeds_from=seeds_from,
@@ -385,7 +402,14 @@ def with_fresh(claims: Iterable[Claim], fresh: Iterable[Claim], seeds_from: int)
         )
         for claim in fresh
     }
-    return [dataclasses.replace(claim, fresh=again.get(claim.key)) if claim.exploratory else claim for claim in claims]
+    return [
+        dataclasses.replace(claim, fresh=again.get(claim.key)) if can_be_fresh(claim) else claim for claim in claims
+    ]
+
+
+def can_be_fresh(claim: Claim) -> bool:
+    """Whether a claim is exploratory, and hangs on seeds of which there are fresh ones."""
+    return bool(claim.exploratory) and not claim.is_seedless
 
 
 def by_key(claims: Iterable[Claim]) -> dict[str, Claim]:

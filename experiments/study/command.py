@@ -11,7 +11,7 @@ from absl import flags, logging
 import input_pipeline
 from experiments.engine import lanes
 from experiments.engine.sweeping import USER_ERRORS
-from experiments.study.claims import Claim, by_key, with_fresh
+from experiments.study.claims import Claim, by_key, can_be_fresh, with_fresh
 from experiments.study.elsewhere import claims_there
 from experiments.study.scoreboard import headline, notes, scoreboard
 from experiments.study.standard import faults_of
@@ -31,7 +31,8 @@ def run(study: Study[Any], size: str, workdir: str | Path, confirm: bool | None 
 
     With `confirm`, at the full size if it is not given, a study with claims that are exploratory is run once more, on
     seeds from FRESH_SEEDS on and with nothing else changed: these claims then say what they came to there, and
-    fresh.png is the picture of it. ConfigError for a study that has no seeds to change.
+    fresh.png is the picture of it. Where all that is exploratory is computed without chance, there is nothing to run
+    again, which is said where it was asked for. ConfigError for a study that has no seeds to change.
 
     On another data set than MNIST, where one is named, with the claims that are made there.
 
@@ -49,9 +50,11 @@ def run(study: Study[Any], size: str, workdir: str | Path, confirm: bool | None 
         save_figure(figure, workdir / "figure.png")
         write(workdir, claims)
         is_due = size == CONFIRMED_SIZE if confirm is None else confirm
-        if is_due and can_be_confirmed(study) and any(claim.exploratory for claim in claims):
+        if is_due and can_be_confirmed(study) and any(map(can_be_fresh, claims)):
             claims = on_fresh_seeds(study, size, workdir, claims, dataset)
             write(workdir, claims)
+        elif confirm:
+            print("Nothing was run again: no line is exploratory and hangs on seeds.")
     except USER_ERRORS as error:
         fail(error)
     except KeyboardInterrupt as error:
@@ -68,8 +71,8 @@ def write(workdir: Path, claims: list[Claim]) -> None:
 
 
 def on_fresh_seeds(study: Study[Any], size: str, workdir: Path, claims: list[Claim], dataset: str = "") -> list[Claim]:
-    """The claims, with what those that are exploratory come to on fresh seeds; what they keep is in a folder of its
-    own, and their picture in fresh.png."""
+    """The claims, with what those that are exploratory and hang on seeds come to on fresh ones; what they keep is in a
+    folder of its own, and their picture in fresh.png."""
     print(f"Once more on fresh seeds, from {FRESH_SEEDS:,} on.", flush=True)
     folder = workdir / "fresh"
     folder.mkdir(exist_ok=True)

@@ -17,6 +17,7 @@ import numpy as np
 import input_pipeline
 import train
 from experiments.engine.validation import held_out_count
+from experiments.study import needed
 from experiments.study.claims import Band, Claim, judged
 from readers.dataset import Dataset, NoTestError
 from training import own
@@ -95,7 +96,9 @@ def claims_there(study: Elsewhere, claims: Iterable[Claim]) -> list[Claim]:
             claim = dataclasses.replace(claim, kind="direction", published=(), note=note)
         if band is not None:
             verdict = judged(claim.low, claim.high, band)
-            claim = dataclasses.replace(claim, band=band, verdict=verdict, needed=None)
+            would = needed.of_interval(claim.measured, claim.low, claim.high, band, claim.count)
+            enough = would if verdict == "undecided" else None
+            claim = dataclasses.replace(claim, band=band, verdict=verdict, needed=enough)
         found.append(claim)
     return found
 

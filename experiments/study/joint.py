@@ -1,12 +1,13 @@
 """Tables of cells judged as a whole: a table can be off although each of its cells is in its band."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from experiments.study.claims import Band, Claim, Kind, exact_claim
+from experiments.study.claims import OF_TABLE, Band, Claim, Kind, exact_claim
 
 LEVEL = 0.05
 
@@ -61,9 +62,10 @@ def joint_claim(
     exploratory: str = "",
 ) -> Claim:
     """A claim that a whole table is as it was published: reproduced where the probability of being at least as far off
-    by chance is .05 or more, which a table fails whose cells lean one way."""
+    by chance is .05 or more, which a table fails whose cells lean one way. Its cells were drawn, so that other seeds
+    give another probability."""
     words = f"chi-squared {found.chi_squared:.1f} on {found.degrees}"
-    return exact_claim(
+    claim = exact_claim(
         key,
         f"{name}, jointly: probability of as much by chance",
         kind,
@@ -78,3 +80,4 @@ def joint_claim(
         exploratory=exploratory,
         note=f"{words}; {note}" if note else words,
     )
+    return dataclasses.replace(claim, rule=OF_TABLE)

@@ -1,5 +1,6 @@
 """The claims of studies as lines of a scoreboard: tables in Markdown, notes and the headline."""
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -7,6 +8,7 @@ from typing import get_args
 
 from experiments.study.claims import (
     IN_RANGE,
+    NOT_MEASURED,
     Band,
     Claim,
     Confirmation,
@@ -15,7 +17,9 @@ from experiments.study.claims import (
     Verdict,
     above,
     below,
+    can_be_fresh,
 )
+from experiments.study.needed import MOST
 
 # What a source of something published ends with: it was read, read second-hand, or recalled.
 STANDING = re.compile(r"\([PSR]\)$")
@@ -27,6 +31,7 @@ KINDS: dict[Kind, str] = {
 }
 # The reference is what was printed for a published number, and what was computed for an oracle.
 COLUMNS = ("claim", "kind", "reference", "measured", "95 % interval", "sample", "band", "verdict")
+FEW = 3  # As many lines as a note names, where it is about several.
 
 
 def number(value: float) -> str:
@@ -70,17 +75,33 @@ def sample_in_words(claim: Claim) -> str:
 VERDICTS: dict[Verdict, str] = {"reproduced": "yes", "not reproduced": "**no**", "undecided": "undecided"}
 
 
+def what_would_decide(claim: Claim) -> str:
+    """`about 40 seeds would decide`, or why no number of them is given; '' of what is decided, or was written before
+    claims said it."""
+    if claim.verdict != "undecided" or claim.is_old:
+        return ""
+    if claim.holds_rival:
+        return f"no sample would: the {'range' if claim.rule.startswith(IN_RANGE) else 'band'} holds the rival"
+    if claim.needed:
+        return f"about {claim.needed:,} {claim.sample} would decide"
+    # One value has no spread, and an interval without an end does not narrow as a root of the sample.
+    is_known = claim.count > 1 and all(map(math.isfinite, (claim.low, claim.measured, claim.high)))
+    return f"no sample up to {MOST:,} would" if is_known else "how many would cannot be told from these"
+
+
 def verdict_in_words(claim: Claim) -> str:
     """`yes`, `**no**`, or `undecided (about 40 seeds would decide)`."""
-    more = f" (about {claim.needed:,} {claim.sample} would decide)" if claim.needed else ""
-    return VERDICTS[claim.verdict] + more
+    more = what_would_decide(claim)
+    return VERDICTS[claim.verdict] + (f" ({more})" if more else "")
 
 
 def kind_in_words(claim: Claim) -> str:
-    """`published number (P), exploratory`: with the standing of what was published."""
+    """`published number (P), exploratory`: with the standing of what was published; of what is exploratory whether no
+    seed enters it, so that fresh ones have nothing to say."""
     standing = STANDING.search(claim.source) if claim.kind in ("number", "direction") else None
     read = f" {standing[0]}" if standing else ""
-    return KINDS[claim.kind] + read + (", exploratory" if claim.exploratory else "")
+    exploratory = ", exploratory" if can_be_fresh(claim) else ", exploratory, no seed enters"
+    return KINDS[claim.kind] + read + exploratory * bool(claim.exploratory)
 
 
 def cells(claim: Claim) -> list[str]:
@@ -90,6 +111,7 @@ def cells(claim: Claim) -> list[str]:
         fresh = number(claim.fresh.measured), within_in_words(claim.fresh), VERDICTS[claim.fresh.verdict]
         shown = [f"{first}; fresh {again}" if again else first for first, again in zip(shown, fresh, strict=True)]
     excludes = "does not exclude" if claim.holds_rival else "excludes"
+    excludes = "beside" if claim.rival.endswith(NOT_MEASURED) else excludes
     return [
         claim.name,
         kind_in_words(claim),
@@ -114,15 +136,43 @@ def scoreboard(claims: Iterable[Claim]) -> str:
 
 
 def notes(claims: Iterable[Claim]) -> list[str]:
-    """What there is to explain, a line a claim: what was chosen after looking, and the study's own words."""
-    lines: list[str] = []
-    for claim in claims:
-        words = [f"exploratory: {claim.exploratory}"] if claim.exploratory else []
-        if claim.fresh:
-            words.append(f"on fresh seeds, from {claim.fresh.seeds_from:,} on: {claim.confirmation}")
-        words += [claim.note] if claim.note else []
-        lines += [f"{claim.name}: {'; '.join(words)}"] if words else []
+    """What there is to explain, in lines: what was chosen after looking, what fresh seeds say of it, and the study's
+    own words. What is true of several claims stands once, before theirs."""
+    claims = list(claims)
+    parts = [_parts(claim) for claim in claims]
+    by_part: dict[str, list[Claim]] = {}
+    for claim, words in zip(claims, parts, strict=True):
+        for part in words:
+            by_part.setdefault(part, []).append(claim)
+    lines = [f"{_named(of, claims)}: {part}" for part, of in by_part.items() if len(of) > 1]
+    for claim, words in zip(claims, parts, strict=True):
+        own = [part for part in words if len(by_part[part]) == 1]
+        lines += [f"{claim.name}: {'; '.join(own)}"] if own else []
     return lines
+
+
+def _parts(claim: Claim) -> list[str]:
+    """What there is to explain of one claim."""
+    parts = [f"exploratory: {claim.exploratory}"] if claim.exploratory else []
+    if claim.fresh:
+        parts.append(f"on fresh seeds, from {claim.fresh.seeds_from:,} on: {claim.confirmation}")
+    return parts + ([claim.note] if claim.note else [])
+
+
+def _named(some: Sequence[Claim], claims: Sequence[Claim]) -> str:
+    """Several of a study's claims: `all 24 lines` or `all 20 exploratory lines` where they are these, up to FEW by
+    their names, and more by where they stand in its table, `lines 1-16, 18`."""
+    exploratory = [claim for claim in claims if claim.exploratory]
+    if len(some) == len(claims):
+        return f"all {len(claims)} lines"
+    if len(some) == len(exploratory) and all(claim.exploratory for claim in some):
+        return f"all {len(some)} exploratory lines"
+    if len(some) <= FEW:
+        return "; ".join(claim.name for claim in some)
+    keys = {claim.key for claim in some}
+    places = [place for place, claim in enumerate(claims, 1) if claim.key in keys]
+    runs = [list(run) for _, run in itertools.groupby(places, lambda place: place - places.index(place))]
+    return "lines " + ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def headline(claims: Iterable[Claim]) -> list[str]:
@@ -137,14 +187,19 @@ def headline(claims: Iterable[Claim]) -> list[str]:
             if found:
                 lines.append(
                     f"{words}{', exploratory' * exploratory}: {counts[0]} of {len(found)} reproduced, "
-                    f"{counts[1]} not reproduced, {counts[2]} undecided{_confirmations(found)}"
+                    f"{counts[1]} not reproduced, {counts[2]} undecided{_confirmations(found) * exploratory}"
                 )
     return lines
 
 
 def _confirmations(claims: Sequence[Claim]) -> str:
-    """How many of them fresh seeds confirm, contradict and leave open; '' where none were run."""
-    found = [claim.confirmation for claim in claims if claim.fresh]
-    counts = ", ".join(f"{found.count(word)} {word}" for word in get_args(Confirmation))
-    not_run = f", {len(claims) - len(found)} not run" if len(found) < len(claims) else ""
-    return f"; on fresh seeds {counts}{not_run}" if found else ""
+    """How many of these exploratory claims fresh seeds confirm, contradict and leave open, and of how many they were
+    not run; of those that no seed enters how many there are."""
+    seeded = [claim for claim in claims if can_be_fresh(claim)]
+    found = [claim.confirmation for claim in seeded if claim.fresh]
+    counts = [f"{found.count(word)} {word}" for word in get_args(Confirmation)] if found else []
+    counts += [f"{len(seeded) - len(found)} not run"] if len(found) < len(seeded) else []
+    seedless = len(claims) - len(seeded)
+    return (f"; on fresh seeds {', '.join(counts)}" if counts else "") + (
+        f"; {seedless} that no seed enters" if seedless else ""
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, t
 
-from experiments.study import claims, scoreboard
+from experiments.study import claims, joint, scoreboard
 from experiments.study.claims import Claim, by_key, draw_claim, exact_claim, interval_claim, mean_claim, share_claim
 
 
@@ -41,6 +41,8 @@ def test_a_rival_that_is_measured_may_lie_in_the_band():
     assert claim.verdict == "reproduced" and inside.verdict == "undecided"
     outside = claims.against(claim, "others", (3.0, math.nan))
     assert outside.rival_at == (3.0,) and "(excludes others)" in scoreboard.cells(outside)[6]
+    unknown = claims.against(claim, "a median", math.nan)
+    assert unknown.is_reproduced and "(beside a median (not measured))" in scoreboard.cells(unknown)[6]
 
 
 def test_interval_of_a_mean_is_students():
@@ -150,10 +152,70 @@ def test_scoreboard_says_kind_interval_sample_and_verdict():
     near = mean([1.0, 1.1, 1.2], (1.0, None))
     assert scoreboard.cells(near)[-1] == f"undecided (about {near.needed} seeds would decide)"
     assert scoreboard.notes([claim]) == ["name: exploratory: the rates; So it is."]
+    assert "exploratory, no seed" not in scoreboard.cells(claim)[1]
     assert (
         scoreboard.band_in_words((10.0, None)) == "10.0000 or more"
         and scoreboard.band_in_words((None, 0.5)) == "0.5000 or less"
     )
+
+
+def test_undecided_lines_say_what_would_decide():
+    """A sample, or that none would, or that the rival is in the way; of one value and of an open interval nothing is
+    known, of what earlier versions wrote nothing is said."""
+    of = lambda measured, within, band, count: interval_claim(  # noqa: E731
+        "k", "n", "ours", "s", measured, within, band, count=count, sample="walkers"
+    )
+    words = scoreboard.what_would_decide
+    assert words(of(1.0, (0.5, 1.5), (0.75, 3.0), 10)) == "about 40 walkers would decide"
+    assert words(of(1.0, (0.5, 1.5), (1.0, 3.0), 10)) == "no sample up to 1,000,000 would"
+    assert words(of(1.0, (0.5, 1.5), (1.0001, 3.0), 10)) == "no sample up to 1,000,000 would"
+    unknown = "how many would cannot be told from these"
+    assert words(of(1.0, (0.5, math.inf), (0.75, 3.0), 10)) == words(mean([1.0], (0.0, 2.0))) == unknown
+    assert words(share_claim("k", "n", "ours", "s", [], (0.5, 1.0))) == unknown
+    inside = claims.against(mean([1.0, 1.01, 1.02], (0.5, 1.5)), "another", 1.2)
+    assert words(inside) == "no sample would: the band holds the rival"
+    draw = draw_claim("k", "n", "s", 50.0, np.arange(101.0), rival="x", rival_at=60.0)
+    assert scoreboard.cells(draw)[-1] == "undecided (no sample would: the range holds the rival)"
+    assert words(mean([1.0, 1.01, 1.02], (0.5, 1.5))) == "" == words(of(1.0, (2.0, 3.0), (0.0, 1.0), 10))
+    old = {name: value for name, value in inside.to_dict().items() if name not in claims.LATER}
+    assert words(Claim.from_dict(old | {"rule": "another"})) == ""
+
+
+def test_what_is_true_of_several_lines_is_said_once():
+    """With their names, or of how many it is true where they are all, or all that are exploratory."""
+    make = lambda key, **more: mean_claim(key, key, "ours", "s", [1.0, 1.0], (0.5, 1.5), **more)  # noqa: E731
+    first, second = make("a", exploratory="the rate", note="own"), make("b", exploratory="the rate", note="shared")
+    third = make("c", note="shared")
+    assert scoreboard.notes([first, second, third]) == [
+        "all 2 exploratory lines: exploratory: the rate",
+        "b; c: shared",
+        "a: own",
+    ]
+    assert scoreboard.notes([first, second])[0] == "all 2 lines: exploratory: the rate"
+    other = make("d", exploratory="the rate of another")
+    assert scoreboard.notes([first, second, other])[0] == "a; b: exploratory: the rate"
+    # More than a few are said by their places in the table.
+    notes = {place: "same" for place in (1, 2, 4, 5, 6, 8)}
+    lines = [make(f"line {place}", note=notes.get(place, "")) for place in range(1, 10)]
+    assert scoreboard.notes(lines) == ["lines 1-2, 4-6, 8: same"]
+
+
+def test_lines_that_no_seed_enters_are_counted_apart():
+    """Nothing can confirm them; a probability of a table of drawn cells, and what was not run for lack of a sample of
+    seeds, hang on them."""
+    words = {"exploratory": "the grid"}
+    exact = exact_claim("exact", "n", "oracle", "s", 1.0, (0.5, 1.5), count=3, sample="doublings", **words)
+    drawn = exact_claim("drawn", "n", "oracle", "s", math.nan, (0.5, 1.5), count=3, sample="seeds", **words)
+    table = joint.joint_claim("table", "n", "oracle", "s", joint.Joint(1.0, 2, 0.5), 2, exploratory="the grid")
+    assert [claim.is_seedless for claim in (exact, drawn, table)] == [True, False, False]
+    assert scoreboard.kind_in_words(exact) == "oracle, exploratory, no seed enters"
+    assert scoreboard.kind_in_words(table) == "oracle, exploratory"
+    found = claims.with_fresh([exact, drawn, table], [exact, drawn, table], 1_000)
+    assert [claim.confirmation for claim in found] == [None, "confirmed", "confirmed"]
+    counts = "oracle, exploratory: 2 of 3 reproduced, 1 not reproduced, 0 undecided; "
+    assert scoreboard.headline([exact, drawn, table]) == [f"{counts}on fresh seeds 2 not run; 1 that no seed enters"]
+    line = "on fresh seeds 2 confirmed, 0 contradicted, 0 open; 1 that no seed enters"
+    assert scoreboard.headline(found) == [counts + line]
 
 
 def test_fresh_seeds_confirm_contradict_or_leave_open():
@@ -169,7 +231,12 @@ def test_fresh_seeds_confirm_contradict_or_leave_open():
         scoreboard.cells(found[1])[3] == "1.0000; fresh 3.0000"
         and scoreboard.cells(found[1])[-1] == "yes; fresh **no**"
     )
-    assert scoreboard.notes(found)[1] == "b: exploratory: the rate; on fresh seeds, from 1,000 on: contradicted"
+    assert scoreboard.notes(found) == [
+        "all 4 exploratory lines: exploratory: the rate",
+        "a: on fresh seeds, from 1,000 on: confirmed",
+        "b: on fresh seeds, from 1,000 on: contradicted",
+        "c: on fresh seeds, from 1,000 on: open",
+    ]
     fresh = "on fresh seeds 1 confirmed, 1 contradicted, 1 open, 1 not run"
     line = f"ours, exploratory: 4 of 4 reproduced, 0 not reproduced, 0 undecided; {fresh}"
     assert scoreboard.headline(found)[1] == line
@@ -226,5 +293,5 @@ def test_headline_counts_kinds_apart():
     ]
     assert scoreboard.headline(found) == [
         "published number: 1 of 2 reproduced, 0 not reproduced, 1 undecided",
-        "oracle, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided",
+        "oracle, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided; 1 that no seed enters",
     ]

@@ -68,6 +68,8 @@ def test_claims_that_are_made_there():
     gain, law = claims_there(Elsewhere(print, {"gain/first": (-1.0, None), "l*": None}), claims)
     assert (gain.kind, gain.published, gain.band, gain.verdict) == ("direction", (), (-1.0, None), "reproduced")
     assert law == claims[2]
+    (gain,) = claims_there(Elsewhere(print, {"gain/first": (0.0, None)}), claims)
+    assert gain.verdict == "undecided" and gain.needed == 5  # The half width of three seeds, .0248, is to be .02.
 
 
 def test_names_of_data_sets():

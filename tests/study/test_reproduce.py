@@ -62,10 +62,12 @@ def stubs(tmp_path, monkeypatch):
     return {"neurons": "experiments.lecture.neurons"} | {name: f"stub_{name}" for name in BODIES}
 
 
-def run(studies: dict[str, str], given: list[str], workdir: Path, budget: str = "quick") -> int:
+def run(
+    studies: dict[str, str], given: list[str], workdir: Path, budget: str = "quick", confirm: bool | None = None
+) -> int:
     """The command's exit status."""
     with pytest.raises(SystemExit) as caught:
-        reproduce.reproduce(studies, given, budget, workdir)
+        reproduce.reproduce(studies, given, budget, workdir, confirm)
     return caught.value.code  # pyright: ignore
 
 
@@ -115,6 +117,10 @@ def test_scoreboard_of_studies_that_end_well_and_badly(stubs, tmp_path, capsys):
     assert "missed, a < b & |c|: It is <much> larger." in out
     assert "| failing | **failed**, exit status 1: no <luck> |" in out
     assert "4 of 5 studies run; failed: failing, silent;" in out
+    counts = "0 verdicts where the band holds the rival, 0 verdicts by point where a sample has an interval"
+    assert counts in out.splitlines()
+    # A note of its own, and what its source does not say.
+    assert "Below the standard, missed pair: its source does not end with its standing, (P), (S) or (R)." in out
 
     page = Page((workdir / "reproduction.html").read_text())
     assert not page.open and not {"script", "iframe", "object"} & set(page.tags)
@@ -126,7 +132,25 @@ def test_scoreboard_of_studies_that_end_well_and_badly(stubs, tmp_path, capsys):
     assert {claim["name"] for claim in claims} | {"a < b & |c|: It is <much> larger."} <= set(page.texts)
     assert page.texts.count("reproduced") == 12 and page.texts.count("not reproduced") == 1
     assert page.texts.count("failed") == 4 and "exit status 1: no <luck>" in page.texts
-    assert content["headline"][0] in page.texts
+    assert content["headline"][0] in page.texts and counts in page.texts
+
+
+def test_fresh_seeds_are_asked_of_what_has_them(stubs, tmp_path):
+    """By one command for all studies, at any size; a study without seeds is run as ever."""
+    body = BODIES["missed"]
+    sizes = "dict.fromkeys(('tiny', 'quick', 'full'), types.SimpleNamespace(seeds_from=0))"
+    text = "import types\n" + STUDY.format(name="seeded", sizes=sizes, body=body)
+    (tmp_path / "stubs" / "stub_seeded.py").write_text(text)
+    studies = {name: stubs[name] for name in ("missed",)} | {"seeded": "stub_seeded"}
+    given = {}
+    for budget, confirm in (("quick", True), ("quick", None), ("full", None), ("full", False)):
+        workdir = tmp_path / f"{budget}{confirm}"
+        assert run(studies, [], workdir, budget, confirm) == 0
+        logs = [(workdir / name / "log.txt").read_text().split() for name in studies]
+        assert "--confirm" not in logs[0] and "--noconfirm" not in logs[0]
+        given[budget, confirm] = logs[1]
+    assert given["quick", True] == ["--confirm"] and given["quick", None] == []
+    assert given["full", None] == ["--budget=full"] and given["full", False] == ["--budget=full", "--noconfirm"]
 
 
 def test_study_run_again_takes_its_own_place(stubs, tmp_path, capsys):
@@ -157,7 +181,7 @@ def test_documents_are_written_from_what_was_run(stubs, tmp_path):
     assert text == reproduction.document(list(records.read(docs / "results.json").values()))
     assert "## missed\n" in text and "a < b & \\|c\\|" in text and "gallery/neurons.png" in text
     assert readme.read_text().startswith(f"Before.\n{reproduction.BEGIN}\n| study |")
-    assert readme.read_text().endswith(f"\n{reproduction.END}\nAfter.\n") and "old" not in readme.read_text()
+    assert readme.read_text().endswith(f"\n{reproduction.END}\nAfter.\n") and "\nold\n" not in readme.read_text()
     words = "It is <!-- missed pair -->3<!-- / -->, <!-- missed k -->(not measured at this size)<!-- / -->."
     assert (docs / "words.md").read_text() == words
     # A folder in which nothing was run changes nothing, nor does a smaller size.

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from experiments.study import command, needed, records, standard
-from experiments.study.claims import Claim, draw_claim, exact_claim, interval_claim, judged, mean_claim, share_claim
+from experiments.study.claims import (
+    Claim,
+    against,
+    draw_claim,
+    exact_claim,
+    interval_claim,
+    judged,
+    mean_claim,
+    share_claim,
+)
 from experiments.study.standard import faults
 from experiments.study.study import Study
 from training import figures
@@ -115,6 +124,22 @@ def test_results_hold_to_the_standard():
                 assert claim.verdict == judged(claim.low, claim.high, claim.band), (name, claim.key)
 
 
+def test_how_often_the_standard_is_not_kept_is_counted():
+    """Of what is sound no line and no verdict; a rival that lies in the band, or stands in words alone, is said."""
+    by_point = exact_claim("k", "n", "oracle", "s", 1.0, (0.0, 2.0), count=8, sample="seeds")
+    assert standard.counts_in_words([sound()]) == (
+        "0 verdicts where the band holds the rival, 0 verdicts by point where a sample has an interval"
+    )
+    beside = against(sound(), "another: 1.4", 1.4)
+    off = against(sound(band=(1.36, 1.5)), "another: 1.4", 1.4)
+    words = standard.counts_in_words([by_point, beside, off, sound(rival_at=())])
+    assert words == (
+        "1 verdict where the band holds the rival, 1 verdict by point where a sample has an interval; "
+        "1 undecided, as the band or the range holds the rival; "
+        "1 with an interval whose rival stands in words alone, unchecked"
+    )
+
+
 def test_standings_are_explained():
     """P, S and R, at the end of a source."""
     assert [standard.standing(source) for source in ("A (P)", "B, chapter 3 (S)", "C (R)", "D")] == ["P", "S", "R", ""]
@@ -139,6 +164,14 @@ def drawn(size: Draws, workdir: Path) -> tuple[Any, list[Claim]]:
     return figures.new_figure(2, 2, 1)[0], lines
 
 
+def computed(size: Draws, _: Path) -> tuple[Any, list[Claim]]:
+    """A number that is computed without chance, on a grid that was chosen after looking."""
+    line = exact_claim(
+        "k", "k", "ours", "s", 1.0, (0.5, 1.5), count=size.draws, sample="points", exploratory="the grid"
+    )
+    return figures.new_figure(2, 2, 1)[0], [line]
+
+
 def test_command_confirms_what_is_exploratory(tmp_path, capsys):
     """On seeds from 1,000 on, with nothing else changed, where it is asked for; by default at the full size."""
     study = Study("?", drawn, {"tiny": Draws(2), "full": Draws(3)})
@@ -152,6 +185,9 @@ def test_command_confirms_what_is_exploratory(tmp_path, capsys):
     assert not (tmp_path / "fresh.png").exists()
     assert confirmations("tiny", True) == confirmations("full", None) == ["contradicted", None]
     assert (tmp_path / "fresh.png").exists() and "fresh **no**" in capsys.readouterr().out
+    of_no_seed = study._replace(run=computed)
+    command.run(of_no_seed, "tiny", tmp_path, True)
+    assert "Nothing was run again: no line is exploratory and hangs on seeds." in capsys.readouterr().out
     unseeded = Study("?", lambda _, folder: drawn(Draws(2), folder), {"tiny": None})
     with pytest.raises(SystemExit):
         command.run(unseeded, "tiny", tmp_path, True)
