@@ -1,9 +1,9 @@
 """The standard that a scoreboard's strictest reader holds its claims to, as far as a program can check it.
 
 `faults` says in words what is wrong with a claim: a number that nobody is said to have printed, a band that cannot
-fail, or that no sample can lie in, a verdict by a point where the sample has an interval. The tests hold every claim
-of every study to it, at the size that they run, and those of docs/results.json; `experiments.reproduce` prints what it
-finds, and docs/results.md how often.
+fail, or that no sample can lie in, a rival that nothing is checked against, a verdict by a point where the sample has
+an interval. The tests hold every claim of every study to it, at the size that they run, and those of
+docs/results.json; `experiments.reproduce` prints what it finds, and docs/results.md how often.
 """
 
 from collections.abc import Iterable
@@ -52,6 +52,8 @@ def faults(claim: Claim) -> list[str]:
         (claim.kind == "number" and not claim.published, "it is called a published number, and none is given"),
         (is_published and not standing(claim.source), "its source does not end with its standing, (P), (S) or (R)"),
         (not claim.rival and not is_exact and claim.kind != "oracle", "it names no rival that its band excludes"),
+        # Earlier versions could not say where a rival lies.
+        (is_in_words_alone(claim) and not claim.is_old, "its rival stands in words alone, without where it lies"),
         (cannot_fail(claim), "its band holds its rival, so that it cannot fail"),
         (low is None and high is None, "its band has no end, so that it cannot fail"),
         (not is_exact and low is not None and low == high, "its band is a point, in which no interval can lie"),

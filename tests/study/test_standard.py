@@ -38,6 +38,8 @@ def test_a_sound_claim_has_no_fault():
     assert not faults(sound())
     assert not faults(sound(kind="number", published=[1.0]))
     assert not faults(exact_claim("k", "n", "oracle", "s", 1.0, (1.0, 1.0), count=100, sample="sets"))
+    # A rival that was to be measured beside it, and was of nothing, lies nowhere.
+    assert not faults(against(sound(rival="", rival_at=()), "the median of the others", np.nan))
 
 
 @pytest.mark.parametrize(
@@ -47,8 +49,10 @@ def test_a_sound_claim_has_no_fault():
         (sound(source="Somebody 1990"), "standing"),
         (sound(source="Somebody (P) 1990"), "standing"),
         (sound(rival="", rival_at=()), "no rival"),
-        (sound(band=(None, None), rival_at=()), "no end"),
-        (share_claim("k", "n", "ours", "s", [True, True], (1.0, 1.0), rival="0"), "a point, in which"),
+        (sound(rival_at=()), "in words alone"),
+        (sound(kind="oracle", rival_at=()), "in words alone"),
+        (sound(kind="oracle", band=(None, None), rival="", rival_at=()), "no end"),
+        (share_claim("k", "n", "ours", "s", [True, True], (1.0, 1.0), rival="0", rival_at=0.0), "a point, in which"),
         (exact_claim("k", "n", "oracle", "s", 1.0, (0.0, 2.0), count=8, sample="seeds"), "judged by a point"),
         (exact_claim("k", "n", "oracle", "s", 1.0, (0, 2), count=8, sample="walkers at each of 2 rates"), "by a point"),
     ],
