@@ -280,7 +280,8 @@ def law_claims(size: Size, main: Tuned) -> list[Claim]:
     name = f"log-log slope of the steps, B >= {size.large:,}"
     words = Words(rival="steps that fall on: -1", rival_at=-1.0, exploratory=EXPLORATORY)
     stays = mean_claim("slope/large", name, "direction", SHALLUE, flat_S, FLAT_BAND, **words)
-    misfit_B, of_rival = (of(sizes_B, main.steps_BxS) for of in (batch_law.misfit, batch_law.misfit_in_proportion))
+    misfit_B = batch_law.misfit(sizes_B, main.steps_BxS)
+    of_rival = batch_law.misfit_in_proportion(sizes_B, main.steps_BxS)
     name, within = "largest misfit of S_min (1 + B_crit / B)", batch_law.misfit_interval(sizes_B, main.steps_BxS)
     more: Any = {"count": main.steps_BxS.shape[1], "values": misfit_B, "exploratory": EXPLORATORY}
     note = "its values are those of the batch sizes, and its interval is joint over them; steps in proportion to 1 / B"
