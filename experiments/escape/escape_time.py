@@ -11,7 +11,7 @@ than EXAMPLES of them on average; elsewhere the batch's mean of x y, which is N(
 
 Source of the law, read second-hand: Xie, Sato & Sugiyama 2021, ln T grows linearly in B / eta; Arrhenius' factor is
 exp(r^2 B / eta), hence .400 at r^2 = .4. The oracle's numbers were computed independently beforehand. Bands, set before
-the run: simulation within 3 % of the oracle at every point (40,000 walkers: a standard error of .5 % in each, and
+the run: simulation within 3 % of the oracle at every point (30,000 walkers: a standard error of .6 % in each, and
 80,000 where a walker needs no more than 1,000 steps on average); the exact slope of ln T over B = 1, 2, 4 at eta = .1
 to half of the last digit of .379; the same slope of T sqrt(B / eta), as Kramers' prefactor goes with (B / eta)^-1/2,
 within .01 of Arrhenius' .400.
@@ -41,8 +41,9 @@ from training.console import fail
 
 R2, OTHER_R2 = 0.4, (0.3, 0.5)
 SLOPE_BATCHES, SLOPE_RATE, ARRHENIUS = (1, 2, 4), 0.1, 0.4
-# Walkers of a point that are walked at once, and how many examples a walker may need on average for them to be drawn.
-WALKERS, EXAMPLES = 20_000, 2_000
+# Walkers of a point, those that are walked at once, and how many examples a walker may need on average for them to be
+# drawn.
+WALKERS, PART, EXAMPLES = 20_000, 10_000, 2_000
 # A point is soon left if the exact mean steps are no more.
 SOON = 1_000
 # About ten minutes of one core.
@@ -76,8 +77,8 @@ QUICK = Size(
         (4, 0.1, 0.1),
         (16, 0.5, 0.2),
     ),
-    2 * WALKERS,
-    4 * WALKERS,
+    30_000,
+    80_000,
     {0.1: 42.85, 0.05: 1_634.0},
 )
 MORE = ((2, 2 / 15, R2), (2, 0.1, R2), (4, 4 / 15, R2), (4, 0.16, R2), (8, 0.32, R2))
@@ -141,7 +142,7 @@ class Point(NamedTuple):
     @property
     def parts(self) -> list[int]:
         """How many walkers walk at once, part by part."""
-        return [min(WALKERS, self.walkers - begun) for begun in range(0, self.walkers, WALKERS)]
+        return [min(PART, self.walkers - begun) for begun in range(0, self.walkers, PART)]
 
     def walk(self, key: jax.Array, walkers: int) -> np.ndarray:
         """The steps after which each of so many walkers was out, [W]."""

@@ -94,7 +94,7 @@ def test_command_of_one_point(monkeypatch, capsys, tmp_path):
 
 def test_walks_in_parts_are_all_of_a_point(monkeypatch):
     """More walkers where they are soon out, in parts by keys of their own, the first of them as if it were alone."""
-    monkeypatch.setattr(escape_time, "WALKERS", 40)
+    monkeypatch.setattr(escape_time, "PART", 40)
     size = escape_time.TINY._replace(points=((1, 0.4, 0.4),), walkers=40, soon=100)
     (found,) = escape_time.measure_all(size)
     point = escape_time.point_of(1, 0.4, 0.4**0.5, 40, 100)
