@@ -8,7 +8,8 @@ and after the first --epochs of its run, at the config's own rate: the largest s
 which more examples a step are worth it, the gradient noise scale; the initial scale at which slopes survive and layers
 learn evenly; the layers that are saturated or dying. Each comes with its interval and with what makes it unsure, and it
 is said where one does not apply (Adam, batch normalization, schedules). Nothing is trained to the end, and the test set
-is not looked at. With --check lanes are trained that test the advice, at rates, batches and scales about what it says.
+is not looked at. How often such advice was wrong, in the settings in which that was counted, is said in one line. With
+--check lanes are trained that test the advice, at rates, batches and scales about what it says.
 
 Formulas: `experiments/advising/advice.py`; the checks: `experiments/advising/checking.py`. All numbers go as JSON to
 --out, or to advice.json in --workdir. Exit status: 0, whether the advice held or not; 2 for what is wrong with the
@@ -26,7 +27,7 @@ from absl import flags, logging
 
 import train
 from experiments.advising import advice as advising
-from experiments.advising import checking, measuring, words
+from experiments.advising import checking, measuring, record, words
 from experiments.advising.estimates import as_json
 from experiments.engine import lanes
 from experiments.engine.space import cells_of
@@ -42,6 +43,7 @@ from training.fitting import check_network, lack_of_memory
 from training.screen import guess_cost
 
 FILE = "advice.json"
+SPEED = Path(__file__).parent.parent / "docs" / "speed.json"
 
 
 def prepare(config: AnyConfig, data_dir: str, epochs: int) -> tuple[Config, Dataset, measuring.Parts]:
@@ -62,6 +64,8 @@ def run(config: Config, dataset: Dataset, parts: measuring.Parts, epochs: int, c
         found = measuring.measure_net(config, dataset, parts, epochs, lambda _: bar.update())
     made = advising.advise(config, found)
     say(words.in_words(config, made, found, parts))
+    if wrong := record.in_one_line(SPEED):
+        say(wrong)
     say(f"{'':{words.TITLE}}Measured in {duration(time.perf_counter() - start)}.")
     checks: list[checking.Check] = []
     if check:

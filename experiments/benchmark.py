@@ -1,16 +1,18 @@
-"""How fast is a run, how fast are sweeps, how do they scale, what comes of faults, and how often do sweeps decide what
-is not so?
+"""How fast is a run, how fast are sweeps, how do they scale, what comes of faults, how often do sweeps decide what is
+not so, and how often is advice wrong?
 
     python -m experiments.benchmark [--rounds=15] [--workdir=runs/benchmark]     one run: 5 minutes on 2 cores
     python -m experiments.benchmark --sweep --rounds=5                           sweeps: 13 minutes
     python -m experiments.benchmark --scale [--ray]                              large sweeps, and many nodes: 9 minutes
     python -m experiments.benchmark --faults [--mutations=500] [--kills=200]     damaged files, and killed runs
     python -m experiments.benchmark --decide [--sweeps=DIR,DIR]                  verdicts of sweeps: 5 minutes
+    python -m experiments.benchmark --advice                                     advice on 24 nets: 20 minutes
     python -m experiments.benchmark --docs                                       writes docs/speed.md of what is there
 
 Each leaves its measurements as JSON in WORKDIR, beside those of the others. With --docs nothing is measured: what is in
 WORKDIR takes its place in docs/speed.json, from which docs/speed.md is written. With --sweeps the variance of paired
-over unpaired differences is that of these folders, not of the config sweeps at a small size.
+over unpaired differences is that of these folders, not of the config sweeps at a small size. With --advice a call
+that was ended goes on where it was.
 """
 
 import warnings
@@ -36,12 +38,13 @@ LISTENS: dict[str, tuple[str, ...]] = {
     "scale": ("size", "ray"),
     "faults": ("mutations", "kills", "ray"),
     "decide": ("tables", "trained", "sweeps"),
+    "advice": (),
     "docs": (),
 }
 
 
 def measure(part: str) -> Measured:
-    """What is measured of `epoch`, `sweep`, `scale`, `faults` or `decide`."""
+    """What is measured of `epoch`, `sweep`, `scale`, `faults`, `decide` or `advice`."""
     values = flags.FLAGS
     if part == "scale":
         from experiments.benchmarks import scale
@@ -55,6 +58,10 @@ def measure(part: str) -> Measured:
         from experiments.benchmarks import decide
 
         return {"figures": decide.figures(values.tables, values.trained, [place(folder) for folder in values.sweeps])}
+    if part == "advice":
+        from experiments.benchmarks import advice
+
+        return advice.figures(place(values.workdir))
     if part == "sweep":
         from experiments.benchmarks import sweep
 
@@ -79,13 +86,15 @@ def command_of(part: str) -> str:
     if part == "decide":
         sweeps = f" --sweeps={','.join(values.sweeps)}" if values.sweeps else ""
         return f"python -m experiments.benchmark --decide --tables={values.tables} --trained={values.trained}{sweeps}"
+    if part == "advice":
+        return "python -m experiments.benchmark --advice"
     return f"python -m experiments.benchmark{' --sweep' if part == 'sweep' else ''} --rounds={values.rounds}"
 
 
 def chosen_part() -> str:
     """The part that is asked for; ends in one line where flags ask for two, or for what is none of it."""
     values = flags.FLAGS
-    asked = [name for name in ("sweep", "scale", "faults", "decide", "docs") if values[name].value]
+    asked = [name for name in ("sweep", "scale", "faults", "decide", "advice", "docs") if values[name].value]
     if len(asked) > 1:
         fail(f"{' and '.join(f'--{name}' for name in asked)} are given together; accepted: one of them")
     part = asked[0] if asked else "epoch"
@@ -113,6 +122,10 @@ def main(_: list[str]) -> None:
         part = tables.measured_here(command_of(name), measure(name))
         say(f"{tables.about(part)}\n{tables.table(part['measured'])}")
         tables.write_part(name, part, workdir)
+        if name == "advice":
+            from experiments.benchmarks import advice
+
+            advice.forget(workdir)
     except USER_ERRORS as error:
         fail(error)
 
@@ -130,6 +143,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("tables", 1_000, "Of --decide: sweeps of numbers, of each kind and size.", lower_bound=1)
     flags.DEFINE_integer("trained", 400, "Of --decide: sweeps of nets that are trained.", lower_bound=1)
     flags.DEFINE_list("sweeps", [], "Of --decide: folders of sweeps, for the variance of paired differences.")
+    flags.DEFINE_bool("advice", False, "Count how often the advice of experiments.advise is wrong.")
     flags.DEFINE_bool("docs", False, "Measure nothing: take what WORKDIR holds over into docs/speed.md.")
     flags.DEFINE_string("workdir", "runs/benchmark", "Where the measurements go as JSON.")
     console.run(main, parse_flags)

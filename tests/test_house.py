@@ -26,6 +26,7 @@ ORDER = (
     "experiments.study",
     "experiments.reporting",
     *(f"experiments.{wing}" for wing in study.WINGS),
+    "experiments.advising",
     "experiments.benchmarks",
     "experiments",
 )

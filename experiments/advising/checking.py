@@ -5,7 +5,8 @@ B batch, R rates, S seeds, M steps.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -24,22 +25,27 @@ from training.compiling import compiled, options_for
 from training.config import FIELDS, Config
 from training.schedules import SCHEDULES
 
-# Factors on the stable rate; steps of descent on all of a probe set.
-RATE_FACTORS, RATE_STEPS = tuple(2.0 ** (power / 4) for power in range(-11, 18, 2)), 60
+# Factors on the stable rate; steps of descent on all of a probe set, how many of the last ones say where it ends, and
+# which share of the best rate's gain it comes back to where it does not diverge.
+RATE_FACTORS, RATE_STEPS, LAST_STEPS, BACK = tuple(2.0 ** (power / 4) for power in range(-11, 34, 2)), 60, 10, 0.5
 # By which factors rate and batch may be off.
 RATE_OFF, BATCH_OFF = 2.0, 3.0
-BATCH_FACTORS, MOST_BATCH = (1 / 16, 1 / 4, 1, 4, 16), 4096
-BATCH_RATES, BATCH_STEPS, SEEDS = tuple(2.0**power for power in range(-4, 3)), 32, 4
-SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-4, 1)), 150
+BATCH_FACTORS, MOST_BATCH = (1 / 16, 1 / 4, 1, 4, 16), 2048
+BATCH_RATES, BATCH_STEPS, SEEDS = tuple(2.0**power for power in range(-3, 2)), 32, 8
+SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-3, 3)), 150
+# How often rates are added where the best one lies at the end of those that were tried.
+EXTENSIONS = 2
 # The share of the progress of the best scale that the advised one may lack.
 LACKING = 0.1
 HELD_OUT, MOST_EXAMPLES = 1_000, 10_000
 NOT_CHECKED, ROUNDING = "not checked", 1e-5
+CostsOf = Callable[[Sequence[float]], np.ndarray]
 WORDS = {"reproduced": "held", "not reproduced": "did not hold", "undecided": "undecided"}
 
 
 class Check(NamedTuple):
-    """What came of a check: `held`, `did not hold`, `undecided` or `not checked`, in words and numbers."""
+    """What came of a check: `held`, `did not hold`, `undecided` or `not checked`, in words and numbers; `also` has what
+    was measured beside that, {name: {"measured", ...}}."""
 
     part: str
     said: str
@@ -47,10 +53,11 @@ class Check(NamedTuple):
     predicted: float = math.nan
     measured: Estimate = Estimate(math.nan)
     notes: tuple[str, ...] = ()
+    also: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return self._asdict()
+        return self._asdict() | {"also": {name: dict(one) for name, one in self.also.items()}}
 
 
 def checks_of(config: Config, advice: Advice, parts: Parts, point: Point, guess: float) -> Iterator[Check]:
@@ -78,8 +85,9 @@ def as_dataset(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -
 
 
 def check_rate(config: Config, predicted: float, parts: Parts) -> Check:
-    """Descent on the first probe set at rates about the stable one: from which one on does a step raise the cost? Said
-    beside it is from which one on the cost climbs above its start: between the two, the curvature gives way."""
+    """Descent on the first probe set at rates about the stable one: from which one on does it diverge? Said beside
+    it is from which one on the cost climbs above its start at all, and from which one on a step raises it: between
+    these and the edge of divergence the curvature gives way, and descent comes back."""
     if stability(config) is None:
         return Check("rate", f"2 / lambda is no rate of {config.optimizer}", NOT_CHECKED)
     if not math.isfinite(predicted):
@@ -90,14 +98,40 @@ def check_rate(config: Config, predicted: float, parts: Parts) -> Check:
     trials = space.make_trials(base, None, {"learning_rate": rates})
     table = executors.train_all(trials, as_dataset((images, labels), (images[:100], labels[:100])), "rates")
     courses = [results.by_epoch(table, "loss")[name] for name in trials]
-    edge, ruin = edge_of(rates, list(map(rises, courses))), edge_of(rates, list(map(climbs, courses)))
-    verdict = WORDS[judged(edge.low, edge.high, (predicted / RATE_OFF, predicted * RATE_OFF))]
+    best = min(filter(math.isfinite, map(end_of, courses)), default=math.nan)
+    edge = edge_of(rates, [diverges(course, best) for course in courses])
+    climbing, rising = (edge_of(rates, list(map(is_so, courses))) for is_so in (climbs, rises))
     said = (
-        f"of {len(rates)} rates, the first at which one of {RATE_STEPS} steps on {len(labels):,} examples raises the "
-        f"cost lies {edge_in_words(edge)}, where {brief(predicted)} was the advice"
+        f"of {len(rates)} rates, the first at which {RATE_STEPS} steps of descent on {len(labels):,} examples climb "
+        f"above the cost of the start and do not come back lies {edge_in_words(edge)}, where {brief(predicted)} was "
+        "the advice"
     )
-    note = f"the cost climbs above that of the start from a rate {edge_in_words(ruin)} on"
-    return Check("rate", said, verdict, predicted, edge, (note,))
+    note = (
+        f"the cost climbs above its start at all from a rate {edge_in_words(climbing)} on, and a step raises it from a "
+        f"rate {edge_in_words(rising)} on"
+    )
+    also = {
+        name: {"measured": other, "verdict": rate_verdict(other, predicted)}
+        for name, other in (("climbs", climbing), ("rises", rising))
+    }
+    return Check("rate", said, rate_verdict(edge, predicted), predicted, edge, (note,), also)
+
+
+def rate_verdict(edge: Estimate, predicted: float) -> str:
+    """Whether the rate that was predicted is off by no more than it may be."""
+    return WORDS[judged(edge.low, edge.high, (predicted / RATE_OFF, predicted * RATE_OFF))]
+
+
+def diverges(cost_M: np.ndarray, best: float) -> bool:
+    """Whether descent left the numbers, or its cost climbs above its start and does not come back: ends above the
+    middle between its start and `best`, the end of the best rate. (A net that was killed on the way ends at the cost of
+    knowing nothing, which is often below the start.)"""
+    return climbs(cost_M) and not end_of(cost_M) <= cost_M[0] + BACK * (best - cost_M[0])
+
+
+def end_of(cost_M: np.ndarray) -> float:
+    """The mean cost of the last steps, NaN where one of all left the numbers."""
+    return float(np.mean(cost_M[-LAST_STEPS:])) if np.all(np.isfinite(cost_M)) else math.nan
 
 
 def rises(cost_M: np.ndarray) -> bool:
@@ -139,20 +173,29 @@ def check_batch(config: Config, stable: float, predicted: float, parts: Parts, p
         few = f"{len(parts.rest[0]):,} examples are too few for batches about {brief(predicted)}"
         return Check("batch", few, NOT_CHECKED)
     held_out = parts.pooled(HELD_OUT)
-    rates = {size: rates_for(config, stable, predicted, size) for size in batches}
-    costs = {size: costs_from(config, rates[size], parts.rest, held_out, point.state, size) for size in batches}
+    costs: dict[int, np.ndarray] = {}
+    for size in batches:
+        # Of the largest batches every step is looked at, of the others the last one.
+        costs_of = make_costs(config, parts.rest, held_out, point.state, size, every_step=size == batches[-1])
+        costs[size] = costs_about(costs_of, rates_for(config, stable, predicted, size))
     steps_SxB = steps_of(costs, batches)
     knees_S = np.array([knee_of(batches, steps_B) for steps_B in steps_SxB])
     knee = geometric(knees_S)
     verdict = WORDS[judged(knee.low, knee.high, (predicted / BATCH_OFF, predicted * BATCH_OFF))]
-    at_end = [s for s, knee in enumerate(knees_S) if not min(batches) / 8 < knee < max(batches) * 8]
-    notes = ("the knee lies beyond the batches that were tried",) if at_end else ()
+    notes: list[str] = []
+    if not all(min(batches) / 8 < knee < max(batches) * 8 for knee in knees_S):
+        notes.append("the knee lies beyond the batches that were tried")
+    if sizes := at_edge(costs):
+        verdict = WORDS["undecided"]
+        notes.append(
+            f"with batches of {', '.join(map(str, sizes))} the best rate is the least or the largest one tried"
+        )
     said = (
-        f"with batches of {batches[0]:,} to {batches[-1]:,}, each at its best of {len(BATCH_RATES)} rates, "
+        f"with batches of {batches[0]:,} to {batches[-1]:,}, each at its best of {len(BATCH_RATES)} rates or more, "
         f"{BATCH_STEPS} steps from there on gain what a fit of 1 + K / batch gives with K {knee}, at which twice the "
         f"least steps are taken; {brief(predicted)} was the advice"
     )
-    return Check("batch", said, verdict, predicted, knee, notes)
+    return Check("batch", said, verdict, predicted, knee, tuple(notes))
 
 
 def batches_about(predicted: float, examples: int) -> list[int]:
@@ -163,45 +206,81 @@ def batches_about(predicted: float, examples: int) -> list[int]:
     return sorted({min(size, 2 ** int(math.log2(most))) for size in powers})
 
 
-def costs_from(
+def make_costs(
     config: Config,
-    rates: Sequence[float],
     training: Sequence[np.ndarray],
     held_out: Sequence[np.ndarray],
     state: train.TrainState,
     batch_size: int,
-) -> np.ndarray:
-    """The held-out cost of BATCH_STEPS steps from the state on, at each rate, before the first and after each: [S, M +
-    1, R]. Seeds draw their batches with replacement, which all rates share."""
+    every_step: bool = True,
+    count: int = len(BATCH_RATES),
+) -> CostsOf:
+    """costs(rates), of so many rates, [S, M + 1, R]: the held-out cost of BATCH_STEPS steps from the state on, at each
+    rate, before the first and after each; without `every_step` before the first and after the last, [S, 2, R]. Seeds
+    draw their batches with replacement, which all rates share."""
     config = plain(config, batch_size=batch_size)
     functions = train.make_train(config)
-    trials = space.make_trials(config, None, {"learning_rate": rates})
-    numbers = lanes.numbers_of([list(trials.values())], optional=())
-    numbers_R = jax.tree.map(lambda leaf: leaf[0], numbers)
+
+    def numbers_at(rates: Sequence[float]) -> Any:
+        lanes_1xR = [[config.replace(learning_rate=rate) for rate in rates]]
+        return jax.tree.map(lambda leaf: leaf[0], lanes.numbers_of(lanes_1xR, optional=()))
+
     # As many devices as share the seeds out evenly.
     mesh = lanes.make_mesh(1 if config.has_own_model else math.gcd(SEEDS, len(jax.local_devices())))
 
     def course(seed: Any, numbers_R: Any, state: Any, training: Any, held_out: Any) -> jax.Array:
-        states_R = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(trials), *jnp.shape(leaf))), state)
+        states_R = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *jnp.shape(leaf))), state)
 
         def cost_of(states_R: Any) -> jax.Array:
             return lanes.over_lanes(config, functions.evaluate, same=2)(states_R, *held_out)["loss"]
 
-        def go_on(states_R: Any, key: jax.Array) -> tuple[Any, jax.Array]:
+        def go_on(states_R: Any, key: jax.Array) -> tuple[Any, jax.Array | None]:
             drawn_B = jax.random.randint(key, (batch_size,), 0, len(training[0]))
             batch = training[0][drawn_B], training[1][drawn_B], jnp.ones(batch_size)
             states_R, _ = lanes.over_lanes(config, functions.step, same=1)(states_R, numbers_R, batch)
-            return states_R, cost_of(states_R)
+            return states_R, cost_of(states_R) if every_step else None
 
         keys_M = jax.random.split(jax.random.key(seed), BATCH_STEPS)
-        cost_MxR = jax.lax.scan(go_on, states_R, keys_M)[1]
-        return jnp.concatenate([cost_of(states_R)[None], cost_MxR])
+        last_R, cost_MxR = jax.lax.scan(go_on, states_R, keys_M)
+        after_MxR = cost_of(last_R)[None] if cost_MxR is None else cost_MxR
+        return jnp.concatenate([cost_of(states_R)[None], after_MxR])
 
+    everywhere = NamedSharding(mesh, PartitionSpec())
     seeds_S = jax.device_put(np.arange(SEEDS, dtype=np.uint32), NamedSharding(mesh, PartitionSpec("rows")))
-    shared = jax.device_put((numbers_R, state, tuple(training), tuple(held_out)), NamedSharding(mesh, PartitionSpec()))
+    shared = jax.device_put((state, tuple(training), tuple(held_out)), everywhere)
+    numbers_R = jax.device_put(numbers_at([config.learning_rate] * count), everywhere)
     options = options_for(max(batch_size, len(held_out[1])), config.has_own_model)
-    run = compiled(lanes.over_rows(course, mesh, same=4), seeds_S, *shared, cpu_options=options)
-    return np.asarray(jax.device_get(run(seeds_S, *shared)), np.float64)
+    run = compiled(lanes.over_rows(course, mesh, same=4), seeds_S, numbers_R, *shared, cpu_options=options)
+
+    def costs_of(rates: Sequence[float]) -> np.ndarray:
+        numbers_R = jax.device_put(numbers_at(rates), everywhere)
+        return np.asarray(jax.device_get(run(seeds_S, numbers_R, *shared)), np.float64)
+
+    return costs_of
+
+
+def costs_about(costs_of: CostsOf, rates: Sequence[float]) -> np.ndarray:
+    """The costs at the rates and, where the best of the last step is the first or the last one, at as many beyond it in
+    the same ratio, at most EXTENSIONS times: [S, M + 1, more R], in the order of the rates."""
+    rates, cost_SxMxR = list(rates), costs_of(rates)
+    ratio, count = rates[1] / rates[0], len(rates)
+    for _ in range(EXTENSIONS):
+        best = best_of(cost_SxMxR)
+        if best == len(rates) - 1:
+            beyond = [rates[-1] * ratio**i for i in range(1, count + 1)]
+            rates, parts = rates + beyond, (cost_SxMxR, costs_of(beyond))
+        elif best == 0:
+            beyond = [rates[0] / ratio**i for i in range(count, 0, -1)]
+            rates, parts = beyond + rates, (costs_of(beyond), cost_SxMxR)
+        else:
+            break
+        cost_SxMxR = np.concatenate(parts, axis=2)
+    return cost_SxMxR
+
+
+def best_of(cost_SxMxR: np.ndarray) -> int:
+    """Which rate gains most by the last step, in the mean over the seeds."""
+    return int(np.argmax(np.mean(gains(cost_SxMxR)[:, -1], axis=0)))
 
 
 def rates_for(config: Config, stable: float, noise: float, batch_size: int) -> list[float]:
@@ -212,15 +291,26 @@ def rates_for(config: Config, stable: float, noise: float, batch_size: int) -> l
     return [stable / (1 + noise / batch_size) * factor for factor in BATCH_RATES]
 
 
+def at_edge(costs: Mapping[int, np.ndarray]) -> list[int]:
+    """The batches whose best rate, of the last step, is the first or the last one: a better one may lie beyond it."""
+    return [size for size, cost_SxMxR in costs.items() if best_of(cost_SxMxR) in (0, cost_SxMxR.shape[2] - 1)]
+
+
+def gains(cost_SxMxR: np.ndarray) -> np.ndarray:
+    """By how much costs fell below their start, minus infinity where they left the numbers."""
+    return np.where(np.isfinite(cost_SxMxR), cost_SxMxR[:, :1] - cost_SxMxR, -np.inf)
+
+
+def gain_of(cost_SxMxR: np.ndarray) -> np.ndarray:
+    """The gain at the rate that is best in the mean over the seeds, at each step, [S, M]."""
+    gain_SxMxR = gains(cost_SxMxR)
+    best_M = np.argmax(np.mean(gain_SxMxR, axis=0), axis=1)
+    return np.take_along_axis(gain_SxMxR, best_M[None, :, None], axis=2)[:, :, 0]
+
+
 def steps_of(costs: Mapping[int, np.ndarray], batches: Sequence[int]) -> np.ndarray:
     """How many times the steps of the largest batches each takes to come as far in BATCH_STEPS steps, [S, B]; the best
     rate is that of the mean over the seeds, for the largest batches at every step."""
-
-    def gain_of(cost_SxMxR: np.ndarray) -> np.ndarray:
-        gain_SxMxR = np.where(np.isfinite(cost_SxMxR), cost_SxMxR[:, :1] - cost_SxMxR, -np.inf)
-        best_M = np.argmax(np.mean(gain_SxMxR, axis=0), axis=1)
-        return np.take_along_axis(gain_SxMxR, best_M[None, :, None], axis=2)[:, :, 0]
-
     largest_M = np.maximum.accumulate(np.mean(gain_of(costs[batches[-1]]), axis=0))
     steps = np.arange(len(largest_M), dtype=float)
     # What rises no more tells no steps apart.
@@ -265,11 +355,15 @@ def check_scale(config: Config, stable: float, scale: Scale | None, parts: Parts
         executors.train_all(trials, as_dataset((images, labels), held_out), "scales"), "val_loss"
     )
     ends = np.array([courses[name][-1] for name in trials]).reshape(len(scales), len(SCALE_RATES), SEEDS)
-    cost_FxS = best_rates(np.where(np.isfinite(ends), ends, np.inf))
+    cost_FxS, chosen_F = best_rates(np.where(np.isfinite(ends), ends, np.inf))
     best = int(np.argmin(np.mean(cost_FxS, axis=1)))
     lacking_S = (cost_FxS[scales.index(advised)] - cost_FxS[best]) / np.maximum(guess - cost_FxS[best], 1e-30)
     lacking = mean(lacking_S)
     verdict = WORDS[judged(lacking.low, lacking.high, (None, LACKING))]
+    notes: list[str] = []
+    if sizes := sorted({scales[f] for f in (scales.index(advised), best) if chosen_F[f] in (0, len(SCALE_RATES) - 1)}):
+        verdict = WORDS["undecided"]
+        notes.append(f"at {', '.join(map(brief, sizes))} the best rate is the least or the largest one tried")
     shown = ", ".join(
         f"{brief(float(np.mean(cost_S)))} at {brief(x)}" for x, cost_S in zip(scales, cost_FxS, strict=True)
     )
@@ -279,10 +373,10 @@ def check_scale(config: Config, stable: float, scale: Scale | None, parts: Parts
         f"of the best one's progress"
         + (f" ({100 * lacking.low:.0f} to {100 * lacking.high:.0f})" if scales[best] != advised else "")
     )
-    return Check("scale", said, verdict, advised, lacking)
+    return Check("scale", said, verdict, advised, lacking, tuple(notes), {"best": {"measured": Estimate(scales[best])}})
 
 
-def best_rates(cost_FxRxS: np.ndarray) -> np.ndarray:
-    """The costs of the rate with the lowest mean, [F, S]."""
+def best_rates(cost_FxRxS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The costs of the rate with the lowest mean, [F, S], and which that is, [F]."""
     best_F = np.argmin(np.mean(cost_FxRxS, axis=2), axis=1)
-    return np.take_along_axis(cost_FxRxS, best_F[:, None, None], axis=1)[:, 0]
+    return np.take_along_axis(cost_FxRxS, best_F[:, None, None], axis=1)[:, 0], best_F

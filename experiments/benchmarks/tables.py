@@ -54,6 +54,20 @@ PARTS = {
         "seed at random. The variance of paired differences over that of unlike seeds is the share of the seeds that "
         "pairing leaves necessary.",
     ),
+    "advice": (
+        "Advice",
+        "Each of 3 activations (sigmoid, tanh, relu) with 2 costs (quadratic, cross_entropy), 2 widths (one hidden "
+        "layer of 16 or 64 units) and 2 data sets (mnist, of which 20,000 examples, and sklearn:digits), 24 settings "
+        "that were stated before any was run, is measured and checked as `python -m experiments.advise --check` does "
+        "both: at the start, and after 2 epochs of batches of 32. The *rate* held where it is within a factor of 2 of "
+        "the edge of divergence: the first of 23 rates at which 60 steps of descent on all examples of a probe set "
+        "climb above the cost of the start and do not come back half-way to the end of the best rate. The first at "
+        "which they climb above it at all, and the first at which a step raises the cost, stand beside that. The "
+        "*batch* held where it is within a factor of 3 of the knee, the batch that takes twice the least steps; the "
+        "*scale* where it lacks at most a tenth of the progress of the best one tried. *Undecided* is an interval "
+        "that lies partly within and partly without, and a best rate at the end of those tried. Ratios are of "
+        "settings where both numbers are known, from both sides.",
+    ),
 }
 
 
@@ -68,12 +82,14 @@ class Line(TypedDict):
 
 
 class Measured(TypedDict, total=False):
-    """What was measured: seconds by opponent and round, figures; of faults, how many came out how, and the bad ones."""
+    """What was measured: seconds by opponent and round, figures; of faults and of advice how many came out how, and the
+    bad ones; settings with their cells by column."""
 
     seconds: dict[str, list[float]]
     figures: list[Line]
     counts: dict[str, dict[str, int]]
     bad: list[str]
+    settings: list[dict[str, str]]
 
 
 class Part(TypedDict):
@@ -114,6 +130,8 @@ def table(measured: Measured) -> str:
         parts.append(markdown(("", *classes), rows))
     if bad := measured.get("bad"):
         parts.append("\n".join(f"- {one}" for one in bad))
+    if settings := measured.get("settings"):
+        parts.append(markdown(tuple(settings[0]), (one.values() for one in settings)))
     return "\n\n".join(parts)
 
 

@@ -1,6 +1,8 @@
 """The lanes that test advice, and what is made of them, where the answer is known."""
 
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -41,7 +43,8 @@ def test_edge_of_a_quadratic_cost(parts):
     check = checking.check_rate(LINEAR, 1.3 * exact, parts)
     assert check.measured.low < 1.001 * exact < 1.002 * check.measured.high
     assert check.measured.high / check.measured.low == pytest.approx(math.sqrt(2), rel=1e-5)
-    assert check.verdict == "held" and "raises the cost lies between" in check.said
+    assert check.verdict == "held" and "do not come back lies between" in check.said
+    assert check.also["rises"]["measured"] == check.measured and check.also["climbs"]["verdict"] == "held"
     assert checking.check_rate(LINEAR, 4 * exact, parts).verdict == "did not hold"
     adam = LINEAR.replace(optimizer="adam")
     assert checking.check_rate(adam, exact, parts).verdict == "not checked"
@@ -54,6 +57,17 @@ def test_edges_that_no_rate_shows():
     assert checking.edge_of([1.0, 2.0], [False, False]) == (2.0, 2.0, math.inf)
     assert checking.rises(np.array([3.0, 2.0, 2.5])) and not checking.climbs(np.array([3.0, 2.0, 2.5]))
     assert checking.climbs(np.array([3.0, 2.0, np.nan])) and not checking.rises(np.array([3.0, 2.0, 2.0]))
+
+
+def test_what_comes_back_does_not_diverge():
+    """A cost that climbs above its start and falls again, one that ends where a dead net does, one that falls slowly,
+    and one that leaves the numbers."""
+    back, dead, slow = np.full(60, 1.5), np.full(60, 2.3), np.linspace(3.0, 2.5, 60)
+    back[0] = dead[0] = 3.0
+    back[5] = dead[5] = 40.0
+    assert checking.climbs(back) and not checking.diverges(back, 1.0)
+    assert checking.diverges(dead, 1.0) and not checking.diverges(slow, 1.0)
+    assert checking.diverges(np.where(np.arange(60) < 40, slow, np.nan), 1.0) and checking.diverges(dead, np.nan)
 
 
 def test_knee_of_steps_that_follow_the_law():
@@ -70,10 +84,27 @@ def test_knee_of_steps_that_follow_the_law():
     assert [checking.knee_of(batches, steps_B) for steps_B in steps_SxB] == pytest.approx([knee, knee], rel=0.05)
 
 
+def test_rates_beyond_the_best_one_that_was_tried():
+    """Where the best of the first three lies at their end, three more are tried; then none that lies within."""
+    asked: list[list[float]] = []
+
+    def costs_of(rates: Sequence[float], best: float) -> np.ndarray:
+        asked.append(list(rates))
+        ends_R = np.log(np.array(rates) / best) ** 2
+        return np.broadcast_to(np.stack([np.full(len(rates), 9.0), ends_R]), (2, 2, len(rates)))
+
+    assert checking.best_of(checking.costs_about(partial(costs_of, best=2.0), [1.0, 2.0, 4.0])) == 1 and len(asked) == 1
+    cost_SxMxR = checking.costs_about(partial(costs_of, best=16.0), [1.0, 2.0, 4.0])
+    assert asked[1:] == [[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]] and checking.best_of(cost_SxMxR) == 4
+    assert checking.at_edge({8: cost_SxMxR, 16: cost_SxMxR[:, :, :5]}) == [16]
+    assert checking.costs_about(partial(costs_of, best=0.0625), [1.0, 2.0, 4.0]).shape == (2, 2, 9)
+    assert asked[-2:] == [[0.125, 0.25, 0.5], [0.015625, 0.03125, 0.0625]]
+
+
 def test_batches_about_the_advice():
     """Powers of 2, no more of them than there are examples."""
     assert checking.batches_about(64, 50_000) == [4, 16, 64, 256, 1024]
-    assert checking.batches_about(1e6, 50_000) == [64, 256, 1024, 4096]
+    assert checking.batches_about(1e6, 50_000) == [32, 128, 512, 2048]
     assert max(checking.batches_about(64, 100)) == 64
 
 
@@ -82,7 +113,7 @@ def test_batches_are_tried_from_the_state_on(parts, monkeypatch):
     monkeypatch.setattr(checking, "BATCH_STEPS", 3)
     monkeypatch.setattr(checking, "batches_about", lambda *_: [8])
     state, held_out = train.initial_state(LINEAR), parts.pooled(50)
-    cost_SxMxR = checking.costs_from(LINEAR, [0.01, 0.5], parts.rest, held_out, state, 8)
+    cost_SxMxR = checking.make_costs(LINEAR, parts.rest, held_out, state, 8, count=2)([0.01, 0.5])
     assert cost_SxMxR.shape == (checking.SEEDS, 4, 2)
     params: Any = jax.device_get(state.params)["output"]
     logits_NxC = held_out[0] @ params["kernel"] + params["bias"]

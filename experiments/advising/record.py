@@ -1,0 +1,33 @@
+"""How often such advice was wrong, as it was last measured: what `experiments.benchmark --advice` has left in
+docs/speed.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.advising import checking
+from experiments.advising.words import TITLE
+
+PARTS = ("rate", "batch", "scale")
+HELD, WRONG, UNDECIDED = (checking.WORDS[verdict] for verdict in ("reproduced", "not reproduced", "undecided"))
+CLASSES = (HELD, WRONG, UNDECIDED, checking.NOT_CHECKED)
+
+
+def in_one_line(path: Path) -> str:
+    """`wrong in 24 settings: rate 3 of 24; batch 5 of 22, 8 undecided; ...` with the command that has measured it; ''
+    where there is no such file, or nothing of advice in it."""
+    try:
+        part: Any = json.loads(path.read_bytes())["advice"]
+        counts = {name: {each: int(part["measured"]["counts"][name][each]) for each in CLASSES} for name in PARTS}
+        command = str(part["command"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    settings = max(sum(found.values()) for found in counts.values())
+    said = "; ".join(f"{name} {of_checked(found)}" for name, found in counts.items())
+    return f"{'record':{TITLE}}Wrong in {settings} settings: {said} ({command})."
+
+
+def of_checked(found: dict[str, int]) -> str:
+    """`5 of 22, 8 undecided`: those that did not hold, of those that were checked."""
+    undecided = f", {found[UNDECIDED]} undecided" if found[UNDECIDED] else ""
+    return f"{found[WRONG]} of {sum(found.values()) - found[checking.NOT_CHECKED]}{undecided}"
