@@ -5,6 +5,7 @@ Each setting is one net: an activation, a cost, a width and a data set. It is me
 that was ended goes on with the settings that it lacks; files of other code or of another set are measured anew.
 """
 
+import functools
 import hashlib
 import itertools
 import json
@@ -105,10 +106,15 @@ def checks_of(setting: Setting) -> dict[str, Any]:
 
 def asked(setting: Setting) -> dict[str, Any]:
     """What a setting's file has to be of, as JSON has it: the config, and by which code it was measured."""
-    texts = [Path(str(module.__file__)).read_bytes() for module in CODE]
-    code = hashlib.sha256(b"\0".join(texts)).hexdigest()
-    of = {"config": cells_of(setting.config), "epochs": EPOCHS, "code": code, "versions": versions()}
+    of = {"config": cells_of(setting.config), "epochs": EPOCHS, "code": code(), "versions": versions()}
     return json.loads(json.dumps(of))
+
+
+@functools.cache
+def code() -> str:
+    """The digest of what settings are measured by, read once a process: a file may be changed while it measures."""
+    texts = [Path(str(module.__file__)).read_bytes() for module in CODE]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
 def kept(setting: Setting, folder: Path) -> Found | None:
@@ -180,9 +186,11 @@ def recorded(found: Mapping[str, Found]) -> Measured:
         for name, check in checks["scale"].items()
         if check["verdict"] == record.WRONG
     ]
-    rows = [row(name, one["checks"]) for name, one in found.items()]
-    return {"figures": lines(checks, [one["seconds"] for one in found.values()]), "counts": counts, "bad": bad} | {
-        "settings": rows
+    return {
+        "figures": lines(checks, [one["seconds"] for one in found.values()]),
+        "counts": counts,
+        "bad": bad,
+        "settings": [row(name, one["checks"]) for name, one in found.items()],
     }
 
 
