@@ -6,7 +6,7 @@ not so, and how often is advice wrong?
     python -m experiments.benchmark --scale [--ray]                              large sweeps, and many nodes: 9 minutes
     python -m experiments.benchmark --faults [--mutations=500] [--kills=200]     damaged files, and killed runs
     python -m experiments.benchmark --decide [--sweeps=DIR,DIR]                  verdicts of sweeps: 5 minutes
-    python -m experiments.benchmark --advice                                     advice on 24 nets: 20 minutes
+    python -m experiments.benchmark --advice                                     advice on 24 nets: 30 minutes of a core
     python -m experiments.benchmark --docs                                       writes docs/speed.md of what is there
 
 Each leaves its measurements as JSON in WORKDIR, beside those of the others. With --docs nothing is measured: what is in
