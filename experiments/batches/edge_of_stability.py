@@ -26,7 +26,6 @@ So every claim is marked exploratory. There the sharpness also overshoots, until
 A share of 90 % takes 36 seeds to decide, which the full budget has.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,18 +33,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 import nets
 import train
 from configs import shallow
-from experiments.engine import executors, lanes, results, space
+from experiments.engine import executors, results, space
 from experiments.study import command, elsewhere, toolkit
 from experiments.study.claims import Claim, Words, exact_claim, mean_claim, share_claim
 from experiments.study.elsewhere import Elsewhere, fitted
 from experiments.study.study import Study
 from training import figures
-from training.compiling import compiled, options_for
 from training.config import Config, as_config
 
 SOURCE = "Cohen et al. 2021 (P)"
@@ -129,7 +126,7 @@ def sharpness(cost: nets.curvature.Cost, params: Any, data: Any) -> jax.Array:
 
 
 def toy(size: Toy, seeds_from: int = 0) -> Course:
-    """The Chebyshev polynomial: rates and seeds as lanes of one program, the seeds spread over the local devices."""
+    """The Chebyshev polynomial: rates and seeds as lanes of one program."""
     x_N = jnp.linspace(-1, 1, POINTS)
     data = x_N[:, None], jnp.cos(DEGREE * jnp.arccos(x_N))[:, None]
     net = nets.MLP(hidden=(size.units,), classes=1, activation="tanh", output="identity")
@@ -150,20 +147,11 @@ def toy(size: Toy, seeds_from: int = 0) -> Course:
 
         return jax.lax.scan(look, net.init(key, data[0])["params"], length=size.looks)[1]
 
-    def of_row(keys_Gx2: jax.Array, rates_R: jax.Array) -> tuple[jax.Array, jax.Array]:
-        both: Callable[..., Any] = jax.vmap(jax.vmap(course, in_axes=(None, 0)), in_axes=(0, None))
-        return both(jax.random.wrap_key_data(keys_Gx2), rates_R)
-
-    rows = math.gcd(size.seeds, len(jax.local_devices()))
-    mesh = lanes.make_mesh(rows)
-    keys_Sx2 = np.asarray(jax.random.key_data(jax.random.split(jax.random.key(seeds_from), size.seeds)))
-    keys = jax.device_put(keys_Sx2.reshape(rows, -1, 2), NamedSharding(mesh, PartitionSpec("rows")))
-    rates = jax.device_put(jnp.array(size.rates), NamedSharding(mesh, PartitionSpec()))
-    options = options_for(POINTS, False) | lanes.ONE_CORE
-    run_rows = compiled(lanes.over_rows(of_row, mesh, same=1), keys, rates, cpu_options=options)
-    of_looks, of_steps = jax.device_get(run_rows(keys, rates))
-    shape = size.seeds, len(size.rates), -1
-    sharpness_RxSxT, cost_RxSxE = (found.reshape(shape).swapaxes(0, 1) for found in (of_looks, of_steps))
+    # On one device: its small eigenproblems and those of a second one have been seen to wait for each other for ever.
+    seeds_S = jax.random.split(jax.random.key(seeds_from), size.seeds)
+    both: Callable[..., Any] = jax.vmap(jax.vmap(course, in_axes=(0, None)), in_axes=(None, 0))
+    sharpness_RxSxT, cost_RxSxTxE = jax.device_get(jax.jit(both)(seeds_S, jnp.array(size.rates)))
+    cost_RxSxE = cost_RxSxTxE.reshape(len(size.rates), size.seeds, -1)
     return Course(np.array(size.rates), cost_RxSxE, size.steps_a_look * np.arange(size.looks), sharpness_RxSxT)
 
 
