@@ -24,14 +24,7 @@ import nets
 from training import console, models, probes, run_directory
 from training.batches import Data, Metrics, batches, make_data, on_data, permutation, scale
 from training.command_line import default_workdir, define_config_flags, folder_of, parse_flags
-from training.compiling import (
-    FAST_TO_COMPILE,
-    CompilerError,
-    check_sums,
-    compiled,
-    keep_programs,
-    options_for,
-)
+from training.compiling import FAST_TO_COMPILE, CompilerError, check_sums, compiled, keep_programs, options_for
 from training.config import AnyConfig, Config, ConfigError, Hyperparameters, as_config, hyperparameters
 from training.console import fail, say
 from training.convolutions import in_order
@@ -84,12 +77,14 @@ class Train(NamedTuple):
     `epoch(state, hyperparameters, dataset, key) -> (state, metrics)`: every example of (images, labels, ...) once, in
         an order drawn from the key, as one lax.scan; metrics are the running means `loss` and `accuracy`
     `evaluate(state, images_NxD, labels_N) -> metrics`: `loss` and `accuracy` over all N
+    `descend(state, hyperparameters, batch) -> (state, logits_BxC)`: `step` with what its metrics are of in their place
     """
 
     init: Callable[..., TrainState]
     step: Callable[..., tuple[TrainState, Metrics]]
     epoch: Callable[..., tuple[TrainState, Metrics]]
     evaluate: Callable[..., Metrics]
+    descend: Callable[..., tuple[TrainState, jax.Array]]
 
 
 def make_train(config: AnyConfig) -> Train:
@@ -157,7 +152,7 @@ def make_train(config: AnyConfig) -> Train:
         return weighted_means(jax.lax.scan(one_chunk, None, (order_SxB, weights_SxB))[1])
 
     ordered = in_order if model.is_own else lambda function: function
-    return Train(jax.jit(init), jax.jit(ordered(step)), jax.jit(ordered(epoch)), jax.jit(ordered(evaluate)))
+    return Train(jax.jit(init), *(jax.jit(ordered(part)) for part in (step, epoch, evaluate, descend)))
 
 
 def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.Array]]]:

@@ -1,0 +1,149 @@
+"""The server's end of the line to the worker: starts it, and hands on what visitors do and what they are shown."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Message(NamedTuple):
+    """What the worker says to a visitor: the header, and the frame as JSON that goes on to the browser as it is."""
+
+    header: dict[str, Any]
+    text: str
+
+
+class Link:
+    """A worker in a process of its own, or, for tests, in a thread of this one.
+
+    `start(loop)` before anything else; what comes is handed to the listener of its visitor in that loop. A worker that
+    has ended of itself, as one does that needs more memory than there is, is started again, of which every listener is
+    told by a message with the header `lost`.
+    """
+
+    def __init__(self, in_thread: bool = False) -> None:
+        self._in_thread = in_thread
+        self._listeners: dict[str, Callable[[Message], None]] = {}
+        self._connection: Connection | None = None
+        self._socket: socket.socket | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closing = False
+
+    def begin(self) -> None:
+        """Starts the worker, which takes a while until it can work: as early as possible."""
+        self._connection = self._thread() if self._in_thread else self._spawn()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hands on what comes, in that loop."""
+        self._loop = loop
+        if self._connection is None:
+            self.begin()
+        self._read()
+
+    def _read(self) -> None:
+        threading.Thread(target=self._listen, args=(self._connection,), name="link", daemon=True).start()
+
+    def _spawn(self) -> Connection:
+        theirs = self._ours()
+        with theirs:
+            command = [sys.executable, "-m", "experiments.classroom.worker", str(theirs.fileno())]
+            # A folder that has a file of the name of a module of ours is not looked into.
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+            )
+        return self._end()
+
+    def _thread(self) -> Connection:
+        from experiments.classroom import worker
+
+        theirs = Connection(self._ours().detach())
+        threading.Thread(target=worker.serve, args=(theirs,), name="worker", daemon=True).start()
+        return self._end()
+
+    def _ours(self) -> socket.socket:
+        """A new line; the worker's end of it."""
+        self._socket, theirs = socket.socketpair()
+        return theirs
+
+    def _end(self) -> Connection:
+        assert self._socket
+        return Connection(os.dup(self._socket.fileno()))
+
+    def _listen(self, connection: Connection) -> None:
+        assert self._loop
+        while True:
+            try:
+                header, _, text = connection.recv_bytes().decode().partition("\n")
+            except (EOFError, OSError):
+                break
+            self._hand_on(self._received, Message(json.loads(header), text))
+        if not self._is_closing:
+            self._hand_on(self._again)
+
+    def _hand_on(self, function: Callable[..., None], *arguments: Any) -> None:
+        assert self._loop
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # The server has ended.
+            self._is_closing = True
+
+    def _received(self, message: Message) -> None:
+        if listener := self._listeners.get(message.header["to"]):
+            listener(message)
+
+    def _again(self) -> None:
+        """Another worker for the one that has ended."""
+        if self._is_closing:
+            return
+        if self.process:
+            self.process.wait()
+        self.begin()
+        self._read()
+        for listener in list(self._listeners.values()):
+            listener(Message({"lost": True}, ""))
+
+    def listen(self, visitor: str, listener: Callable[[Message], None]) -> None:
+        """What is for that visitor is handed to the listener from now on."""
+        self._listeners[visitor] = listener
+
+    def send(self, visitor: str, what: str, value: Any = None) -> None:
+        """Tells the worker what that visitor does."""
+        assert self._connection
+        with contextlib.suppress(OSError):  # It has ended; another one is started.
+            self._connection.send_bytes(json.dumps({"of": visitor, "do": what, "value": value}).encode())
+
+    def leave(self, visitor: str) -> None:
+        """That visitor has gone."""
+        self._listeners.pop(visitor, None)
+        self.send(visitor, "close")
+
+    def close(self) -> None:
+        """Ends the worker."""
+        self._is_closing = True
+        if self._socket:
+            # Closing it would not end the reading that is under way.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+        if self.process:
+            try:
+                self.process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()

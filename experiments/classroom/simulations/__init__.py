@@ -1,0 +1,1 @@
+"""What the worker runs for a view, one a file: classes as `worker.Simulation` describes them."""

@@ -1,0 +1,182 @@
+"""A net that trains, or two side by side, and what is measured of them meanwhile, for the view Train."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from experiments.classroom import fields, parts
+from experiments.classroom.simulations import train_pictures, train_words
+from experiments.classroom.simulations.side import Answers, Side
+from experiments.classroom.view import State, first_and_second
+from experiments.classroom.worker import Frame
+from experiments.engine import lanes
+from training.config import Config
+from training.screen import as_number, guess_cost
+
+# Seconds of training between two answers to the visitor.
+STRIDE = 0.07
+# The share of the time that each look may take: what costs more is taken less often.
+SHARES = {"probe": 0.08, "curvature": 0.04, "answers": 0.03, "kernels": 0.03}
+
+
+class Look:
+    """Something that is measured now and then: when it is due again, by what it has cost."""
+
+    def __init__(self, share: float) -> None:
+        self._share, self._cost, self._last = share, 0.0, -1e9
+
+    def is_due(self) -> bool:
+        """Whether so much time has passed that another one stays below its share."""
+        return time.monotonic() - self._last >= self._cost / self._share
+
+    def take(self, measure: Callable[[], None]) -> None:
+        """Measures, and how long that takes."""
+        start = time.monotonic()
+        measure()
+        self._last = time.monotonic()
+        self._cost = self._last - start
+
+
+class Training:
+    """The simulation of the view Train."""
+
+    def __init__(self, settings: State) -> None:
+        self.running = False
+        self._configs = [fields.config_of(one) for one in first_and_second(settings)]
+        self._goal = int(settings.get("at", 0))
+        self._runs: list[parts.Run] = []
+        self._sides: list[Side] = []
+        self._rates: dict[int, float] = {}  # Steps a second of each run.
+        self._guess = 0.0
+
+    def change(self, settings: State) -> bool:
+        """Every change begins again, from the same start."""
+        return False
+
+    def prepare(self) -> None:
+        """Loads the data, compiles, draws the weights and looks at them."""
+        self._begin()
+        self.running = self.running or self._goal > 0
+
+    def _begin(self) -> None:
+        """Epoch 0."""
+        together = len({lanes.structure(config) for config in self._configs}) == 1
+        groups = [self._configs] if together else [[config] for config in self._configs]
+        self._runs = [parts.Run(group) for group in groups]
+        self._sides = [Side(config, run, lane) for run in self._runs for lane, config in enumerate(run.configs)]
+        self._guess = guess_cost(self._configs[0], self._runs[0].dataset)
+        self._rates = {i: 50.0 for i in range(len(self._runs))}
+        self._looks = {name: Look(share) for name, share in SHARES.items()}
+        for run in self._runs:
+            self._record(run, run.validated())
+        self._look(everything=True)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # What a visitor does.
+
+    def do(self, name: str, value: Any) -> None:
+        """`play`, `step`, `epoch` or `reset`."""
+        del value
+        if name == "play":
+            self._goal, self.running = 0, not self.running
+            if not self.running:
+                self._look(everything=True)
+        elif name == "step":
+            self._goal, self.running = 0, False
+            for run in self._runs:
+                self._go(run, 1)
+            self._look(everything=True)
+        elif name == "epoch":
+            self._goal, self.running = int(min(run.at for run in self._runs)) + 1, True
+        elif name == "reset":
+            self._goal, self.running = 0, False
+            self._begin()
+
+    def advance(self) -> None:
+        """Some steps of the run that is behind, and what is due to be measured."""
+        i = min(range(len(self._runs)), key=lambda i: self._runs[i].at)
+        run, start = self._runs[i], time.monotonic()
+        before = run.step
+        self._go(run, max(1, round(self._rates[i] * STRIDE)))
+        done = (run.step or run.steps) - before
+        rate = done / max(time.monotonic() - start, 1e-4)
+        self._rates[i] = min(0.5 * self._rates[i] + 0.5 * rate, 4 * self._rates[i])
+        if all(side.is_lost for side in self._sides):
+            self._goal, self.running = 0, False
+        if self._goal and all(run.at >= self._goal for run in self._runs):
+            self._goal, self.running = 0, False
+        self._look(everything=not self.running)
+
+    def _go(self, run: parts.Run, count: int) -> None:
+        """So many steps, and the end of the epoch where that is reached."""
+        at, found = run.advance(count)
+        for side in self._sides_of(run):
+            side.add_cost(at, found, self._guess)
+        if run.is_over():
+            self._record(run, run.row())
+
+    def _sides_of(self, run: parts.Run) -> list[Side]:
+        return [side for side in self._sides if side.run is run]
+
+    def _record(self, run: parts.Run, found: dict[str, np.ndarray]) -> None:
+        """The metrics of an epoch, in the digits in which train.py writes them."""
+        for side in self._sides_of(run):
+            row = {name: as_number(np.asarray(values)[side.lane]) for name, values in found.items()}
+            side.add_row(run.epoch, row)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # What is measured.
+
+    def _look(self, everything: bool = False) -> None:
+        """Measures what is due; everything where nothing goes on."""
+        measures = {"probe": self._probe, "answers": self._answer, "kernels": self._weigh, "curvature": self._curve}
+        for name, measure in measures.items():
+            if everything or self._looks[name].is_due():
+                self._looks[name].take(measure)
+
+    def _probe(self) -> None:
+        for run in self._runs:
+            found, outputs = run.probed()
+            for side in self._sides_of(run):
+                measured = {name: float(values[side.lane]) for name, values in found.items() if values.ndim == 1}
+                side.add_measures(run.at, measured, {name: a[side.lane] for name, a in outputs.items()})
+
+    def _curve(self) -> None:
+        for run in self._runs:
+            if found := run.curvature():
+                for side in self._sides_of(run):
+                    top, residual = (float(found[name][side.lane]) for name in parts.CURVATURE)
+                    side.add_curvature(run.at, top, residual)
+
+    def _answer(self) -> None:
+        for run in self._runs:
+            outputs_RxNxC = run.answers()
+            count = outputs_RxNxC.shape[1]
+            for side in self._sides_of(run):
+                images, labels = run.dataset.validation_images[:count], run.dataset.validation_labels[:count]
+                answers = Answers.of(run.at, outputs_RxNxC[side.lane], images, labels, run.dataset.shape)
+                side.pictures["wrong"] = train_pictures.wrong(answers)
+
+    def _weigh(self) -> None:
+        for run in self._runs:
+            kernels_RxDxH = run.kernels()
+            for side in self._sides_of(run):
+                side.pictures["weights"] = train_pictures.weights(kernels_RxDxH[side.lane], run.dataset.shape)
+
+    def frame(self) -> Frame:
+        """What is to be shown now."""
+        at = min(run.at for run in self._runs)
+        words = {
+            "status": train_words.status(self._sides),
+            "finding": train_words.finding(self._sides, self._guess),
+        }
+        pictures = train_pictures.pictures_of(self._sides, self._guess)
+        is_whole = all(run.step == 0 for run in self._runs) or not self.running
+        return Frame(pictures, words, at, keep=is_whole)
+
+    @property
+    def configs(self) -> list[Config]:
+        """What is trained."""
+        return list(self._configs)
