@@ -8,7 +8,7 @@ after the last step the metrics of all of them are taken at once, as there. So a
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -28,6 +28,8 @@ from training.metrics import batch_metrics
 
 # Programs that are kept for whoever sets the same again.
 MOST_PROGRAMS = 24
+# What a page needs before its first picture, and what before its first step.
+FIRST, NEXT = ("init", "evaluate", "probe", "answer"), ("order", "part", "metrics")
 CURVATURE = ("curvature/top_eigenvalue", "curvature/top_residual")
 # Validation examples whose answers are looked at.
 ANSWERED = 2_000
@@ -55,8 +57,9 @@ class Underway(NamedTuple):
     logits_SxBxC: jax.Array
 
 
-class Programs(NamedTuple):
-    """The compiled functions of settings of one structure; the first arguments have an axis of R lanes.
+class Programs:
+    """The functions of settings of one structure, each compiled when it is first asked for, or `start`ed before; their
+    first arguments have an axis of R lanes.
 
     `init(numbers_R, key) -> states_R`
     `order(key) -> rows` of an epoch
@@ -65,18 +68,31 @@ class Programs(NamedTuple):
     `evaluate(states_R, images, labels) -> metrics_R`
     `probe(states_R, numbers_R, before_R, probed, key) -> (metrics_R, activations_R)`
     `answer(states_R, images_NxD) -> outputs_RxNxC`
-    `curvature`, a future of what `probe` is, for what takes longest to compile
+    `curvature`, as `probe`, of the largest eigenvalue alone: it takes longest to compile
     """
 
-    init: Callable[..., train.TrainState]
-    order: Callable[..., Rows]
-    part: Callable[..., Underway]
-    metrics: Callable[..., dict[str, jax.Array]]
-    evaluate: Callable[..., dict[str, jax.Array]]
-    probe: Callable[..., tuple[dict[str, jax.Array], dict[str, jax.Array]]]
-    answer: Callable[..., jax.Array]
-    curvature: "Future[Callable[..., dict[str, jax.Array]]]"
-    steps: int
+    def __init__(self, making: Mapping[str, Callable[[], Any]], steps: int) -> None:
+        self.steps, self._making = steps, making
+        self._started: dict[str, Future[Any]] = {}
+        self._pool, self._lock = ThreadPoolExecutor(), threading.Lock()
+
+    def start(self, *names: str) -> None:
+        """Compiles these side by side, as far as that has not begun."""
+        with self._lock:
+            for name in names:
+                if name not in self._started:
+                    self._started[name] = self._pool.submit(self._making[name])
+
+    def is_ready(self, name: str) -> bool:
+        """Whether it is compiled; what has not begun begins."""
+        self.start(name)
+        return self._started[name].done()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in self._making:
+            raise AttributeError(name)
+        self.start(name)
+        return self._started[name].result()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -143,14 +159,16 @@ def metrics_of(config: Config) -> Callable[..., dict[str, jax.Array]]:
     return metrics
 
 
-def compile_programs(config: Config, count: int, optional: tuple[str, ...], data: Data) -> Programs:
-    """The programs for so many lanes of the config's structure, compiled side by side."""
+def make_programs(config: Config, count: int, optional: tuple[str, ...], data: Data) -> Programs:
+    """The programs for so many lanes of the config's structure."""
+    data = jax.eval_shape(lambda data: data, data)
     functions, examples = train.make_train(config), len(data.training[1])
     key, probe_key = train.run_keys(0)[1], train.probe_key(0)
     over = functools.partial(lanes.over_lanes, config)
     numbers = jax.tree.map(lambda leaf: leaf[0], lanes.numbers_of([[config] * count], optional, examples))
     states = jax.eval_shape(over(functions.init, same=1), numbers, key)
-    images_AxD = data.validation[0][:ANSWERED]
+    images = data.validation[0]
+    images_AxD = jax.ShapeDtypeStruct((min(ANSWERED, len(images)), *images.shape[1:]), images.dtype)
 
     def order(key: jax.Array) -> Rows:
         return Rows(*batches(permutation(key, examples), config.batch_size))
@@ -176,45 +194,35 @@ def compile_programs(config: Config, count: int, optional: tuple[str, ...], data
 
     small, large = options_for(config.batch_size, False), options_for(train.EVALUATION_CHUNK, False)
     probing = states, numbers, states.params, data.probed, probe_key
-    pool = ThreadPoolExecutor()
 
-    def start(function: Any, *arguments: Any, options: Any = large, donate: tuple[int, ...] = ()) -> Future[Any]:
-        return pool.submit(compiled, function, *arguments, cpu_options=options, donate=donate)
+    def later(function: Any, *arguments: Any, options: Any = large, donate: tuple[int, ...] = ()) -> Callable[[], Any]:
+        return functools.partial(compiled, function, *arguments, cpu_options=options, donate=donate)
 
-    programs = [
-        start(over(functions.init, same=1), numbers, key, options=FAST_TO_COMPILE),
-        start(order, key, options=small),
-        start(parts, underway, numbers, data, span, options=small, donate=(0,)),
-        start(over(metrics, same=2), underway, span, data.training[1], options=small),
-        start(over(functions.evaluate, same=2), states, *data.validation),
-        start(over(measured, same=2), *probing),
-        start(over(answer, same=1), states, images_AxD),
-    ]
-    later = start(over(curvature, same=2), *probing)
-    found = Programs(*(program.result() for program in programs), later, steps)
-    pool.shutdown(wait=False)
-    return found
+    making = {
+        "init": later(over(functions.init, same=1), numbers, key, options=FAST_TO_COMPILE),
+        "order": later(order, key, options=small),
+        "part": later(parts, underway, numbers, data, span, options=small, donate=(0,)),
+        "metrics": later(over(metrics, same=2), underway, span, data.training[1], options=small),
+        "evaluate": later(over(functions.evaluate, same=2), states, *data.validation),
+        "probe": later(over(measured, same=2), *probing),
+        "answer": later(over(answer, same=1), states, images_AxD),
+        "curvature": later(over(curvature, same=2), *probing),
+    }
+    return Programs(making, steps)
 
 
-_programs: dict[Any, "Future[Programs]"] = {}
+_programs: dict[Any, Programs] = {}
 
 
 def programs_of(config: Config, count: int, optional: tuple[str, ...], data: Data) -> Programs:
-    """`compile_programs`, once for all visitors that set what is of one structure."""
+    """`make_programs`, once for all visitors that set what is of one structure."""
     key = lanes.structure(config), count, optional
     with _LOCK:
-        future = _programs.pop(key, None)
-        is_first = future is None
-        future = _programs[key] = future or Future()
+        found = _programs.pop(key, None) or make_programs(config, count, optional, data)
+        _programs[key] = found
         while len(_programs) > MOST_PROGRAMS:  # The oldest is the first.
             _programs.pop(next(iter(_programs)))
-    if is_first:
-        try:
-            future.set_result(compile_programs(config, count, optional, data))
-        except BaseException as error:
-            _programs.pop(key, None)
-            future.set_exception(error)
-    return future.result()
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -286,10 +294,10 @@ class Run:
 
     def curvature(self) -> dict[str, np.ndarray] | None:
         """The largest eigenvalue of the Hessian and how far off it may be, [R]; None while that is being compiled."""
-        if not self.programs.curvature.done():
+        if not self.programs.is_ready("curvature"):
             return None
-        program, data = self.programs.curvature.result(), self.data.probed
-        return jax.device_get(program(self.state, self.numbers, self._before, data, self._probe_key))
+        data = self.data.probed
+        return jax.device_get(self.programs.curvature(self.state, self.numbers, self._before, data, self._probe_key))
 
     def answers(self) -> np.ndarray:
         """The outputs on the first validation examples, [R, N, C]."""

@@ -11,6 +11,7 @@ settings, `close`, and what the simulation does. To the server go a line of JSON
 after it the frame as JSON, which the server hands on as it is.
 """
 
+import functools
 import importlib
 import json
 import math
@@ -80,6 +81,7 @@ class _Seat(NamedTuple):
     ready: threading.Event
     error: list[BaseException]
     times: dict[str, float]
+    waiting: list[tuple[str, Any]]
 
 
 class Worker:
@@ -132,14 +134,15 @@ class Worker:
             self._open(name, message["value"])
         elif what == "close":
             self._seats.pop(name, None)
-        elif what == "ready" and name in self._seats:
-            self._show(name, self._seats[name])
-        elif (seat := self._seats.get(name)) and seat.ready.is_set():
-            self._guarded(name, seat, lambda: seat.simulation.do(what, message.get("value")))
+        elif what == "ready" and (seat := self._seats.get(name)):
+            for done, value in seat.waiting:
+                self._guarded(name, seat, functools.partial(seat.simulation.do, done, value))
             self._show(name, seat)
-        elif seat and what == "play":  # It begins when it is ready.
-            seat.simulation.running = not seat.simulation.running
-            self._say(name, seat, {})
+        elif (seat := self._seats.get(name)) and seat.ready.is_set():
+            self._guarded(name, seat, functools.partial(seat.simulation.do, what, message.get("value")))
+            self._show(name, seat)
+        elif seat and not seat.error:  # It is done when it is ready.
+            seat.waiting.append((what, message.get("value")))
 
     def _open(self, name: str, value: dict[str, Any]) -> None:
         """Another simulation for that visitor; the one before is let go at once."""
@@ -150,7 +153,7 @@ class Worker:
             return
         simulation: Simulation = kind(value["settings"])
         simulation.running = bool(value.get("running"))
-        seat = _Seat(simulation, threading.Event(), [], {"shown": 0.0})
+        seat = _Seat(simulation, threading.Event(), [], {"shown": 0.0}, [])
         self._seats[name] = seat
 
         def prepare() -> None:

@@ -1,12 +1,23 @@
 """The simulation of the view Train: its pictures, and what it says of nets that diverge, die or sit still."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from experiments.classroom import parts
+from experiments.classroom.simulations.side import Side
 from experiments.classroom.simulations.train import Training
+from experiments.classroom.simulations.train_words import finding
 from experiments.classroom.views.train import VIEW
 from experiments.classroom.worker import finite
+from training.config import Config
+
+
+@pytest.fixture(autouse=True)
+def without_curvature(monkeypatch):
+    """What takes longest to compile is tested beside."""
+    monkeypatch.setattr(parts.Run, "curvature", lambda _: None)
 
 
 def trained(epochs=1, steps=0, **settings):
@@ -24,7 +35,7 @@ def trained(epochs=1, steps=0, **settings):
 
 
 def test_pictures_of_a_net():
-    """All places that the view has for one net are filled, from epoch 0 on; the plateau and the asymptotes are drawn."""
+    """All places that the view has for one net are filled, from epoch 0 on; plateau and asymptotes are drawn."""
     simulation = trained(0)
     start = simulation.frame()
     assert start.at == 0 and "epoch 0" in start.words["status"] and "val_loss" in start.words["status"]
@@ -41,34 +52,16 @@ def test_pictures_of_a_net():
 
 
 def test_two_settings_of_other_structure():
-    """They run side by side, each to the end of the epoch, and each has its pictures."""
-    simulation = trained(compare=True, **{"other.activation": "relu", "other.batch_size": 50})
+    """They run side by side, each to the end of the epoch; one that diverges is told, and the other goes on."""
+    others = {"other.activation": "identity", "other.output": "identity", "other.learning_rate": 1e6}
+    simulation = trained(2, compare=True, **others, **{"other.batch_size": 50})
     frame = simulation.frame()
-    assert frame.at == 1 and frame.words["status"].count("val_accuracy") == 2
+    assert frame.at == 2 and frame.words["status"].endswith("diverged")
+    assert frame.words["finding"].startswith("Second: It diverged at epoch 0.") and "1e+06" in frame.words["finding"]
     assert {"other_weights", "other_wrong"} <= set(frame.pictures)
     first, second = frame.pictures["cost"]["lines"][0], frame.pictures["cost"]["lines"][2]
-    assert first["x"][-1] == second["x"][-1] == 1.0 and first["colour"] != second["colour"]
-
-
-def test_divergence_is_told():
-    """In a sentence that names the rate; the other setting goes on."""
-    simulation = trained(2, compare=True, activation="identity", output="identity", **{"other.learning_rate": 1e6})
-    words = simulation.frame().words
-    assert words["finding"].startswith("Second: It diverged at epoch 0.") and "1e+06" in words["finding"]
-    assert words["status"].endswith("diverged") and simulation.frame().at == 2
-    json.dumps(finite(simulation.frame().pictures), allow_nan=False)
-
-
-def test_it_stops_where_nothing_is_left():
-    """A net alone that diverges ends its run."""
-    simulation = trained(1, activation="identity", output="identity", learning_rate=1e9)
-    assert not simulation.running and "It diverged" in simulation.frame().words["finding"]
-
-
-def test_dead_and_saturated_nets_are_told():
-    """ReLU nets that a huge step has killed, and tanh nets that were drawn large."""
-    assert "is dead" in trained(1, activation="relu", learning_rate=1e5, cost="quadratic").frame().words["finding"]
-    assert "Saturated: " in trained(0, activation="tanh", init_scale=100.0).frame().words["finding"]
+    assert first["x"][-1] == 2 and first["colour"] != second["colour"]
+    json.dumps(finite(frame.pictures), allow_nan=False)
 
 
 def test_the_same_start():
@@ -88,3 +81,37 @@ def test_a_link_goes_to_its_epoch():
     while simulation.running:
         simulation.advance()
     assert simulation.frame().at == 2
+
+
+def side(measures=(), at=1.0, row=(), **changed):
+    """What was measured of a net, without one."""
+    found = Side(Config().replace(**changed), SimpleNamespace(at=at), 0)
+    found.add_measures(at, dict(measures), {})
+    found.add_row(int(at), {"val_loss": 0.02, "val_accuracy": 0.9, "loss": 0.02, "accuracy": 0.9} | dict(row))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (side({"dead_units/hidden_0": 1.0}, activation="relu"), "Every unit of hidden_0 is dead"),
+        (side({"dead_units/hidden_0": 0.6}, activation="relu"), "Dead, and lost for good"),
+        (side({"saturation/hidden_0": 0.93}), "Saturated: 93% of the outputs of hidden_0"),
+        (side({"wrong_side/output": 0.2}), "the quadratic cost's gradient vanishes"),
+        (side({"wrong_side/output": 0.2}, cost="cross_entropy"), "does not vanish"),
+        (side(row={"val_loss": 0.0899, "val_accuracy": 0.2}), "It sits on the plateau"),
+        (side(row={"val_loss": 0.0936, "val_accuracy": 0.1}, at=0.0), "worse than no knowledge"),
+        (side(row={"val_loss": float("nan"), "val_accuracy": 0.1}), "It diverged at epoch 1.00"),
+    ],
+)
+def test_what_is_told(one, words):
+    """Of each fault a sentence that says why; of a net that learns nothing is said."""
+    assert words in finding([one], 0.09)
+    assert finding([side()], 0.09) == ""
+
+
+def test_a_rate_beyond_the_stable_one_is_told():
+    """With the limit, 2 / the largest eigenvalue."""
+    one = side(row={"val_loss": float("inf")}, learning_rate=8.0)
+    one.add_curvature(0.0, 0.5, 0.0)
+    assert "rate of 8 is above 4," in finding([one], 0.09)

@@ -1,6 +1,7 @@
 """The worker, in a thread: it computes for all in turn, and what is wrong with one harms no other."""
 
 import json
+import os
 import queue
 import socket
 import threading
@@ -47,7 +48,7 @@ class Counting:
 def line():
     """What sends to a worker and what comes from it; the worker ends with the line."""
     ours, theirs = socket.socketpair()
-    connection, received = Connection(ours.detach()), queue.Queue()
+    connection, received = Connection(os.dup(ours.fileno())), queue.Queue()
     thread = threading.Thread(target=worker.serve, args=(Connection(theirs.detach()),))
     thread.start()
 
@@ -59,13 +60,15 @@ def line():
         except (EOFError, OSError):
             pass
 
-    threading.Thread(target=listen, daemon=True).start()
+    listening = threading.Thread(target=listen)
+    listening.start()
     yield Line(connection, received)
-    with socket.socket(fileno=connection.fileno()) as end:
-        connection._handle = None
-        end.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
-    assert not thread.is_alive()
+    with ours:
+        ours.shutdown(socket.SHUT_RDWR)
+    for one in (thread, listening):
+        one.join(10)
+        assert not one.is_alive()
+    connection.close()
 
 
 class Line:
@@ -120,6 +123,13 @@ def test_an_error_is_told_to_whom_it_is_of(line, fails_at):
     line.say("bad", "play")
     line.open("bad")
     line.until("bad", shows("0"))
+
+
+def test_what_is_done_meanwhile_waits(line):
+    """A click while it is being prepared is not lost."""
+    line.open("a")
+    line.say("a", "set", 9)
+    line.until("a", shows("9"))
 
 
 def test_a_simulation_may_go_on_with_other_settings(line):

@@ -70,6 +70,8 @@ class Training:
         self._rates = {i: 50.0 for i in range(len(self._runs))}
         self._looks = {name: Look(share) for name, share in SHARES.items()}
         for run in self._runs:
+            run.programs.start(*parts.FIRST)
+            run.programs.start(*parts.NEXT)
             self._record(run, run.validated())
         self._look(everything=True)
 
