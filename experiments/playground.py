@@ -24,6 +24,7 @@ from training.console import Ended, fail, say
 
 LIBRARY = "nicegui"
 PORT = 8642
+FIRST = "train"
 
 
 def main(_: list[str]) -> None:
@@ -32,7 +33,7 @@ def main(_: list[str]) -> None:
         fail(f"{LIBRARY} is not installed; accepted: after `pip install -r requirements-playground.txt`")
     listener = bound(host, port)
     link = Link()
-    link.begin()  # It takes a while until it can work; meanwhile the rest is imported.
+    link.begin(FIRST)  # It takes a while until it can work; meanwhile the rest is imported.
     try:
         serve(listener, link, host)
     except KeyboardInterrupt as error:

@@ -40,9 +40,10 @@ class Link:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closing = False
 
-    def begin(self) -> None:
-        """Starts the worker, which takes a while until it can work: as early as possible."""
-        self._connection = self._thread() if self._in_thread else self._spawn()
+    def begin(self, first: str = "") -> None:
+        """Starts the worker, which takes a while until it can work: as early as possible. It prepares what the first
+        page that is asked for will show, the view of that name as it is at first."""
+        self._connection = self._thread() if self._in_thread else self._spawn(first)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Hands on what comes, in that loop."""
@@ -54,10 +55,10 @@ class Link:
     def _read(self) -> None:
         threading.Thread(target=self._listen, args=(self._connection,), name="link", daemon=True).start()
 
-    def _spawn(self) -> Connection:
+    def _spawn(self, first: str) -> Connection:
         theirs = self._ours()
         with theirs:
-            command = [sys.executable, "-m", "experiments.classroom.worker", str(theirs.fileno())]
+            command = [sys.executable, "-m", "experiments.classroom.worker", str(theirs.fileno()), first]
             # A folder that has a file of the name of a module of ours is not looked into.
             self.process = subprocess.Popen(
                 command,

@@ -18,11 +18,11 @@ def page_markup(view: View, views: Iterable[View], key: str) -> str:
     """The page of a view for the visitor of that key, with links to the others."""
     return (
         f'<div id="classroom" data-view="{view.name}" data-key="{key}">'
-        f"{_header(view, views)}<main>{_intro(view)}{_bar(view)}"
+        f"{_header(view, views)}{_intro(view)}{_bar(view)}"
         f'<p id="finding" class="news" aria-live="polite"></p><p id="news" class="news" role="status"></p>'
         f'<div id="stage">{_controls(view)}<div>{view.markup}'
         f'<div id="pictures">{figures(view.places)}</div></div></div>'
-        "</main></div>"
+        "</div>"
     )
 
 

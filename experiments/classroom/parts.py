@@ -28,8 +28,8 @@ from training.metrics import batch_metrics
 
 # Programs that are kept for whoever sets the same again.
 MOST_PROGRAMS = 24
-# What a page needs before its first picture, and what before its first step.
-FIRST, NEXT = ("init", "evaluate", "probe", "answer"), ("order", "part", "metrics")
+# In the order in which they are needed: what takes longest is waited for by nobody.
+IN_ORDER = ("init", "evaluate", "order", "part", "metrics", "answer", "probe", "curvature")
 CURVATURE = ("curvature/top_eigenvalue", "curvature/top_residual")
 # Validation examples whose answers are looked at.
 ANSWERED = 2_000
@@ -74,7 +74,8 @@ class Programs:
     def __init__(self, making: Mapping[str, Callable[[], Any]], steps: int) -> None:
         self.steps, self._making = steps, making
         self._started: dict[str, Future[Any]] = {}
-        self._pool, self._lock = ThreadPoolExecutor(), threading.Lock()
+        # Few at a time, so that the first ones are not held up by the last.
+        self._pool, self._lock = ThreadPoolExecutor(2), threading.Lock()
 
     def start(self, *names: str) -> None:
         """Compiles these side by side, as far as that has not begun."""
@@ -288,14 +289,13 @@ class Run:
         return {f"val_{name}": value for name, value in found.items()}
 
     def probed(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """What `train.make_probe` measures, and the outputs of the layers, each with its axis of R lanes."""
+        """What `train.make_probe` measures, and the outputs of the layers, each with its axis of R lanes; waits until
+        that is compiled."""
         data = self.data.probed
         return jax.device_get(self.programs.probe(self.state, self.numbers, self._before, data, self._probe_key))
 
-    def curvature(self) -> dict[str, np.ndarray] | None:
-        """The largest eigenvalue of the Hessian and how far off it may be, [R]; None while that is being compiled."""
-        if not self.programs.is_ready("curvature"):
-            return None
+    def curvature(self) -> dict[str, np.ndarray]:
+        """The largest eigenvalue of the Hessian and how far off it may be, [R]; waits until that is compiled."""
         data = self.data.probed
         return jax.device_get(self.programs.curvature(self.state, self.numbers, self._before, data, self._probe_key))
 

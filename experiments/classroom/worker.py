@@ -1,6 +1,6 @@
 """The worker: one process that computes for all visitors of the page, a little for each in turn.
 
-    python -m experiments.classroom.worker FD        started by the server, with its end of a pair of sockets
+    python -m experiments.classroom.worker FD VIEW        started by the server, with its end of a line
 
 It is a process of its own so that nothing that it does, tracing and compiling included, keeps the page from answering,
 and one for all, so that data, compiled programs and JAX itself are in the memory once. What takes long is prepared in
@@ -11,6 +11,7 @@ settings, `close`, and what the simulation does. To the server go a line of JSON
 after it the frame as JSON, which the server hands on as it is.
 """
 
+import contextlib
 import functools
 import importlib
 import json
@@ -23,13 +24,15 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from experiments.classroom.view import State
 from training.console import one_line
 
 # Seconds between frames of one visitor, at least: more than ten a second are not told apart.
 EVERY = 0.1
+# Seconds after which is seen whether something that was waited for has come.
+SETTLES_WITHIN = 0.2
 # Of the worker against the server and the browser on the same machine: who clicks does not wait for an epoch.
 NICENESS = 5
 # What is prepared at a time: compiling takes a core.
@@ -74,6 +77,20 @@ class Simulation(Protocol):
         """What is to be shown now."""
 
 
+@runtime_checkable
+class Settling(Protocol):
+    """What a simulation also has where something that it shows comes later, without its running."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to wait for."""
+        ...
+
+    def settle(self) -> bool:
+        """Takes what has come meanwhile; whether that is to be shown."""
+        ...
+
+
 class _Seat(NamedTuple):
     """A visitor's simulation with what is known of it; a new one for every `open`."""
 
@@ -116,17 +133,30 @@ class Worker:
             for name in busy or [""]:
                 with self._changed:
                     while not (self._messages or busy or self._has_ended):
-                        self._changed.wait()
+                        if not self._changed.wait(SETTLES_WITHIN if self._pending() else None):
+                            break
                     if self._has_ended:
                         self._pool.shutdown(wait=False, cancel_futures=True)
                         return
                     messages, self._messages = self._messages, []
                 for message in messages:
                     self._take(message)
+                for waiting, seat in [] if busy else self._pending():
+                    self._guarded(waiting, seat, functools.partial(self._settle, waiting, seat))
                 if (seat := self._seats.get(name)) and seat.ready.is_set() and seat.simulation.running:
                     self._guarded(name, seat, seat.simulation.advance)
                     if time.monotonic() - seat.times["shown"] >= EVERY or not seat.simulation.running:
                         self._show(name, seat)
+
+    def _pending(self) -> list[tuple[str, _Seat]]:
+        """Who waits for something without running."""
+        seats = [(name, seat) for name, seat in self._seats.items() if seat.ready.is_set()]
+        return [(n, s) for n, s in seats if isinstance(s.simulation, Settling) and s.simulation.pending]
+
+    def _settle(self, name: str, seat: _Seat) -> None:
+        assert isinstance(seat.simulation, Settling)
+        if seat.simulation.settle():
+            self._show(name, seat)
 
     def _take(self, message: dict[str, Any]) -> None:
         name, what = message["of"], message["do"]
@@ -146,12 +176,10 @@ class Worker:
 
     def _open(self, name: str, value: dict[str, Any]) -> None:
         """Another simulation for that visitor; the one before is let go at once."""
-        module, _, called = value["simulation"].partition(":")
-        kind = getattr(importlib.import_module(module), called)
-        before = self._seats.get(name)
-        if before and type(before.simulation) is kind and before.ready.is_set() and self._goes_on(name, before, value):
+        simulation, before = made(value), self._seats.get(name)
+        is_same = before and type(before.simulation) is type(simulation) and before.ready.is_set()
+        if before and is_same and self._goes_on(name, before, value):
             return
-        simulation: Simulation = kind(value["settings"])
         simulation.running = bool(value.get("running"))
         seat = _Seat(simulation, threading.Event(), [], {"shown": 0.0}, [])
         self._seats[name] = seat
@@ -223,6 +251,12 @@ class Worker:
                 self._has_ended = True
 
 
+def made(value: dict[str, Any]) -> Simulation:
+    """The simulation that is named, with the settings beside."""
+    module, _, called = value["simulation"].partition(":")
+    return getattr(importlib.import_module(module), called)(value["settings"])
+
+
 def finite(value: Any) -> Any:
     """The value as JSON takes it: None for a number that is not finite."""
     if isinstance(value, float):
@@ -257,7 +291,17 @@ def main() -> None:
         os._exit(0)  # Whatever is being computed is for nobody.
 
     threading.Thread(target=listen, name="listen", daemon=True).start()
+    threading.Thread(target=warm, args=(sys.argv[2],), name="warm", daemon=True).start()
     worker.run()
+
+
+def warm(name: str) -> None:
+    """Prepares a view as it is at first, so that what it loads and compiles is there for the first visitor."""
+    from experiments.classroom.view import find_views
+
+    if view := find_views().get(name):
+        with contextlib.suppress(Exception):  # Who opens it is told.
+            made({"simulation": view.simulation, "settings": view.defaults()}).prepare()
 
 
 if __name__ == "__main__":

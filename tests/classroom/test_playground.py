@@ -31,7 +31,8 @@ def refused(monkeypatch, capsys):
 
 def test_a_missing_library_is_named(refused, monkeypatch):
     """With what installs it."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nicegui" else find(name))
     assert "pip install -r requirements-playground.txt" in refused()
 
 

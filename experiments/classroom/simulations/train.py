@@ -12,13 +12,12 @@ from experiments.classroom.simulations.side import Answers, Side
 from experiments.classroom.view import State, first_and_second
 from experiments.classroom.worker import Frame
 from experiments.engine import lanes
-from training.config import Config
 from training.screen import as_number, guess_cost
 
 # Seconds of training between two answers to the visitor.
 STRIDE = 0.07
 # The share of the time that each look may take: what costs more is taken less often.
-SHARES = {"probe": 0.08, "curvature": 0.04, "answers": 0.03, "kernels": 0.03}
+SHARES = {"probe": 0.08, "curvature": 0.04, "answer": 0.03, "kernels": 0.03}
 
 
 class Look:
@@ -46,10 +45,10 @@ class Training:
         self.running = False
         self._configs = [fields.config_of(one) for one in first_and_second(settings)]
         self._goal = int(settings.get("at", 0))
-        self._runs: list[parts.Run] = []
+        self.runs: list[parts.Run] = []
         self._sides: list[Side] = []
         self._rates: dict[int, float] = {}  # Steps a second of each run.
-        self._guess = 0.0
+        self._guess, self._missing = 0.0, set[str]()
 
     def change(self, settings: State) -> bool:
         """Every change begins again, from the same start."""
@@ -64,14 +63,13 @@ class Training:
         """Epoch 0."""
         together = len({lanes.structure(config) for config in self._configs}) == 1
         groups = [self._configs] if together else [[config] for config in self._configs]
-        self._runs = [parts.Run(group) for group in groups]
-        self._sides = [Side(config, run, lane) for run in self._runs for lane, config in enumerate(run.configs)]
-        self._guess = guess_cost(self._configs[0], self._runs[0].dataset)
-        self._rates = {i: 50.0 for i in range(len(self._runs))}
+        self.runs = [parts.Run(group) for group in groups]
+        self._sides = [Side(config, run, lane) for run in self.runs for lane, config in enumerate(run.configs)]
+        self._guess = guess_cost(self._configs[0], self.runs[0].dataset)
+        self._rates = {i: 50.0 for i in range(len(self.runs))}
         self._looks = {name: Look(share) for name, share in SHARES.items()}
-        for run in self._runs:
-            run.programs.start(*parts.FIRST)
-            run.programs.start(*parts.NEXT)
+        for run in self.runs:
+            run.programs.start(*parts.IN_ORDER)
             self._record(run, run.validated())
         self._look(everything=True)
 
@@ -87,19 +85,19 @@ class Training:
                 self._look(everything=True)
         elif name == "step":
             self._goal, self.running = 0, False
-            for run in self._runs:
+            for run in self.runs:
                 self._go(run, 1)
             self._look(everything=True)
         elif name == "epoch":
-            self._goal, self.running = int(min(run.at for run in self._runs)) + 1, True
+            self._goal, self.running = int(min(run.at for run in self.runs)) + 1, True
         elif name == "reset":
             self._goal, self.running = 0, False
             self._begin()
 
     def advance(self) -> None:
         """Some steps of the run that is behind, and what is due to be measured."""
-        i = min(range(len(self._runs)), key=lambda i: self._runs[i].at)
-        run, start = self._runs[i], time.monotonic()
+        i = min(range(len(self.runs)), key=lambda i: self.runs[i].at)
+        run, start = self.runs[i], time.monotonic()
         before = run.step
         self._go(run, max(1, round(self._rates[i] * STRIDE)))
         done = (run.step or run.steps) - before
@@ -107,7 +105,7 @@ class Training:
         self._rates[i] = min(0.5 * self._rates[i] + 0.5 * rate, 4 * self._rates[i])
         if all(side.is_lost for side in self._sides):
             self._goal, self.running = 0, False
-        if self._goal and all(run.at >= self._goal for run in self._runs):
+        if self._goal and all(run.at >= self._goal for run in self.runs):
             self._goal, self.running = 0, False
         self._look(everything=not self.running)
 
@@ -133,27 +131,30 @@ class Training:
 
     def _look(self, everything: bool = False) -> None:
         """Measures what is due; everything where nothing goes on."""
-        measures = {"probe": self._probe, "answers": self._answer, "kernels": self._weigh, "curvature": self._curve}
+        measures = {"probe": self._probe, "answer": self._answer, "kernels": self._weigh, "curvature": self._curve}
         for name, measure in measures.items():
-            if everything or self._looks[name].is_due():
+            if not all(name == "kernels" or run.programs.is_ready(name) for run in self.runs):
+                self._missing.add(name)
+            elif everything or self._looks[name].is_due() or name in self._missing:
+                self._missing.discard(name)
                 self._looks[name].take(measure)
 
     def _probe(self) -> None:
-        for run in self._runs:
+        for run in self.runs:
             found, outputs = run.probed()
             for side in self._sides_of(run):
                 measured = {name: float(values[side.lane]) for name, values in found.items() if values.ndim == 1}
                 side.add_measures(run.at, measured, {name: a[side.lane] for name, a in outputs.items()})
 
     def _curve(self) -> None:
-        for run in self._runs:
-            if found := run.curvature():
-                for side in self._sides_of(run):
-                    top, residual = (float(found[name][side.lane]) for name in parts.CURVATURE)
-                    side.add_curvature(run.at, top, residual)
+        for run in self.runs:
+            found = run.curvature()
+            for side in self._sides_of(run):
+                top, residual = (float(found[name][side.lane]) for name in parts.CURVATURE)
+                side.add_curvature(run.at, top, residual)
 
     def _answer(self) -> None:
-        for run in self._runs:
+        for run in self.runs:
             outputs_RxNxC = run.answers()
             count = outputs_RxNxC.shape[1]
             for side in self._sides_of(run):
@@ -162,23 +163,29 @@ class Training:
                 side.pictures["wrong"] = train_pictures.wrong(answers)
 
     def _weigh(self) -> None:
-        for run in self._runs:
+        for run in self.runs:
             kernels_RxDxH = run.kernels()
             for side in self._sides_of(run):
                 side.pictures["weights"] = train_pictures.weights(kernels_RxDxH[side.lane], run.dataset.shape)
 
+    @property
+    def pending(self) -> bool:
+        """Whether something could not be measured yet, since what measures it is being compiled."""
+        return bool(self._missing)
+
+    def settle(self) -> bool:
+        """Measures what could not be measured before, where it can now; whether there was something."""
+        before = len(self._missing)
+        self._look(everything=any(run.programs.is_ready(name) for run in self.runs for name in self._missing))
+        return len(self._missing) < before
+
     def frame(self) -> Frame:
         """What is to be shown now."""
-        at = min(run.at for run in self._runs)
+        at = min(run.at for run in self.runs)
         words = {
             "status": train_words.status(self._sides),
             "finding": train_words.finding(self._sides, self._guess),
         }
         pictures = train_pictures.pictures_of(self._sides, self._guess)
-        is_whole = all(run.step == 0 for run in self._runs) or not self.running
+        is_whole = all(run.step == 0 for run in self.runs) or not self.running
         return Frame(pictures, words, at, keep=is_whole)
-
-    @property
-    def configs(self) -> list[Config]:
-        """What is trained."""
-        return list(self._configs)
