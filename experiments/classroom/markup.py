@@ -84,7 +84,7 @@ def _control(view: View, control: Control) -> str:
     """A control, and beside it that of the second setting."""
     if not control.second:
         return _one(control, control.name)
-    other = control._replace(label=f"{control.label}, second")
+    other = control._replace(unit="")
     return (
         f'<div class="two">{_one(control, control.name)}'
         f'<div data-when="{COMPARE}" hidden>{_one(other, OTHER + control.name)}</div></div>'
@@ -95,7 +95,10 @@ def _one(control: Control, name: str) -> str:
     called = f"set-{name.replace('.', '-')}"
     wrong = f'<span data-wrong="{name}" data-of="{called}" id="{called}-wrong" role="alert"></span>'
     unit = f' <span class="unit">{escape(control.unit)}</span>' if control.unit else ""
-    label = f'<label for="{called}">{escape(control.label)}{unit}</label>'
+    words = escape(control.label)
+    if name.startswith(OTHER):  # Its label stands beside it; it has one of its own to be heard.
+        words = f'<span class="unseen">{words}, </span>second'
+    label = f'<label for="{called}">{words}{unit}</label>'
     given = f'id="{called}" data-set="{name}" aria-describedby="{called}-wrong" title="{escape(control.meaning)}"'
     value = escape(control.word(control.default))
     if control.choices:

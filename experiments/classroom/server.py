@@ -75,6 +75,8 @@ def make_app(link: Link, views: dict[str, View], token: str | None, port: int) -
         }
         return HTMLResponse(saved.page_text(session), headers=headers)
 
+    # A bar without a name would come and go with every request.
+    app.config.quasar_config["loadingBar"]["skipHijack"] = True
     app.on_startup(lambda: link.start(asyncio.get_running_loop()))
     ui.run_with(
         outer,

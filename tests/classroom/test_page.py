@@ -68,9 +68,8 @@ def test_a_saved_page_plays_offline(visitor, tmp_path):
     for epoch in (1, 2, 3):
         visitor.click("epoch")
         visitor.until(f"{AT} === {epoch} && {RUNNING} === 'false'")
-    visitor.browser.run(
-        "fetch('/saved/' + document.getElementById('classroom').dataset.key).then((a) => a.text()).then((t) => { window.saved = t; }), 0"
-    )
+    asked = "fetch('/saved/' + document.getElementById('classroom').dataset.key).then((answer) => answer.text())"
+    visitor.browser.run(f"({asked}.then((text) => {{ window.saved = text; }}), 0)")
     text = visitor.until("window.saved")
     assert len(text.encode()) < 8e6 and "http:" not in text.replace("http://www.w3.org", "")
     page = tmp_path / "saved.html"
@@ -90,25 +89,21 @@ def test_a_saved_page_plays_offline(visitor, tmp_path):
 
 @pytest.mark.parametrize("name", find_views())
 def test_every_view_fits_and_is_labelled(visitor, name):
-    """At three widths nothing is cut off; every control has a label, every button a name, every picture words; it reads in
-    the dark; keyboards reach all."""
+    """At three widths nothing is cut off; every control has a label, every button a name, every picture words; it reads
+    in the dark; keyboards reach all."""
     browser = visitor.browser
     visitor.open(f"/{name}" if name != "train" else QUICK)
     for width in (800, 1280, 1920):
         browser.send("POST", "/window/rect", {"width": width, "height": 1000})
         visitor.until("document.documentElement.scrollWidth <= window.innerWidth")
-    unlabelled = (
-        "[...document.querySelectorAll('input, select')].filter((e) => !e.labels?.length && !e.ariaLabel).length"
-    )
-    assert browser.run(unlabelled) == 0
-    assert (
-        browser.run(
-            "[...document.querySelectorAll('button')].filter((e) => !e.textContent.trim() && !e.ariaLabel).length"
-        )
-        == 0
-    )
-    assert browser.run("[...document.querySelectorAll('.picture > svg')].filter((e) => !e.ariaLabel).length") == 0
-    assert browser.run("[...document.querySelectorAll('[data-do]')].filter((e) => e.tabIndex < 0).length") == 0
+
+    def count(selector, condition):
+        return browser.run(f"[...document.querySelectorAll('{selector}')].filter((e) => {condition}).length")
+
+    assert count("input, select", "!e.labels?.length && !e.ariaLabel") == 0
+    assert count("button", "!e.textContent.trim() && !e.ariaLabel") == 0
+    assert count(".picture > svg", "!e.ariaLabel") == 0
+    assert count("[data-do]", "e.tabIndex < 0") == 0
     assert browser.run("document.documentElement.lang") == "en-US"
     background = "getComputedStyle(document.body).backgroundColor"
     emulate(browser, "dark")

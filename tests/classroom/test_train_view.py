@@ -117,12 +117,12 @@ def side(measures=(), at=1.0, row=(), **changed):
 )
 def test_what_is_told(one, words):
     """Of each fault a sentence that says why; of a net that learns nothing is said."""
-    assert words in finding([one], 0.09)
-    assert finding([side()], 0.09) == ""
+    assert words in finding([one])
+    assert finding([side()]) == ""
 
 
 def test_a_rate_beyond_the_stable_one_is_told():
     """With the limit, 2 / the largest eigenvalue."""
     one = side(row={"val_loss": float("inf")}, learning_rate=8.0)
     one.add_curvature(0.0, 0.5, 0.0)
-    assert "rate of 8 is above 4," in finding([one], 0.09)
+    assert "rate of 8 is above 4," in finding([one])

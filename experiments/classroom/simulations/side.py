@@ -14,6 +14,7 @@ from experiments.classroom import parts
 from experiments.classroom.pictures import Picture
 from training.config import Config
 from training.pictures import as_pictures
+from training.screen import uniform_guess_cost
 
 # Of the digits that it gets wrong, so many are shown.
 MOST_WRONG = 14
@@ -78,11 +79,11 @@ class Side:
     """One of the settings, a lane of a run, with its curves.
 
     `cost` is that of the batches as they come, the others are measured: at the end of epochs (`rows`), or when it was
-    due. `lost_at` is where its cost stopped being a number.
+    due. `guess` is the cost of a uniform guess, `lost_at` where its own stopped being a number.
     """
 
     def __init__(self, config: Config, run: parts.Run, lane: int) -> None:
-        self.config, self.run, self.lane = config, run, lane
+        self.config, self.run, self.lane, self.guess = config, run, lane, uniform_guess_cost(config)
         self.cost, self.accuracy = Curve(), Curve()
         self.rows: list[tuple[int, dict[str, float]]] = []
         self.validated: defaultdict[str, Curve] = defaultdict(Curve)
@@ -97,10 +98,10 @@ class Side:
         """Whether its cost is no number any more."""
         return self.lost_at is not None
 
-    def add_cost(self, at: float, found: Mapping[str, np.ndarray], guess: float) -> None:
+    def add_cost(self, at: float, found: Mapping[str, np.ndarray]) -> None:
         """The means over the batches up to there."""
         cost, accuracy = (float(found[name][self.lane]) for name in ("loss", "accuracy"))
-        if not math.isfinite(cost) or cost > BEYOND * guess:
+        if not math.isfinite(cost) or cost > BEYOND * self.guess:
             self.lost_at = at if self.lost_at is None else self.lost_at
         if not self.is_lost:
             self.cost.add(at, cost)

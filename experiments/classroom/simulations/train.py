@@ -12,7 +12,7 @@ from experiments.classroom.simulations.side import Answers, Side
 from experiments.classroom.view import State, first_and_second
 from experiments.classroom.worker import Frame
 from experiments.engine import lanes
-from training.screen import as_number, guess_cost
+from training.screen import as_number
 
 # Seconds of training between two answers to the visitor.
 STRIDE = 0.07
@@ -48,7 +48,7 @@ class Training:
         self.runs: list[parts.Run] = []
         self._sides: list[Side] = []
         self._rates: dict[int, float] = {}  # Steps a second of each run.
-        self._guess, self._missing = 0.0, set[str]()
+        self._missing = set[str]()
 
     def change(self, settings: State) -> bool:
         """Every change begins again, from the same start."""
@@ -65,7 +65,6 @@ class Training:
         groups = [self._configs] if together else [[config] for config in self._configs]
         self.runs = [parts.Run(group) for group in groups]
         self._sides = [Side(config, run, lane) for run in self.runs for lane, config in enumerate(run.configs)]
-        self._guess = guess_cost(self._configs[0], self.runs[0].dataset)
         self._rates = {i: 50.0 for i in range(len(self.runs))}
         self._looks = {name: Look(share) for name, share in SHARES.items()}
         for run in self.runs:
@@ -113,7 +112,7 @@ class Training:
         """So many steps, and the end of the epoch where that is reached."""
         at, found = run.advance(count)
         for side in self._sides_of(run):
-            side.add_cost(at, found, self._guess)
+            side.add_cost(at, found)
         if run.is_over():
             self._record(run, run.row())
 
@@ -184,8 +183,8 @@ class Training:
         at = min(run.at for run in self.runs)
         words = {
             "status": train_words.status(self._sides),
-            "finding": train_words.finding(self._sides, self._guess),
+            "finding": train_words.finding(self._sides),
         }
-        pictures = train_pictures.pictures_of(self._sides, self._guess)
+        pictures = train_pictures.pictures_of(self._sides)
         is_whole = all(run.step == 0 for run in self.runs) or not self.running
         return Frame(pictures, words, at, keep=is_whole)

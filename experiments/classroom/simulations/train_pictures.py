@@ -30,10 +30,10 @@ KINDS = {
 MOST_UNITS = 64
 
 
-def pictures_of(sides: Sequence[Side], guess: float) -> dict[str, Picture]:
+def pictures_of(sides: Sequence[Side]) -> dict[str, Picture]:
     """All pictures by the names of their places."""
     found = {
-        "cost": _cost(sides, guess),
+        "cost": _cost(sides),
         "accuracy": _accuracy(sides),
         "outputs": _outputs(sides),
         "saturated": _saturated(sides),
@@ -68,19 +68,19 @@ def colour_of(layer: str) -> int:
     return int(digits) % OUTPUT_COLOUR if digits else OUTPUT_COLOUR
 
 
-def _cost(sides: Sequence[Side], guess: float) -> Picture:
+def _cost(sides: Sequence[Side]) -> Picture:
+    guesses = list(dict.fromkeys(round(side.guess, 6) for side in sides))
     drawn: list[dict[str, Any]] = []
     for i, side in enumerate(sides):
         drawn.append(curve(named("training", i, sides), side.cost, i, width=1.2))
         drawn.append(curve(named("validation", i, sides), side.validated["val_loss"], i, dash=True, width=2.4))
     values = [v for side in sides for c in (side.cost, side.validated["val_loss"]) for v in c.values]
-    top = max([1.15 * guess, *sorted(values)[: max(1, math.ceil(0.995 * len(values)))]])
+    top = max([1.15 * max(guesses), *sorted(values)[: max(1, math.ceil(0.995 * len(values)))]])
     cost = sides[0].config.cost.replace("_", "-")
     label = "cost" if len({side.config.cost for side in sides}) > 1 else f"{cost} cost"
-    said = f"The cost over {sides[0].run.at:.1f} epochs, with that of a uniform guess, {guess:.4g}"
-    return pictures.lines(
-        drawn, epochs(sides), axis(label, 0.0, top), said, [mark(f"uniform guess {guess:.4g}", y=guess)]
-    )
+    said = f"The cost over {sides[0].run.at:.1f} epochs, with that of a uniform guess"
+    marks = [mark(f"uniform guess {guess:.4g}", y=guess) for guess in guesses]
+    return pictures.lines(drawn, epochs(sides), axis(label, 0.0, top), said, marks)
 
 
 def _accuracy(sides: Sequence[Side]) -> Picture:
@@ -129,7 +129,7 @@ def _ends(limits: Sequence[float], values: Sequence[np.ndarray], side: int) -> f
     return max(found) if side > 0 else min(found)
 
 
-def _saturated(sides: Sequence[Side]) -> Picture:
+def _saturated(sides: Sequence[Side]) -> Picture | None:
     """Shares over epochs: saturated, zero and dead by layer, and outputs on the wrong side."""
     drawn: list[dict[str, Any]] = []
     for i, side in enumerate(sides):
@@ -142,13 +142,15 @@ def _saturated(sides: Sequence[Side]) -> Picture:
             width = 3.0 if kind == "dead_units" else None
             drawn.append(curve(words, side.measured[name], colour_of(layer), dash=i > 0, width=width))
     said = "Which share of each layer's outputs is saturated, zero or dead, over epochs"
+    if not drawn:
+        return None
     height = 230 + 14 * max(0, math.ceil(len(drawn) / 2) - 2)
     return pictures.lines(drawn, epochs(sides), axis("share", 0.0, 1.0), said, height=height)
 
 
 def _by_layer(
     sides: Sequence[Side], measure: str, label: str, said: str, marks: Sequence[dict[str, Any]] = ()
-) -> Picture:
+) -> Picture | None:
     """A measure of each layer over epochs, on a logarithmic axis."""
     drawn = [
         curve(named(name.partition("/")[2], i, sides), side.measured[name], colour_of(name), dash=i > 0)
@@ -156,10 +158,10 @@ def _by_layer(
         for name in sorted(side.measured, key=natural_order)
         if name.startswith(f"{measure}/")
     ]
-    return pictures.lines(drawn, epochs(sides), axis(label, log=True), said, marks)
+    return pictures.lines(drawn, epochs(sides), axis(label, log=True), said, marks) if drawn else None
 
 
-def _updates(sides: Sequence[Side]) -> Picture:
+def _updates(sides: Sequence[Side]) -> Picture | None:
     said = "How large one step is against the weights of its layer, over epochs"
     return _by_layer(sides, "update_ratio", "|step| / |weights|", said, [mark("rule of thumb .001", y=1e-3)])
 
@@ -176,12 +178,8 @@ def _stability(sides: Sequence[Side]) -> Picture | None:
             marks.append(mark(f"{named(name, i, sides)} = {limit:.3g}", y=limit))
     if not any(line["x"] for line in drawn):
         return None
-    note = (
-        None
-        if marks
-        else "Adam and its kin divide each step by the gradient's size: no rate of theirs is 2 / eigenvalue."
-    )
-    said = "The largest eigenvalue of the cost's Hessian over epochs; above the marked line the steepest direction is not stable"
+    note = None if marks else "Adam and its kin divide a step by the gradient's size: 2 / eigenvalue limits no rate."
+    said = "The largest eigenvalue of the cost's Hessian over epochs; above the marked line the rate is not stable"
     return pictures.lines(drawn, epochs(sides), axis("eigenvalue", log=True), said, marks, note=note)
 
 

@@ -28,18 +28,18 @@ def _numbers(side: Side) -> str:
     return ", ".join([*words, f"val_loss {row['val_loss']:.4f}", f"val_accuracy {row['val_accuracy']:.4f}"])
 
 
-def finding(sides: Sequence[Side], guess: float) -> str:
+def finding(sides: Sequence[Side]) -> str:
     """A sentence on each net that has one."""
-    found = [_of_side(side, guess) for side in sides]
+    found = [_of_side(side) for side in sides]
     if len(sides) == 1:
         return found[0]
     return " ".join(f"{name}: {words}" for name, words in zip(NAMES, found, strict=True) if words)
 
 
-def _of_side(side: Side, guess: float) -> str:
+def _of_side(side: Side) -> str:
     if side.lost_at is not None:
         return _lost(side)
-    return _dead(side) or _saturated(side) or _plateau(side, guess)
+    return _dead(side) or _saturated(side) or _plateau(side)
 
 
 def _lost(side: Side) -> str:
@@ -95,9 +95,9 @@ def _saturated(side: Side) -> str:
     return ""
 
 
-def _plateau(side: Side, guess: float) -> str:
+def _plateau(side: Side) -> str:
     """Whether it sits on the plateau of the uniform guess."""
-    epoch, row = side.rows[-1]
+    (epoch, row), guess = side.rows[-1], side.guess
     cost = f"{row['val_loss']:.4f}"
     if epoch and abs(row["val_loss"] / guess - 1) < ON_PLATEAU and row["val_accuracy"] < RIGHT:
         same = f"that of giving every digit the same share, {guess:.4g}"
