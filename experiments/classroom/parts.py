@@ -176,9 +176,9 @@ def make_programs(config: Config, count: int, optional: tuple[str, ...], data: D
 
     rows = jax.eval_shape(order, key)
     steps, batch = rows.order_SxB.shape
-    number = jax.ShapeDtypeStruct((), jnp.int32)
-    span = Span(rows, number, number)
-    underway = Underway(states, jax.ShapeDtypeStruct((count, steps, batch, config.classes), jnp.float32))
+    number: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    logits: Any = jax.ShapeDtypeStruct((count, steps, batch, config.classes), jnp.float32)
+    span, underway = Span(rows, number, number), Underway(states, logits)
     part, metrics, model, cost = part_of(config), metrics_of(config), models.make_model(config), models.cost_of(config)
     measured = train.make_probe(config.replace(probes=("saturation", "speed")))
     curved = train.make_probe(config.replace(probes=("curvature",)))
@@ -259,17 +259,21 @@ class Run:
     def advance(self, count: int) -> tuple[float, dict[str, np.ndarray]]:
         """Goes so many steps, at most to the end of the epoch; where that is, and the means of the cost and of correct
         answers over their batches, [R]."""
-        if self._underway is None or self._rows is None:
-            self._rows = self.programs.order(jax.random.fold_in(self._shuffle_key, self.epoch + 1))
-            self._before = jax.tree.map(jnp.copy, self.state.params)
-            shape = (len(self.configs), *self._rows.order_SxB.shape, self.configs[0].classes)
-            self._underway = Underway(self.state, jnp.zeros(shape, jnp.float32))
+        if self._underway is None:
+            self._begin_epoch()
+        assert self._rows
         first, last = self.step, min(self.step + count, self.steps)
         span = Span(self._rows, np.int32(first), np.int32(last))
-        self._underway = self.programs.part(self._underway, self.numbers, self.data, span)
-        self.state, self.step = self._underway.state, last
-        found = self.programs.metrics(self._underway, span, self.data.training[1])
+        underway: Underway = self.programs.part(self._underway, self.numbers, self.data, span)
+        self._underway, self.state, self.step = underway, underway.state, last
+        found = self.programs.metrics(underway, span, self.data.training[1])
         return self.at, jax.device_get(found)
+
+    def _begin_epoch(self) -> None:
+        rows: Rows = self.programs.order(jax.random.fold_in(self._shuffle_key, self.epoch + 1))
+        shape = (len(self.configs), *rows.order_SxB.shape, self.configs[0].classes)
+        self._before = jax.tree.map(jnp.copy, self.state.params)
+        self._rows, self._underway = rows, Underway(self.state, jnp.zeros(shape, jnp.float32))
 
     def is_over(self) -> bool:
         """Whether the epoch that is under way has been gone through, so that `row` is due."""

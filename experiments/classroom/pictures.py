@@ -38,8 +38,8 @@ def axis(
 
 def line(
     name: str,
-    x: Sequence[Any],
-    y: Sequence[Any],
+    x: Sequence[Any] | np.ndarray,
+    y: Sequence[Any] | np.ndarray,
     colour: int = 0,
     *,
     dash: bool = False,

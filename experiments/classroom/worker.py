@@ -63,6 +63,7 @@ class Simulation(Protocol):
 
     def change(self, settings: State) -> bool:
         """Goes on with other settings, where it can; where it gives False, a new one begins with them."""
+        ...
 
     def prepare(self) -> None:
         """All that takes longer than a tenth of a second, in a thread of its own; the rest is called after it."""
@@ -75,6 +76,7 @@ class Simulation(Protocol):
 
     def frame(self) -> Frame:
         """What is to be shown now."""
+        ...
 
 
 @runtime_checkable
