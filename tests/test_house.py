@@ -27,6 +27,7 @@ ORDER = (
     "experiments.reporting",
     *(f"experiments.{wing}" for wing in study.WINGS),
     "experiments.advising",
+    "experiments.classroom",
     "experiments.benchmarks",
     "experiments",
 )

@@ -29,8 +29,10 @@ from training.metrics import batch_metrics
 # Programs that are kept for whoever sets the same again.
 MOST_PROGRAMS = 24
 # In the order in which they are needed: what takes longest is waited for by nobody.
-IN_ORDER = ("init", "evaluate", "order", "part", "metrics", "answer", "probe", "curvature")
+IN_ORDER = ("init", "evaluate", "order", "part", "recent", "metrics", "answer", "probe", "curvature")
 CURVATURE = ("curvature/top_eigenvalue", "curvature/top_residual")
+# Batches over which the cost is taken while an epoch is under way: of all of them it would take its time every time.
+RECENT = 32
 # Validation examples whose answers are looked at.
 ANSWERED = 2_000
 
@@ -65,6 +67,7 @@ class Programs:
     `order(key) -> rows` of an epoch
     `part(underway_R, numbers_R, data, span) -> underway_R`, which uses the first up
     `metrics(underway_R, span, labels_N) -> metrics_R`: `loss` and `accuracy` over the batches of the span
+    `recent(underway_R, span, labels_N) -> metrics_R`, likewise over the last batches of the span, `RECENT` at most
     `evaluate(states_R, images, labels) -> metrics_R`
     `probe(states_R, numbers_R, before_R, probed, key) -> (metrics_R, activations_R)`
     `answer(states_R, images_NxD) -> outputs_RxNxC`
@@ -160,6 +163,21 @@ def metrics_of(config: Config) -> Callable[..., dict[str, jax.Array]]:
     return metrics
 
 
+def recent_of(config: Config) -> Callable[..., dict[str, jax.Array]]:
+    """`metrics_of` over the last `RECENT` batches of a span at most, in a time that does not grow with the epoch."""
+    metrics = metrics_of(config)
+
+    def recent(underway: Underway, span: Span, labels_N: jax.Array) -> dict[str, jax.Array]:
+        count = min(RECENT, len(span.rows.order_SxB))
+        start = jnp.maximum(span.last - count, 0)
+        cut = lambda array: jax.lax.dynamic_slice_in_dim(array, start, count)  # noqa: E731
+        rows = Rows(cut(span.rows.order_SxB), cut(span.rows.weights_SxB))
+        some = Underway(underway.state, cut(underway.logits_SxBxC))
+        return metrics(some, Span(rows, span.first - start, span.last - start), labels_N)
+
+    return recent
+
+
 def make_programs(config: Config, count: int, optional: tuple[str, ...], data: Data) -> Programs:
     """The programs for so many lanes of the config's structure."""
     data = jax.eval_shape(lambda data: data, data)
@@ -203,6 +221,7 @@ def make_programs(config: Config, count: int, optional: tuple[str, ...], data: D
         "init": later(over(functions.init, same=1), numbers, key, options=FAST_TO_COMPILE),
         "order": later(order, key, options=small),
         "part": later(parts, underway, numbers, data, span, options=small, donate=(0,)),
+        "recent": later(over(recent_of(config), same=2), underway, span, data.training[1], options=small),
         "metrics": later(over(metrics, same=2), underway, span, data.training[1], options=small),
         "evaluate": later(over(functions.evaluate, same=2), states, *data.validation),
         "probe": later(over(measured, same=2), *probing),
@@ -258,7 +277,7 @@ class Run:
 
     def advance(self, count: int) -> tuple[float, dict[str, np.ndarray]]:
         """Goes so many steps, at most to the end of the epoch; where that is, and the means of the cost and of correct
-        answers over their batches, [R]."""
+        answers over their batches, [R], the last `RECENT` of them at most."""
         if self._underway is None:
             self._begin_epoch()
         assert self._rows
@@ -266,7 +285,7 @@ class Run:
         span = Span(self._rows, np.int32(first), np.int32(last))
         underway: Underway = self.programs.part(self._underway, self.numbers, self.data, span)
         self._underway, self.state, self.step = underway, underway.state, last
-        found = self.programs.metrics(underway, span, self.data.training[1])
+        found = self.programs.recent(underway, span, self.data.training[1])
         return self.at, jax.device_get(found)
 
     def _begin_epoch(self) -> None:

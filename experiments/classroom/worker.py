@@ -29,8 +29,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from experiments.classroom.view import State
 from training.console import one_line
 
-# Seconds between frames of one visitor, at least: more than ten a second are not told apart.
-EVERY = 0.1
+# Seconds between frames of one visitor, at least: making them takes time in which nothing is computed.
+EVERY = 0.125
 # Seconds after which is seen whether something that was waited for has come.
 SETTLES_WITHIN = 0.2
 # Of the worker against the server and the browser on the same machine: who clicks does not wait for an epoch.

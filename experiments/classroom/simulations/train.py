@@ -17,7 +17,7 @@ from training.screen import as_number
 # Seconds of training between two answers to the visitor.
 STRIDE = 0.07
 # The share of the time that each look may take: what costs more is taken less often.
-SHARES = {"probe": 0.08, "curvature": 0.04, "answer": 0.03, "kernels": 0.03}
+SHARES = {"probe": 0.05, "curvature": 0.03, "answer": 0.02, "kernels": 0.02}
 
 
 class Look:
