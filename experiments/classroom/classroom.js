@@ -87,6 +87,14 @@ const classroom = (() => {
     else act(name, element.dataset.value ?? null);
   }
 
+  /** What a part of a picture sets: one with `data-setting`, the name of a control, and `data-value`. */
+  function choose(event) {
+    const element = event.target.closest?.("[data-setting]");
+    if (!element || (event.type === "keydown" && event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault();
+    act("set", { name: element.dataset.setting, value: element.dataset.value });
+  }
+
   function press(event) {
     const element = event.target.closest?.("svg [data-do], [role=button][data-do]");
     if (!element || (event.key !== "Enter" && event.key !== " ")) return;
@@ -114,6 +122,7 @@ const classroom = (() => {
   document.addEventListener("change", change);
   document.addEventListener("click", click);
   document.addEventListener("keydown", press);
+  for (const type of ["click", "keydown"]) document.addEventListener(type, choose);
   document.addEventListener("input", (event) => {
     const element = event.target.closest?.("[data-set]");
     if (element) element.dataset.touched = "yes";

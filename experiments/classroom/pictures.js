@@ -176,13 +176,22 @@ const Pictures = (() => {
     words: (spec) => `<p>${escaped(spec.text)}</p>`,
   };
 
+  /** Who is at a part of a picture with the keyboard stays there when it is drawn again. */
+  function refocus(box, { do: done, setting, value }) {
+    const same = ({ dataset }) => dataset.do === done && dataset.setting === setting;
+    const parts = [...box.querySelectorAll("[data-do], [data-setting]")].filter(same);
+    (parts.find((part) => part.dataset.value === value) ?? parts[0])?.focus({ preventScroll: true });
+  }
+
   const drawn = new Map();
 
   /** Draws what is said of a picture into an element, as wide as that is. */
   function draw(box, spec) {
     drawn.set(box, spec);
     const width = Math.max(220, Math.floor(box.clientWidth)), height = spec.height ?? 230;
+    const focused = box.contains(document.activeElement) ? document.activeElement.dataset : null;
     box.innerHTML = KINDS[spec.kind](spec, width, height);
+    if (focused) refocus(box, focused);
     if (spec.note !== undefined) box.insertAdjacentHTML("beforeend", `<p class="note">${escaped(spec.note)}</p>`);
     box.dataset.drawn = String(1 + Number(box.dataset.drawn ?? 0));
   }

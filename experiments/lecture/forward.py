@@ -12,6 +12,7 @@ the hand computation and the Flax net, over the largest number of the layer, bel
 within 1e-6; the predicted class is the one of the largest z.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,13 +56,21 @@ class Layer(NamedTuple):
     a: np.ndarray
 
 
-def trained(config: Config, dataset: input_pipeline.Dataset) -> train.TrainState:
-    """The state after the config's epochs, as train.py has it."""
+def by_epoch(config: Config, dataset: input_pipeline.Dataset) -> Iterator[train.TrainState]:
+    """The state before training, then after each of the config's epochs, as train.py has it."""
     numbers, shuffle_key = train.hyperparameters(config), train.run_keys(config.seed)[1]
     state, run = train.initial_state(config), train.make_train(config)
+    yield state
     for number in range(1, config.epochs + 1):
         state, _ = run.epoch(state, numbers, dataset, jax.random.fold_in(shuffle_key, number))
-    accuracy = run.evaluate(state, dataset.validation_images, dataset.validation_labels)["accuracy"]
+        yield state
+
+
+def trained(config: Config, dataset: input_pipeline.Dataset) -> train.TrainState:
+    """The state after the config's epochs."""
+    *_, state = by_epoch(config, dataset)
+    evaluate = train.make_train(config).evaluate
+    accuracy = evaluate(state, dataset.validation_images, dataset.validation_labels)["accuracy"]
     print(
         f"Trained for {config.epochs} epochs at learning rate {config.learning_rate:g}: "
         f"{float(accuracy):.2%} of the {len(dataset.validation_labels):,} test digits are recognised."

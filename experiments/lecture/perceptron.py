@@ -12,6 +12,7 @@ them (Novikoff 1962); here that plane is the one by which the points were labell
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,12 +57,14 @@ class Learnt(NamedTuple):
     xor_P: np.ndarray
 
 
-def detector_table() -> list[tuple[tuple[int, ...], float, int]]:
+def detector_table(
+    weights: Sequence[float] = WEIGHTS, threshold: float = THRESHOLD
+) -> list[tuple[tuple[int, ...], float, int]]:
     """All eight meals with the sum of their weights and the detector's output."""
-    unit = nets.perceptron.from_threshold(np.array(WEIGHTS), THRESHOLD)
-    meals = list(itertools.product((0, 1), repeat=len(WEIGHTS)))
+    unit = nets.perceptron.from_threshold(np.array(weights), threshold)
+    meals = list(itertools.product((0, 1), repeat=len(weights)))
     fires = np.asarray(nets.perceptron.forward(unit, np.array(meals, np.float32)))
-    return [(meal, float(np.dot(meal, WEIGHTS)), int(out)) for meal, out in zip(meals, fires, strict=True)]
+    return [(meal, float(np.dot(meal, weights)), int(out)) for meal, out in zip(meals, fires, strict=True)]
 
 
 def table_lines(table: list[tuple[tuple[int, ...], float, int]]) -> list[str]:

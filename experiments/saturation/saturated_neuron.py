@@ -12,8 +12,9 @@ it shows a neuron that learns far faster than cross-entropy does at that rate. B
 right, as dC/dw = a x. Bands: the computed numbers to half of their last digit.
 """
 
+import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,11 +38,25 @@ ANIMATION_RATE = 0.005
 SOURCE, COMPUTED = "Nielsen, chapter 3 (P)", "recursion of Nielsen, chapter 3, in float64"
 
 
-def true_slope(cost: str, z: jax.Array) -> jax.Array:
-    """dC/dz of the neuron's cost, by differentiating it; Nielsen's quadratic cost is half of the one in `nets`."""
+class Course(NamedTuple):
+    """A neuron before the first step and after each of STEPS: w, b, output a, cost and dC/dz, [STEPS + 1] each."""
+
+    w_S: np.ndarray
+    b_S: np.ndarray
+    a_S: np.ndarray
+    cost_S: np.ndarray
+    slope_S: np.ndarray
+
+
+def cost_at(cost: str, z: jax.Array) -> jax.Array:
+    """The neuron's cost at a weighted input; Nielsen's quadratic cost is half of the one in `nets`."""
     per_example = nets.costs.get(cost, "sigmoid").per_example
-    factor = 0.5 if cost == "quadratic" else 1.0
-    return factor * jax.grad(lambda z: per_example(z.reshape(1, 1), jnp.full((1, 1), TARGET))[0])(z)
+    return (0.5 if cost == "quadratic" else 1.0) * per_example(z.reshape(1, 1), jnp.full((1, 1), TARGET))[0]
+
+
+def true_slope(cost: str, z: jax.Array) -> jax.Array:
+    """dC/dz of the neuron's cost, by differentiating it."""
+    return jax.grad(lambda z: cost_at(cost, z))(z)
 
 
 def animation_slope(_: str, z: jax.Array) -> jax.Array:
@@ -49,18 +64,29 @@ def animation_slope(_: str, z: jax.Array) -> jax.Array:
     return 1 / (1 - jax.nn.sigmoid(z))
 
 
-def outputs(slope: Any, cost: str, w: float, b: float, rate: float) -> np.ndarray:
-    """The neuron's output before the first step and after each of STEPS, [STEPS + 1]."""
-
-    def step(parameters: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _descend(slope: Any, cost: str, w: jax.Array, b: jax.Array, rate: jax.Array) -> tuple[jax.Array, ...]:
+    def step(parameters: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], Any]:
         w, b = parameters
         dz = slope(cost, w + b)
         after = w - rate * dz, b - rate * dz
-        return after, jax.nn.sigmoid(after[0] + after[1])
+        return after, after
 
-    start = jnp.float32(w), jnp.float32(b)
-    _, a_S = jax.jit(lambda start: jax.lax.scan(step, start, length=STEPS))(start)
-    return np.concatenate([[jax.nn.sigmoid(start[0] + start[1])], a_S])
+    _, (w_S, b_S) = jax.lax.scan(step, (w, b), length=STEPS)
+    w_S, b_S = jnp.append(w, w_S), jnp.append(b, b_S)
+    z_S = w_S + b_S
+    cost_S = jax.vmap(functools.partial(cost_at, cost))(z_S)
+    return w_S, b_S, jax.nn.sigmoid(z_S), cost_S, jax.vmap(functools.partial(slope, cost))(z_S)
+
+
+def course(slope: Any, cost: str, w: float, b: float, rate: float) -> Course:
+    """The descent by that slope from w and b; other numbers need no other program."""
+    return Course(*map(np.asarray, _descend(slope, cost, *map(jnp.float32, (w, b, rate)))))
+
+
+def outputs(slope: Any, cost: str, w: float, b: float, rate: float) -> np.ndarray:
+    """The neuron's output before the first step and after each of STEPS, [STEPS + 1]."""
+    return course(slope, cost, w, b, rate).a_S
 
 
 def claims_of(courses: list[np.ndarray], true: np.ndarray, animated: np.ndarray) -> list[Claim]:

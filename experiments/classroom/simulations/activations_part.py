@@ -1,0 +1,82 @@
+"""Four activation functions with their slopes, for the view One neuron, at a weighted input that moves."""
+
+import numpy as np
+
+import nets
+from experiments.classroom import pictures
+from experiments.classroom.pictures import Picture, axis, line, mark
+from experiments.classroom.simulations.tables import added, said
+from experiments.classroom.view import State
+from experiments.lecture.neurons import NEURONS
+
+# Flat is where the slope is below this share of the largest one.
+FLAT = 0.05
+NAMES = {"step": "step", "sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU"}
+POINTS = 241
+
+
+class Activations:
+    """The neuron w x + b with each of the four functions; Play moves x from -5 to 5."""
+
+    moments, a_second, takes = 100, 12.0, ("w", "b", "x")
+
+    def __init__(self, settings: State) -> None:
+        self._w, self._b, x = settings["w"], settings["b"], settings["x"]
+        # At the start it is as the slider says.
+        self._xs = [x, *np.linspace(-5, 5, self.moments)]
+        reach = max(6.0, *(abs(self._w * x + self._b) for x in self._xs))
+        self._z = np.linspace(-reach, reach, POINTS, dtype=np.float32)
+        self._a = {name: np.asarray(nets.activations.get(name).function(self._z)) for name in NEURONS}
+        self._slope = {name: slopes(self._z, name) for name in NEURONS}
+
+    def z_at(self, at: int) -> float:
+        """The weighted input at a moment."""
+        return self._w * float(self._xs[at]) + self._b
+
+    def answer(self, name: str, z: float) -> tuple[float, float]:
+        """The output of that neuron, and its slope."""
+        given = np.array([z], np.float32)
+        return float(nets.activations.get(name).function(given)[0]), float(slopes(given, name)[0])
+
+    def words(self, at: int) -> dict[str, str]:
+        """z, and who is flat there."""
+        z = self.z_at(at)
+        flat = [NAMES[name] for name in NEURONS if self.is_flat(name, self.answer(name, z)[1])]
+        finding = f"At z = {said(z, 2)} flat: {', '.join(flat)}. Where a neuron is flat, it learns next to nothing."
+        return {"status": f"x = {said(float(self._xs[at]), 2)}, z = {said(z, 2)}", "finding": finding}
+
+    def is_flat(self, name: str, slope: float | np.ndarray) -> bool | np.ndarray:
+        """Where the slope is next to nothing; that of the step is so everywhere."""
+        largest = nets.activations.get(name).max_slope
+        return np.abs(slope) < FLAT * (largest if np.isfinite(largest) else 1.0)
+
+    def pictures(self, at: int) -> dict[str, Picture]:
+        """All four, and the sum that they are given."""
+        z, x = self.z_at(at), float(self._xs[at])
+        product = f"{said(self._w, 1)} x {said(x, 2) if x >= 0 else f'({said(x, 2)})'}"
+        words = f"z = w x + b = {product} {added(self._b, 1)} = <b>{said(z, 2)}</b>"
+        found = {name: self._of(name, z) for name in NEURONS}
+        return found | {"sum": pictures.svg(f'<p class="equation">{words}</p>')}
+
+    def _of(self, name: str, z: float) -> Picture:
+        a_Z, slope_Z = self._a[name], self._slope[name]
+        flat = np.where(self.is_flat(name, slope_Z), a_Z, np.nan)
+        a, slope = self.answer(name, z)
+        drawn = [
+            line("flat: slope below 5 % of its largest", self._z, flat, 6, width=8),
+            line("output a = f(z)", self._z, a_Z, 0),
+            line("slope f'(z)", self._z, slope_Z, 1, dash=True),
+            line("", [z, z], [a, slope], 2, points=True) | {"radius": 5},
+        ]
+        if name == "step":
+            drawn[0]["name"] = "flat everywhere: slope 0"
+        note = f"a = f({said(z, 2)}) = {said(a, 4)}, slope f'({said(z, 2)}) = {said(slope, 4)}"
+        words = f"Output and slope of {NAMES[name]} over the weighted input; {note}"
+        marks = [mark(f"z = {said(z, 2)}", x=z)]
+        y = axis("output, slope", -1.2, 6.0 if name == "relu" else 1.2)
+        return pictures.lines(drawn, axis("weighted input z"), y, words, marks, height=280, note=note)
+
+
+def slopes(z: np.ndarray, name: str) -> np.ndarray:
+    """f'(z) of each weighted input."""
+    return np.asarray(nets.saturation.slopes(z[None], name)[0])
