@@ -7,6 +7,7 @@ from experiments.classroom.view import find_views
 
 # Small enough to be quick, and the real thing.
 QUICK = "/train?train_examples=1000&batch_size=100&learning_rate=1&hidden=16"
+QUICKER = {"train": QUICK, "forward": "/forward?train_examples=1000"}
 AT = "Number(document.getElementById('classroom').dataset.at)"
 RUNNING = "document.getElementById('classroom').dataset.running"
 
@@ -93,7 +94,7 @@ def test_every_view_fits_and_is_labelled(visitor, name):
     """At three widths nothing is cut off; every control has a label, every button a name, every picture words; it reads
     in the dark; keyboards reach all."""
     browser = visitor.browser
-    visitor.open(f"/{name}" if name != "train" else QUICK)
+    visitor.open(QUICKER.get(name, f"/{name}"))
     for width in (800, 1280, 1920):
         browser.send("POST", "/window/rect", {"width": width, "height": 1000})
         visitor.until("document.documentElement.scrollWidth <= window.innerWidth")

@@ -12,7 +12,7 @@ from experiments.lecture.neurons import NEURONS
 # Flat is where the slope is below this share of the largest one.
 FLAT = 0.05
 NAMES = {"step": "step", "sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU"}
-POINTS = 241
+POINTS, DOT = 241, "\N{MIDDLE DOT}"
 
 
 class Activations:
@@ -53,17 +53,19 @@ class Activations:
     def pictures(self, at: int) -> dict[str, Picture]:
         """All four, and the sum that they are given."""
         z, x = self.z_at(at), float(self._xs[at])
-        product = f"{said(self._w, 1)} x {said(x, 2) if x >= 0 else f'({said(x, 2)})'}"
-        words = f"z = w x + b = {product} {added(self._b, 1)} = <b>{said(z, 2)}</b>"
+        given = said(x, 2) if x >= 0 else f"({said(x, 2)})"
+        words = f"z = w {DOT} x + b = {said(self._w, 1)} {DOT} {given} {added(self._b, 1)} = <b>{said(z, 2)}</b>"
         found = {name: self._of(name, z) for name in NEURONS}
         return found | {"sum": pictures.svg(f'<p class="equation">{words}</p>')}
 
     def _of(self, name: str, z: float) -> Picture:
         a_Z, slope_Z = self._a[name], self._slope[name]
-        flat = np.where(self.is_flat(name, slope_Z), a_Z, np.nan)
+        # Where the output jumps it is not flat.
+        is_flat = self.is_flat(name, slope_Z) & (np.abs(np.diff(a_Z, append=a_Z[-1])) < 0.5)
+        flat = np.where(is_flat, a_Z, np.nan)
         a, slope = self.answer(name, z)
         drawn = [
-            line("flat: slope below 5 % of its largest", self._z, flat, 6, width=8),
+            line("flat: slope < 5 % of its largest", self._z, flat, 6, width=8),
             line("output a = f(z)", self._z, a_Z, 0),
             line("slope f'(z)", self._z, slope_Z, 1, dash=True),
             line("", [z, z], [a, slope], 2, points=True) | {"radius": 5},
@@ -73,7 +75,8 @@ class Activations:
         note = f"a = f({said(z, 2)}) = {said(a, 4)}, slope f'({said(z, 2)}) = {said(slope, 4)}"
         words = f"Output and slope of {NAMES[name]} over the weighted input; {note}"
         marks = [mark(f"z = {said(z, 2)}", x=z)]
-        y = axis("output, slope", -1.2, 6.0 if name == "relu" else 1.2)
+        top = 1.2 if name != "relu" else max(3.0, *(1.05 * self.z_at(i) for i in range(len(self._xs))))
+        y = axis("output, slope", -1.2, top)
         return pictures.lines(drawn, axis("weighted input z"), y, words, marks, height=280, note=note)
 
 

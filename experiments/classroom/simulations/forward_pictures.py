@@ -20,7 +20,7 @@ TERMS = 8
 COLUMNS = 8
 # Outputs of a bounded unit within 5 % of an asymptote, as `nets.saturation` counts them.
 MARGIN = 0.05
-TICK, SPACE = "\N{CHECK MARK}", "\N{NO-BREAK SPACE}"
+TICK, SPACE, DOT = "\N{CHECK MARK}", "\N{NO-BREAK SPACE}", "\N{MIDDLE DOT}"
 
 
 class Pass(NamedTuple):
@@ -55,7 +55,7 @@ def pictures_of(passed: Pass) -> dict[str, Picture]:
         "net": pictures.svg(_net(passed)),
         "sum": pictures.svg(_sum(passed)),
         "weights": _of_inputs(passed, passed.kernels[passed.chosen[0]], "Weights"),
-        "products": _of_inputs(passed, passed.products(passed.chosen[0]), "Weight x input"),
+        "products": _of_inputs(passed, passed.products(passed.chosen[0]), "Weight times input"),
         "curve": _curve(passed),
         "shares": pictures.svg(_shares(passed)),
         "hidden": pictures.svg(_hidden(passed)),
@@ -121,7 +121,7 @@ def _net(passed: Pass) -> str:
         f'<image class="pixelated" href="{source}" x="{IMAGE_X}" y="{image_y}" width="{IMAGE}" height="{IMAGE}"/>',
         f'<rect class="frame" x="{IMAGE_X}" y="{image_y}" width="{IMAGE}" height="{IMAGE}"/>',
         _text(IMAGE_X + IMAGE / 2, 22, "784 pixels x"),
-        _text(GRID_X + CELL * COLUMNS / 2, 22, f"64 hidden units: a = {passed.activation}(w.x + b)"),
+        _text(GRID_X + CELL * COLUMNS / 2, 22, f"64 hidden units: a = {passed.activation}(w {DOT} x + b)"),
         _text((OUTPUT_X + WIDTH) / 2 - 10, 22, "10 output neurons: softmax"),
     ]
     size = max(1.0, float(np.abs(a_H).max(initial=0)))
@@ -221,10 +221,10 @@ def _sum(passed: Pass) -> str:
     rows = [[_input_name(layer, i), said(w_D[i]), said(x_D[i], 2), said(terms_D[i])] for i in largest]
     others = len(terms_D) - len(largest)
     rows.append([f"the other {others}", "", "", said(wx - float(terms_D[largest].sum()))])
-    rows.append(["together: w.x", "", "", said(wx)])
-    equation = f"z = w.x + b = {said(wx)} {added(b)} = <b>{said(z)}</b>"
-    head = "pixel (row, column)" if layer == HIDDEN else "hidden unit"
-    terms = table([head, "weight w", "input x", "w x"], rows, total=True)
+    rows.append(["together", "", "", said(wx)])
+    equation = f"z = w {DOT} x + b = {said(wx)} {added(b)} = <b>{said(z)}</b>"
+    head = "row, column" if layer == HIDDEN else "hidden unit"
+    terms = table([head, "w", "x", f"w {DOT} x"], rows, total=True)
     return f'<p class="equation">{called(layer, number)}:<br>{equation}<br>{_answer_words(passed, z, a)}</p>{terms}'
 
 
@@ -264,9 +264,7 @@ def _curve(passed: Pass) -> Picture | None:
         number = passed.chosen[1]
         marks.append(mark(f"unit {number}: z = {said(z_H[number], 2)}", x=float(z_H[number])))
     text = f"Weighted input and output of all hidden units: {flat.sum()} of {len(flat)} are {what}"
-    return pictures.lines(
-        drawn, axis("weighted input z = w.x + b"), axis(f"a = {passed.activation}(z)"), text, marks, height=300
-    )
+    return pictures.lines(drawn, axis("weighted input z"), axis(f"a = {passed.activation}(z)"), text, marks, height=300)
 
 
 def _shares(passed: Pass) -> str:
@@ -286,7 +284,7 @@ def _shares(passed: Pass) -> str:
     ]
     label = f"; {TICK} what it is." if passed.label is not None else "."
     note = f"All ten shares add up to {said(float(a_C.sum()), 4)}. Marked: what the net says{label}"
-    head = ["class", "w.x", "b", "z", "softmax", ""]
+    head = ["class", f"w {DOT} x", "b", "z", "softmax", ""]
     return f'{table(head, rows, marked=passed.answer)}<p class="note">{note}</p>'
 
 
@@ -302,6 +300,6 @@ def _hidden(passed: Pass) -> str:
             for i in numbers
         ]
         marked = passed.chosen[1] - first if passed.chosen[0] == HIDDEN else -1
-        columns.append(table(["unit", "w.x", "b", "z", f"a{SPACE}"], rows, marked=marked))
+        columns.append(table(["unit", f"w {DOT} x", "b", "z", f"a{SPACE}"], rows, marked=marked))
     what = "at 0, where the slope of ReLU is 0" if passed.activation == "relu" else "saturated"
     return f'<div class="sums">{"".join(columns)}</div><p class="note">* {what}: {flat.sum()} of {len(flat)}</p>'

@@ -44,11 +44,12 @@ class Neuron:
 
     def __init__(self, settings: State) -> None:
         self.running = False
-        self._settings, self._at, self._last = settings, 0, 0.0
+        self._settings, self._at, self._last = settings, int(settings.get("at", 0)), 0.0
 
     def prepare(self) -> None:
         """Computes what is shown; what that needs is compiled."""
         self._begin()
+        self._at = min(self._at, self._part.moments)
         self.frame()
 
     def _begin(self) -> None:

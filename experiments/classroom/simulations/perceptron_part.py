@@ -19,12 +19,10 @@ INGREDIENTS = perceptron.INGREDIENTS
 WEIGHTS = tuple(f"w_{name}" for name in INGREDIENTS)
 # Passes over the eight meals, at most.
 PASSES, MEALS = 40, 8
-TICK, CROSS, ARROW, NOT_ABOVE = (
-    "\N{CHECK MARK}",
-    "\N{MULTIPLICATION SIGN}",
-    "\N{LEFTWARDS ARROW}",
-    "\N{LESS-THAN OR EQUAL TO}",
-)
+TICK, CROSS, ARROW = "\N{CHECK MARK}", "\N{MULTIPLICATION SIGN}", "\N{LEFTWARDS ARROW}"
+NOT_ABOVE = "\N{LESS-THAN OR EQUAL TO}"
+# Where the sum stands in the drawing.
+SUM_X, MIDDLE = 430, 110
 
 
 @jax.jit
@@ -133,8 +131,8 @@ class Perceptron:
                     learner,
                 ]
             )
-        head = [*INGREDIENTS, "sum", "fires", "taught", "learner"]
-        return pictures.svg(f'<div class="scroll">{table(head, rows, marked)}</div>')
+        head = [*INGREDIENTS, "sum", "fires", "to learn", "learner"]
+        return pictures.svg(f'<div class="scroll meals">{table(head, rows, marked)}</div>')
 
     def _boundary(self) -> Picture:
         """The plane of ketchup and mustard, with the line where the sum is the threshold, without and with a bun."""

@@ -11,11 +11,12 @@ import numpy as np
 
 from experiments.classroom import pictures
 from experiments.classroom.pictures import Picture, axis, line, mark
-from experiments.classroom.simulations.tables import Cell, said, table
+from experiments.classroom.simulations.tables import MINUS, Cell, said, table
 from experiments.classroom.view import State
 from experiments.saturation import saturated_neuron
 from experiments.saturation.saturated_neuron import STEPS, Course
 
+DOT = "\N{MIDDLE DOT}"
 COSTS = {"quadratic": "quadratic", "cross_entropy": "cross-entropy"}
 # Slow is a step that moves the output by less than this share of the farthest one; wrong an output above a half.
 SLOW, WRONG = 0.1, 0.5
@@ -72,7 +73,7 @@ class Saturated:
             "cost",
             "weight w",
             "bias b",
-            "z = w x 1 + b",
+            f"z = w {DOT} 1 + b",
             "output a",
             "cost C",
             "slope dC/dz",
@@ -84,9 +85,7 @@ class Saturated:
             key = Cell(f'<span class="key c{i}"></span>{name}')
             step = -self._start[2] * slope
             rows.append([key, said(w), said(b), said(w + b), said(a, 4), said(value, 4), said(slope, 5), said(step, 5)])
-        note = (
-            "Input 1; 0 is right. C is (a - 0)² / 2, or -ln(1 - a); the next step is -rate x dC/dz, for w and b alike."
-        )
+        note = f"Input 1; 0 is right. C is (a {MINUS} 0)² / 2, or {MINUS}ln(1 {MINUS} a); the next step of w and of b is {MINUS}rate {DOT} dC/dz."
         return pictures.svg(f'<div class="scroll">{table(head, rows)}</div><p class="note">{note}</p>')
 
     def _course(self, at: int) -> Picture:
@@ -96,11 +95,14 @@ class Saturated:
             stuck = np.append(self.stuck(cost), False)[: at + 1]
             if stuck.any():
                 slow = np.where(stuck, a_S[: at + 1], np.nan)
-                drawn.append(line(f"{name}: slow", steps[: at + 1], slow, i, width=8))
+                drawn.append(line(f"{name}: slow (thick)", steps[: at + 1], slow, i, width=8))
             drawn.append(line(name, steps[: at + 1], a_S[: at + 1], i))
+            drawn.append(line("", [at], [a_S[at]], i, points=True) | {"radius": 6})
         words = f"The output after {at} of {STEPS} steps, with either cost"
-        y = axis("output a", 0.0, 1.0)
-        return pictures.lines(drawn, axis("step", 0, STEPS), y, words, [mark("0 is right", y=0.0)], height=300)
+        y = axis("output a", -0.03, 1.03)
+        note = "Slow: wrong, above a half, and yet moved by less than a tenth of the farthest step of the two."
+        marks = [mark("0 is right", y=0.0)]
+        return pictures.lines(drawn, axis("step", 0, STEPS), y, words, marks, height=300, note=note)
 
     def _moves(self, at: int) -> Picture:
         steps = np.arange(STEPS)
@@ -120,8 +122,8 @@ class Saturated:
             now = [float(course.w_S[at] + course.b_S[at])], [float(course.slope_S[at])]
             drawn.append(line("", *now, i, points=True) | {"radius": 7})
         words = "The slope of either cost over the weighted input; points: where the neuron is now"
-        note = "Points: where the neuron is now. The quadratic slope is a · a(1 - a), that of cross-entropy is a."
-        x, y = axis("weighted input z"), axis("dC/dz", 0.0, 1.05)
+        note = "Points: where the neuron is now. With the quadratic cost the slope is a {DOT} a(1 {MINUS} a), with cross-entropy a."
+        x, y = axis("weighted input z"), axis("dC/dz", -0.04, 1.05)
         return pictures.lines(drawn, x, y, words, height=280, note=note)
 
     def _cost(self, at: int) -> Picture:

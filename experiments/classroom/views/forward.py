@@ -43,7 +43,7 @@ VIEW = View(
     name="forward",
     title="Forward",
     slide="Round of Training: propagate forward",
-    look_for="Every unit does the same small sum, w.x + b, and squeezes it; 64 such answers, weighted and summed once "
+    look_for="Every unit does the same small sum, w · x + b, and squeezes it; 64 such answers, weighted and summed once "
     "more, become ten shares that add up to 1.",
     tries=(
         Try(
@@ -66,7 +66,7 @@ VIEW = View(
         ),
     ),
     controls=(
-        Control("digit", "test digit", 0, "Which one of the 10,000 test digits, by its number", low=0, high=9_999),
+        Control("digit", "test digit", 0, "Which of the 10,000 test digits, by its number", low=0, high=9_999),
         Control(
             "unit",
             "unit looked at",
@@ -103,7 +103,7 @@ VIEW = View(
         Place("net", "The net: click a unit to look into it", wide=True),
         Place("sum", "The sum of the unit, number by number"),
         Place("weights", "Its weights"),
-        Place("products", "What each input adds to its sum: weight x input"),
+        Place("products", "What each input adds: weight times input"),
         Place("curve", "All 64 hidden units on the activation function"),
         Place("shares", "The output layer: ten sums, ten shares"),
         Place("hidden", "The hidden layer: all 64 sums and outputs", wide=True),

@@ -14,7 +14,7 @@ def slider(name: str, label: str, default: float, meaning: str, low: float, high
 VIEW = View(
     name="neuron",
     title="One neuron",
-    slide="Neuron Saturation",
+    slide="Perceptron; Neuron Saturation",
     look_for="Where the curve of a neuron is flat its slope is next to nothing, and with the quadratic cost so is what "
     "it learns, however wrong it is.",
     tries=(
@@ -49,6 +49,7 @@ VIEW = View(
         slider("w_bun", "weight of the bun", 6.0, "How much it counts", -10, 10, 0.5),
         slider("threshold", "threshold", 4.0, "The perceptron fires where the sum is above it", -10, 20, 0.5),
         Control("lesson", "Play teaches", HOT_DOG, "What the perceptron learns from zero weights", choices=LESSONS),
+        Control("at", "how far", 0, low=0, high=1_000, hidden=True),
     ),
     actions=(
         PLAY,
@@ -58,7 +59,7 @@ VIEW = View(
     places=(
         Place("detector", "The hot dog detector: click what is in the meal", wide=True),
         Place("meals", "All eight meals"),
-        Place("boundary", "What the detector parts"),
+        Place("boundary", "Where the detector begins to fire"),
         Place("learning", "What the perceptron learns by itself: its weights"),
         Place("mistakes", "Its mistakes in each pass over the eight meals"),
         Place("sum", "The neuron", wide=True),
