@@ -79,9 +79,8 @@ def test_any_setting_has_pictures():
     for _ in range(45):
         given = {}
         for control in VIEW.controls:
-            values = control.choices or (
-                (True, False) if control.default in (True, False) else (control.low, control.high)
-            )
+            is_switch = isinstance(control.default, bool)
+            values = control.choices or ((True, False) if is_switch else (control.low, control.high))
             if control.name not in ("part", "at") and draw.random() < 0.5:
                 given[control.name] = draw.choice((*values, control.default))
         for kind in KINDS.values():

@@ -1,5 +1,9 @@
 """Four activation functions with their slopes, for the view One neuron, at a weighted input that moves."""
 
+import functools
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 import nets
@@ -26,8 +30,7 @@ class Activations:
         self._xs = [x, *np.linspace(-5, 5, self.moments)]
         reach = max(6.0, *(abs(self._w * x + self._b) for x in self._xs))
         self._z = np.linspace(-reach, reach, POINTS, dtype=np.float32)
-        self._a = {name: np.asarray(nets.activations.get(name).function(self._z)) for name in NEURONS}
-        self._slope = {name: slopes(self._z, name) for name in NEURONS}
+        self._drawn = {name: neuron(name, self._z) for name in NEURONS}
 
     def z_at(self, at: int) -> float:
         """The weighted input at a moment."""
@@ -35,8 +38,9 @@ class Activations:
 
     def answer(self, name: str, z: float) -> tuple[float, float]:
         """The output of that neuron, and its slope."""
-        given = np.array([z], np.float32)
-        return float(nets.activations.get(name).function(given)[0]), float(slopes(given, name)[0])
+        # As many as are drawn: one program does for both.
+        a, slope = neuron(name, np.full(POINTS, z))
+        return float(a[0]), float(slope[0])
 
     def words(self, at: int) -> dict[str, str]:
         """z, and who is flat there."""
@@ -59,7 +63,7 @@ class Activations:
         return found | {"sum": pictures.svg(f'<p class="equation">{words}</p>')}
 
     def _of(self, name: str, z: float) -> Picture:
-        a_Z, slope_Z = self._a[name], self._slope[name]
+        a_Z, slope_Z = self._drawn[name]
         # Where the output jumps it is not flat.
         is_flat = self.is_flat(name, slope_Z) & (np.abs(np.diff(a_Z, append=a_Z[-1])) < 0.5)
         flat = np.where(is_flat, a_Z, np.nan)
@@ -80,6 +84,12 @@ class Activations:
         return pictures.lines(drawn, axis("weighted input z"), y, words, marks, height=280, note=note)
 
 
-def slopes(z: np.ndarray, name: str) -> np.ndarray:
-    """f'(z) of each weighted input."""
-    return np.asarray(nets.saturation.slopes(z[None], name)[0])
+@functools.partial(jax.jit, static_argnums=0)
+def _neuron(name: str, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return nets.activations.get(name).function(z), nets.saturation.slopes(z[None], name)[0]
+
+
+def neuron(name: str, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """f(z) and f'(z) of each weighted input."""
+    a, slope = _neuron(name, jnp.asarray(z, jnp.float32))
+    return np.asarray(a), np.asarray(slope)

@@ -284,7 +284,7 @@ def _shares(passed: Pass) -> str:
     ]
     label = f"; {TICK} what it is." if passed.label is not None else "."
     note = f"All ten shares add up to {said(float(a_C.sum()), 4)}. Marked: what the net says{label}"
-    head = ["class", f"w {DOT} x", "b", "z", "softmax", ""]
+    head = ["class", f"w {DOT} x", "b", "z", "share", ""]
     return f'{table(head, rows, marked=passed.answer)}<p class="note">{note}</p>'
 
 

@@ -96,4 +96,5 @@ class Neuron:
 
     def frame(self) -> Frame:
         """The moment."""
-        return Frame(self._part.pictures(self._at), self._part.words(self._at), float(self._at))
+        words = self._part.words(self._at) | {"part": self._settings["part"]}
+        return Frame(self._part.pictures(self._at), words, float(self._at))

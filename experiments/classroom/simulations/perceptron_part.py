@@ -86,7 +86,7 @@ class Perceptron:
 
     def _learning(self, at: int) -> str:
         if at < self.moments:
-            return ""
+            return "" if at else "Press Play: another perceptron learns, from zero weights."
         if self.has_learnt:
             passes = self.moments // MEALS
             return (
@@ -209,7 +209,7 @@ class Perceptron:
             f'aria-label="{name}: {is_in} the meal">'
             f'<rect class="rim{on}" x="20" y="{y - 22}" width="140" height="44" rx="8"/>'
             f'<text class="{over}" x="90" y="{y + 5}" text-anchor="middle">{name} = {there}</text></g>'
-            f'<text x="225" y="{y + (MIDDLE - y) * 0.29 - 9:.0f}" text-anchor="middle">x {_short(weight)}</text>'
+            f'<text x="225" y="{y + (MIDDLE - y) * 0.29 - 9:.0f}" text-anchor="middle">{CROSS} {_short(weight)}</text>'
         )
 
 

@@ -77,7 +77,7 @@ class Saturated:
             "output a",
             "cost C",
             "slope dC/dz",
-            "next step of w and b",
+            "next step",
         ]
         rows = []
         for i, (cost, name) in enumerate(COSTS.items()):
@@ -85,7 +85,10 @@ class Saturated:
             key = Cell(f'<span class="key c{i}"></span>{name}')
             step = -self._start[2] * slope
             rows.append([key, said(w), said(b), said(w + b), said(a, 4), said(value, 4), said(slope, 5), said(step, 5)])
-        note = f"Input 1; 0 is right. C is (a {MINUS} 0)² / 2, or {MINUS}ln(1 {MINUS} a); the next step of w and of b is {MINUS}rate {DOT} dC/dz."
+        note = (
+            f"Input 1; 0 is right. C is (a {MINUS} 0)² / 2, or {MINUS}ln(1 {MINUS} a); the next step of w and of b is "
+            f"{MINUS}rate {DOT} dC/dz."
+        )
         return pictures.svg(f'<div class="scroll">{table(head, rows)}</div><p class="note">{note}</p>')
 
     def _course(self, at: int) -> Picture:
@@ -122,7 +125,10 @@ class Saturated:
             now = [float(course.w_S[at] + course.b_S[at])], [float(course.slope_S[at])]
             drawn.append(line("", *now, i, points=True) | {"radius": 7})
         words = "The slope of either cost over the weighted input; points: where the neuron is now"
-        note = "Points: where the neuron is now. With the quadratic cost the slope is a {DOT} a(1 {MINUS} a), with cross-entropy a."
+        note = (
+            "Points: where the neuron is now. With the quadratic cost the slope is "
+            f"a {DOT} a(1 {MINUS} a), with cross-entropy a."
+        )
         x, y = axis("weighted input z"), axis("dC/dz", -0.04, 1.05)
         return pictures.lines(drawn, x, y, words, height=280, note=note)
 

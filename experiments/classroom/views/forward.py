@@ -43,8 +43,8 @@ VIEW = View(
     name="forward",
     title="Forward",
     slide="Round of Training: propagate forward",
-    look_for="Every unit does the same small sum, w · x + b, and squeezes it; 64 such answers, weighted and summed once "
-    "more, become ten shares that add up to 1.",
+    look_for="Every unit does the same small sum, w · x + b, and squeezes it; 64 such answers, weighted and summed "
+    "once more, become ten shares that add up to 1.",
     tries=(
         Try(
             "Send the same digit through the net as it was before training",

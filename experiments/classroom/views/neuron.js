@@ -7,8 +7,8 @@
     "activation functions": ["w", "b", "x"],
     "saturated neuron": ["w", "b", "rate"],
   };
-  classroom.listen("neuron", () => {
-    const part = document.querySelector("[data-view=neuron] [data-set=part]")?.value;
+  classroom.listen("neuron", ({ words }) => {
+    const part = words?.part;
     if (!(part in OF)) return;
     for (const element of document.querySelectorAll("[data-view=neuron] [data-set]"))
       if (element.dataset.set !== "part") element.closest(".control").hidden = !OF[part].includes(element.dataset.set);
