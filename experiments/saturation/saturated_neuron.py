@@ -39,12 +39,11 @@ SOURCE, COMPUTED = "Nielsen, chapter 3 (P)", "recursion of Nielsen, chapter 3, i
 
 
 class Course(NamedTuple):
-    """A neuron before the first step and after each of STEPS: w, b, output a, cost and dC/dz, [STEPS + 1] each."""
+    """A neuron before the first step and after each of STEPS: w, b, output a and dC/dz, [STEPS + 1] each."""
 
     w_S: np.ndarray
     b_S: np.ndarray
     a_S: np.ndarray
-    cost_S: np.ndarray
     slope_S: np.ndarray
 
 
@@ -75,8 +74,7 @@ def _descend(slope: Any, cost: str, w: jax.Array, b: jax.Array, rate: jax.Array)
     _, (w_S, b_S) = jax.lax.scan(step, (w, b), length=STEPS)
     w_S, b_S = jnp.append(w, w_S), jnp.append(b, b_S)
     z_S = w_S + b_S
-    cost_S = jax.vmap(functools.partial(cost_at, cost))(z_S)
-    return w_S, b_S, jax.nn.sigmoid(z_S), cost_S, jax.vmap(functools.partial(slope, cost))(z_S)
+    return w_S, b_S, jax.nn.sigmoid(z_S), jax.vmap(functools.partial(slope, cost))(z_S)
 
 
 def course(slope: Any, cost: str, w: float, b: float, rate: float) -> Course:

@@ -105,7 +105,7 @@ def test_drawing_and_choosing_in_a_browser(visitor):
     visitor.browser.click("#pad-clear")
     visitor.until(f"{said} === 'Drawn' && location.search.includes('drawing=0')")
     press(visitor, "#pad", " \ue008" + "\ue015" * 6 + "\ue000")  # A dot, and with Shift six pixels down.
-    visitor.until("location.search.includes('efe')")
+    visitor.until("/drawing=0+[1-9a-f]/.test(location.search)")
     visitor.browser.click("#pad")
     visitor.until("Number(document.getElementById('classroom').dataset.frames) > 3")
     press(visitor, "[data-setting=unit][tabindex='0']", "\ue014")

@@ -76,7 +76,7 @@ def test_neurons_and_their_slopes():
 def test_any_setting_has_pictures():
     """At any moment of any part, with the ends of all sliders, in what goes to a browser."""
     draw, places = random.Random(0), {place.name for place in VIEW.places}
-    for _ in range(45):
+    for _ in range(12):
         given = {}
         for control in VIEW.controls:
             is_switch = isinstance(control.default, bool)

@@ -32,6 +32,7 @@ class Saturated:
         self.courses = {
             cost: saturated_neuron.course(saturated_neuron.true_slope, cost, *self._start) for cost in COSTS
         }
+        self._costs = {cost: costs_at(cost, course.w_S + course.b_S) for cost, course in self.courses.items()}
         self._moved = {cost: np.abs(np.diff(course.a_S)) for cost, course in self.courses.items()}
         self._most = max(float(moved.max()) for moved in self._moved.values())
 
@@ -81,7 +82,8 @@ class Saturated:
         ]
         rows = []
         for i, (cost, name) in enumerate(COSTS.items()):
-            w, b, a, value, slope = (float(values[at]) for values in self.courses[cost])
+            w, b, a, slope = (float(values[at]) for values in self.courses[cost])
+            value = float(self._costs[cost][at])
             key = Cell(f'<span class="key c{i}"></span>{name}')
             step = -self._start[2] * slope
             rows.append([key, said(w), said(b), said(w + b), said(a, 4), said(value, 4), said(slope, 5), said(step, 5)])
@@ -134,20 +136,23 @@ class Saturated:
 
     def _cost(self, at: int) -> Picture:
         steps = np.arange(at + 1)
-        drawn = [
-            line(name, steps, self.courses[cost].cost_S[: at + 1], i) for i, (cost, name) in enumerate(COSTS.items())
-        ]
-        top = 1.05 * max(float(course.cost_S.max()) for course in self.courses.values())
+        drawn = [line(name, steps, self._costs[cost][: at + 1], i) for i, (cost, name) in enumerate(COSTS.items())]
+        top = 1.05 * max(float(cost_S.max()) for cost_S in self._costs.values())
         words = f"Either cost over the first {at} steps"
         note = "The two are in units of their own: compare when each falls, not how high it is."
         return pictures.lines(drawn, axis("step", 0, STEPS), axis("cost C", 0.0, top), words, height=280, note=note)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _slopes(cost: str, z: Any) -> jax.Array:
-    return jax.vmap(functools.partial(saturated_neuron.true_slope, cost))(z)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _along(function: Any, cost: str, z: Any) -> jax.Array:
+    return jax.vmap(functools.partial(function, cost))(z)
+
+
+def costs_at(cost: str, z: np.ndarray) -> np.ndarray:
+    """The neuron's cost at each weighted input."""
+    return np.asarray(_along(saturated_neuron.cost_at, cost, z))
 
 
 def slopes_at(cost: str, z: np.ndarray) -> np.ndarray:
     """dC/dz of the neuron's cost at each weighted input."""
-    return np.asarray(_slopes(cost, z))
+    return np.asarray(_along(saturated_neuron.true_slope, cost, z))
