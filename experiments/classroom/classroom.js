@@ -56,7 +56,7 @@ const classroom = (() => {
       if (!(name in state.values) || name in state.wrong) continue;
       if (element.type === "checkbox") element.checked = state.values[name];
       else if (element !== document.activeElement || element.tagName === "SELECT" || !element.dataset.touched)
-        element.value = state.values[name];
+        element.value = place_of(element, state.values[name]);
       beside(element);
     }
     for (const element of all("[data-wrong]")) {
@@ -76,7 +76,7 @@ const classroom = (() => {
     const element = event.target.closest?.("[data-set]");
     if (!element) return;
     delete element.dataset.touched;
-    act("set", { name: element.dataset.set, value: element.type === "checkbox" ? element.checked : element.value });
+    act("set", { name: element.dataset.set, value: element.type === "checkbox" ? element.checked : value_of(element) });
   }
 
   function click(event) {
@@ -102,10 +102,15 @@ const classroom = (() => {
     act(element.dataset.do, element.dataset.value ?? null);
   }
 
+  /** What a control is set to; a slider over words stands at the number of its word. */
+  const value_of = (element) => element.dataset.words?.split("|")[Number(element.value)] ?? element.value;
+  const place_of = (element, value) => (element.dataset.words ? String(element.dataset.words.split("|").indexOf(value)) : value);
+
   /** Shows the value of a slider beside it. */
   function beside(element) {
+    if (element.dataset.words) element.setAttribute("aria-valuetext", value_of(element));
     const output = document.querySelector(`output[for="${element.id}"]`);
-    if (output) output.textContent = element.value;
+    if (output) output.textContent = value_of(element);
   }
 
   /** Puts the link to what is shown into the clipboard, or shows it where that is not allowed. */
@@ -130,7 +135,7 @@ const classroom = (() => {
     beside(element);
     later ??= setTimeout(() => {
       later = null;
-      act("set", { name: element.dataset.set, value: element.value });
+      act("set", { name: element.dataset.set, value: value_of(element) });
     }, 80);
   });
 

@@ -101,7 +101,11 @@ def _one(control: Control, name: str) -> str:
     label = f'<label for="{called}">{words}{unit}</label>'
     given = f'id="{called}" data-set="{name}" aria-describedby="{called}-wrong" title="{escape(control.meaning)}"'
     value = escape(control.word(control.default))
-    if control.choices:
+    if control.choices and control.slider:
+        ends = f'min="0" max="{len(control.choices) - 1}" step="1" data-words="{escape("|".join(control.choices))}"'
+        at = control.choices.index(control.default)
+        field = f'<input type="range" {given} {ends} value="{at}"><output for="{called}">{value}</output>'
+    elif control.choices:
         options = "".join(
             f"<option{' selected' if word == control.default else ''}>{escape(word)}</option>"
             for word in control.choices

@@ -32,9 +32,10 @@ class StateError(ValueError):
 class Control(NamedTuple):
     """Something that a visitor sets: its name, label, meaning and default, whose type is its own.
 
-    With `choices` it is one of these words; a bool is a switch; a number with `low` and `high` and `slider` is a slider
-    of that `step`; anything else is a field to type in. `unit` stands beside the label. `second` says that two settings
-    side by side may differ in it, `more` that it is folded away at first, `hidden` that it is in links alone.
+    With `choices` it is one of these words, and `slider` slides over them; a bool is a switch; a number with `low` and
+    `high` and `slider` is a slider of that `step`; anything else is a field to type in. `unit` stands beside the label.
+    `second` says that two settings side by side may differ in it, `more` that it is folded away at first, `hidden` that
+    it is in links alone.
     """
 
     name: str

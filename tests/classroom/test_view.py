@@ -18,8 +18,8 @@ def drawn(view, draw):
     """Some settings of a view, as a visitor may choose them."""
     given = {}
     for control in view.controls:
-        if control.choices and draw.random() < 0.5:
-            given[control.name] = draw.choice(control.choices)
+        if control.choices:
+            given[control.name] = draw.choice(control.choices) if draw.random() < 0.5 else control.default
         elif isinstance(control.default, bool) and draw.random() < 0.5:
             given[control.name] = not control.default
         elif control.slider and draw.random() < 0.5:

@@ -22,7 +22,7 @@ from nets.theory.step_chain import Stay
 
 STEPS, EVERY = two_wells.FULL.steps, 0.1
 # A block is one step at first and grows with the steps that were taken, as time does on a logarithmic axis.
-GROWTH, LONGEST = 32, 250
+GROWTH, LONGEST = 32, 125
 # Seconds that go by before others have their turn, and the least sleep while the next block is not due.
 TURN, NAP = 0.05, 0.004
 # The grid of the exact chain gets finer with the batch; more moves than this take longer than two seconds.
@@ -53,15 +53,18 @@ class Curves(NamedTuple):
     places: dict[str, tuple[float, float]]
 
 
+@jax.jit
+def _costs(w_G: jax.Array, data: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """The mean of the quadratic cost and that of the cross-entropy at each weight, [2, G]."""
+    both = two_wells.quadratic, two_wells.cross_entropy
+    return jnp.stack([jax.vmap(lambda w, of=of: nets.curvature.mean_cost(of, w, data))(w_G) for of in both])
+
+
 @cache
 def curves() -> Curves:
     """The curves, for all visitors."""
     w_G, places = np.linspace(SHOWN[0] - 4, SHOWN[1] + 4, 601), list(two_wells.PLACES.values())
-    on_line = (0.0, 1.0, np.concatenate([w_G, places]), two_wells.examples())
-    quadratic, cross_entropy = (
-        np.asarray(nets.curvature.cost_on_line(of, *on_line), np.float64)
-        for of in (two_wells.quadratic, two_wells.cross_entropy)
-    )
+    quadratic, cross_entropy = np.asarray(_costs(np.concatenate([w_G, places]), two_wells.examples()), np.float64)
     named = zip(two_wells.PLACES, places, quadratic[len(w_G) :].tolist(), strict=True)
     return Curves(w_G, quadratic[: len(w_G)], cross_entropy[: len(w_G)], {name: (w, c) for name, w, c in named})
 
@@ -206,7 +209,7 @@ class Escape:
         drawn: list[dict[str, Any]] = []
         marks = [mark("half", y=0.5)]
         if stay := exact_stay(*self.cell):
-            steps_T = np.unique(np.geomspace(1, STEPS, 200).round())
+            steps_T = np.unique(np.geomspace(1, STEPS, 200).round().astype(int))
             drawn.append(line("exact chain", steps_T, stay.survival(steps_T), 1, width=2.4))
             if stay.median <= STEPS:
                 marks.append(mark(f"chain's median {stay.median:,.0f}", x=stay.median))
