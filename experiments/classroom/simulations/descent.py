@@ -79,9 +79,7 @@ def ground(surface: str) -> Ground:
     else:
         labels, across, up = (f"weight w of {TARGET}", "bias b"), (-6.0, 14.0), (-7.0, 8.0)
     drawn = surfaces.surface(problem.cost, problem.data, labels, across, up, study.QUICK.grid)
-    return Ground(
-        problem, minimum_P, known.cost, known.largest_eigenvalue, labels, across, up, tuple(_contours(drawn))
-    )
+    return Ground(problem, minimum_P, known.cost, known.largest_eigenvalue, labels, across, up, tuple(_contours(drawn)))
 
 
 def _contours(drawn: surfaces.Surface) -> Iterable[np.ndarray]:
@@ -226,12 +224,14 @@ class Descent:
         drawn += _pieces(x_Q[:shown], y_Q[:shown], colour, width=1.4 if few else 1.0)
         if few:
             drawn += _dots("", x_Q[:shown], y_Q[:shown], colour, 2.4)
-        drawn += _dots("minimum", *low_P[:, None], 3, 5)
+        drawn += _dots("lowest point", *low_P[:, None], 3, 5)
         drawn += _dots("start", x_Q[:1], y_Q[:1], 7, 5)
         if seen > 1:
             drawn += _dots("now", x_Q[-1:], y_Q[-1:], colour, 5.5)
         steps = int(path.step_Q[seen - 1])
-        said = f"The path of {NAMES[name]} descent after {steps} steps, {'on the cost curve' if is_one else 'on contours'}"
+        said = (
+            f"The path of {NAMES[name]} descent after {steps} steps, {'on the cost curve' if is_one else 'on contours'}"
+        )
         here = _cost_word(path.cost_Q[seen - 1])
         note = f"{steps:,} {'step' if steps == 1 else 'steps'}, {steps * path.batch:,} examples, cost {here}"
         if shown < seen or not _is_shown(x_Q[-1], y_Q[-1], it):
@@ -265,13 +265,12 @@ class Descent:
         far = max(2.6, 1.15 * self.multiple)
         drawn = [line("1 - rate x curvature", [0.0, far], [1.0, 1 - far], 7)]
         drawn += _dots(f"this rate: {1 - self.multiple:+.2f}", [self.multiple], [1 - self.multiple], 0, 6)
-        marks = [
-            mark("2 / curvature: the edge", x=2.0),
-            mark("below 0: it overshoots", y=0.0),
-            mark("below -1: it moves away", y=-1.0),
-        ]
+        marks = [mark("2 / curvature: the edge", x=2.0), mark("", y=0.0), mark("", y=-1.0)]
         where = "near the minimum" if self._settings["surface"] == NEURON else "everywhere"
-        note = f"So it is {where} on this surface, along the direction of the largest curvature, {self._curvature}."
+        note = (
+            "Below 0 a step overshoots, below -1 it lands farther off than it was. So it is "
+            f"{where} on this surface, along the direction of the largest curvature, {self._curvature}."
+        )
         x = axis("rate, as a multiple of 1 / curvature", 0.0, far)
         said = f"A step multiplies the distance to the minimum by 1 - rate x curvature, here by {1 - self.multiple:.2f}"
         return pictures.lines(drawn, x, axis("factor of a step", 1 - far, 1.0), said, marks, height=300, note=note)
@@ -291,7 +290,7 @@ class Descent:
     def _finding(self, seen: dict[str, int]) -> str:
         """What this rate does, and who has got lost."""
         m, edge = self.multiple, 2 / self.ground.curvature
-        rate = f"The rate is {self.rate:.3g}, {m:g} / curvature; the edge, 2 / curvature, is {edge:.3g}."
+        rate = f"The rate is {self.rate:.3g} = {m:g} / curvature; the edge, 2 / curvature, is {edge:.3g}."
         near = " near the minimum" if self._settings["surface"] == NEURON else ""
         if m > 2 and near:
             does = "Beyond the edge no path settles at the minimum: it jumps about, and is thrown far where the neuron is flat."
@@ -300,7 +299,9 @@ class Descent:
         elif m == 2:
             does = "Exactly at the edge each step lands as far off on the other side: it never arrives."
         elif m > 1:
-            does = f"Between 1 and 2 / curvature each step{near} overshoots, by less than the one before: it oscillates."
+            does = (
+                f"Between 1 and 2 / curvature each step{near} overshoots, by less than the one before: it oscillates."
+            )
         elif m >= 0.5:
             does = f"Up to 1 / curvature no step{near} overshoots, and it gets down fast."
         else:
@@ -317,7 +318,11 @@ class Descent:
         if not gone:
             return ""
         who = f" Thrown far off: {' and '.join(gone)}"
-        return f"{who}, too." if self.multiple > 2 else f"{who}, by batches that are steeper than the mean over all examples."
+        return (
+            f"{who}, too."
+            if self.multiple > 2
+            else f"{who}, by batches that are steeper than the mean over all examples."
+        )
 
 
 def _cost_word(cost: float) -> str:

@@ -193,7 +193,7 @@ class Escape:
         drawn = [line("cost", known.w_G, known.quadratic_G, 7)]
         height_W = np.interp(self.w_W, known.w_G, known.quadratic_G) + self._hover_W * (high - low)
         for name, colour, chosen_W in (
-            ("still in the first well", 0, self.censored_W),
+            ("has not left", 0, self.censored_W),
             ("has left", 1, ~self.censored_W),
         ):
             drawn += _points(f"{name}: {np.sum(chosen_W):,}", self.w_W[chosen_W], height_W[chosen_W], colour)
@@ -210,9 +210,10 @@ class Escape:
         marks = [mark("half", y=0.5)]
         if stay := exact_stay(*self.cell):
             steps_T = np.unique(np.geomspace(1, STEPS, 200).round().astype(int))
-            drawn.append(line("exact chain", steps_T, stay.survival(steps_T), 1, width=2.4))
+            name = f"exact chain, median {_steps(stay.median)}"
+            drawn.append(line(name, steps_T, stay.survival(steps_T), 1, width=2.4))
             if stay.median <= STEPS:
-                marks.append(mark(f"chain's median {stay.median:,.0f}", x=stay.median))
+                marks.append(mark("", x=stay.median))
         if self.at:
             curve = nets.escape.kaplan_meier(self.passed_W, self.censored_W)
             chosen_K = np.unique(np.linspace(0, len(curve.times_K) - 1, MOST_POINTS // 2 - 2).round().astype(int))
@@ -225,9 +226,9 @@ class Escape:
             drawn.append(line(f"{self.count:,} walkers", *stairs(curve.survival_K), 0, width=2.4))
             drawn.append(line("95 % interval", *stairs(curve.low_K), 0, width=0.9))
             drawn.append(line("", *stairs(curve.high_K), 0, width=0.9))
-        said = f"The share of walkers that are still in the first well over {self.at} steps, with that of the exact chain"
+        said = f"The share of walkers that have not left over {self.at} steps, with that of the exact chain"
         steps = axis("steps of SGD", 1.0, float(STEPS), log=True)
-        return pictures.lines(drawn, steps, axis("share in the first well", 0.0, 1.0), said, marks, height=260)
+        return pictures.lines(drawn, steps, axis("share that has not left", 0.0, 1.0), said, marks, height=260)
 
     def _counts(self) -> str:
         """A table of who has left and of the median: walkers, chain, and the study at the same setting."""
@@ -235,7 +236,9 @@ class Escape:
         share = f"{self.left / self.count:.1%}", f"{low:.1%} to {high:.1%}"
         rows = [_row(f"{self.count:,} walkers", share, self._median_words())]
         if stay := exact_stay(*self.cell):
-            rows.append(_row("exact chain", (f"{1 - float(stay.survival(self.at)):.1%}", ""), (_steps(stay.median), "")))
+            rows.append(
+                _row("exact chain", (f"{1 - float(stay.survival(self.at)):.1%}", ""), (_steps(stay.median), ""))
+            )
         else:
             rows.append(_row("exact chain", ("too large", "to be computed while you wait"), ("", "")))
         study = two_wells.FULL
@@ -278,7 +281,7 @@ class Escape:
         )
         if not self.left:
             return f"Nobody has left in {self.at:,} steps. {grows}"
-        return f"{self.left:,} of {self.count:,} have left, less than half. {grows}"
+        return f"{self.left:,} of {self.count:,} have left so far. {grows}"
 
 
 def _points(name: str, x: np.ndarray, y: np.ndarray, colour: int) -> list[dict[str, Any]]:

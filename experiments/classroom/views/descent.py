@@ -73,7 +73,9 @@ VIEW = View(
             slider=True,
             unit="x 1 / curvature",
         ),
-        Control("clock", "compare at equally many", STEPS, "What the three descents have had as much of", choices=CLOCKS),
+        Control(
+            "clock", "compare at equally many", STEPS, "What the three descents have had as much of", choices=CLOCKS
+        ),
         Control("seed", "seed", 0, "Of the order of the examples", low=0, high=2**32 - 1, more=True),
         Control("at", "how far at once", 0, low=0, high=8_192, hidden=True),
     ),
@@ -90,7 +92,7 @@ VIEW = View(
         Place("mini", "Mini-batch: 32 examples a step"),
         Place("stochastic", "Stochastic: one example a step"),
         Place("cost", "Cost on all examples"),
-        Place("edge", "What one step makes of the distance to the minimum, where the cost is steepest"),
+        Place("edge", "Each step multiplies the distance to the minimum"),
     ),
     simulation="experiments.classroom.simulations.descent:Descent",
     order=40,

@@ -47,7 +47,9 @@ VIEW = View(
             step=1.0,
             slider=True,
         ),
-        Control("batch", "batch size", "1", "Examples that are drawn for a step, of the 256", choices=BATCHES, slider=True),
+        Control(
+            "batch", "batch size", "1", "Examples that are drawn for a step, of the 256", choices=BATCHES, slider=True
+        ),
         Control("walkers", "walkers", "400", "How many start at w = 1.1", choices=("100", "400", "1000")),
         Control("seed", "seed", 0, "Of the batches that are drawn", low=0, high=2**32 - 1, more=True),
         Control("at", "steps at once", 0, low=0, high=8_000, hidden=True),
@@ -61,7 +63,7 @@ VIEW = View(
     ),
     places=(
         Place("walkers", "Walkers on the cost of one sigmoid neuron, as a function of its weight w", wide=True),
-        Place("survival", "How many are still in the first well"),
+        Place("survival", "How many have not left yet"),
         Place("counts", "Who has left, and when"),
         Place(
             "matched",
