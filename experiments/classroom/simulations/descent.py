@@ -293,7 +293,9 @@ class Descent:
         rate = f"The rate is {self.rate:.3g} = {m:g} / curvature; the edge, 2 / curvature, is {edge:.3g}."
         near = " near the minimum" if self._settings["surface"] == NEURON else ""
         if m > 2 and near:
-            does = "Beyond the edge no path settles at the minimum: it jumps about, and is thrown far where the neuron is flat."
+            does = (
+                "Beyond the edge no path settles at the minimum: it jumps about, thrown far where the neuron is flat."
+            )
         elif m > 2:
             does = "Beyond the edge each step of batch descent lands farther from the minimum: it diverges."
         elif m == 2:

@@ -263,8 +263,8 @@ class Escape:
         first, second = places["first minimum"][1], places["second minimum"][1]
         if not self.at:
             return (
-                f"All walkers start in the first well, at w = {two_wells.START:g}. It is the deeper one, with a cost of "
-                f"{first:.4f} at its minimum against {second:.4f}, and the narrower one."
+                f"All walkers start in the first well, at w = {two_wells.START:g}. It is the deeper one, with a cost "
+                f"of {first:.4f} at its minimum against {second:.4f}, and the narrower one."
             )
         median = self.median.median
         if math.isfinite(median):

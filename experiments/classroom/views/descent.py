@@ -1,4 +1,4 @@
-"""The view Descent: gradient descent on a surface of one or two weights, with all, some or one of the examples a step."""
+"""The view Descent: gradient descent on a surface, with all, some or one of the examples a step."""
 
 from collections.abc import Mapping
 

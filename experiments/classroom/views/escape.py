@@ -19,14 +19,14 @@ VIEW = View(
     tries=(
         Try(
             "Let 400 walkers go with one example a step, at a rate of 20",
-            "half of them have left after about 150 steps, and nearly all after 1,000; the curve of the walkers follows "
-            "that of the exact chain.",
+            "half of them have left after about 150 steps, and nearly all after 1,000; the curve of the walkers "
+            "follows that of the exact chain.",
             {"rate": 20.0, "batch": "1"},
         ),
         Try(
             "Take eight examples a step instead",
-            "the walkers sit in a heap at the first minimum, and leave it one by one; the chain's median is 7,503 steps, "
-            "fifty times as many.",
+            "the walkers sit in a heap at the first minimum, and leave it one by one; the chain's median is 7,503 "
+            "steps, fifty times as many.",
             {"rate": 20.0, "batch": "8"},
         ),
         Try(
