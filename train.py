@@ -21,7 +21,7 @@ from absl import flags, logging
 
 import input_pipeline
 import nets
-from training import console, models, probes, run_directory
+from training import console, models, probes, run_directory, untrained
 from training.batches import Data, Metrics, batches, make_data, on_data, permutation, scale
 from training.command_line import default_workdir, define_config_flags, folder_of, parse_flags
 from training.compiling import FAST_TO_COMPILE, CompilerError, check_sums, compiled, keep_programs, options_for
@@ -339,11 +339,14 @@ def fit(
     data = make_data(config, dataset)
     with ThreadPoolExecutor() as pool:
         compiling = compile_programs(config, data, pool)
-        state, done = run.restore(state)
+        start, (state, done) = state, run.restore(state)
         say(summary(config, state.params, state.batch_stats))
         say(validation_line(config, dataset))
         data = jax.device_put(data)
         programs = Programs(*(future.result() for future in compiling))
+    if run.began_with_it:
+        measures = programs.evaluate, programs.test, programs.probe
+        run.untrained = untrained.measure(*measures, start, numbers, data, key_of_probes)
     if done:
         say(f"Going on after epoch {done} of {config.epochs}.")
     steps = -(-len(dataset.images) // config.batch_size)

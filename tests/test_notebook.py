@@ -2,12 +2,17 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
-import nbclient
 import nbformat
 import pytest
+
+from experiments.classroom import executed as executing
+from experiments.classroom import notebook as shown
+from experiments.classroom.notebook import Drawn, Slider
+from training import figures
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "notebooks" / "lecture.ipynb"
@@ -19,12 +24,7 @@ def executed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
             patch.setenv(variable, str(tmp_path_factory.mktemp(variable)))
-        notebook = nbformat.read(NOTEBOOK, as_version=4)
-        resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
-        client = nbclient.NotebookClient(
-            notebook, timeout=200, kernel_name="python3", coalesce_streams=True, resources=resources
-        )
-        return client.execute()
+        return executing.without_sliders(executing.execute(NOTEBOOK))
 
 
 def code_cells(notebook):
@@ -43,23 +43,43 @@ def last(metric, text):
     return float(re.findall(rf"\b{metric}: ([\d.]+)", text)[-1])
 
 
-def test_no_cell_errs_and_figures_are_shown(executed):
-    """Nor warns: what is printed is on stdout."""
+def pictures(notebook):
+    """What shows a picture, with what is shown after it."""
+    outputs = [out for cell in code_cells(notebook) for out in cell.outputs if out.output_type != "stream"]
+    return list(zip(outputs[::2], outputs[1::2], strict=True))
+
+
+def test_no_cell_errs_and_pictures_have_words(executed):
+    """Nor warns: what is printed is on stdout. Each picture has words of its own, as its alt text, as the text that
+    stands for it, and below it."""
     outputs = [out for cell in code_cells(executed) for out in cell.outputs]
     assert all(out.name == "stdout" for out in outputs if out.output_type == "stream")
-    assert {out.output_type for out in outputs} == {"stream", "execute_result"}
-    assert sum("image/png" in out.data for out in outputs if out.output_type == "execute_result") == 7
+    assert {out.output_type for out in outputs} == {"stream", "display_data"}
+    words = []
+    for picture, caption in pictures(executed):
+        words.append(picture.metadata["image/png"]["alt"])
+        assert len(words[-1]) > 40 and "image/png" in picture.data
+        assert picture.data["text/plain"] == caption.data["text/plain"] == words[-1] and "text/html" in caption.data
+    assert len(words) == len(set(words)) == 13
+    assert sum("50,890 in all" in alt for alt in words) == 1
 
 
 def test_what_it_prints_is_the_lecture(executed):
     """The fit passes the plateau of .09 and has learnt something, the better net a lot; only noise leaves the well."""
     fit, better = printed(executed, "EPOCHS = "), printed(executed, "intermediate.get_config")
-    assert fit.count("\n") == int(re.findall(r"EPOCHS = (\d+)", str(executed))[0])
+    assert fit.count("\n") == int(re.findall(r"EPOCHS = (\d+)", str(executed))[0]) + 1
+    assert fit.startswith("epoch 0/7  val_loss: 0.")
     assert 0.12 < last("val_accuracy", fit) < 0.4 and 0.08 < last("val_loss", fit) < 0.09
-    assert float(re.findall(r"\bloss: ([\d.]+)", fit)[0]) > 0.09
+    assert float(re.findall(r"\bloss: ([\d.]+)", fit)[1]) > 0.09
     assert 0.94 < last("val_accuracy", better) < 0.97
-    left = re.fullmatch(r"gradient descent ends at w = 1\.19; (\d+) of 100 [^\n]*\n", printed(executed, "WALKERS = "))
+    assert 0.85 < last("val_accuracy", printed(executed, "forward.EPOCHS")) < 0.95
+    said = [picture.data["text/plain"] for picture, _ in pictures(executed)]
+    assert any(re.search(r"Gradient descent ends at w = 1\.19\.$", words) for words in said)
+    left = re.search(r"batch size 1: (\d+) of 100 walks leave", " ".join(said))
     assert left and int(left[1]) > 90
+    # What the study of the two wells has as the median.
+    median = re.search(r"half have left after (\d+) steps", " ".join(said))
+    assert median and 0.85 * 151 < int(median[1]) < 1.15 * 151
 
 
 def test_it_is_committed_executed(executed):
@@ -87,6 +107,74 @@ def test_first_cell_finds_the_code(folder, monkeypatch):
     """From the repository root as well as from the notebook's own folder."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [])
-    source = code_cells(nbformat.read(NOTEBOOK, as_version=4))[0].source
-    exec(source.replace("%matplotlib inline\n", ""), {})
+    exec(code_cells(nbformat.read(NOTEBOOK, as_version=4))[0].source, {})
     assert sys.path == [str(ROOT)]
+
+
+def test_first_cell_fetches_the_code(tmp_path, monkeypatch):
+    """Where only the notebook is there, as in Colab, it is cloned and its versions installed; without an address it
+    ends in one line."""
+    source, calls = code_cells(nbformat.read(NOTEBOOK, as_version=4))[0].source, []
+
+    def call(command, check):
+        calls.append([str(word) for word in command])
+        if command[0] == "git":
+            (tmp_path / "plateau").mkdir()
+            (tmp_path / "plateau" / "input_pipeline.py").touch()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(subprocess, "run", call)
+    with pytest.raises(SystemExit, match=r"^The code is not here: set PROJECT"):
+        exec(source, {})
+    assert 'PROJECT = ""' in source and not calls
+    exec(source.replace('PROJECT = ""', 'PROJECT = "https://example.org/plateau"'), {})
+    folder = str(tmp_path / "plateau")
+    cloned, installed = calls
+    assert cloned == ["git", "clone", "--quiet", "--depth=1", "https://example.org/plateau", folder]
+    assert installed[:4] == [sys.executable, "-m", "pip", "install"]
+    assert installed[-2:] == ["-r", f"{folder}/requirements-playground.txt"] and sys.path == [folder]
+
+
+def test_what_the_first_lines_say_is_pinned():
+    """The version of ipywidgets that is named is the one that is installed."""
+    (named,) = re.findall(r"ipywidgets==[\d.]+", nbformat.read(NOTEBOOK, as_version=4).cells[0].source)
+    assert named in (ROOT / "requirements-playground.txt").read_text().splitlines()
+
+
+class Displayed:
+    """What stands in a cell's output."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def update(self, data, **_):
+        self.data = data
+
+
+@pytest.mark.parametrize("has_sliders", [True, False])
+def test_sliders_draw_again(has_sliders, monkeypatch):
+    """The picture and its words follow the slider; without ipywidgets they stand as they are drawn first."""
+    ipywidgets, outputs = pytest.importorskip("ipywidgets"), []
+    display = pytest.importorskip("IPython.display")
+
+    def put(data, **_):
+        outputs.append(Displayed(data))
+        return outputs[-1]
+
+    def draw(activation, z):
+        return Drawn(figures.new_figure(1, 1)[0], f"{activation} at {z}")
+
+    monkeypatch.setattr(display, "display", put)
+    monkeypatch.setattr(shown, "has_sliders", lambda: has_sliders)
+    shown.play(draw, activation=Slider("activation", ("step", "hard_tanh"), "step"), z=Slider("z", (-1.0, 0.5), 0.5))
+    *sliders, picture, caption = outputs
+    assert picture.data["text/plain"] == "step at 0.5" and picture.data["image/png"].startswith(b"\x89PNG")
+    if not has_sliders:
+        assert not sliders
+        return
+    activation, z = sliders[0].data.children
+    assert isinstance(z, ipywidgets.SelectionSlider) and isinstance(activation, ipywidgets.Dropdown)
+    assert (activation.description, z.description) == ("activation", "z")
+    z.value, activation.value = -1.0, "hard_tanh"
+    assert picture.data["text/plain"] == caption.data["text/plain"] == "hard_tanh at -1.0"

@@ -38,14 +38,15 @@ def label_epochs(axis: Any) -> None:
 
 def draw_learning_curves(rows: list[dict[str, Any]], baseline: float) -> "Figure":
     """Cost and accuracy over the epochs, the cost of a uniform guess marked as the plateau that it is; of a regression
-    the cost alone, beside that of the mean target as a guess. What a test set gives is drawn faintly."""
+    the cost alone, beside that of the mean target as a guess. What a test set gives is drawn faintly. A row of epoch 0,
+    the untrained net, has no running mean of a training."""
     is_regression = lacks(rows[-1], "val_accuracy")
     names = ("loss",) if is_regression else ("loss", "accuracy")
     figure, axes = new_figure(5 + 5 * (len(names) - 1), 4, len(names))
     epochs, is_tested = [row["epoch"] for row in rows], any("test_loss" in row for row in rows)
     style: dict[str, Any] = {"marker": "o", "markersize": 3} if len(rows) <= 30 else {}
     for axis, name in zip(axes, names, strict=True):
-        axis.plot(epochs, [row[name] for row in rows], label="training (running mean)", **style)
+        axis.plot(epochs, [_or_nan(row.get(name)) for row in rows], label="training (running mean)", **style)
         axis.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation", **style)
         if is_tested:
             axis.plot(epochs, [_or_nan(row.get(f"test_{name}")) for row in rows], label="test", alpha=0.35, **style)

@@ -41,6 +41,7 @@ from training.metrics import confusion_matrix
 from training.probes import PROBES
 from training.provenance import provenance, warn_of_other_conditions
 from training.records import event_of, histogram, is_probed, lacks, read_records
+from training.untrained import Untrained
 from training.weights import HasWeights, Initial, Weights, is_complete
 
 State = TypeVar("State", bound=HasWeights)
@@ -213,6 +214,7 @@ class RunDirectory:
         self.rows: list[dict[str, Any]] = []
         self.histograms: list[dict[str, Any]] = []
         self.course = stopping.Course(config)
+        self.untrained: Untrained | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -247,6 +249,12 @@ class RunDirectory:
         self._begin_events(epoch)
         self._weights.begin(self.rows, state)
         return state, epoch
+
+    @property
+    def began_with_it(self) -> bool:
+        """Whether the run began with the state that `restore` was given: not where it began from weights that are no
+        longer said."""
+        return self._initial is not None or recorded_initial(self.workdir / "config.json") is None
 
     def _check_start(self) -> None:
         """RunError where the run has to begin anew, and from weights that are not given."""
@@ -322,19 +330,22 @@ class RunDirectory:
 
     def draw_figures(self, dataset: Dataset, params: dict[str, Any], outputs_VxC: np.ndarray, baseline: float) -> None:
         """Draws the figures of the finished run from its outputs for the validation examples; `baseline` is the cost of
-        a uniform guess, or of the mean target."""
+        a uniform guess, or of the mean target. Curves begin with the untrained net, as epoch 0."""
+        start = self.untrained
+        rows = [start.row, *self.rows] if start else self.rows
+        histograms = [start.histograms, *self.histograms] if start and start.histograms else self.histograms
         shape, labels_V = dataset.shape, dataset.validation_labels
         first = models.first_kernel(self.config, params, shape)
         draw: dict[str, Callable[[], Any]] = {
-            "learning_curves.png": lambda: figures.draw_learning_curves(self.rows, baseline),
+            "learning_curves.png": lambda: figures.draw_learning_curves(rows, baseline),
             "sample_digits.png": lambda: figures.draw_digits(
                 dataset.images, dataset.labels, shape=shape, names=dataset.class_names
             ),
             "confusion_matrix.png": lambda: figures.draw_confusion(confusion_matrix(labels_V, outputs_VxC)),
             "predictions.png": lambda: figures.draw_predictions(labels_V, outputs_VxC),
-            "activations.png": lambda: figures.draw_activations(self.histograms),
-            "saturation.png": lambda: figures.draw_saturation(self.rows),
-            "learning_speed.png": lambda: figures.draw_learning_speed(self.rows),
+            "activations.png": lambda: figures.draw_activations(histograms),
+            "saturation.png": lambda: figures.draw_saturation(rows),
+            "learning_speed.png": lambda: figures.draw_learning_speed(rows),
             "update_ratios.png": lambda: figures.draw_update_ratios(self.rows),
         }
         names = set(figure_names(self.config, self.rows))
