@@ -34,7 +34,10 @@ def test_what_is_measured_of_it(seen, tmp_path):
     of_training = {"loss", "accuracy", "seconds"}
     missing = rows[0].keys() - row.keys() - of_training
     assert missing and all(name.startswith(("update_ratio/", "displacement/")) for name in missing)
-    assert [json.loads(line)["epoch"] for line in (tmp_path / "run" / "metrics.jsonl").open()] == [1, 2]
+    assert [json.loads(line)["epoch"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()] == [
+        1,
+        2,
+    ]
     for axis, name in zip(figures.draw_learning_curves([row, *rows], 0.09).axes, ("loss", "accuracy"), strict=True):
         training, validation = axis.get_lines()[:2]
         assert np.isnan(training.get_ydata()[0]) and list(training.get_ydata()[1:]) == [row[name] for row in rows]

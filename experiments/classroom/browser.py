@@ -1,0 +1,80 @@
+"""Chromium without a screen, driven over WebDriver's HTTP interface: for the film of the page, and for tests."""
+
+import contextlib
+import http.client
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMEDRIVER = shutil.which("chromedriver")
+QUIET = ("no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync")
+FLAGS = ["headless", "no-sandbox", "disable-gpu", "enable-unsafe-swiftshader", "disable-dev-shm-usage", *QUIET]
+# What WebDriver calls an element that it has found.
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+
+
+class BrowserError(RuntimeError):
+    """What the driver could not do."""
+
+
+class Browser:
+    """A page in Chromium."""
+
+    def __init__(self, port: int, profile: Path) -> None:
+        self.port, self.session = port, ""
+        options = {"binary": CHROMIUM, "args": [*FLAGS, "window-size=1280,1000", f"user-data-dir={profile}"]}
+        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        self.session = "/" + self.send("POST", "", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+
+    def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The value that the driver answers with; BrowserError where that is an error."""
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            connection.request(method, f"/session{self.session}{path}", json.dumps(body or {}))
+            value = json.loads(connection.getresponse().read())["value"]
+        if isinstance(value, dict) and "error" in value:
+            raise BrowserError(value)
+        return value
+
+    def visit(self, address: str) -> None:
+        """Opens a page."""
+        self.send("POST", "/url", {"url": address})
+
+    def run(self, script: str) -> Any:
+        """What a JavaScript expression gives."""
+        return self.send("POST", "/execute/sync", {"script": f"return ({script})", "args": []})
+
+    def click(self, selector: str) -> None:
+        """A click in the middle of an element, as a hand does it: refused where another element is in front."""
+        found = self.send("POST", "/element", {"using": "css selector", "value": selector})
+        self.send("POST", f"/element/{found[ELEMENT]}/click")
+
+    def emulate(self, scheme: str) -> None:
+        """Makes the browser prefer a colour scheme, `light` or `dark`."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.send("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}})
+
+    def errors(self) -> list[str]:
+        """What went wrong by the browser's console since the last call."""
+        entries = self.send("POST", "/se/log", {"type": "browser"})
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+
+
+@contextlib.contextmanager
+def driver() -> Iterator[int]:
+    """The port of a running chromedriver, which ends with the block."""
+    assert CHROMEDRIVER, "the caller looks whether there is one"
+    with subprocess.Popen(
+        [CHROMEDRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            yield next(
+                int(port[1]) for line in process.stdout if (port := re.search(r"successfully on port (\d+)", line))
+            )
+        finally:
+            process.terminate()

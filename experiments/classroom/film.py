@@ -1,0 +1,165 @@
+"""Films the page for a class: a GIF of what a visitor sees, each view opened and played, as the document shows it.
+
+    python -m experiments.classroom.film [--views=train,escape] [--seconds=8] [--out=docs/gallery/playground.gif]
+
+starts the page, opens each view in a Chromium without a screen, presses the button of the first thing to try there, and
+takes pictures. It needs chromium and chromedriver (Debian: `apt install chromium chromium-driver`) and what the page
+needs. The GIF is made smaller until it has at most --megabytes.
+"""
+
+import base64
+import contextlib
+import io
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+from PIL import Image
+
+from experiments.classroom import browser
+from experiments.classroom.browser import Browser, BrowserError
+from experiments.classroom.view import find_views
+from training.console import fail, parse_flags, run, say
+from training.files import place, write_atomically
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "docs" / "gallery" / "playground.gif"
+WIDTH, HEIGHT = 1280, 860
+# Widths of the film and numbers of its colours, from the best one on.
+SIZES = ((960, 128), (960, 64), (800, 64), (800, 32), (640, 32))
+# Seconds that a view may take until its first picture, and that its title and its end are shown.
+PATIENCE, TITLE, END = 120.0, 1.6, 1.6
+FRAMES = "Number(document.getElementById('classroom')?.dataset.frames ?? 0)"
+HAS_STARTED = f"{FRAMES} > 0 && !document.getElementById('status').textContent.startsWith('preparing')"
+
+
+class Frame(NamedTuple):
+    """A picture, and for how many seconds it is shown."""
+
+    picture: Image.Image
+    seconds: float
+
+
+@contextlib.contextmanager
+def served() -> Iterator[str]:
+    """The address of the page, served until the block ends."""
+    command = [sys.executable, "-m", "experiments.playground", "--no_browser"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            found = re.search(r"http://\S+", process.stdout.readline())
+            if not found:
+                raise BrowserError("the page did not start: see above")
+            yield found[0].rstrip("/")
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def until(page: Browser, condition: str) -> None:
+    """Waits until a JavaScript expression holds; BrowserError where it takes too long."""
+    end = time.monotonic() + PATIENCE
+    while not page.run(condition):
+        if time.monotonic() > end:
+            raise BrowserError(f"{condition} did not come true within {PATIENCE:g} s")
+        time.sleep(0.05)
+
+
+def photograph(page: Browser) -> Image.Image:
+    """What the window shows."""
+    return Image.open(io.BytesIO(base64.b64decode(page.send("GET", "/screenshot")))).convert("RGB")
+
+
+def film_view(page: Browser, address: str, seconds: float, every: float) -> list[Frame]:
+    """A view: its title, then what its first thing to try shows for so many seconds."""
+    page.visit(address)
+    until(page, HAS_STARTED)
+    page.run("(document.querySelector('.intro details').open = true, 0)")
+    frames = [Frame(photograph(page), TITLE)]
+    before = page.run(FRAMES)
+    page.run("(document.querySelector('[data-do=try]').click(), 0)")
+    page.run(
+        "(document.querySelector('.intro details').open = false, document.querySelector('.bar').scrollIntoView(), 0)"
+    )
+    until(page, f"{FRAMES} > {before} && {HAS_STARTED}")
+    begun = time.monotonic()
+    while time.monotonic() - begun < seconds:
+        at = time.monotonic()
+        frames.append(Frame(photograph(page), every))
+        time.sleep(max(0.0, at + every - time.monotonic()))
+    frames[-1] = frames[-1]._replace(seconds=END)
+    if errors := page.errors():
+        raise BrowserError(errors[0])
+    return frames
+
+
+def gif(frames: Sequence[Frame], width: int, colours: int) -> bytes:
+    """The frames as a GIF that begins again when it ends, of one palette; equal ones are one."""
+    height = round(frames[0].picture.height * width / frames[0].picture.width)
+    pictures = [frame.picture.resize((width, height), Image.Resampling.LANCZOS) for frame in frames]
+    # The palette is that of a few frames from all of the film, side by side.
+    some = pictures[:: max(1, len(pictures) // 6)]
+    sheet = Image.new("RGB", (width, height * len(some)))
+    for i, picture in enumerate(some):
+        sheet.paste(picture, (0, i * height))
+    palette = sheet.quantize(colours)
+    few = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    content = io.BytesIO()
+    durations = [round(1000 * frame.seconds) for frame in frames]
+    few[0].save(content, "GIF", save_all=True, append_images=few[1:], duration=durations, loop=0, optimize=True)
+    return content.getvalue()
+
+
+def best_within(frames: Sequence[Frame], most: int) -> bytes:
+    """The best GIF of no more than so many bytes; the smallest one where none is so small."""
+    content = b""
+    for width, colours in SIZES:
+        content = gif(frames, width, colours)
+        if len(content) <= most:
+            break
+    return content
+
+
+def main(_: list[str]) -> None:
+    values, views = flags.FLAGS, find_views()
+    names = values.views or list(views)
+    if unknown := [name for name in names if name not in views]:
+        fail(f"--views={unknown[0]}: no such view; accepted: {', '.join(views)}")
+    missing = [
+        name for name, path in (("chromium", browser.CHROMIUM), ("chromedriver", browser.CHROMEDRIVER)) if not path
+    ]
+    if missing:
+        fail(f"{missing[0]} is not installed; accepted: on Debian, after `apt install chromium chromium-driver`")
+    frames: list[Frame] = []
+    try:
+        with tempfile.TemporaryDirectory() as profile, browser.driver() as port, served() as address:
+            page = Browser(port, Path(profile))
+            try:
+                page.emulate("light")
+                metrics: Any = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
+                page.send("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
+                for name in names:
+                    say(f"{views[name].title} ...")
+                    frames += film_view(page, f"{address}/{name}", values.seconds, values.every)
+            finally:
+                page.send("DELETE", "")
+        content, out = best_within(frames, int(1e6 * values.megabytes)), place(values.out)
+        write_atomically(out, content)
+    except (BrowserError, OSError) as error:
+        fail(f"{error}")
+    say(f"Written to {out}: {len(frames)} pictures, {len(content) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("views", [], "The views that are filmed, by their names in the address. [all]")
+    flags.DEFINE_float("seconds", 8.0, "For how long each view is filmed.", 0.5, 60.0)
+    flags.DEFINE_float("every", 0.5, "Seconds from one picture to the next.", 0.1, 10.0)
+    flags.DEFINE_float("megabytes", 3.0, "At most so large.", 0.1)
+    flags.DEFINE_string("out", str(OUT), "Where the GIF goes.")
+    run(main, parse_flags)
