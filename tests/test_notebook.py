@@ -123,7 +123,7 @@ def test_first_cell_fetches_the_code(tmp_path, monkeypatch):
             (tmp_path / "plateau" / "input_pipeline.py").touch()
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(subprocess, "run", call)
     with pytest.raises(SystemExit, match=r"^The code is not here: set PROJECT"):
         exec(source, {})
@@ -133,7 +133,7 @@ def test_first_cell_fetches_the_code(tmp_path, monkeypatch):
     cloned, installed = calls
     assert cloned == ["git", "clone", "--quiet", "--depth=1", "https://example.org/plateau", folder]
     assert installed[:4] == [sys.executable, "-m", "pip", "install"]
-    assert installed[-2:] == ["-r", f"{folder}/requirements-playground.txt"] and sys.path == [folder]
+    assert installed[-2:] == ["-r", f"{folder}/requirements-playground.txt"] and sys.path[0] == folder
 
 
 def test_what_the_first_lines_say_is_pinned():

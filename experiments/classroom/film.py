@@ -1,10 +1,11 @@
 """Films the page for a class: a GIF of what a visitor sees, each view opened and played, as the document shows it.
 
-    python -m experiments.classroom.film [--views=train,escape] [--seconds=8] [--out=docs/gallery/playground.gif]
+    python -m experiments.classroom.film [--views=train,escape] [--seconds=8] [--speed=1] [--out=FILE.gif]
 
 starts the page, opens each view in a Chromium without a screen, presses the button of the first thing to try there, and
-takes pictures. It needs chromium and chromedriver (Debian: `apt install chromium chromium-driver`) and what the page
-needs. The GIF is made smaller until it has at most --megabytes.
+takes pictures; with --speed=4 they are shown four times as fast as they were taken. It needs chromium and chromedriver
+(Debian: `apt install chromium chromium-driver`) and what the page needs. The GIF is made smaller until it has at most
+--megabytes.
 """
 
 import base64
@@ -36,6 +37,9 @@ WIDTH, HEIGHT = 1280, 860
 SIZES = ((960, 128), (960, 64), (800, 64), (800, 32), (640, 32))
 # Seconds that a view may take until its first picture, and that its title and its end are shown.
 PATIENCE, TITLE, END = 120.0, 1.6, 1.6
+# Seconds from one picture of the film to the next.
+EVERY = 0.4
+TRY = "[data-do=try]"
 FRAMES = "Number(document.getElementById('classroom')?.dataset.frames ?? 0)"
 HAS_STARTED = f"{FRAMES} > 0 && !document.getElementById('status').textContent.startsWith('preparing')"
 
@@ -76,23 +80,22 @@ def photograph(page: Browser) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(page.send("GET", "/screenshot")))).convert("RGB")
 
 
-def film_view(page: Browser, address: str, seconds: float, every: float) -> list[Frame]:
-    """A view: its title, then what its first thing to try shows for so many seconds."""
+def film_view(page: Browser, address: str, seconds: float, speed: float, press: str = TRY) -> list[Frame]:
+    """A view: its title, then for so many seconds of the film what comes of pressing a button."""
     page.visit(address)
     until(page, HAS_STARTED)
     page.run("(document.querySelector('.intro details').open = true, 0)")
-    frames = [Frame(photograph(page), TITLE)]
-    before = page.run(FRAMES)
-    page.run("(document.querySelector('[data-do=try]').click(), 0)")
-    page.run(
-        "(document.querySelector('.intro details').open = false, document.querySelector('.bar').scrollIntoView(), 0)"
-    )
-    until(page, f"{FRAMES} > {before} && {HAS_STARTED}")
+    frames, before = [Frame(photograph(page), TITLE)], page.run(FRAMES)
+    page.run(f"(document.querySelector('{press}').click(), 0)")
+    page.run("(document.querySelector('.intro details').open = false, 0)")
+    page.run("(document.querySelector('.bar').scrollIntoView(), 0)")
+    # Until it moves: what is compiled first is no part of the film.
+    until(page, f"{FRAMES} > {before + 1} && {HAS_STARTED}")
     begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
+    while time.monotonic() - begun < seconds * speed:
         at = time.monotonic()
-        frames.append(Frame(photograph(page), every))
-        time.sleep(max(0.0, at + every - time.monotonic()))
+        frames.append(Frame(photograph(page), EVERY))
+        time.sleep(max(0.0, at + EVERY * speed - time.monotonic()))
     frames[-1] = frames[-1]._replace(seconds=END)
     if errors := page.errors():
         raise BrowserError(errors[0])
@@ -126,6 +129,14 @@ def best_within(frames: Sequence[Frame], most: int) -> bytes:
     return content
 
 
+def _prepare(page: Browser) -> None:
+    """A window of the film's size, in light colours, without scroll bars."""
+    page.emulate("light")
+    size: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
+    for name, values in (("setDeviceMetricsOverride", size), ("setScrollbarsHidden", {"hidden": True})):
+        page.send("POST", "/goog/cdp/execute", {"cmd": f"Emulation.{name}", "params": values})
+
+
 def main(_: list[str]) -> None:
     values, views = flags.FLAGS, find_views()
     names = values.views or list(views)
@@ -141,12 +152,10 @@ def main(_: list[str]) -> None:
         with tempfile.TemporaryDirectory() as profile, browser.driver() as port, served() as address:
             page = Browser(port, Path(profile))
             try:
-                page.emulate("light")
-                metrics: Any = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
-                page.send("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
+                _prepare(page)
                 for name in names:
                     say(f"{views[name].title} ...")
-                    frames += film_view(page, f"{address}/{name}", values.seconds, values.every)
+                    frames += film_view(page, f"{address}/{name}", values.seconds, values.speed)
             finally:
                 page.send("DELETE", "")
         content, out = best_within(frames, int(1e6 * values.megabytes)), place(values.out)
@@ -158,8 +167,8 @@ def main(_: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_list("views", [], "The views that are filmed, by their names in the address. [all]")
-    flags.DEFINE_float("seconds", 8.0, "For how long each view is filmed.", 0.5, 60.0)
-    flags.DEFINE_float("every", 0.5, "Seconds from one picture to the next.", 0.1, 10.0)
+    flags.DEFINE_float("seconds", 6.0, "For how long each view is shown.", 0.5, 60.0)
+    flags.DEFINE_float("speed", 1.0, "How much faster it is shown than it was.", 0.1, 100.0)
     flags.DEFINE_float("megabytes", 3.0, "At most so large.", 0.1)
     flags.DEFINE_string("out", str(OUT), "Where the GIF goes.")
     run(main, parse_flags)
