@@ -40,7 +40,8 @@ def execute(path: Path) -> Any:
 
 
 def without_sliders(notebook: Any) -> Any:
-    """The notebook as it is committed: its pictures, not its sliders, and no times of this run."""
+    """The notebook as it is committed: its pictures, not its sliders, and neither times nor the Python of this run."""
+    notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
@@ -50,16 +51,17 @@ def without_sliders(notebook: Any) -> Any:
 
 def main(_: list[str]) -> None:
     try:
-        import nbclient
-        import nbformat
+        from nbclient.exceptions import CellExecutionError
+        from nbformat.reader import NotJSONError
+        from nbformat.v4 import writes
     except ImportError as error:
         fail(f"{error.name} is not installed; accepted: after `pip install -r requirements-dev.txt`")
     path, begun = place(flags.FLAGS.notebook), time.monotonic()
     try:
         notebook = without_sliders(execute(path))
-    except (OSError, nbclient.exceptions.CellExecutionError, nbformat.reader.NotJSONError) as error:
+    except (OSError, CellExecutionError, NotJSONError) as error:
         fail(f"--notebook={path}: {console.one_line(error, 300)}; accepted: a notebook that runs")
-    write_atomically(path, nbformat.writes(notebook) + "\n")
+    write_atomically(path, writes(notebook) + "\n")
     say(f"Written to {path}, {len(path.read_bytes()) / 1e3:.0f} kB; it ran for {time.monotonic() - begun:.0f} s")
 
 
