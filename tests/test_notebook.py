@@ -22,6 +22,8 @@ NOTEBOOK = ROOT / "notebooks" / "lecture.ipynb"
 def executed(tmp_path_factory):
     """The notebook after a run in its own folder, as Jupyter runs it."""
     with pytest.MonkeyPatch.context() as patch:
+        # Epochs take most of the time: programs are optimized a little, unlike those of other tests.
+        patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=1")
         for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
             patch.setenv(variable, str(tmp_path_factory.mktemp(variable)))
         return executing.without_sliders(executing.execute(NOTEBOOK))
@@ -71,8 +73,8 @@ def test_what_it_prints_is_the_lecture(executed):
     assert fit.startswith("epoch 0/7  val_loss: 0.")
     assert 0.12 < last("val_accuracy", fit) < 0.4 and 0.08 < last("val_loss", fit) < 0.09
     assert float(re.findall(r"\bloss: ([\d.]+)", fit)[1]) > 0.09
-    assert 0.94 < last("val_accuracy", better) < 0.97
-    assert 0.85 < last("val_accuracy", printed(executed, "forward.EPOCHS")) < 0.95
+    assert 0.93 < last("val_accuracy", better) < 0.97
+    assert 0.85 < last("val_accuracy", printed(executed, "forward.LEARNING_RATE")) < 0.95
     said = [picture.data["text/plain"] for picture, _ in pictures(executed)]
     assert any(re.search(r"Gradient descent ends at w = 1\.19\.$", words) for words in said)
     left = re.search(r"batch size 1: (\d+) of 100 walks leave", " ".join(said))

@@ -23,6 +23,8 @@ MOST_NEURONS = 11
 Z_LIMIT = 6.0
 # Slopes below this part of the largest one teach next to nothing.
 FLAT = 0.05
+# An output that has gone no farther than this has not learnt.
+STANDS_STILL = 0.05
 SURVIVORS, WALKED = 400, 8_000
 WALKS, WALK_STEPS, SHOWN_WALKS = 100, 1_000, 5
 
@@ -60,7 +62,7 @@ def draw_perceptron(meal: Sequence[int], threshold: float = perceptron.THRESHOLD
 def count_lines(params: Any) -> list[str]:
     """How many weights and biases each layer has, and all of them."""
     shapes = [jax.tree.map(np.shape, layer)["kernel"] for layer in params.values()]
-    lines = [f"{i:,} x {o} weights + {o} biases = {i * o + o:,}" for i, o in shapes]
+    lines = [f"{i:,} x {o:,} weights + {o:,} biases = {i * o + o:,}" for i, o in shapes]
     return [*lines, f"{sum(i * o + o for i, o in shapes):,} in all"]
 
 
@@ -164,10 +166,10 @@ def draw_saturated(w: float, b: float, rate: float) -> Drawn:
     said: list[str] = []
     for cost, colour in (("quadratic", "tab:blue"), ("cross_entropy", "tab:green")):
         a_S = saturated_neuron.outputs(saturated_neuron.true_slope, cost, w, b, rate)
-        half = int(np.argmax(a_S < (a_S[0] + a_S[-1]) / 2))
-        name = cost.replace("_", "-")
-        said.append(f"{name} from {a_S[0]:.2f} to {a_S[-1]:.2f}, half-way after {half} steps")
-        axis.plot(a_S, color=colour, label=f"{name}: {a_S[0]:.2f} to {a_S[-1]:.2f}, half-way after {half} steps")
+        half, name = int(np.argmax(a_S < (a_S[0] + a_S[-1]) / 2)), cost.replace("_", "-")
+        moved = f"half-way at step {half}" if a_S[0] - a_S[-1] > STANDS_STILL else "it hardly moves"
+        said.append(f"{name} from {a_S[0]:.2f} to {a_S[-1]:.2f}, {moved}")
+        axis.plot(a_S, color=colour, label=said[-1])
     axis.set(xlabel="step", ylabel="output a (target 0)", ylim=(0, 1.02))
     axis.set_title(f"One sigmoid neuron from w = {w:g}, b = {b:g} at learning rate {rate:g}")
     axis.grid(alpha=0.3)
