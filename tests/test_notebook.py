@@ -80,7 +80,7 @@ def test_what_it_prints_is_the_lecture(executed):
     left = re.search(r"batch size 1: (\d+) of 100 walks leave", " ".join(said))
     assert left and int(left[1]) > 90
     # What the study of the two wells has as the median.
-    median = re.search(r"half have left after (\d+) steps", " ".join(said))
+    median = re.search(r"half of them after (\d+)", " ".join(said))
     assert median and 0.85 * 151 < int(median[1]) < 1.15 * 151
 
 

@@ -288,8 +288,8 @@ def draw_survival(rate: float, batch: int) -> Drawn:
     times, survival = (np.append(x, x[-1]) for x in curve[:2])
     times[-1] = WALKED
     axis.step(times, survival, where="post")
-    half = f"half have left after {median.median:,.0f} steps" if np.isfinite(median.median) else "less than half leave"
-    title = f"{left} of {SURVIVORS} walkers leave within {WALKED:,} steps: {half}"
+    half = f": half of them after {median.median:,.0f}" if np.isfinite(median.median) else ", less than half of them"
+    title = f"{left} of {SURVIVORS} walkers leave within {WALKED:,} steps{half}"
     axis.set(xlabel="steps", ylabel="share still in the first well", title=title)
     axis.set(xscale="log", xlim=(10, WALKED), ylim=(-0.02, 1.02))
     axis.grid(alpha=0.3)
