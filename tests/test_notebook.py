@@ -22,8 +22,6 @@ NOTEBOOK = ROOT / "notebooks" / "lecture.ipynb"
 def executed(tmp_path_factory):
     """The notebook after a run in its own folder, as Jupyter runs it."""
     with pytest.MonkeyPatch.context() as patch:
-        # Epochs take most of the time: programs are optimized a little, unlike those of other tests.
-        patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=1")
         for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
             patch.setenv(variable, str(tmp_path_factory.mktemp(variable)))
         return executing.without_sliders(executing.execute(NOTEBOOK))
