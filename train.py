@@ -77,28 +77,17 @@ class Train(NamedTuple):
     `epoch(state, hyperparameters, dataset, key) -> (state, metrics)`: every example of (images, labels, ...) once, in
         an order drawn from the key, as one lax.scan; metrics are the running means `loss` and `accuracy`
     `evaluate(state, images_NxD, labels_N) -> metrics`: `loss` and `accuracy` over all N
-    `descend(state, hyperparameters, batch) -> (state, logits_BxC)`: `step` with what its metrics are of in their place
     """
 
     init: Callable[..., TrainState]
     step: Callable[..., tuple[TrainState, Metrics]]
     epoch: Callable[..., tuple[TrainState, Metrics]]
     evaluate: Callable[..., Metrics]
-    descend: Callable[..., tuple[TrainState, jax.Array]]
 
 
-def make_train(config: AnyConfig) -> Train:
-    """The pure functions of the config's run; ConfigError for an impossible config, before anything is compiled."""
-    config = as_config(config)
-    model, cost = models.make_model(config), models.cost_of(config)
-    batch_size, descent = config.batch_size, make_descent(config)
-
-    def init(hyperparameters: Hyperparameters, key: jax.Array) -> TrainState:
-        params_key, dropout_key = jax.random.split(key)
-        params, batch_stats = model.init(params_key)
-        params = scale_kernels(params, hyperparameters.init_scale)
-        opt_state = descent.init(hyperparameters, params)
-        return TrainState(jnp.int32(0), params, batch_stats, opt_state, jax.random.key_data(dropout_key))
+def make_step(config: AnyConfig) -> Callable[..., tuple[TrainState, jax.Array]]:
+    """A step without its metrics, `(state, hyperparameters, batch) -> (state, logits_BxC)`: the core of `Train`."""
+    model, cost, descent = models.make_model(config), models.cost_of(config), make_descent(config)
 
     def descend(state: TrainState, hyperparameters: Hyperparameters, batch: Batch) -> tuple[TrainState, jax.Array]:
         images_BxD, labels_B, weights_B = batch
@@ -112,6 +101,22 @@ def make_train(config: AnyConfig) -> Train:
         updates, opt_state = descent.update(hyperparameters, state.step, gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return TrainState(state.step + 1, params, batch_stats, opt_state, state.dropout_key), logits_BxC
+
+    return descend
+
+
+def make_train(config: AnyConfig) -> Train:
+    """The pure functions of the config's run; ConfigError for an impossible config, before anything is compiled."""
+    config = as_config(config)
+    model, cost = models.make_model(config), models.cost_of(config)
+    batch_size, descent, descend = config.batch_size, make_descent(config), make_step(config)
+
+    def init(hyperparameters: Hyperparameters, key: jax.Array) -> TrainState:
+        params_key, dropout_key = jax.random.split(key)
+        params, batch_stats = model.init(params_key)
+        params = scale_kernels(params, hyperparameters.init_scale)
+        opt_state = descent.init(hyperparameters, params)
+        return TrainState(jnp.int32(0), params, batch_stats, opt_state, jax.random.key_data(dropout_key))
 
     def step(state: TrainState, hyperparameters: Hyperparameters, batch: Batch) -> tuple[TrainState, Metrics]:
         state, logits_BxC = descend(state, hyperparameters, batch)
@@ -152,7 +157,7 @@ def make_train(config: AnyConfig) -> Train:
         return weighted_means(jax.lax.scan(one_chunk, None, (order_SxB, weights_SxB))[1])
 
     ordered = in_order if model.is_own else lambda function: function
-    return Train(jax.jit(init), *(jax.jit(ordered(part)) for part in (step, epoch, evaluate, descend)))
+    return Train(jax.jit(init), *(jax.jit(ordered(part)) for part in (step, epoch, evaluate)))
 
 
 def make_probe(config: AnyConfig) -> Callable[..., tuple[Metrics, dict[str, jax.Array]]]:

@@ -1,7 +1,7 @@
 """A run in parts: the epochs of `train.fit`, interrupted after any step to be looked at.
 
 R lanes, N examples, S steps of an epoch, B batch, C classes. A part goes through some steps of an epoch by
-`train.make_train(config).descend`, in the order and on the data of `Train.epoch`, and keeps the logits of its batches;
+`train.make_step`, in the order and on the data of `Train.epoch`, and keeps the logits of its batches;
 after the last step the metrics of all of them are taken at once, as there. So a run in parts has the numbers of
 `train.py`, however it was cut. Two settings of one structure are lanes of one program, as in a sweep.
 """
@@ -127,7 +127,7 @@ def data_of(config: Config) -> tuple[Dataset, Data]:
 
 def part_of(config: Config) -> Callable[..., tuple[Underway, dict[str, jax.Array]]]:
     """What `training.batches.on_data` takes: the steps of a span, of one lane."""
-    descend = train.make_train(config).descend
+    descend = train.make_step(config)
 
     def part(
         underway: Underway, hyperparameters: Hyperparameters, dataset: tuple[jax.Array, ...], span: Span
