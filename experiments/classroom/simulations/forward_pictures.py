@@ -6,6 +6,7 @@ D inputs, H hidden units, C classes. Blue is what is below 0, orange what is abo
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 import nets
@@ -255,7 +256,7 @@ def _curve(passed: Pass) -> Picture | None:
     activation, flat = nets.activations.get(passed.activation), saturated(passed)
     what = "at 0" if passed.activation == "relu" else "saturated"
     drawn = [
-        line("", z, np.asarray(activation.function(z)), 7),
+        line("", z, np.asarray(activation.function(jnp.asarray(z))), 7),
         line(f"{(~flat).sum()} not {what}", z_H[~flat], a_H[~flat], 0, points=True),
         line(f"{flat.sum()} {what}", z_H[flat], a_H[flat], 1, points=True),
     ]
