@@ -30,7 +30,7 @@ def test_rates_are_those_of_the_study():
     ("rate", "grows", "words"),
     [
         (0.1, False, "Far below"),
-        (1.0, False, "no step overshoots"),
+        (1.0, False, "no step of batch descent overshoots"),
         (1.8, False, "oscillates"),
         (2.1, True, "diverges"),
     ],

@@ -218,13 +218,13 @@ class Descent:
         low_P = it.minimum_P
         if is_one:
             x_Q, y_Q, low_P = y_Q, path.cost_Q[:seen], np.array([it.minimum_P[1], it.least])
-        drawn = [line("", *outline.T, 7, width=1.8 if is_one else 0.8) for outline in it.outlines]
+        drawn = [line("", outline[:, 0], outline[:, 1], 7, width=1.8 if is_one else 0.8) for outline in it.outlines]
         shown = _inside(x_Q, y_Q, it)
         few = len(x_Q) <= study.STEPS + 1
         drawn += _pieces(x_Q[:shown], y_Q[:shown], colour, width=1.4 if few else 1.0)
         if few:
             drawn += _dots("", x_Q[:shown], y_Q[:shown], colour, 2.4)
-        drawn += _dots("lowest point", *low_P[:, None], 3, 5)
+        drawn += _dots("lowest point", low_P[:1], low_P[1:], 3, 5)
         drawn += _dots("start", x_Q[:1], y_Q[:1], 7, 5)
         if seen > 1:
             drawn += _dots("now", x_Q[-1:], y_Q[-1:], colour, 5.5)
@@ -305,9 +305,9 @@ class Descent:
                 f"Between 1 and 2 / curvature each step{near} overshoots, by less than the one before: it oscillates."
             )
         elif m >= 0.5:
-            does = f"Up to 1 / curvature no step{near} overshoots, and it gets down fast."
+            does = f"Up to 1 / curvature no step of batch descent{near} overshoots, and it gets down fast."
         else:
-            does = "Far below 1 / curvature it walks down without overshooting, in many small steps."
+            does = "Far below 1 / curvature batch descent walks down without overshooting, in many small steps."
         return f"{rate} {does}{self._lost(seen)}"
 
     def _lost(self, seen: dict[str, int]) -> str:
