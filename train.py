@@ -345,13 +345,11 @@ def fit(
     with ThreadPoolExecutor() as pool:
         compiling = compile_programs(config, data, pool)
         start, (state, done) = state, run.restore(state)
-        say(summary(config, state.params, state.batch_stats))
-        say(validation_line(config, dataset))
+        say(f"{summary(config, state.params, state.batch_stats)}\n{validation_line(config, dataset)}")
         data = jax.device_put(data)
         programs = Programs(*(future.result() for future in compiling))
     if run.began_with_it:
-        measures = programs.evaluate, programs.test, programs.probe
-        run.untrained = untrained.measure(*measures, start, numbers, data, key_of_probes)
+        run.untrained = untrained.measure(programs, start, numbers, data, key_of_probes)
     if done:
         say(f"Going on after epoch {done} of {config.epochs}.")
     steps = -(-len(dataset.images) // config.batch_size)
@@ -385,8 +383,7 @@ def fit(
 
 
 def evaluate_only(config: AnyConfig, workdir: str | Path, data_dir: str = input_pipeline.DEFAULT_DATA_DIR) -> None:
-    """Prints loss, accuracy and accuracy by class of the run's last checkpoint on the validation set, and the first two
-    on a test set beside it."""
+    """Prints loss and accuracy of the run's last checkpoint on the validation and test set, and accuracy by class."""
     config = as_config(config)
     check_network(config)
     workdir = place(workdir)

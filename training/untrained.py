@@ -1,7 +1,7 @@
 """The untrained net, epoch 0, with which a run's figures begin; no row of metrics.jsonl is of it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -24,19 +24,30 @@ class Untrained(NamedTuple):
     histograms: dict[str, Any]
 
 
+class Programs(Protocol):
+    """The compiled programs of a run that measure a state, as `train.Programs` has them."""
+
+    @property
+    def evaluate(self) -> Callable[..., Metrics]: ...
+    @property
+    def test(self) -> Callable[..., Metrics] | None: ...
+    @property
+    def probe(self) -> Callable[..., tuple[Metrics, Mapping[str, jax.Array]]] | None: ...
+
+
 def measure(
-    evaluate: Callable[..., Metrics],
-    test: Callable[..., Metrics] | None,
-    probe: Callable[..., tuple[Metrics, Mapping[str, jax.Array]]] | None,
+    programs: Programs,
     state: Any,
     numbers: Hyperparameters,
     data: Data,
     key: jax.Array,
 ) -> Untrained:
     """The state's cost and accuracy on the validation examples, and on a test set beside them, and its probes."""
-    metrics = of_part("val", evaluate(state, *data.validation))
-    metrics |= of_part("test", test(state, *data.test)) if test and data.test else {}
-    measured, activations = probe(state, numbers, state.params, data.probed, key) if probe else ({}, {})
+    metrics = of_part("val", programs.evaluate(state, *data.validation))
+    metrics |= of_part("test", programs.test(state, *data.test)) if programs.test and data.test else {}
+    measured, activations = (
+        programs.probe(state, numbers, state.params, data.probed, key) if programs.probe else ({}, {})
+    )
     metrics, measured, activations = jax.device_get((metrics, measured, activations))
     row = {"epoch": 0} | {name: as_number(metrics[name]) for name in OUTCOMES if name in metrics}
     row |= {name: as_number(value) for name, value in measured.items() if not name.startswith(OF_STEPS)}
