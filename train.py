@@ -345,14 +345,14 @@ def fit(
     with ThreadPoolExecutor() as pool:
         compiling = compile_programs(config, data, pool)
         start, (state, done) = state, run.restore(state)
-        say(f"{summary(config, state.params, state.batch_stats)}\n{validation_line(config, dataset)}")
+        say(summary(config, state.params, state.batch_stats))
+        say(validation_line(config, dataset))
         data = jax.device_put(data)
         programs = Programs(*(future.result() for future in compiling))
     if run.began_with_it:
         run.untrained = untrained.measure(programs, start, numbers, data, key_of_probes)
     if done:
         say(f"Going on after epoch {done} of {config.epochs}.")
-    steps = -(-len(dataset.images) // config.batch_size)
     # An epoch uses its state up: a signal waits until it is over, when there is a state to save.
     with console.progress(config.epochs, "epoch", initial=done) as bar, console.held() as signals:
         for number in run.missing_epochs():
@@ -371,7 +371,7 @@ def fit(
             row |= recorded_rate(config, numbers, state.step)
             row |= {name: as_number(measured[name]) for name in sorted(measured, key=natural_order)}
             run.record(row, activations, state)
-            bar.say(epoch_line(row, config.epochs, steps))
+            bar.say(epoch_line(row, config.epochs, -(-len(dataset.images) // config.batch_size)))
             bar.update()
             if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
                 raise DivergedError(diverged_line(row, config))
