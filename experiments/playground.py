@@ -11,8 +11,8 @@ docs/playground.md.
 
 from training import starting as starting  # isort: skip  # Before what takes long.
 
+import errno
 import importlib.util
-import ipaddress
 import socket
 
 from absl import flags
@@ -49,7 +49,7 @@ def serve(listener: socket.socket, link: Link, host: str) -> None:
     from experiments.classroom import server
     from experiments.classroom.view import find_views
 
-    port, token = listener.getsockname()[1], None if is_loopback(host) else door.new_token()
+    port, token = listener.getsockname()[1], None if door.is_loopback(host) else door.new_token()
     address = f"http://{name_of(host)}:{port}/"
     whole = address if token is None else f"{address}?{door.TOKEN}={token}"
 
@@ -71,24 +71,17 @@ def bound(host: str, port: int | None) -> socket.socket:
         except socket.gaierror as error:
             fail(f"--host={host}: {error.strerror}; accepted: an address of this machine")
         except OSError as error:
-            if tried == PORT and port is None:
+            if error.errno == errno.EADDRINUSE and tried == PORT and port is None:
                 continue
             reason = error.strerror or str(error)
-            fail(f"--host={host} --port={tried}: {reason}; accepted: an address of this machine and a free port")
+            given = f"--host={host}" + (f" --port={port}" if port else "")
+            fail(f"{given}: {reason}; accepted: an address of this machine and a free port")
     raise AssertionError("a free port was asked for last")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def name_of(host: str) -> str:
     """What stands in the address that others type: of all addresses of this machine its name."""
-    if host in ("0.0.0.0", "::"):
+    if host in ("", "0.0.0.0", "::"):
         return socket.gethostname()
     return f"[{host}]" if ":" in host else host
 

@@ -24,6 +24,9 @@ MOST_EPOCHS_SHOWN = 300
 # Nor can more lines in one panel.
 MOST_LINES = 6
 
+# Up to so many epochs, and the untrained net before them, have markers.
+FEW = 31
+
 
 def evenly(items: "np.ndarray[Any, Any]", most: int) -> "np.ndarray[Any, Any]":
     """No more than that many of the items, evenly chosen, the first and the last among them."""
@@ -44,7 +47,7 @@ def draw_learning_curves(rows: list[dict[str, Any]], baseline: float) -> "Figure
     names = ("loss",) if is_regression else ("loss", "accuracy")
     figure, axes = new_figure(5 + 5 * (len(names) - 1), 4, len(names))
     epochs, is_tested = [row["epoch"] for row in rows], any("test_loss" in row for row in rows)
-    style: dict[str, Any] = {"marker": "o", "markersize": 3} if len(rows) <= 30 else {}
+    style: dict[str, Any] = {"marker": "o", "markersize": 3} if len(rows) <= FEW else {}
     for axis, name in zip(axes, names, strict=True):
         axis.plot(epochs, [_or_nan(row.get(name)) for row in rows], label="training (running mean)", **style)
         axis.plot(epochs, [row[f"val_{name}"] for row in rows], label="validation", **style)
@@ -159,7 +162,7 @@ def draw_lines(axis: "Axes", rows: list[dict[str, Any]], measure: str, **style: 
         epochs, values = layers[layer]
         # A logarithmic axis has no place for zero.
         heights = [value if value > 0 or not log else math.nan for value in values]
-        marker = {"marker": "o", "markersize": 3} if len(epochs) <= 30 else {}
+        marker = {"marker": "o", "markersize": 3} if len(epochs) <= FEW else {}
         line: dict[str, Any] = {"label": layer, "color": f"C{i}"} | marker | style
         axis.plot(epochs, heights, **line)
     axis.set_ylabel(of_measure.unit)

@@ -180,10 +180,10 @@ def check_batch(config: Config, stable: float, predicted: float, parts: Parts, p
         costs[size] = costs_about(costs_of, rates_for(config, stable, predicted, size))
     steps_SxB = steps_of(costs, batches)
     knees_S = np.array([knee_of(batches, steps_B) for steps_B in steps_SxB])
-    knee = geometric(knees_S)
+    knee = within_search(geometric(knees_S), knees_S, batches)
     verdict = WORDS[judged(knee.low, knee.high, (predicted / BATCH_OFF, predicted * BATCH_OFF))]
     notes: list[str] = []
-    if not all(min(batches) / 8 < knee < max(batches) * 8 for knee in knees_S):
+    if knee.low == 0 or math.isinf(knee.high):
         notes.append("the knee lies beyond the batches that were tried")
     if sizes := at_edge(costs):
         verdict = WORDS["undecided"]
@@ -318,6 +318,12 @@ def steps_of(costs: Mapping[int, np.ndarray], batches: Sequence[int]) -> np.ndar
     ends_SxB = np.stack([gain_of(costs[size])[:, -1] for size in batches], axis=1)
     equal_SxB = np.interp(ends_SxB, largest_M[rising], steps[rising])
     return (len(largest_M) - 1) / np.maximum(equal_SxB, 0.25)
+
+
+def within_search(knee: Estimate, knees_S: np.ndarray, batches: Sequence[int]) -> Estimate:
+    """The knee, open at the side on which a seed's lies at the end of where it is searched for."""
+    low = 0.0 if np.min(knees_S) <= min(batches) / 8 else knee.low
+    return knee._replace(low=low, high=math.inf if np.max(knees_S) >= max(batches) * 8 else knee.high)
 
 
 def knee_of(batches: Sequence[int], steps_B: np.ndarray) -> float:

@@ -14,8 +14,8 @@ CLASSES = (HELD, WRONG, UNDECIDED, checking.NOT_CHECKED)
 
 
 def in_one_line(path: Path) -> str:
-    """`wrong in 24 settings: rate 3 of 24; batch 5 of 22, 8 undecided; ...` with the command that has measured it; ''
-    where there is no such file, or nothing of advice in it."""
+    """`Of 24 settings, advice that was wrong: rate 3 of 24; batch 5 of 22, 8 undecided; ...` with the command that has
+    measured it; '' where there is no such file, or nothing of advice in it."""
     try:
         part: Any = json.loads(path.read_bytes())["advice"]
         counts = {name: {each: int(part["measured"]["counts"][name][each]) for each in CLASSES} for name in PARTS}
@@ -24,7 +24,7 @@ def in_one_line(path: Path) -> str:
         return ""
     settings = max(sum(found.values()) for found in counts.values())
     said = "; ".join(f"{name} {of_checked(found)}" for name, found in counts.items())
-    return f"{'record':{TITLE}}Wrong in {settings} settings: {said} ({command})."
+    return f"{'record':{TITLE}}Of {settings} settings, advice that was wrong: {said} ({command})."
 
 
 def of_checked(found: dict[str, int]) -> str:

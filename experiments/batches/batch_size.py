@@ -386,12 +386,12 @@ def run(size: Size, workdir: Path) -> tuple[Any, list[Claim]]:
 
 def on_dataset(size: Size, dataset: str) -> Size:
     """The size on another data set, with batches as large as there are examples to train on, but no larger."""
-    count, nets_there = len(load(dataset).labels), dict[str, Net]()
+    whole, nets_there = load(dataset), dict[str, Net]()
     for name, net in size.nets.items():
         config = fitted(net.config, dataset)
-        held_out = int(config.validation) * (1 if len(load(dataset).validation_labels) else 2)
+        held_out = int(config.validation) * (1 if len(whole.validation_labels) else 2)
         nets_there[name] = net._replace(config=config.replace(validation=str(held_out)))
-    left = count - max(int(net.config.validation) for net in nets_there.values())
+    left = len(whole.labels) - max(int(net.config.validation) for net in nets_there.values())
     if left <= LECTURE:
         raise ConfigError(f"--dataset={dataset} leaves {left} examples to train on; accepted: more than {LECTURE}")
     # A power of 2, so that batches of 128 make as many steps as they are asked to.

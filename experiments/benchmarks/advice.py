@@ -2,7 +2,8 @@
 
 Each setting is one net: an activation, a cost, a width and a data set. It is measured and its advice is checked as
 `python -m experiments.advise --check` does both. What is finished lies in a folder, one file a setting, so that a call
-that was ended goes on with the settings that it lacks; files of other code or of another set are measured anew.
+that was ended goes on with the settings that it lacks; files of other code of `experiments.advising`, of other
+versions or of another set are measured anew.
 """
 
 import functools

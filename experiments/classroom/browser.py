@@ -73,8 +73,9 @@ def driver() -> Iterator[int]:
     ) as process:
         try:
             assert process.stdout
-            yield next(
-                int(port[1]) for line in process.stdout if (port := re.search(r"successfully on port (\d+)", line))
-            )
+            begun = (re.search(r"successfully on port (\d+)", line) for line in process.stdout)
+            if not (port := next(filter(None, begun), None)):
+                raise BrowserError(f"{CHROMEDRIVER} has ended before it began")
+            yield int(port[1])
         finally:
             process.terminate()

@@ -1,6 +1,7 @@
 """Who is let in: on the loopback the browsers of this machine, in a room who has the token that was printed."""
 
 import hmac
+import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
@@ -10,13 +11,28 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TOKEN = "token"
 
 
 def new_token() -> str:
     """A token that nobody guesses."""
     return secrets.token_urlsafe(12)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def name_in(address: str) -> str:
+    """The host of an address, '' where it names none."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 class Door:
@@ -37,9 +53,9 @@ class Door:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._token is None and urlsplit(f"//{host}").hostname not in LOOPBACK:
+        if self._token is None and not is_loopback(name_in(f"//{host}")):
             await _refuse(scope, send, "accepted: 127.0.0.1 or localhost")
-        elif origin and urlsplit(origin).netloc != host:
+        elif origin and origin.partition("://")[2] != host:
             await _refuse(scope, send, "accepted: requests of this page itself")
         elif self._token is None or self._is_token(_cookie(headers, self._cookie)):
             await self._application(scope, receive, send)

@@ -132,8 +132,9 @@ class Session:
     def _address_here(self) -> str:
         """The link that restores the settings, and how far it is where the view can go there."""
         state = dict(self.state)
-        if any(control.name == "at" for control in self.view.controls):
-            state["at"] = int(self._at)
+        for control in self.view.controls:
+            if control.name == "at":
+                state["at"] = int(min(self._at, control.high))
         return self.view.address(state)
 
     # ------------------------------------------------------------------------------------------------------------------

@@ -69,9 +69,10 @@ class Control(NamedTuple):
             return text
         try:
             value = kind(text) if kind is float else int(text)
+            is_finite = math.isfinite(value)  # Of a whole number that no float is so large as, an OverflowError.
         except (ValueError, OverflowError):
             raise self._refused(given, f"; accepted: {self._range()}") from None
-        if not (math.isfinite(value) and self.low <= value <= self.high):
+        if not (is_finite and self.low <= value <= self.high):
             raise self._refused(given, f"; accepted: {self._range()}")
         return value
 
@@ -107,6 +108,11 @@ class Action(NamedTuple):
 
 PLAY = Action("play", "Play", "Let it run, or pause it", main=True)
 RESET = Action("reset", "Start over", "Begin again with these settings")
+
+
+def next_seed(state: State) -> State:
+    """The seed after this one."""
+    return {"seed": (state["seed"] + 1) % 2**32}
 
 
 class Place(NamedTuple):

@@ -166,14 +166,18 @@ class Worker:
             self._open(name, message["value"])
         elif what == "close":
             self._seats.pop(name, None)
-        elif what == "ready" and (seat := self._seats.get(name)):
-            for done, value in seat.waiting:
-                self._guarded(name, seat, functools.partial(seat.simulation.do, done, value))
-            self._show(name, seat)
+        elif what == "ready":
+            if (seat := self._seats.get(name)) and seat.ready.is_set():
+                for done, value in seat.waiting:
+                    self._guarded(name, seat, functools.partial(seat.simulation.do, done, value))
+                seat.waiting.clear()
+                self._show(name, seat)
         elif (seat := self._seats.get(name)) and seat.ready.is_set():
             self._guarded(name, seat, functools.partial(seat.simulation.do, what, message.get("value")))
             self._show(name, seat)
-        elif seat and not seat.error:  # It is done when it is ready.
+        elif seat and seat.error:
+            self._say(name, seat, {"status": "stopped"})
+        elif seat:  # It is done when it is ready.
             seat.waiting.append((what, message.get("value")))
 
     def _open(self, name: str, value: dict[str, Any]) -> None:

@@ -184,7 +184,8 @@ def train_states(
 ) -> tuple[pa.Table, dict[str, train.TrainState]]:
     """`train_all`, and the state of each trial after its last epoch, as numpy arrays; of one that diverged, the state
     in which it did. Trials start from `starts`, a state a trial name, where they are given; `watch(name, epoch, state)`
-    is called after every epoch of every trial, or after those alone of which `looks(name, epoch)` is true."""
+    is called after every epoch of every trial, or after those alone of which `looks(name, epoch)` is true (without
+    `watch` nothing is looked at)."""
     last: dict[str, train.TrainState] = {}
     return _train(trials, dataset, label, starts=starts, watch=watch, last=last, looks=looks), last
 

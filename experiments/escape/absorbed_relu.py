@@ -11,9 +11,10 @@ the units of nets on images some 80 % were found dead after a first step so much
 predicted here, as of this unit such a step kills 1.8 % (a = 1) or 10.3 % (a = -1).
 
 Then nets of Lu et al. (2019): nine hidden layers, inputs in [-sqrt 3, sqrt 3], target |x|, Adam at .001, 300 steps of
-32. Of those of width 3 that are born living, a third die in training (`dying_relu`). If a net dies when all living
-units of its last hidden layer do, and each of them has an outgoing weight of either sign, then with the chain's share p
-of units, the mean of both signs after as many steps at rate .2, ((1 + p)^3 - 1) / 7 of the living nets die.
+32 of 3,000 points. Of those of width 3 that are born living, a third die in training (`dying_relu`). If a net dies when
+all living units of its last hidden layer do, and each of them has an outgoing weight of either sign, then with the
+chain's share p of units, the mean of both signs after as many steps at rate .2, ((1 + p)^3 - 1) / 7 of the living nets
+die.
 
 Bands, set before the run: 10 % of the chain's share (the full size has half the spacing, as a grid adds noise where few
 die), 5 % where it is one step, which needs no grid and has a million walkers; for living nets the share by the chain,
@@ -22,7 +23,6 @@ their last layer (among all living nets it is .34 at width 3). Rival everywhere:
 nobody dies. That a third of the nets of width 3 die was known when the rule for nets was made.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import nets
-from experiments.engine import lanes
 from experiments.study import command, toolkit
 from experiments.study.claims import Band, Claim, share_claim
 from experiments.study.narrow_nets import EDGE, FLAT, draw_nets, living_outgoing, train_nets
@@ -210,7 +209,7 @@ def draw(size: Size, units: dict[tuple[float, float], Units], found: dict[int, L
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     pairs = [(rate, outgoing) for rate in size.rates for outgoing in OUTGOING]
-    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+    with toolkit.threads() as pool:
         units = dict(zip(pairs, pool.map(lambda pair: units_of(pair[0], pair[1], size), pairs), strict=True))
     rate = NETS_RATE if NETS_RATE in size.rates else size.rates[0]
     steps = min(size.steps, size.nets_steps)

@@ -31,7 +31,6 @@ The exact mean steps come of an elimination that subtracts nothing (`nets.residu
 far beyond what float64 tells from an infinity when a linear system is solved.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +40,6 @@ import numpy as np
 import optax
 
 import nets
-from experiments.engine import lanes
 from experiments.study import command, toolkit
 from experiments.study.claims import Claim, Words, against, by_key, exact_claim, interval_claim
 from experiments.study.study import Study
@@ -309,7 +307,7 @@ def grid_claim(fine: list[Far], coarse: list[Far], levels: list[Near], size: Siz
 
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims; as much at once as there are cores, as walkers and eliminations are one thread's."""
-    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+    with toolkit.threads() as pool:
         walks = [pool.submit(near, cost, size, seed) for seed, cost in enumerate(COSTS)]
         fars = [[pool.submit(far, cost, size, nodes) for cost in COSTS] for nodes in (size.nodes, size.nodes // 2)]
         fine, coarse = ([job.result() for job in jobs] for jobs in fars)

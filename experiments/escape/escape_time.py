@@ -21,7 +21,6 @@ record; eta = .1 with B = 1, 2, 4 was chosen, after looking, as the plainest tha
 lines, so that fresh ones confirm nothing: beside them stand the same slopes at radii for which nothing was chosen.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +31,6 @@ import numpy as np
 from absl import flags
 
 import nets
-from experiments.engine import lanes
 from experiments.study import command, toolkit
 from experiments.study.claims import Claim, against, by_key, exact_claim, interval_claim
 from experiments.study.study import Study
@@ -191,7 +189,7 @@ def measure_all(size: Size) -> list[Measured]:
         key = jax.random.key(i)
         return points[i].walk(jax.random.fold_in(key, part) if part else key, points[i].parts[part])
 
-    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+    with toolkit.threads() as pool:
         walked = dict(zip(jobs, pool.map(walk, jobs), strict=True))
     steps = [np.concatenate([walked[i, part] for part in range(len(p.parts))]) for i, p in enumerate(points)]
     return [point.measured(steps_W) for point, steps_W in zip(points, steps, strict=True)]

@@ -28,7 +28,7 @@ before: within 10 % of the action. Where noise is Gaussian and constant, u' = (1
 diffusion agree, to 1e-3 at r^2 = .4.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -39,7 +39,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import nets
-from experiments.engine import lanes
 from experiments.study import command, toolkit
 from experiments.study.claims import Band, Claim, Words, above, against, exact_claim, interval_claim
 from experiments.study.study import Study
@@ -166,7 +165,7 @@ def computed(size: Size) -> Times:
     cells = sorted({*MEDIANS, *size.cells, *((rate, batch) for rate in size.rates for batch in (1, 2))})
     sides = {(rate, side): rate / (1 + side / 32) for rate in size.rates for side in (-1, 1)}
     widths = {cell: size.width * cell[0] ** 1.5 / cell[1] for cell in cells}
-    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+    with toolkit.threads() as pool:
 
         def on_line(cell: Cell, width: float) -> Future[Stay]:
             return pool.submit(wells.stay_on_line, cell[0], cell[1], width, size.tolerance)

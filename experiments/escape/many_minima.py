@@ -17,7 +17,6 @@ Hessian in the logarithms of the weights (`nets.escape`). Bands, set before the 
 """
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nets
-from experiments.engine import lanes
-from experiments.study import command
+from experiments.study import command, toolkit
 from experiments.study.claims import Claim, exact_claim
 from experiments.study.study import Study
 from training import figures
@@ -192,7 +190,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     sets = [*((n, 1) for n in size.one), *size.more]
     find = lambda nd, cost: minima(cost, examples(*nd), size.scan[nd[1]])  # noqa: E731
     # Most of the time is compilation, which needs a core for each thread.
-    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+    with toolkit.threads() as pool:
         of_sets = [list(pool.map(partial(find, cost=cost), sets)) for cost in COSTS]
     many, one = (dict(zip(sets, found, strict=True)) for found in of_sets)
     figure = draw(size, {n: many[n, 1] for n in size.one}, one[max(size.one), 1], many[size.plane])

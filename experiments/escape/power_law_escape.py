@@ -34,7 +34,6 @@ all three diffusions fail. That with E x^4 = 3 overshoots too, with kappa = 1 + 
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -44,7 +43,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import nets
-from experiments.engine import lanes
 from experiments.engine.statistics import interval, student_quantile
 from experiments.study import command, toolkit
 from experiments.study.claims import Claim, Kind, Words, against, by_key, exact_claim, interval_claim
@@ -354,7 +352,7 @@ def claims_of(size: Size, measured: list[Measured], far_GxK: np.ndarray) -> list
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims; as many walks at once as there are cores: each is one thread's work."""
     seed = size.seeds_from + 2 * len(size.rates)
-    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+    with toolkit.threads() as pool:
         far = pool.submit(passage_steps, size.rates[0], np.array(size.far), size.far_walkers, seed, size.groups)
         near = [pool.submit(measure, rate, size, size.seeds_from + 2 * i) for i, rate in enumerate(size.rates)]
         measured, far_GxK = [future.result() for future in near], far.result()

@@ -31,7 +31,6 @@ the best output biases were chosen in runs of seven nets with other seeds, so th
 import functools
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +42,6 @@ from tqdm import tqdm
 
 import input_pipeline
 import nets
-from experiments.engine import lanes
 from experiments.study import command, toolkit
 from experiments.study.claims import Band, Claim, against, interval_claim, mean_claim, share_claim
 from experiments.study.study import Study
@@ -423,7 +421,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     # The longest first, and as many at once as there are cores: a net is one thread's work.
     settings = sorted(size.settings, key=lambda setting: (-setting.layers, setting.rate))
     jobs = [(setting, seed) for setting in settings for seed in range(size.seeds_from, size.seeds_from + size.seeds)]
-    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+    with toolkit.threads() as pool:
         trained = pool.map(lambda job: one_net(job[0], job[1], size, data), jobs)
         trained = list(tqdm(trained, desc="nets", total=len(jobs), leave=False, disable=None))
     found: dict[Setting, list[Found]] = {setting: [] for setting in size.settings}

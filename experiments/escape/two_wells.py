@@ -20,7 +20,6 @@ A median whose interval reaches beyond the last step has no upper bound, so that
 """
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,8 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import nets
-from experiments.engine import lanes
-from experiments.study import command
+from experiments.study import command, toolkit
 from experiments.study.claims import Band, Claim, Words, below, exact_claim, interval_claim, share_claim
 from experiments.study.study import Study
 from training import figures
@@ -323,7 +321,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     points, matched = critical_points(quadratic), critical_points(cross_entropy)
     # The longest first, and as many at once as there are cores: a walk is one thread's work.
     cells = sorted([*size.medians, *size.escaped, *size.more], key=lambda cell: -cell[1])
-    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+    with toolkit.threads() as pool:
         found = pool.map(lambda cell: passage(cell[0], cell[1], size.walkers, size.steps), cells)
         out = dict(zip(cells, found, strict=True))
     return draw(size, points, matched, out), [*place_claims(points, matched), *passage_claims(size, out)]

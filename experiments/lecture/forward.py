@@ -12,6 +12,7 @@ the hand computation and the Flax net, over the largest number of the layer, bel
 within 1e-6; the predicted class is the one of the largest z.
 """
 
+import collections
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,7 +69,7 @@ def by_epoch(config: Config, dataset: input_pipeline.Dataset) -> Iterator[train.
 
 def trained(config: Config, dataset: input_pipeline.Dataset) -> train.TrainState:
     """The state after the config's epochs."""
-    *_, state = by_epoch(config, dataset)
+    state = collections.deque(by_epoch(config, dataset), maxlen=1)[0]
     evaluate = train.make_train(config).evaluate
     accuracy = evaluate(state, dataset.validation_images, dataset.validation_labels)["accuracy"]
     print(

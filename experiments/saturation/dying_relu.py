@@ -26,7 +26,6 @@ each how likely its row is, and whether any gives it.
 """
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,8 +35,7 @@ import numpy as np
 from tqdm import tqdm
 
 import nets
-from experiments.engine import lanes
-from experiments.study import command
+from experiments.study import command, toolkit
 from experiments.study.claims import Band, Claim, Words, above, share_claim
 from experiments.study.joint import LEVEL, Joint, against_bands, joint_claim
 from experiments.study.narrow_nets import ADAM, EDGE, FLAT, OPTIMIZERS, draw_nets, train_nets
@@ -74,7 +72,8 @@ class Size(NamedTuple):
 
 
 # Of width 2 few nets are born alive, and only these are trained.
-NETS, OTHERS = {2: 4_000, 3: 1_000, 5: 1_000, 10: 1_000}, {2: 4_000, 3: 1_000, 5: 400, 10: 400}
+# The others have as many nets: of trainings whose tables are judged by p, more nets would tell more.
+NETS = OTHERS = {2: 4_000, 3: 1_000, 5: 1_000, 10: 1_000}
 MANY = dict.fromkeys(NETS, 5_000)
 QUICK, TINY = Size(NETS, OTHERS, 20_000, 9, 300, 32, 201), Size({2: 20}, {}, 100, 3, 3, 4, 5)
 
@@ -243,7 +242,7 @@ def train_all(size: Size) -> dict[tuple[int, str], Nets]:
     cells = [(width, ADAM) for width in size.nets]
     cells += [(width, optimizer) for optimizer in OPTIMIZERS if optimizer != ADAM for width in size.others]
     slow_first = sorted(cells, key=lambda cell: -cell[0])
-    with ThreadPoolExecutor(lanes.available_cores()) as pool:
+    with toolkit.threads() as pool:
         found = pool.map(lambda cell: measure(cell[0], size, cell[1]), slow_first)
         bar = tqdm(found, desc="narrow nets", total=len(cells), leave=False, disable=None)
         trained = dict(zip(slow_first, bar, strict=True))
@@ -257,7 +256,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     claims = [collapsed_claim(width, of_width) for width, of_width in found.items()]
     claims += table_claims(found)
     if size.others:
-        untrained = {width: of_width.born_N for width, of_width in found.items()}
+        untrained = {width: of_width.born_N[: size.nets[width]] for width, of_width in found.items()}
         rows: dict[str, dict[int, np.ndarray]] = {UNTRAINED: untrained}
         for (width, optimizer), of_width in trained.items():
             rows.setdefault(optimizer, {})[width] = of_width.ended

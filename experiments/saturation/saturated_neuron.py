@@ -96,6 +96,7 @@ def claims_of(courses: list[np.ndarray], true: np.ndarray, animated: np.ndarray)
         ("quadratic/good/end", "quadratic from w=.6 b=.9: output after 300 steps", 0.09, good[300], 5e-3, nothing),
     )
     fastest = float(np.argmax(-np.diff(bad)))
+    fall = float(cured[0] - cured[150])
     rate, animation = ("the book's animation, .0479", 0.0479), ("the gradient, .7796", 0.7796)
     computed = (
         ("quadratic/bad/start", "quadratic from w=b=2: output at the start", 0.9820, bad[0], half, nothing),
@@ -107,7 +108,7 @@ def claims_of(courses: list[np.ndarray], true: np.ndarray, animated: np.ndarray)
             0.05,
             bad[0] - bad[150],
             0.05,
-            ("the cross-entropy's, .96", 0.96),
+            (f"the cross-entropy's, {fall:.2f}", fall),
         ),
         ("cross_entropy/50", "cross-entropy from w=b=2: output after 50 steps", 0.0985, cured[50], half, nothing),
         ("cross_entropy/300", "cross-entropy from w=b=2: output after 300 steps", 0.0120, cured[300], half, nothing),

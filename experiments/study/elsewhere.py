@@ -76,8 +76,9 @@ def dataset_of(config: AnyConfig) -> Dataset:
 def of_size_one(dataset: Dataset) -> Dataset:
     """The data set, but that floats beyond 1, such as the 17 grey levels of scikit-learn's digits, are shares of the
     largest one: rates and initial weights are for inputs of that size."""
-    top = float(np.abs(dataset.images).max(initial=0.0))
-    if dataset.images.dtype == np.uint8 or top <= 1:
+    if dataset.images.dtype == np.uint8:
+        return dataset
+    if (top := float(np.abs(dataset.images).max(initial=0.0))) <= 1:
         return dataset
     parts = {name: getattr(dataset, name) / np.float32(top) for name in ("images", "validation_images", "test_images")}
     return dataset._replace(**parts)

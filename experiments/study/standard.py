@@ -26,9 +26,9 @@ def standing(source: str) -> str:
 
 
 def cannot_fail(claim: Claim) -> bool:
-    """Whether there is a verdict although the band holds the rival. The range of two or three seeds is what it is: a
-    draw is undecided where it holds the rival."""
-    return claim.holds_rival and claim.verdict != "undecided" and not claim.rule.startswith(IN_RANGE)
+    """Whether there is a hit although the band holds the rival; what misses such a band has failed. The range of two or
+    three seeds is what it is: a draw is undecided where it holds the rival."""
+    return claim.holds_rival and claim.is_reproduced and not claim.rule.startswith(IN_RANGE)
 
 
 def is_by_point(claim: Claim) -> bool:

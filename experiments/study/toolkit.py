@@ -4,10 +4,12 @@ median.
 S seeds, E epochs, B batch.
 """
 
+import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -17,7 +19,7 @@ from numpy.typing import ArrayLike
 import input_pipeline
 import nets
 import train
-from experiments.engine import executors, space
+from experiments.engine import executors, lanes, space
 from experiments.engine.statistics import student_quantile
 from training.batches import scale
 from training.config import AnyConfig, Config, as_config
@@ -25,6 +27,19 @@ from training.records import METRICS
 
 BROKEN = 0.2  # An accuracy, twice that of a guess among ten classes.
 HARDLY = 100  # Validation examples, where nobody reads what they give.
+
+
+@contextlib.contextmanager
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as cores, for jobs that are one thread's work each. What ends the block by an error or a signal
+    also ends what has not begun."""
+    pool = ThreadPoolExecutor(lanes.available_cores())
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def curves(

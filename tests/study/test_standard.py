@@ -1,5 +1,6 @@
 """The standard of the scoreboard: what a claim lacks is said, and no claim of any study lacks anything."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,8 +136,10 @@ def test_how_often_the_standard_is_not_kept_is_counted():
         "0 verdicts where the band holds the rival, 0 verdicts by point where a sample has an interval"
     )
     beside = against(sound(), "another: 1.4", 1.4)
-    off = against(sound(band=(1.36, 1.5)), "another: 1.4", 1.4)
-    words = standard.counts_in_words([by_point, beside, off, sound(rival_at=())])
+    hit = dataclasses.replace(beside, verdict="reproduced")
+    miss = against(sound(band=(1.36, 1.5)), "another: 1.4", 1.4)
+    assert miss.verdict == "not reproduced" and not standard.cannot_fail(miss)
+    words = standard.counts_in_words([by_point, beside, hit, miss, sound(rival_at=())])
     assert words == (
         "1 verdict where the band holds the rival, 1 verdict by point where a sample has an interval; "
         "1 undecided, as the band or the range holds the rival; "

@@ -197,6 +197,8 @@ class Descent:
             time.sleep(min(NAP, self._due - now))
             return
         self._due = now + (LOOK_EVERY if self.counts_examples else STEP_EVERY)
+        if self.at >= self.end:  # What is played at its end begins again.
+            self.at = 0
         self.at = min(self.end, self.at + (LOOK if self.counts_examples else 1))
         self.running = self.at < self.end
 

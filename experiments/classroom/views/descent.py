@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from experiments.classroom.view import PLAY, RESET, Action, Control, Place, State, Try, View
+from experiments.classroom.view import PLAY, RESET, Action, Control, Place, State, Try, View, next_seed
 
 ONE, TWO, NEURON = SURFACES = ("bowl, one weight", "bowl, two weights", "sigmoid neuron")
 STEPS, EXAMPLES = CLOCKS = ("steps", "examples seen")
@@ -29,11 +29,6 @@ def _button(regime: str) -> Action:
 
     label = RATES[regime][0]
     return Action(regime, label, f"Set the learning rate: {label.lower()}", changes=changes)
-
-
-def next_seed(state: State) -> State:
-    """Another order of the examples."""
-    return {"seed": (state["seed"] + 1) % 2**32}
 
 
 VIEW = View(

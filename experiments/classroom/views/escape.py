@@ -1,13 +1,8 @@
 """The view Escape: walkers of SGD in the poorer of two wells, and how long they stay in it."""
 
-from experiments.classroom.view import PLAY, RESET, Action, Control, Place, State, Try, View
+from experiments.classroom.view import PLAY, RESET, Action, Control, Place, Try, View, next_seed
 
 BATCHES = ("1", "2", "4", "8", "16", "32")
-
-
-def next_seed(state: State) -> State:
-    """Walkers that draw other batches."""
-    return {"seed": (state["seed"] + 1) % 2**32}
 
 
 VIEW = View(

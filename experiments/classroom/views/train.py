@@ -1,13 +1,7 @@
 """The view Train: a net on MNIST, live, or two side by side."""
 
 from experiments.classroom import fields
-from experiments.classroom.view import PLAY, Action, Control, Place, State, Try, View
-
-
-def next_seed(state: State) -> State:
-    """Another initial draw and order of the batches."""
-    return {"seed": (state["seed"] + 1) % 2**32}
-
+from experiments.classroom.view import PLAY, Action, Control, Place, Try, View, next_seed
 
 VIEW = View(
     name="train",
