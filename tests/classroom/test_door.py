@@ -26,7 +26,7 @@ def ask(door, kind="http", query="", **headers):
     return first.get("status"), {name.decode(): value.decode() for name, value in first.get("headers", [])}
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8642", "localhost:8642", "[::1]:8642"])
+@pytest.mark.parametrize("host", ["127.0.0.1:8642", "127.0.0.2:8642", "localhost:8642", "[::1]:8642"])
 def test_this_machine_comes_in(host):
     """With any name of the loopback."""
     assert ask(Door(behind, 8642, None), host=host)[0] == 200
@@ -37,6 +37,7 @@ def test_pages_of_other_sites_do_not():
     """Neither under a name of their own nor from their own page, over a web socket as well."""
     door = Door(behind, 8642, None)
     assert ask(door, host="evil.example:8642")[0] == 403
+    assert ask(door, host="[")[0] == ask(door, host="127.0.0.1:8642", origin="http://[")[0] == 403
     assert ask(door, host="127.0.0.1:8642", origin="http://evil.example")[0] == 403
     assert ask(door, "websocket", host="127.0.0.1:8642", origin="http://evil.example")[0] is None
 

@@ -73,6 +73,7 @@ def test_second_settings():
         ("activation=sigmoit", "activation", "sigmoid"),
         ("learning_rate=-1", "learning_rate", "a finite number above 0"),
         ("learning_rate=nan", "learning_rate", "accepted"),
+        (f"batch_size={'9' * 400}", "batch_size", "accepted"),
         ("hidden=64-0", "hidden", "accepted"),
         ("hidden=4000-4000", "hidden", "at most 2,000,000"),
         ("hidden=" + "-".join(["8"] * 9), "hidden", "at most 8"),
