@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+from jaxlib import utils  # pyright: ignore[reportAttributeAccessIssue]
 
 from nets import canary
 
@@ -68,6 +69,7 @@ def compiled(
 
 MOST_KEPT = 500_000_000  # bytes
 FOLDER = "jax_compilation_cache_dir"
+LOG_LEVEL, FATAL = "TF_CPP_MIN_LOG_LEVEL", 3
 
 
 def keep_programs(kind: str = "programs") -> None:
@@ -77,6 +79,7 @@ def keep_programs(kind: str = "programs") -> None:
     JAX's own settings go before: JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=0 keeps
     nothing. Nothing is kept where the folder cannot be written, and a program that cannot be read is compiled again.
     """
+    _be_silent_of_preferences()
     if getattr(jax.config, FOLDER):
         return
     # A home may be shared by machines whose processors differ.
@@ -89,6 +92,17 @@ def keep_programs(kind: str = "programs") -> None:
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
     jax.config.update(FOLDER, str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _be_silent_of_preferences() -> None:
+    """XLA's own messages below fatal ones are not printed on processors with AVX-512, unless TF_CPP_MIN_LOG_LEVEL=0.
+
+    On some of them LLVM prefers no gather, which XLA takes for an instruction that the processor lacks when it loads
+    what was compiled on it: two lines a program, of an error that is none (openxla/xla issue 44565). What fails raises.
+    """
+    with contextlib.suppress(OSError):
+        if os.environ.get(LOG_LEVEL) != "0" and " avx512f " in Path("/proc/cpuinfo").read_text():
+            utils.absl_set_min_log_level(FATAL)
 
 
 def remove_oldest(folder: Path, most: int) -> None:
