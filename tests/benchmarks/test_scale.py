@@ -4,11 +4,13 @@ found again in a sweep that is made of them."""
 from pathlib import Path
 
 import pytest
+from chrome import needs_browser
 from commands import ROOT, in_this_process
 
 from experiments import sweep
-from experiments.benchmarks import commands, drawn_sweep, on_ray, scale
+from experiments.benchmarks import commands, drawn_sweep, on_ray, scale, shown
 from experiments.benchmarks.commands import Ran
+from experiments.classroom import browser
 from experiments.engine import executors, results
 from experiments.reporting import page
 from training.files import RunError
@@ -47,6 +49,7 @@ def test_sweeps_that_are_drawn_are_finished_ones(tmp_path, monkeypatch, capsys):
         return Ran(float(len(printed)), 1.5, [(float(number), text) for number, text in enumerate(printed)])
 
     monkeypatch.setattr(commands, "timed", timed)
+    monkeypatch.setattr(shown, "seconds_to_show", lambda path: [0.25] * (path.name == "report.html"))
     lines, writing = scale.writing_lines(scale.SIZES["tiny"], tmp_path)
     drawn = "experiments.benchmarks.drawn_sweep"
     assert called == [drawn, drawn, "experiments.sweep"]
@@ -56,7 +59,28 @@ def test_sweeps_that_are_drawn_are_finished_ones(tmp_path, monkeypatch, capsys):
     assert len(table) == 40 * scale.SEEDS * scale.EPOCHS and set(drawn_sweep.PROBED) <= set(table.column_names)
     measured = {line["name"].split(": ")[1]: line["measured"] for line in lines}
     assert measured["report.html, MB"] == 1.0 and measured["peak memory, GB"] == 1.5
+    assert measured["seconds until Chromium shows report.html"] == 0.25
     assert lines[-1]["name"].startswith("160 trials of 40 configurations")
+
+
+@needs_browser
+def test_a_page_is_shown_once_its_plots_are(tmp_path, monkeypatch):
+    """A page whose plot within the window comes half a second late; one far below the window is not waited for."""
+    html = (
+        "<table id=table><tbody><tr><td>1</td></tr></tbody></table><div class=plot id=a></div>"
+        "<div style='height: 9000px'></div><div class=plot></div>"
+        "<script>setTimeout(() => { document.getElementById('a').innerHTML = '<svg class=main-svg></svg>'; }, 500);"
+        "</script>"
+    )
+    path = tmp_path / "report.html"
+    path.write_text(html, encoding="utf-8")
+    monkeypatch.setattr(shown, "TIMES", 1)
+    (seconds,) = shown.seconds_to_show(path)
+    assert 0.5 <= seconds < 20
+    path.write_text(html.replace("main-svg", "none"), encoding="utf-8")
+    monkeypatch.setattr(shown, "MOST_SECONDS", 0.1)
+    with pytest.raises(browser.BrowserError, match="not shown after"):
+        shown.seconds_to_show(path)
 
 
 def test_structures_are_compiled_once(tmp_path, monkeypatch):
