@@ -367,6 +367,6 @@ element("parallel-metric").onchange = () => { drawParallel(shown()); keep(); };
 element("chosen").onchange = () => choose(Number(choice("chosen")));
 element("width").onchange = () => draw();
 window.onhashchange = () => { restore(); draw(); };
-darkness.onchange = () => { theme = darkness.matches ? THEMES.dark : THEMES.light; draw(); };
+darkness.onchange = () => { theme = systemTheme(); draw(); };
 show(JSON.parse(element("data").textContent));
 if (data.version) follow();

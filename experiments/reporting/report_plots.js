@@ -11,7 +11,8 @@ const THEMES = {
           shades: [[114, 120, 220], [70, 150, 200], [42, 172, 160], [60, 188, 117], [148, 216, 64], [253, 231, 37]] },
 };
 const darkness = matchMedia("(prefers-color-scheme: dark)");
-let theme = darkness.matches ? THEMES.dark : THEMES.light;
+const systemTheme = () => (darkness.matches ? THEMES.dark : THEMES.light);
+let theme = systemTheme();
 const HUES = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 // Above so many curves bands are left out, and above so many lines the others are too: nobody could tell them apart.
@@ -22,13 +23,13 @@ const MOST_PARALLEL = 500;
 /** The buttons that save a plot as wide as the page says, on white; `draw` draws it. */
 function saveButtons(id, draw) {
   const save = async (format) => {
-    const before = theme;
-    if (before !== THEMES.light) { theme = THEMES.light; draw(); }
+    if (theme !== THEMES.light) { theme = THEMES.light; draw(); }
     try {
       const height = parseFloat(element(id).style.height);
       await Plotly.downloadImage(element(id), { format, width: pictureWidth(), height, filename: `${data.name}-${id}`.replace(/[^\w.-]+/g, "_") });
     } finally {
-      if (before !== theme) { theme = before; draw(); }
+      // The system may have changed its mind in between.
+      if (theme !== systemTheme()) { theme = systemTheme(); draw(); }
     }
   };
   return [["svg", "SVG", Plotly.Icons.disk], ["png", "PNG", Plotly.Icons.camera]].map(([format, name, icon]) => (

@@ -59,6 +59,8 @@ def test_seeds_to_tell():
     assert [statistics.seeds_to_tell(effect) for effect in (0.5, 0.8, 1.0)] == [34, 15, 10]
     assert statistics.power_of(0.8, 15, 0.05) >= 0.8 > statistics.power_of(0.8, 14, 0.05)
     assert statistics.seeds_to_tell(0.001) is None and statistics.seeds_to_tell(1e6) == 2
+    # Where the noncentral t is no number in the tail of the wrong sign.
+    assert 0.999999 < statistics.power_of(3.0, 10, 0.01) < 1.0
 
 
 def test_differences_are_adjusted_over_all_pairs():

@@ -4,15 +4,18 @@ import pytest
 from chrome import chromium, without_lines, without_webgl
 from sweep_tables import DIVERGED, SWEPT, table_of
 
-from experiments import report
+from experiments.reporting import page as report_page
+from experiments.reporting import sweep_data
 
 
 @pytest.fixture(scope="session")
 def sweep(tmp_path_factory):
-    """A grid of 12 configurations of three seeds: its table, its folder, what was written."""
+    """A grid of 12 configurations of three seeds: its table, and the folder with its page."""
     folder = tmp_path_factory.mktemp("sweep")
     table = table_of(SWEPT, diverged=DIVERGED)
-    return table, folder, report.write(folder, table)
+    data = report_page.data_of(table, sweep_data.sweep_of(table), folder)
+    (folder / "report.html").write_text(report_page.page_text(data), encoding="utf-8")
+    return table, folder
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +55,7 @@ def as_at_first(browser, text):
     browser.send("POST", "/window/rect", {"width": 1280, "height": 1000})
     if browser.shown != text:
         browser.show(text)
+        return browser
     browser.run("(document.getElementById('filters').open = true, 0)")
     browser.click("#reset")
     return browser

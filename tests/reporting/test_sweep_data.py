@@ -34,7 +34,7 @@ def interval_of_three(values_Sx, metric):
 
 def test_curves_and_finals_are_those_of_the_seeds(sweep):
     """Mean and interval by hand of three seeds, at each epoch, at the end and at the best epoch."""
-    table, folder, _ = sweep
+    table, folder = sweep
     data = embedded(folder / "report.html")
     assert [field["name"] for field in data["fields"]] == ["activation", "batch_norm", "learning_rate"]
     assert [field["labels"] for field in data["fields"]] == [["relu", "tanh"], ["False", "True"], ["0.5", "2", "10"]]
@@ -65,7 +65,7 @@ def test_curves_and_finals_are_those_of_the_seeds(sweep):
 
 def test_diverged_trials_are_counted_and_not_averaged(sweep):
     """The epochs at which trials diverged; the last row of these is in no mean, and ends and bests are the others'."""
-    table, folder, _ = sweep
+    table, folder = sweep
     data = embedded(folder / "report.html")
     assert data["diverged"] == [0] * 5 + [3, 0, 0, 1, 0, 0, 0]
     assert data["diverged_epochs"][5] == [1, 2, 3] and data["diverged_epochs"][8] == [3]
@@ -86,7 +86,7 @@ def test_diverged_trials_are_counted_and_not_averaged(sweep):
 
 def test_a_probe_that_some_trials_have(sweep):
     """Saturation is tanh's and zero_fraction relu's; the others have neither curve nor end."""
-    _, folder, _ = sweep
+    _, folder = sweep
     data = embedded(folder / "report.html")
     of_relu = [True] * 6 + [False] * 6
     for metric, has in (("zero_fraction/hidden_0", of_relu), ("saturation/hidden_0", [not relu for relu in of_relu])):
