@@ -1,4 +1,4 @@
-"""A sweep on a Ray cluster of a head and two nodes on this machine, one of which is killed on the way.
+"""A sweep on a Ray cluster of a head and a node on this machine, which is killed on the way.
 
 python tests/engine/ray_cluster.py WORKDIR
 """
@@ -17,20 +17,20 @@ from experiments.engine import ray_executor, space, sweeping
 
 
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    node = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     run_on_ray = ray_executor.run_on_ray
 
     def losing_a_node(*arguments, **options):
         for number, found in enumerate(run_on_ray(*arguments, **options), start=1):
             if number == 1:
-                # Both nodes are at work again.
+                # Both are at work again.
                 deadline = time.monotonic() + 10
                 while ray.available_resources().get("CPU", 0):
-                    assert time.monotonic() < deadline, "the nodes have nothing to do"
+                    assert time.monotonic() < deadline, "head and node have nothing to do"
                     time.sleep(0.01)
-                cluster.remove_node(nodes[0], allow_graceful=False)
+                cluster.remove_node(node, allow_graceful=False)
                 print("a node was killed", flush=True)
             yield found
 
