@@ -81,11 +81,19 @@ def read(
     return found
 
 
+# Of each structure and its numbers: tracing the initial draw for every pack that goes on takes longer than reading it.
+_shapes: dict[Any, train.TrainState] = {}
+
+
 def shapes_of(config: Config, optional: Collection[str]) -> train.TrainState:
     """The shapes of the state of a run in a program that takes those optional numbers."""
-    numbers = {name: jnp.float32(number_of(config, name, 1) or 0.0) for name in names_taken(config, optional)}
-    key = train.run_keys(config.seed)[0]
-    return jax.eval_shape(train.make_train(config).init, Hyperparameters.of(numbers), key)
+    names = names_taken(config, optional)
+    known = lanes.structure(config), tuple(names)
+    if known not in _shapes:
+        numbers = {name: jnp.float32(number_of(config, name, 1) or 0.0) for name in names}
+        key = train.run_keys(config.seed)[0]
+        _shapes[known] = jax.eval_shape(train.make_train(config).init, Hyperparameters.of(numbers), key)
+    return _shapes[known]
 
 
 def _like(shapes: train.TrainState, least: train.TrainState, arrays: Mapping[str, np.ndarray], path: Path) -> Any:

@@ -62,7 +62,7 @@ SLOW = """
 import pathlib, sys, time
 folder = pathlib.Path(sys.argv[1].removeprefix("--workdir="))
 folder.mkdir(exist_ok=True)
-time.sleep(0.2)
+time.sleep(0.05)
 (folder / "result").write_text("the same")
 """
 
@@ -83,15 +83,15 @@ def test_a_signal_that_comes_too_late_is_no_kill(monkeypatch):
     )
     # A measured time is not needed here: half of the delays are longer than the script takes.
     monkeypatch.setattr(faults.random.Random, "uniform", lambda dice, low, high: dice.choice([0.01, 5.0]))
-    counts, bad = faults.count_kills(6, seed=0)
-    assert counts == {"kills of script": {"right": 6}} and bad == []
-    assert sum(ended.was_signalled for ended in came) == 6 < len(came)
+    counts, bad = faults.count_kills(5, seed=0)
+    assert counts == {"kills of script": {"right": 5}} and bad == []
+    assert sum(ended.was_signalled for ended in came) == 5 < len(came)
 
 
 def test_a_start_that_fails_by_itself_is_counted(monkeypatch, tmp_path):
     """What crashes before its signal comes is no "right", though the next start goes well."""
     script = SLOW.replace(
-        "time.sleep(0.2)", "assert not (folder / 'torn').exists(); (folder / 'torn').touch(); time.sleep(5)"
+        "time.sleep(0.05)", "assert not (folder / 'torn').exists(); (folder / 'torn').touch(); time.sleep(5)"
     )
     found, instants = faults.ended_by_signals(["-c", script], tmp_path / "run", [1.0, 5.0], faults.random.Random(0))
     assert found == "traceback" and instants[-1] == "no signal, status 1: AssertionError"

@@ -17,6 +17,7 @@ from training.records import METRICS
 SYNTHETIC = input_pipeline.synthetic()
 # Inputs that training does without, and validation does not.
 SYNTHETIC.images[:, ::5] = 0
+FOUR = {"learning_rate": [0.1, 0.5], "seed": [0, 1]}
 EXAMPLES = lambda trial: len(SYNTHETIC.images)  # noqa: E731
 
 
@@ -71,6 +72,7 @@ def assert_same(trials):
 
 
 @pytest.mark.parametrize(("activation", "cost"), [("sigmoid", "quadratic"), ("relu", "cross_entropy")])
+@pytest.mark.usefixtures("shared_programs")
 def test_a_lane_is_the_run_alone(activation, cost):
     """Two seeds in rows of two learning rates, five epochs; `experiments.benchmark --sweep` tries every pair. At
     larger rates training on so few images is chaotic, and makes .3 of a rounding error within five epochs."""
@@ -115,6 +117,7 @@ def test_probes_of_a_lane_are_those_of_the_run_alone():
             assert found[name, 2][metric] == pytest.approx(float(value), rel=1e-3, abs=1e-5), metric
 
 
+@pytest.mark.usefixtures("shared_programs")
 def test_diverged_lanes_end_and_harm_no_other():
     """A rate of 1e30 ends its trials at the epoch at which a run alone does; the other lanes go on as without it."""
     base = small(activation="relu", epochs=4)
@@ -133,14 +136,16 @@ def test_diverged_lanes_end_and_harm_no_other():
             assert found[name, 4]["val_loss"] == pytest.approx(float(alone(trial)[-1]["val_loss"]), abs=1e-5)
 
 
+@pytest.mark.usefixtures("shared_programs")
 def test_a_pack_without_a_lane_alive_stops():
     """Of a million epochs, those are run in which a lane is alive; the progress still reaches the end."""
-    trials = space.make_trials(small(activation="relu", epochs=10**6, learning_rate=1e30), None, {})
+    rates = {"learning_rate": [1e30, 2e30], "seed": [0, 1]}
+    trials = space.make_trials(small(activation="relu", epochs=10**6), None, rates)
     (pack,), advanced = plan.make_packs(trials, plan.this_machine(), EXAMPLES), []
     table = executors.Runner().run(pack, trials, SYNTHETIC, advanced.append)
-    assert table["diverged"].to_pylist()[-1] and len(table) < 5
+    assert table["diverged"].to_pylist()[-1] and len(table) < 20
     assert "rate" not in table.column_names  # Which is the same at every step.
-    assert sum(advanced) == 10**6
+    assert sum(advanced) == 4 * 10**6
 
 
 def test_one_program_serves_all_packs_of_a_structure(monkeypatch):
@@ -196,6 +201,7 @@ def test_lanes_of_adamw_are_their_runs_alone():
     assert_same(dict(list(trials.items())[::3]))
 
 
+@pytest.mark.usefixtures("shared_programs")
 def test_the_same_seed_means_the_same_start_and_the_same_batches():
     """Across learning rates: one initial draw, and the first epoch's loss equal where the rate is next to nothing."""
     trials = space.make_trials(small(epochs=1), None, {"learning_rate": [1e-30, 2e-30], "seed": [0, 1]})
@@ -216,17 +222,18 @@ def test_rows_are_spread_evenly_over_the_devices():
     assert all(len(row) == 3 for row in trials)
 
 
+@pytest.mark.usefixtures("shared_programs")
 def test_states_of_lanes_go_on():
     """The last state is that of the run alone; trials that start from given states go on, each from its own."""
     config = small(epochs=2)
-    trials = space.make_trials(config, None, {"learning_rate": [0.1, 0.5], "seed": [0, 1, 2]})
+    trials = space.make_trials(config, None, FOUR)
     seen = {}
     watch = lambda name, epoch, state: seen.update({(name, epoch): state})  # noqa: E731
     _, states = executors.train_states(trials, SYNTHETIC, watch=watch)
     assert sorted(seen) == sorted((name, epoch) for name in trials for epoch in (1, 2))
     jax.tree.map(np.testing.assert_array_equal, {name: seen[name, 2] for name in trials}, states)
     name, trial = list(trials.items())[3]
-    functions, numbers = train.make_train(trial), train.hyperparameters(trial)
+    functions, numbers = functions_of(trial), train.hyperparameters(trial)
     init_key, shuffle_key = train.run_keys(trial.seed)
     state = functions.init(numbers, init_key)
     for number in (1, 2):
@@ -238,13 +245,14 @@ def test_states_of_lanes_go_on():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), again[name], state)
 
 
+@pytest.mark.usefixtures("shared_programs")
 def test_states_are_copied_at_looks_alone(monkeypatch):
     """Of a trial that is looked at once the state is copied once, and that of all at the end, whether or not anybody
     watches."""
-    trials, copies, seen = space.make_trials(small(epochs=4), None, {"seed": [0, 1]}), [], []
+    trials, copies, seen = space.make_trials(small(epochs=4), None, FOUR), [], []
     copy = lanes.Epoch.states_by_name
     monkeypatch.setattr(lanes.Epoch, "states_by_name", lambda epoch, names: copies.append(names) or copy(epoch, names))
-    first, _ = trials
+    first, *_ = trials
     looks = lambda name, epoch: name == first and epoch == 2  # noqa: E731
     watch = lambda name, epoch, state: seen.append((name, epoch))  # noqa: E731
     _, watched = executors.train_states(trials, SYNTHETIC, watch=watch, looks=looks)

@@ -242,7 +242,9 @@ def test_trials_that_stop_are_those_of_runs_alone_and_free_their_lanes(monkeypat
         return run_part(part, *arguments)
 
     monkeypatch.setattr(executors, "run_part", seen)
-    monkeypatch.setattr(plan, "COMPILATION_SECONDS", 0.0)
+    # Another program is worth the while for less than a lane's epoch, but not for nothing.
+    work = 0.7 * plan.epoch_work(next(iter(trials.values())), 512)
+    monkeypatch.setattr(plan, "COMPILATION_SECONDS", work / plan.WORK_A_SECOND["cpu"])
     last = {}
     table = executors.Runner().run(pack, stops, dataset, lambda _: None, last=last)
     expected, over = {}, set()

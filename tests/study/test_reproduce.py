@@ -39,6 +39,10 @@ CLAIM = exact_claim(
 )
 BODIES = {
     "missed": f"print(*sys.argv[2:]); (workdir / 'results.json').write_text({json.dumps([CLAIM.to_dict()])!r})",
+    "drawn": (
+        f"(workdir / 'results.json').write_text({json.dumps([CLAIM.to_dict()])!r}); "
+        f"(workdir / 'figure.png').write_bytes(Path({str(ROOT / 'docs' / 'gallery' / 'neurons.png')!r}).read_bytes())"
+    ),
     "failing": "print('begun', flush=True); sys.exit('no <luck>')",
     "silent": "print('nothing done')",
     # As Ctrl-C in a terminal would, but for the parent alone.
@@ -116,7 +120,7 @@ def test_scoreboard_of_studies_that_end_well_and_badly(stubs, tmp_path, capsys):
     assert f"| {' | '.join([*cells, '0.5000 to 2.5000', '**no**'])} |" in out
     assert "missed, a < b & |c|: It is <much> larger." in out
     assert "| failing | **failed**, exit status 1: no <luck> |" in out
-    assert "4 of 5 studies run; failed: failing, silent;" in out
+    assert "4 of 6 studies run; failed: failing, silent;" in out
     counts = "0 verdicts where the band holds the rival, 0 verdicts by point where a sample has an interval"
     assert counts in out.splitlines()
     # A note of its own, and what its source does not say.
@@ -173,13 +177,13 @@ def test_documents_are_written_from_what_was_run(stubs, tmp_path):
     docs.mkdir()
     (docs / "words.md").write_text("It is <!-- missed pair -->old<!-- / -->, <!-- missed k -->old\nold<!-- / -->.")
     readme.write_text(f"Before.\n{reproduction.BEGIN}\nold\n{reproduction.END}\nAfter.\n")
-    run(stubs, ["failing", "missed", "neurons"], tmp_path / "work")
+    run(stubs, ["failing", "drawn", "missed"], tmp_path / "work")
     shown = reproduce.write_documents(stubs, tmp_path / "work", docs)
-    assert [record.study for record in shown] == ["neurons", "missed"]
-    assert (docs / "gallery" / "neurons.png").stat().st_size > 10_000
+    assert [record.study for record in shown] == ["missed", "drawn"]
+    assert (docs / "gallery" / "drawn.png").stat().st_size > 10_000
     text = (docs / "results.md").read_text()
     assert text == reproduction.document(list(records.read(docs / "results.json").values()))
-    assert "## missed\n" in text and "a < b & \\|c\\|" in text and "gallery/neurons.png" in text
+    assert "## missed\n" in text and "a < b & \\|c\\|" in text and "gallery/drawn.png" in text
     assert readme.read_text().startswith(f"Before.\n{reproduction.BEGIN}\n| study |")
     assert readme.read_text().endswith(f"\n{reproduction.END}\nAfter.\n") and "\nold\n" not in readme.read_text()
     words = "It is <!-- missed pair -->3<!-- / -->, <!-- missed k -->(not measured at this size)<!-- / -->."
