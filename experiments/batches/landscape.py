@@ -123,6 +123,7 @@ def config_of(way: Way) -> Config:
     return INTERMEDIATE.replace(batch_size=way.batch_size, learning_rate=way.rate, epochs=way.epochs)
 
 
+@functools.cache
 def unraveller() -> Callable[[Any], Any]:
     """What makes a tree of the net's parameters of a vector [P]."""
     state = train.make_train(INTERMEDIATE).init(train.hyperparameters(INTERMEDIATE), jax.random.key(0))

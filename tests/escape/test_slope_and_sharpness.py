@@ -73,7 +73,7 @@ def test_hidden_eigenvalue_is_that_of_the_cost_itself():
         own_BxC, _ = net.apply({"params": {"hidden_0": hidden, "output": output}}, data.x_BxD)
         return jnp.mean(nets.costs.quadratic(logits_BxC, own_BxC, "identity"))
 
-    largest = np.linalg.eigvalsh(jax.hessian(mean_cost)(flat_P))[-1]
+    largest = np.linalg.eigvalsh(jax.jit(jax.hessian(mean_cost))(flat_P))[-1]
     assert float(found["hidden"][0]) == pytest.approx(float(largest), rel=1e-3)
     assert float(found["least"][0]) >= float(largest) * (1 - 1e-5)
 
