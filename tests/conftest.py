@@ -4,14 +4,16 @@ import gc
 import os
 import signal
 
-# Before JAX starts, and for the processes that tests start: tests compile much and run little. The workers have all cores
-# already, so that a program in parts for several threads would be compiled no sooner, and with more work.
-COMPILED_FAST = (
-    "--xla_backend_optimization_level=0",
-    "--xla_cpu_use_fusion_emitters=false",
-    "--xla_cpu_parallel_codegen_split_count=1",
+# Before JAX starts, and for the processes that tests start: tests compile much and run little. Each program in one
+# part: the workers have all cores already, and more parts are more work.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_backend_optimization_level=0",
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_cpu_parallel_codegen_split_count=1",
+    ]
 )
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *COMPILED_FAST])
 
 import jax
 import pytest
