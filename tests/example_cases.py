@@ -1,10 +1,13 @@
 """The models of the examples, with what their frameworks say of them and their costs written by hand: helpers of tests.
 
-At weights of float64 that were moved at random, so that units saturate and die. Nothing here is measured by `nets`.
+At weights of float64 that were moved at random, so that units saturate and die. Nothing here is measured by `nets`, and
+each example is run once: compiling is nearly all of the time.
 
-B examples of a batch, C classes, I inputs and O outputs of a layer.
+B examples of a batch, C classes, I inputs and O outputs of a layer, P parameters.
 """
 
+import contextlib
+import io
 import runpy
 from collections.abc import Callable
 from functools import cache
@@ -20,7 +23,6 @@ import pytest
 from flax import nnx
 
 import input_pipeline
-import nets
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 COUNT = 10
@@ -33,42 +35,95 @@ class Case(NamedTuple):
     params: Any
     batch: Any
     values: dict[str, tuple[str, Any, Any]]  # Of each layer with an activation: its name, z and a, units last.
-    costs: Callable[[dict[str, Any]], Any]  # The cost of each example by hand, shifts added to the weighted inputs.
-    shifts: dict[str, Any]  # Zeros, one for every unit of every layer.
-    gradients: dict[str, list[Any]]  # By container of parameters.
+    costs_B: Any  # By hand.
+    deltas: dict[str, Any]  # The derivatives of their mean by a shift of every unit's weighted input.
+    slopes_BxP: np.ndarray  # The gradients of the examples.
+    gradients: dict[str, list[Any]]  # Of the mean cost, by container of parameters.
     biases: dict[str, list[Any]]  # Gradients of biases that are added to what goes into an activation.
 
 
-def names_of(example: str) -> dict[str, Any]:
-    """The names of an example that was run on a few images and measured nothing."""
-    mnist = input_pipeline.load("mnist")
+@contextlib.contextmanager
+def in_float32():
+    """As an example runs by itself."""
+    with jax.enable_x64(False), jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@cache
+def ran(example: str) -> tuple[dict[str, Any], str]:
+    """The names of an example that was run as it stands, and what it printed.
+
+    It measures a few images, or texts, so that its program is that of the case; but those that a loop is trained on are
+    all there, and in float64, in which numpy trains it as well.
+    """
+    mnist, read = input_pipeline.load("mnist"), Path.read_bytes
     few = mnist._replace(images=mnist.images[:COUNT], labels=mnist.labels[:COUNT])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(input_pipeline, "load", lambda name: few)
-        patch.setattr(nets.watching.Watched, "layers", lambda *_: "")
-        patch.setattr(nets.watching.Watched, "measure", lambda *_: {})
-        return runpy.run_path(str(EXAMPLES / f"{example}.py"))
+    with contextlib.redirect_stdout(io.StringIO()) as printed, pytest.MonkeyPatch.context() as patch:
+        if example == "optax_loop":
+            names = runpy.run_path(str(EXAMPLES / f"{example}.py"))
+        else:
+            patch.setattr(input_pipeline, "load", lambda name: few)
+            # A text of the transformer has 17 letters.
+            patch.setattr(Path, "read_bytes", lambda path: read(path)[: 17 * COUNT])
+            with in_float32():
+                names = runpy.run_path(str(EXAMPLES / f"{example}.py"))
+    return names, printed.getvalue()
 
 
 def cast(tree: Any, kind: Any, change: Callable[[Any], Any] = lambda x: x) -> Any:
     """The tree with its arrays of floats in another type, each changed before."""
     is_float = lambda x: hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating)  # noqa: E731
-    return jax.tree.map(lambda x: jnp.asarray(change(np.float64(x)), kind) if is_float(x) else x, tree)
+    cast_one = lambda x: jnp.asarray(np.asarray(change(np.float64(x)), kind))  # noqa: E731
+    return jax.tree.map(lambda x: cast_one(x) if is_float(x) else x, tree)
 
 
 def moved(params: Any, size: float = 0.3) -> Any:
     """The parameters with noise of that size; float64, of numbers that float32 has."""
     random = np.random.default_rng(0)
-    return cast(params, jnp.float64, lambda x: np.float32(x + size * random.normal(size=x.shape)))
+    return cast(params, np.float64, lambda x: np.float32(x + size * random.normal(size=x.shape)))
 
 
 def given(batch: Any) -> Any:
     """The batch in float64, of numbers that float32 has."""
-    return cast(batch, jnp.float64, np.float32)
+    return cast(batch, np.float64, np.float32)
 
 
-def gradient_of(cost: Callable[[Any, Any], jax.Array], params: Any, batch: Any) -> Any:
-    return jax.jit(jax.grad(lambda params: jnp.mean(cost(params, batch))))(params)
+def as_vector(tree: Any) -> np.ndarray:
+    """The arrays of the tree as a vector [P]."""
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def as_tree(vector_P: np.ndarray, like: Any) -> Any:
+    """The vector as arrays of such a tree."""
+    leaves, shape = jax.tree.flatten(like)
+    parts = np.split(vector_P, np.cumsum([leaf.size for leaf in leaves])[:-1])
+    return jax.tree.unflatten(shape, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
+
+
+def of_floats(cost: Callable[[Any, Any], Any], params: Any) -> tuple[Any, Callable[[Any, Any], Any]]:
+    """The arrays of floats, and the cost as their function."""
+    floats, others = eqx.partition(params, eqx.is_inexact_array)
+    return floats, lambda floats, batch: cost(eqx.combine(floats, others), batch)
+
+
+def slopes_of(cost: Callable[[Any, Any], Any], params: Any, batch: Any) -> tuple[np.ndarray, Any]:
+    """The gradients of the examples [B, P], and that of their mean cost as a tree."""
+    floats, of_batch = of_floats(cost, params)
+    single = jax.grad(lambda floats, example: of_batch(floats, jax.tree.map(lambda x: x[None], example))[0])
+    slopes = jax.tree.leaves(jax.jit(jax.vmap(single, (None, 0)))(floats, batch))
+    slopes_BxP = np.concatenate([np.reshape(slope, (len(slope), -1)) for slope in slopes], axis=1)
+    return slopes_BxP, as_tree(slopes_BxP.mean(0), floats)
+
+
+def by_shifts(run: Callable[[Any], tuple[Any, Any]], shifts: Any) -> tuple[Any, Any, Any]:
+    """The costs [B], the derivatives of their mean by the shifts, and what else `run(shifts)` gives."""
+
+    def mean(shifts: Any) -> tuple[Any, Any]:
+        costs_B, others = run(shifts)
+        return jnp.mean(costs_B), (costs_B, others)
+
+    deltas, (costs_B, others) = jax.jit(jax.grad(mean, has_aux=True))(shifts)
+    return costs_B, deltas, others
 
 
 def cross_entropy(logits: Any, labels: Any) -> Any:
@@ -79,43 +134,47 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
 
 
 def perceptron(weights: dict[str, tuple[Any, Any]], activation: Callable[[Any], Any], x: Any, labels: Any) -> Any:
-    """The cost of each example of dense layers [I, O], by shifts."""
+    """The costs [B] of dense layers [I, O], and their derivatives by shifts."""
 
-    def costs(shifts: dict[str, Any]) -> Any:
+    def run(shifts: dict[str, Any]) -> Any:
         z, a = x, x
         for name, (w, b) in weights.items():
             z = a @ w + b + shifts[name]
             a = activation(z)
-        return cross_entropy(z, labels)
+        return cross_entropy(z, labels), None
 
-    return costs
+    return by_shifts(run, {name: np.zeros(w.shape[1]) for name, (w, _) in weights.items()})[:2]
 
 
-def zeros_of(weights: dict[str, tuple[Any, Any]]) -> dict[str, Any]:
-    return {name: jnp.zeros(w.shape[1]) for name, (w, _) in weights.items()}
+def sigmoid(z: Any) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.asarray(z)))
 
 
 def equinox_mlp() -> Case:
-    names = names_of("equinox_mlp")
-    model, (x, labels) = moved(names["model"]), given(names["batch"])
-    z = [jax.vmap(model.layers[0])(x)]
-    z += [jax.vmap(model.layers[1])(jnp.tanh(z[0]))]
+    names, _ = ran("equinox_mlp")
+    model, (x, labels) = moved(names["model"], 0.4), given(names["batch"])
+
+    @jax.jit
+    def values(x):
+        z = jax.vmap(model.layers[0])(x)
+        return z, jax.vmap(model.layers[1])(jnp.tanh(z))
+
     weights = {f"layers/{i}": (layer.weight.T, layer.bias) for i, layer in enumerate(model.layers)}
-    gradient = eqx.filter_jit(eqx.filter_grad(lambda model: jnp.mean(names["cost"](model, (x, labels)))))(model)
+    slopes_BxP, gradient = slopes_of(names["cost"], model, (x, labels))
     return Case(
         names["cost"],
         model,
         (x, labels),
-        {f"layers/{i}": ("tanh", z[i], jnp.tanh(z[i])) for i in range(2)},
-        perceptron(weights, jnp.tanh, x, labels),
-        zeros_of(weights),
+        {f"layers/{i}": ("tanh", z, np.tanh(z)) for i, z in enumerate(values(x))},
+        *perceptron(weights, jnp.tanh, x, labels),
+        slopes_BxP,
         {f"layers/{i}": [layer.weight, layer.bias] for i, layer in enumerate(gradient.layers)},
         {f"layers/{i}": [layer.bias] for i, layer in enumerate(gradient.layers)},
     )
 
 
 def haiku_mlp() -> Case:
-    names = names_of("haiku_mlp")
+    names, _ = ran("haiku_mlp")
     params, (x, labels) = moved(names["params"]), given(names["batch"])
     z = {}
 
@@ -127,60 +186,66 @@ def haiku_mlp() -> Case:
 
     def net(x):
         with hk.intercept_methods(recorded):
-            return hk.nets.MLP((64, 32, 10), activation=jax.nn.relu)(x)
+            hk.nets.MLP((64, 32, 10), activation=jax.nn.relu)(x)
+        return dict(z)
 
-    hk.without_apply_rng(hk.transform(net)).apply(params, x)
+    z = jax.jit(hk.without_apply_rng(hk.transform(net)).apply)(params, x)
     weights = {name: (layer["w"], layer["b"]) for name, layer in params.items()}
-    gradient = gradient_of(names["cost"], params, (x, labels))
+    slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
     return Case(
         names["cost"],
         params,
         (x, labels),
         {name: ("relu", z[name], np.maximum(z[name], 0)) for name in ("mlp/~/linear_0", "mlp/~/linear_1")},
-        perceptron(weights, lambda z: jnp.maximum(z, 0), x, labels),
-        zeros_of(weights),
+        *perceptron(weights, lambda z: jnp.maximum(z, 0), x, labels),
+        slopes_BxP,
         {name: [*layer.values()] for name, layer in gradient.items()},
         {name: [layer["b"]] for name, layer in gradient.items()},
     )
 
 
 def nnx_mlp() -> Case:
-    names = names_of("nnx_mlp")
+    names, _ = ran("nnx_mlp")
     params, (x, labels) = moved(names["params"]), given(names["batch"])
     model = nnx.merge(names["graph"], params)
-    gradient = nnx.merge(names["graph"], gradient_of(names["cost"], params, (x, labels)))
+    slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
 
     def layers_of(model):
         return {"layers/0": model.layers[0], "layers/1": model.layers[1], "head": model.head}
 
-    z = [model.layers[0](x)]
-    z += [model.layers[1](jax.nn.sigmoid(z[0]))]
+    @jax.jit
+    def values(params, x):
+        model = nnx.merge(names["graph"], params)
+        z = model.layers[0](x)
+        return z, model.layers[1](jax.nn.sigmoid(z))
+
     weights = {name: (layer.kernel[...], layer.bias[...]) for name, layer in layers_of(model).items()}
+    gradient = layers_of(nnx.merge(names["graph"], gradient))
     return Case(
         names["cost"],
         params,
         (x, labels),
-        {f"layers/{i}": ("sigmoid", z[i], 1 / (1 + np.exp(-np.asarray(z[i])))) for i in range(2)},
-        perceptron(weights, lambda z: 1 / (1 + jnp.exp(-z)), x, labels),
-        zeros_of(weights),
-        {name: [layer.kernel[...], layer.bias[...]] for name, layer in layers_of(gradient).items()},
-        {name: [layer.bias[...]] for name, layer in layers_of(gradient).items()},
+        {f"layers/{i}": ("sigmoid", z, sigmoid(z)) for i, z in enumerate(values(params, x))},
+        *perceptron(weights, lambda z: 1 / (1 + jnp.exp(-z)), x, labels),
+        slopes_BxP,
+        {name: [layer.kernel[...], layer.bias[...]] for name, layer in gradient.items()},
+        {name: [layer.bias[...]] for name, layer in gradient.items()},
     )
 
 
 def linen_cnn() -> Case:
-    names = names_of("linen_cnn")
+    names, _ = ran("linen_cnn")
     params, (x, labels) = moved(names["params"]), given((names["images"], names["labels"]))
     random = np.random.default_rng(1)
-    statistics = cast(names["statistics"], jnp.float64, lambda x: np.float32(x * random.uniform(0.5, 2, x.shape) + 0.1))
+    statistics = cast(names["statistics"], np.float64, lambda x: np.float32(x * random.uniform(0.5, 2, x.shape) + 0.1))
     names["cost"].__globals__["statistics"] = statistics
-    variables = {"params": params, "batch_stats": statistics}
-    captured = names["model"].apply(variables, x, capture_intermediates=True)[1]["intermediates"]
+    apply = jax.jit(lambda *of: names["model"].apply(*of, capture_intermediates=True)[1]["intermediates"])
+    captured = apply({"params": params, "batch_stats": statistics}, x)
     z = {f"Conv_{i}": captured[f"BatchNorm_{i}"]["__call__"][0] for i in range(2)}
     z["Dense_0"] = captured["Dense_0"]["__call__"][0]
-    gradient = gradient_of(names["cost"], params, (x, labels))
+    slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
 
-    def costs(shifts):
+    def run(shifts):
         a = x
         for i in range(2):
             conv, norm, of = params[f"Conv_{i}"], params[f"BatchNorm_{i}"], statistics[f"BatchNorm_{i}"]
@@ -191,10 +256,11 @@ def linen_cnn() -> Case:
             y = sum(a[:, p : p + size : 2, q : q + size : 2] @ conv["kernel"][p, q] for p, q in places) + conv["bias"]
             y = (y - of["mean"]) / jnp.sqrt(of["var"] + 1e-5) * norm["scale"] + norm["bias"]
             a = jnp.maximum(y + shifts[f"Conv_{i}"], 0)
-        dense = params["Dense_0"]
+        dense, head = params["Dense_0"], params["Dense_1"]
         a = jnp.tanh(a.reshape(len(a), -1) @ dense["kernel"] + dense["bias"] + shifts["Dense_0"])
-        return cross_entropy(a @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"] + shifts["Dense_1"], labels)
+        return cross_entropy(a @ head["kernel"] + head["bias"] + shifts["Dense_1"], labels), None
 
+    sizes = {"Conv_0": 4, "Conv_1": 8, "Dense_0": 32, "Dense_1": 10}
     biases = {name: [gradient[name]["bias"]] for name in ("BatchNorm_0", "BatchNorm_1", "Dense_0", "Dense_1")}
     return Case(
         names["cost"],
@@ -204,8 +270,8 @@ def linen_cnn() -> Case:
             name: ("tanh", z, np.tanh(z)) if name == "Dense_0" else ("relu", z, np.maximum(z, 0))
             for name, z in z.items()
         },
-        costs,
-        {name: jnp.zeros(size) for name, size in (("Conv_0", 4), ("Conv_1", 8), ("Dense_0", 32), ("Dense_1", 10))},
+        *by_shifts(run, {name: np.zeros(size) for name, size in sizes.items()})[:2],
+        slopes_BxP,
         {name: [*layer.values()] for name, layer in gradient.items()},
         # What a normalization adds goes into the activation, as a bias does.
         biases | {f"Conv_{i}": biases[f"BatchNorm_{i}"] for i in range(2)},
@@ -213,18 +279,19 @@ def linen_cnn() -> Case:
 
 
 def optax_loop() -> Case:
-    names = names_of("optax_loop")
-    params, (x, labels) = moved(names["params"]), given((names["images"], names["labels"]))
-    z = x @ params["hidden"]
+    names, _ = ran("optax_loop")
+    params = moved(names["params"])
+    x, labels = given((np.asarray(names["images"])[:COUNT], np.asarray(names["labels"])[:COUNT]))
+    z = np.asarray(x) @ np.asarray(params["hidden"])
     weights = {"hidden": (params["hidden"], 0), "head": (params["head"], 0)}
-    gradient = gradient_of(names["cost"], params, (x, labels))
+    slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
     return Case(
         names["cost"],
         params,
         (x, labels),
-        {"hidden": ("sigmoid", z, 1 / (1 + np.exp(-np.asarray(z))))},
-        perceptron(weights, lambda z: 1 / (1 + jnp.exp(-z)), x, labels),
-        zeros_of(weights),
+        {"hidden": ("sigmoid", z, sigmoid(z))},
+        *perceptron(weights, lambda z: 1 / (1 + jnp.exp(-z)), x, labels),
+        slopes_BxP,
         {".": [gradient["hidden"], gradient["head"]]},
         {},
     )
@@ -236,8 +303,8 @@ def gelu(z: Any) -> Any:
 
 
 def transformer() -> Case:
-    names = names_of("transformer")
-    params, tokens = moved(names["params"], 0.1), names["tokens"][:COUNT].astype(jnp.int32)
+    names, _ = ran("transformer")
+    params, tokens = moved(names["params"], 0.1), names["tokens"]
     blocks = range(3)
 
     def standardized(x):
@@ -245,8 +312,8 @@ def transformer() -> Case:
         return centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
 
     def run(shifts):
-        """The cost of each text, and what goes into the activations."""
-        x, z = params["embed"][tokens[:, :-1]], {}
+        """The cost of each text, and what goes into the activations and comes out."""
+        x, values = params["embed"][tokens[:, :-1]], {}
         later = np.triu(np.ones((16, 16), bool), 1)
         for i in blocks:
             p = {name: stacked[i] for name, stacked in params["block"].items()}
@@ -257,21 +324,24 @@ def transformer() -> Case:
             powers = jnp.exp(scores - scores.max(-1, keepdims=True))
             heads = jnp.einsum("bhqk,bkhw->bqhw", powers / powers.sum(-1, keepdims=True), v)
             x = x + heads.reshape(x.shape) @ p["out"] + shifts[f"block/out[{i}]"]
-            z[f"block/up[{i}]"] = standardized(x) @ p["up"] + shifts[f"block/up[{i}]"]
-            x = x + gelu(z[f"block/up[{i}]"]) @ p["down"] + shifts[f"block/down[{i}]"]
-        return cross_entropy(x @ params["head"] + shifts["head"], tokens[:, 1:]).mean(-1), z
+            z = standardized(x) @ p["up"] + shifts[f"block/up[{i}]"]
+            values[f"block/up[{i}]"] = z, gelu(z)
+            x = x + gelu(z) @ p["down"] + shifts[f"block/down[{i}]"]
+        return cross_entropy(x @ params["head"] + shifts["head"], tokens[:, 1:]).mean(-1), values
 
     shapes = {"qkv": (3, 4, 8), "out": (32,), "up": (99,), "down": (32,)}
-    shifts = {f"block/{name}[{i}]": jnp.zeros(shape) for name, shape in shapes.items() for i in blocks}
-    shifts |= {f"block/qkv[{i}]#2": jnp.zeros(4) for i in blocks} | {"head": jnp.zeros(128)}
-    gradient = gradient_of(names["cost"], params, tokens)
+    shifts = {f"block/{name}[{i}]": np.zeros(shape) for name, shape in shapes.items() for i in blocks}
+    shifts |= {f"block/qkv[{i}]#2": np.zeros(4) for i in blocks} | {"head": np.zeros(128)}
+    costs_B, deltas, values = by_shifts(run, shifts)
+    slopes_BxP, gradient = slopes_of(names["cost"], params, tokens)
     return Case(
         names["cost"],
         params,
         tokens,
-        {name: ("gelu", z, gelu(z)) for name, z in jax.jit(run)(shifts)[1].items()},
-        lambda shifts: run(shifts)[0],
-        shifts,
+        {name: ("gelu", *of_layer) for name, of_layer in values.items()},
+        costs_B,
+        deltas,
+        slopes_BxP,
         {".": [gradient["embed"], gradient["head"]], "block": [*gradient["block"].values()]},
         {},
     )

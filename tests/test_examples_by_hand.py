@@ -1,4 +1,5 @@
-"""What the examples measure, against the same measures written by hand in each framework, without a function of `nets`.
+"""The examples of other people's models run, print what they promise and measure what each framework's own numbers say,
+by hand and without a function of `nets`.
 
 Both are computed in float64, at the same weights: those of the example, moved at random so that units saturate and die.
 Float32 has seven digits, which sums over thousands of weights do not keep, so that it could not tell a wrong constant
@@ -7,9 +8,9 @@ from rounding; how far it goes off is bounded by a test of its own. A few exampl
 N examples times positions, H units, B examples of a batch, C classes, P parameters.
 """
 
-import runpy
 from collections.abc import Callable
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 import equinox as eqx
@@ -17,8 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from example_cases import CASES, EXAMPLES, Case, cast, gelu
-from jax.flatten_util import ravel_pytree
+from example_cases import CASES, EXAMPLES, as_tree, as_vector, cast, in_float32, of_floats, ran
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 import nets
@@ -35,12 +35,25 @@ def in_float64():
     jax.config.update("jax_disable_most_optimizations", False)
 
 
+@pytest.fixture(scope="module", params=CASES)
+def example(request: pytest.FixtureRequest) -> str:
+    """One after another, so that what is known of one is used by all its tests."""
+    return request.param
+
+
+def slope_of_gelu(z: np.ndarray) -> np.ndarray:
+    """That of the form with tanh."""
+    root = (2 / np.pi) ** 0.5
+    tanh = np.tanh(root * (z + 0.044715 * z**3))
+    return (1 + tanh) / 2 + z / 2 * (1 - tanh**2) * root * (1 + 3 * 0.044715 * z**2)
+
+
 ENDS = {"sigmoid": (0, 1), "tanh": (-1, 1)}
 SLOPES = {
     "sigmoid": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
     "tanh": lambda z: 1 / np.cosh(z) ** 2,
     "relu": lambda z: np.where(z > 0, 1.0, 0.0),
-    "gelu": lambda z: np.asarray(jax.vmap(jax.grad(gelu))(jnp.ravel(z))),
+    "gelu": slope_of_gelu,
 }
 
 
@@ -70,28 +83,18 @@ def saturation_by_hand(activation: str, z: Any, a: Any) -> dict[str, float]:
     return found | {f"activation_{name}": value for name, value in statistics.items()}
 
 
-def flat(case: Case) -> tuple[jax.Array, Callable[[Any, Any], jax.Array]]:
-    """The parameters as a vector [P], and the cost as its function."""
-    floats, others = eqx.partition(case.params, eqx.is_inexact_array)
-    flat_P, unravel = ravel_pytree(floats)
-    return flat_P, lambda flat_P, batch: case.cost(eqx.combine(unravel(flat_P), others), batch)
-
-
 @cache
 def hessian(example: str) -> tuple[int, Callable[[Any], np.ndarray]]:
     """P, and the product of the mean cost's Hessian with a vector."""
     case = CASES[example]()
-    flat_P, cost = flat(case)
-    slope = jax.grad(lambda flat_P: jnp.mean(cost(flat_P, case.batch)))
-    product = jax.jit(lambda vector_P: jax.jvp(slope, (flat_P,), (vector_P,))[1])
-    return flat_P.size, lambda vector_P: np.asarray(product(jnp.asarray(vector_P).ravel()))
+    floats, cost = of_floats(case.cost, case.params)
+    slope = jax.grad(lambda floats: jnp.mean(cost(floats, case.batch)))
+    product = jax.jit(lambda vector: jax.jvp(slope, (floats,), (vector,))[1])
+    return len(as_vector(floats)), lambda vector_P: as_vector(product(as_tree(np.ravel(vector_P), floats)))
 
 
-def noise_by_hand(case: Case) -> dict[str, float]:
+def noise_by_hand(slopes_BxP: np.ndarray) -> dict[str, float]:
     """From all examples' own gradients."""
-    flat_P, cost = flat(case)
-    single = jax.grad(lambda flat_P, example: cost(flat_P, jax.tree.map(lambda x: x[None], example))[0])
-    slopes_BxP = np.asarray(jax.jit(jax.vmap(single, (None, 0)))(flat_P, case.batch))
     trace = slopes_BxP.var(0, ddof=1).sum()
     squared = np.sum(slopes_BxP.mean(0) ** 2) - trace / len(slopes_BxP)
     return {"noise/covariance_trace": trace, "noise/gradient_squared": squared, "noise/scale": trace / squared}
@@ -106,11 +109,10 @@ def by_hand(example: str) -> dict[str, float]:
         for name, values in case.values.items()
         for measure, value in saturation_by_hand(*values).items()
     }
-    deltas = jax.jit(jax.grad(lambda shifts: jnp.mean(case.costs(shifts))))(case.shifts)
-    found |= {f"speed/{name}": norm([delta]) for name, delta in deltas.items()}
-    found |= {f"speed/{name}": norm(bias) for name, bias in case.biases.items() if name not in deltas}
+    found |= {f"speed/{name}": norm([delta]) for name, delta in case.deltas.items()}
+    found |= {f"speed/{name}": norm(bias) for name, bias in case.biases.items() if name not in case.deltas}
     found |= {f"gradient_norm/{name}": norm(arrays) for name, arrays in case.gradients.items()}
-    return found | noise_by_hand(case)
+    return found | noise_by_hand(case.slopes_BxP)
 
 
 @cache
@@ -120,15 +122,30 @@ def measured(example: str) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
+def test_example_runs(example):
+    """As it stands: a table of layers and measures of all four groups, in at most 40 lines of which three measure."""
+    text = (EXAMPLES / f"{example}.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 40
+    assert sum("nets.watch" in line or "watched." in line for line in text.splitlines()) <= 3
+    _, printed = ran(example)
+    assert "speed/" in printed and ("saturation/" in printed or "slope_mass/" in printed)
+    assert example == "optax_loop" or ("curvature/top_eigenvalue" in printed and "noise/scale" in printed)
+
+
+def test_every_example_is_one_of_these():
+    """None is left out."""
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(CASES)
+
+
 # A softmax does not feel a shift of all its inputs: its speed by head is 0 but for rounding.
 ROUNDING = 1e-12
 
 
-@pytest.mark.parametrize("example", CASES)
 def test_measures_are_those_by_hand(example):
     """Every one that is measured, to 1e-9 of itself; 4e-12 is reached. The cost by hand is the example's."""
     case, expected = CASES[example](), by_hand(example)
-    np.testing.assert_allclose(jax.jit(case.costs)(case.shifts), case.cost(case.params, case.batch), rtol=1e-12)
+    costs_B = eqx.filter_jit(case.cost)(case.params, case.batch)
+    np.testing.assert_allclose(case.costs_B, costs_B, rtol=1e-12)
     found = {name: value for name, value in measured(example).items() if not name.startswith("curvature/")}
     assert found.keys() == expected.keys()
     for name, value in found.items():
@@ -141,7 +158,6 @@ def test_measures_are_those_by_hand(example):
     assert all(0.01 < share < 0.99 for share in shares)
 
 
-@pytest.mark.parametrize("example", CASES)
 def test_curvature_is_that_of_the_products_with_the_hessian(example):
     """The largest eigenvalue by ARPACK: within the residual, which is 1e-4 of it at most, and to 1e-6 of itself, 1e-8
     being reached, since the error of an eigenvalue goes with the residual's square.
@@ -160,23 +176,26 @@ def test_curvature_is_that_of_the_products_with_the_hessian(example):
     assert found["curvature/trace_error"] == pytest.approx(np.std(traces, ddof=1) / 10**0.5, rel=1e-9)
 
 
-@pytest.mark.parametrize("example", CASES)
 def test_float32_goes_off_by_rounding_alone(example):
     """At the same numbers, as the examples run: 1e-6 of each measure at most is what came out."""
     case = CASES[example]()
-    names = case.cost.__globals__
-    with jax.enable_x64(False), pytest.MonkeyPatch.context() as patch:
-        params, batch = cast(case.params, jnp.float32), cast(case.batch, jnp.float32)
-        if example == "linen_cnn":
-            patch.setitem(names, "statistics", cast(names["statistics"], jnp.float32))
-        found = nets.watch(case.cost).measure(case.cost, params, batch, ("saturation", "speed"))
-    for name, value in found.items():
-        assert float(value) == pytest.approx(by_hand(example)[name], rel=1e-5, abs=1e-7), name
+    cost, groups = case.cost, GROUPS  # The program is that of the example.
+    if example == "linen_cnn":
+        names = cost.__globals__
+        names = names | {"statistics": cast(names["statistics"], np.float32)}
+        cost, groups = FunctionType(cost.__code__, names), GROUPS[:2]
+    with in_float32():
+        params, batch = cast(case.params, np.float32), cast(case.batch, np.float32)
+        found = nets.watch(cost).measure(cost, params, batch, groups)
+    compared = [name for name in found if not name.startswith(("curvature/", "noise/"))]
+    assert len(compared) > 4
+    for name in compared:
+        assert float(found[name]) == pytest.approx(by_hand(example)[name], rel=1e-5, abs=1e-7), name
 
 
 def test_what_the_loop_of_optax_measures_is_what_numpy_trains():
     """At every tenth of a hundred steps of gradient descent that numpy takes itself, all that is measured."""
-    names = runpy.run_path(str(EXAMPLES / "optax_loop.py"))
+    names, _ = ran("optax_loop")
     images, labels = (np.asarray(names[name]) for name in ("images", "labels"))
     v, w = (np.asarray(names["params"][name]) for name in ("hidden", "head"))
 

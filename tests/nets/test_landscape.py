@@ -33,7 +33,7 @@ def test_path_in_a_plane_is_found():
 
 def test_shares_of_a_random_walk_and_of_a_straight_line():
     """6 / pi^2 and a quarter of it in the limit of a long walk in many dimensions; all in one; none to share."""
-    walk_SxP = np.cumsum(np.random.default_rng(1).standard_normal((100, 20_000)), axis=0)
+    walk_SxP = np.cumsum(np.random.default_rng(1).standard_normal((100, 5_000)), axis=0)
     np.testing.assert_allclose(path_plane(walk_SxP).shares_2, [6 / np.pi**2, 1.5 / np.pi**2], atol=0.01)
     line_SxP = np.arange(5.0)[:, None] * np.ones((1, 7))
     np.testing.assert_allclose(path_plane(line_SxP).shares_2, [1, 0], atol=1e-6)
