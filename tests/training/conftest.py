@@ -10,10 +10,10 @@ from small_run import make_config
 
 import train
 from experiments.engine import lanes
-from training.config import optional_of
+from training.config import as_config, optional_of
 from training.run_directory import RunDirectory
 
-compile_programs, compiled = train.compile_programs, {}
+compile_programs, initial_state, compile_one, compiled = train.compile_programs, train.initial_state, train.compiled, {}
 
 
 def compile_once(config, data, pool):
@@ -26,10 +26,27 @@ def compile_once(config, data, pool):
     return compiled[key]
 
 
+def draw_once(config, initial=None):
+    """`train.initial_state`, whose program is likewise traced when it is first asked for."""
+    config = as_config(config)
+    settings = jax.config.jax_enable_x64, jax.config.jax_default_prng_impl, os.environ.get("XLA_FLAGS")
+    key = "draw", lanes.structure(config), optional_of([config]), settings
+
+    def once(*arguments, **options):
+        if key not in compiled:
+            compiled[key] = compile_one(*arguments, **options)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "compiled", once)
+        return initial_state(config, initial)
+
+
 @pytest.fixture
 def programs_once(monkeypatch):
     """Runs that are trained again and again share their programs, of which tracing them takes longer than running."""
     monkeypatch.setattr(train, "compile_programs", compile_once)
+    monkeypatch.setattr(train, "initial_state", draw_once)
 
 
 @pytest.fixture
