@@ -10,6 +10,7 @@ from small_run import make_config
 
 import train
 from experiments.engine import lanes
+from training import run_directory
 from training.config import as_config, optional_of
 from training.run_directory import RunDirectory
 
@@ -55,12 +56,19 @@ def no_figures(monkeypatch):
     monkeypatch.setattr(RunDirectory, "draw_figures", lambda *arguments: None)
 
 
+@pytest.fixture
+def empty_figures(monkeypatch):
+    """Runs make their figures, and write empty files in place of the pictures, which take longer than all the rest."""
+    monkeypatch.setattr(run_directory, "save_figure", lambda figure, path: path.write_bytes(b""))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A run that has ended, with its figures; not to be changed."""
     workdir = tmp_path_factory.mktemp("finished") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "compile_programs", compile_once)
+        patch.setattr(train, "initial_state", draw_once)
         train.train_and_evaluate(make_config(), workdir)
     return workdir
 
@@ -76,6 +84,7 @@ def unbroken(finished, tmp_path_factory):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(RunDirectory, "draw_figures", lambda *arguments: None)
                 patch.setattr(train, "compile_programs", compile_once)
+                patch.setattr(train, "initial_state", draw_once)
                 train.train_and_evaluate(make_config(variant), folders[variant])
         return folders[variant]
 

@@ -244,7 +244,7 @@ def test_config_written_another_way(finished, capsys, probes):
     assert "nothing was changed" in capsys.readouterr().out and snapshot(finished) == before
 
 
-def test_what_is_recorded_may_change(tmp_path, finished, monkeypatch):
+def test_what_is_recorded_may_change(tmp_path, finished, empty_figures):
     """A run goes on with other probes and checkpoints: rows from then on have other columns, config.json says what is
     recorded now, figures are of what there is, and what is trained has the same bits."""
     with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedRun):
@@ -276,7 +276,7 @@ def old_config(variant):
     return train.as_config(config)
 
 
-def test_run_of_an_earlier_version_goes_on(tmp_path, capsys):
+def test_run_of_an_earlier_version_goes_on(tmp_path, empty_figures, capsys):
     """It ends with the numbers that it would have ended with then, and has digests from then on."""
     workdir = shutil.copytree(OLD_RUNS / "sgd", tmp_path / "run")
     train.train_and_evaluate(old_config("sgd"), workdir)
