@@ -130,8 +130,8 @@ class Folder:
 
 @pytest.mark.parametrize("killed", range(6))
 def test_best_weights_after_a_kill(tmp_path, capsys, killed):
-    """The best epoch is before the checkpoint that is gone on from, its own, after it, the one that was killed, or after
-    that."""
+    """The best epoch is one before the checkpoint that is gone on from, its own, one after it, the one that was killed,
+    or a later one."""
     saved = killed - killed % 2
     for best in sorted({1, saved, killed, killed + 1, 6} - {0}):
         (tmp_path / str(best)).mkdir()
