@@ -11,17 +11,23 @@ from small_run import make_config
 import train
 from experiments.engine import lanes
 from training import run_directory
-from training.config import as_config, optional_of
+from training.config import FIELDS, as_config, optional_of
 from training.run_directory import RunDirectory
 
 compile_programs, initial_state, compile_one, compiled = train.compile_programs, train.initial_state, train.compiled, {}
 
 
+def structure(config, *left_out):
+    """What the programs of the config's run depend on, but for the shapes of its data."""
+    compiled_in = [(n, value) for n, value in lanes.structure(config) if not FIELDS[n].spec.not_compiled]
+    settings = jax.config.jax_enable_x64, jax.config.jax_default_prng_impl, os.environ.get("XLA_FLAGS")
+    return *((n, value) for n, value in compiled_in if n not in left_out), optional_of([config]), settings
+
+
 def compile_once(config, data, pool):
     """The programs of a run, traced when they are first asked for: they take the numbers of a config as arguments."""
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(data))
-    settings = jax.config.jax_enable_x64, jax.config.jax_default_prng_impl, os.environ.get("XLA_FLAGS")
-    key = lanes.structure(config), optional_of([config]), jax.tree.structure(data), shapes, settings
+    key = structure(config), jax.tree.structure(data), shapes
     if key not in compiled:
         compiled[key] = compile_programs(config, data, pool)
     return compiled[key]
@@ -30,8 +36,7 @@ def compile_once(config, data, pool):
 def draw_once(config, initial=None):
     """`train.initial_state`, whose program is likewise traced when it is first asked for."""
     config = as_config(config)
-    settings = jax.config.jax_enable_x64, jax.config.jax_default_prng_impl, os.environ.get("XLA_FLAGS")
-    key = "draw", lanes.structure(config), optional_of([config]), settings
+    key = "draw", structure(config, "probes", "batch_size", "cost")
 
     def once(*arguments, **options):
         if key not in compiled:

@@ -138,13 +138,11 @@ def test_signal_waits_for_the_end_of_its_epoch(tmp_path, finished, no_figures, m
             os.kill(os.getpid(), number)
         record(self, row, *rest)
 
-    monkeypatch.setattr(RunDirectory, "record", signalled)
-    with pytest.raises(KeyboardInterrupt) as caught, console.endings():
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as caught, console.endings():
+        patch.setattr(RunDirectory, "record", signalled)
         train.train_and_evaluate(make_config(), tmp_path)
     assert console.exit_status(caught.value) == 128 + number
     assert checkpoints(tmp_path) == [2, 3] and len(strict_rows(tmp_path)) == 3
-    monkeypatch.undo()
-    monkeypatch.setattr(RunDirectory, "draw_figures", lambda *arguments: None)
     train.train_and_evaluate(make_config(), tmp_path)
     assert_ends_as(tmp_path, finished, make_config())
 

@@ -304,10 +304,9 @@ def test_config_is_checked_again_under_the_lock(tmp_path, monkeypatch, no_figure
             monkeypatch.setattr(run_directory, "check", check)
             train.train_and_evaluate(make_config(epochs=1, probes=()), workdir)
 
-    monkeypatch.setattr(run_directory, "check", overtaken)
-    with pytest.raises(RunError, match="seed 0 there, 1 here"):
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="seed 0 there, 1 here"):
+        patch.setattr(run_directory, "check", overtaken)
         RunDirectory(tmp_path / "run", train.as_config(make_config(epochs=1, probes=(), seed=1)))
-    monkeypatch.undo()
     assert run_directory.read_config(tmp_path / "run").seed == 0
     with RunDirectory(tmp_path / "run", train.as_config(make_config(epochs=1, probes=()))):
         pass  # The one that was refused has let the lock go.
