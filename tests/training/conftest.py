@@ -48,6 +48,12 @@ def draw_once(config, initial=None):
         return initial_state(config, initial)
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder for files that stay as they are, so that tests share the programs of the networks in them."""
+    return tmp_path_factory.mktemp("files")
+
+
 @pytest.fixture
 def programs_once(monkeypatch):
     """Runs that are trained again and again share their programs, of which tracing them takes longer than running."""

@@ -144,3 +144,27 @@ def own_config(folder, text, name, **changes):
     config.checkpoint_every = 2
     config.update(changes)
     return config
+
+
+KINDS = {
+    "linen": (LINEN, "Net"),
+    "made": (LINEN, "made"),
+    "normalized": (NORMALIZED, "Net"),
+    "masked": (NORMALIZED, "Masked"),
+    "nnx": (NNX, "Net"),
+    "pair": (PAIR, "net"),
+    "object": (PAIR, "Both"),
+    "haiku": (HAIKU, "net"),
+    "equinox": (EQUINOX, "net"),
+    "convolutions": (CONVOLUTIONS, "Net"),
+}
+
+
+def own(folder, kind, **changes):
+    """Likewise of a kind, in a folder of the kind's own."""
+    text, name = KINDS[kind]
+    folder = folder / kind
+    folder.mkdir(exist_ok=True)
+    if kind == "convolutions":
+        changes = {"input_shape": (28, 28, 1)} | changes
+    return own_config(folder, text, name, **changes)
