@@ -49,7 +49,9 @@ def nothing_old_is_garbage():
 
 @pytest.fixture
 def optimized(monkeypatch):
-    """Programs of runs are compiled as they are outside of tests: their options are not left to the environment."""
+    """Programs of runs are compiled as they are outside of tests: their options are not left to the environment, which
+    XLA reads once, as it starts, for all else."""
+    jax.devices()
     monkeypatch.delenv("XLA_FLAGS")
 
 

@@ -52,6 +52,11 @@ PAIRS = [
     for cost, output in itertools.product(nets.costs.COSTS, nets.costs.OUTPUTS)
     if (cost, output) != ("cross_entropy", "identity")
 ]
+# The slope of an activation and the error of an output neuron are factors of one product, which meet in nothing else:
+# every pair of cost and output stands with the sigmoid, and each other activation with one of them in turn.
+CASES = [("sigmoid", *pair) for pair in PAIRS] + [
+    (activation, *PAIRS[i % len(PAIRS)]) for i, activation in enumerate(ACTIVATIONS_64) if activation != "sigmoid"
+]
 
 
 def output_64(z_BxC, output):
@@ -137,8 +142,7 @@ def train_both_ways(config, passes):
     return state.params, params_64
 
 
-@pytest.mark.parametrize(("cost", "output"), PAIRS)
-@pytest.mark.parametrize("activation", ACTIVATIONS_64)
+@pytest.mark.parametrize(("activation", "cost", "output"), CASES)
 def test_thousand_steps_agree_with_float64_back_propagation(activation, cost, output, optimized):
     """From the same weights and batches, on real MNIST, the 96-example batch padded to 128 included."""
     config = shallow.get_config()
@@ -206,7 +210,7 @@ def test_momentum_zero_as_an_array_is_plain_sgd(synthetic_config):
     def run(numbers):
         return functions.epoch(functions.init(numbers, jax.random.key(0)), numbers, data, jax.random.key(1))[0]
 
-    both = jax.vmap(run, in_axes=(axes,))(lanes)
+    both = jax.jit(jax.vmap(run, in_axes=(axes,)))(lanes)
     first = jax.tree.map(lambda leaf: leaf[0], both.params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), first, plain.params)
     assert not np.allclose(both.params["output"]["kernel"][1], plain.params["output"]["kernel"], atol=1e-4)
@@ -231,7 +235,7 @@ def test_epoch_is_its_steps(synthetic_config):
         assert float(metrics[name]) == pytest.approx(sum(s[0] * s[i] for s in seen) / 512, rel=1e-5)
 
 
-@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("adam", 0.0)])
+@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.9), ("adam", 0.0)])
 def test_training_does_without_inputs_that_are_always_zero(synthetic_config, optimizer, momentum):
     """The epoch on live inputs is the epoch on all of them; weights of the others keep their bits; L2 keeps all."""
     synthetic_config.update(optimizer=optimizer, momentum=momentum)
@@ -269,19 +273,23 @@ def test_padding_counts_for_nothing():
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
+drawn = jax.jit(permutation, static_argnums=1)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 1023, 1024, 1025, 5_000, 60_000, 65_537])
 def test_permutation_is_one(count):
     """Every number once, and another order for another key."""
-    order = np.asarray(permutation(jax.random.key(0), count))
+    order, other = (np.asarray(drawn(jax.random.key(seed), count)) for seed in (0, 1))
     np.testing.assert_array_equal(np.sort(order), np.arange(count))
     if count > 10:
-        assert not np.array_equal(order, permutation(jax.random.key(1), count))
+        assert not np.array_equal(order, other)
 
 
 def test_permutation_is_uniform():
     """Over 400 keys: positions of single numbers, and pairs in one batch, as often as in uniform orders."""
     count, batch, keys = 2_000, 100, 400
-    orders = np.asarray(jax.vmap(lambda key: permutation(key, count))(jax.random.split(jax.random.key(7), keys)))
+    draw = jax.jit(jax.vmap(lambda key: permutation(key, count)))
+    orders = np.asarray(draw(jax.random.split(jax.random.key(7), keys)))
     positions = np.argsort(orders, axis=1)
     batches = positions // batch  # [keys, count]: the batch that each number falls into, one of 20
     cells = np.stack([np.bincount(batches[:, n], minlength=20) for n in range(count)])
@@ -311,8 +319,8 @@ def test_evaluate_counts_every_example(synthetic_config):
     functions, numbers = train.make_train(synthetic_config), train.hyperparameters(synthetic_config)
     data = input_pipeline.synthetic(2_001, 10)
     state = functions.init(numbers, jax.random.key(0))
-    logits, _ = models.make_mlp(synthetic_config).apply(train.variables(state), np.float32(data.images / 255))
-    expected = nets.costs.quadratic(logits, jnp.eye(10)[data.labels])
+    logits, _ = jax.jit(models.make_mlp(synthetic_config).apply)(train.variables(state), np.float32(data.images / 255))
+    expected = jax.jit(nets.costs.quadratic)(logits, np.eye(10, dtype=np.float32)[data.labels])
     metrics = functions.evaluate(state, data.images, data.labels)
     assert float(metrics["loss"]) == pytest.approx(float(expected.mean()), rel=1e-5)
     assert float(metrics["accuracy"]) == pytest.approx(np.mean(np.asarray(logits).argmax(1) == data.labels), abs=1e-6)

@@ -31,6 +31,7 @@ from nets.equations import equations_within
 from training import own, weights
 from training.adapters import ACCEPTED, Network, Offer, Tree, network_of
 from training.batches import first_layer, scale
+from training.compiling import FAST_TO_COMPILE, compiled
 from training.config import FIELDS, MLP, AnyConfig, Config, ConfigError, as_config
 from training.console import shown
 from training.own import OwnError
@@ -61,7 +62,13 @@ class Model(NamedTuple):
 def make_model(config: AnyConfig) -> Model:
     """The config's network; ConfigError, in one line, for one that cannot be used."""
     config = as_config(config)
-    return of_mlp(make_mlp(config), config.inputs) if not config.has_own_model else _of_file(config)
+    return _of_file(config) if config.has_own_model else _of_mlp(config)
+
+
+@functools.lru_cache(maxsize=64)
+def _of_mlp(config: Config) -> Model:
+    """Of one config the same functions, which JAX then traces once."""
+    return of_mlp(make_mlp(config), config.inputs)
 
 
 def make_mlp(config: AnyConfig) -> nets.MLP:
@@ -267,9 +274,15 @@ def _check(network: Network, init: Callable[..., Any], shape: tuple[int, ...], c
     _check_logits(logits, classes)
     if jax.tree.structure(after) != jax.tree.structure(statistics):
         raise OwnError("its statistics after a step are other arrays than before")
-    drawn, apply = init(key), jax.jit(network.apply)
-    x = jax.random.uniform(jax.random.key(1), (3, *shape))
-    together, alone = np.asarray(apply(*drawn, x), np.float32), np.asarray(apply(*drawn, x[:1]), np.float32)
+
+    def logits_of_first(key: jax.Array) -> tuple[Any, Any]:
+        """Beside two others, and alone."""
+        params, statistics = init(key)
+        x = jax.random.uniform(jax.random.key(1), (3, *shape))
+        return network.apply(params, statistics, x), network.apply(params, statistics, x[:1])
+
+    logits = compiled(logits_of_first, key, cpu_options=FAST_TO_COMPILE)(key)
+    together, alone = (np.asarray(part, np.float32) for part in logits)
     if not np.allclose(together[:1], alone, rtol=1e-2, atol=1e-3 * float(np.abs(together).max())):
         raise OwnError("the logits of an example depend on the others; accepted: a model that gives each its own")
     return statistics
@@ -288,9 +301,9 @@ def _check_logits(logits: Any, classes: int) -> None:
 
 def logits_of(config: Config, state: weights.HasWeights, images_NxD: np.ndarray, chunk: int) -> np.ndarray:
     """The logits of all examples, [N, C], so many at a time."""
-    model = make_model(config)
-    predict = jax.jit(lambda images_BxD: model.apply(state.params, state.batch_stats, images_BxD))
-    return np.concatenate([predict(images_NxD[i : i + chunk]) for i in range(0, len(images_NxD), chunk)])
+    predict = jax.jit(make_model(config).apply)
+    chunks = (images_NxD[i : i + chunk] for i in range(0, len(images_NxD), chunk))
+    return np.concatenate([predict(state.params, state.batch_stats, chunk_BxD) for chunk_BxD in chunks])
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -126,10 +126,11 @@ class Net(nn.Module):
     classes: int
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, train):
         x = nn.max_pool(nn.relu(nn.Conv(4, (3, 3), strides=2)(x)), (2, 2), strides=(2, 2))
-        x = nn.tanh(nn.Conv(6, (3, 3))(x))
-        return nn.Dense(self.classes)(x.reshape(len(x), -1))
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.tanh(nn.Conv(6, (3, 3))(x)))
+        x = nn.Dropout(0.3, deterministic=not train)(x.reshape(len(x), -1))
+        return nn.Dense(self.classes)(x)
 """
 
 
@@ -143,3 +144,27 @@ def own_config(folder, text, name, **changes):
     config.checkpoint_every = 2
     config.update(changes)
     return config
+
+
+KINDS = {
+    "linen": (LINEN, "Net"),
+    "made": (LINEN, "made"),
+    "normalized": (NORMALIZED, "Net"),
+    "masked": (NORMALIZED, "Masked"),
+    "nnx": (NNX, "Net"),
+    "pair": (PAIR, "net"),
+    "object": (PAIR, "Both"),
+    "haiku": (HAIKU, "net"),
+    "equinox": (EQUINOX, "net"),
+    "convolutions": (CONVOLUTIONS, "Net"),
+}
+
+
+def own(folder, kind, **changes):
+    """Likewise of a kind, in a folder of the kind's own."""
+    text, name = KINDS[kind]
+    folder = folder / kind
+    folder.mkdir(exist_ok=True)
+    if kind == "convolutions":
+        changes = {"input_shape": (28, 28, 1)} | changes
+    return own_config(folder, text, name, **changes)

@@ -21,6 +21,7 @@ from small_run import (
 
 import train
 from training.files import RunError, digests_of
+from training.run_directory import RunDirectory
 
 # Orbax leaves coroutines and callbacks behind where an array of a damaged checkpoint cannot be read.
 pytestmark = [
@@ -166,10 +167,13 @@ def test_changed_number_beside_what_is_evaluated(copy, finished, capsys):
     assert re.fullmatch(r"warning: line 5 of \S+ does not match its digest; the checkpoint .*\n", output.err)
 
 
+WRONG_ROW = '{"epoch": 1, "loss": "low", "accuracy": 1, "val_loss": 1, "val_accuracy": 1, "seconds": 1}'
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        '{"epoch": 1, "loss": "low", "accuracy": 1, "val_loss": 1, "val_accuracy": 1, "seconds": 1}',
+        WRONG_ROW,
         '{"epoch": 1, "loss": 1, "accuracy": true, "val_loss": 1, "val_accuracy": 1, "seconds": 1}',
         '{"epoch": "1", "loss": 1, "accuracy": 1, "val_loss": 1, "val_accuracy": 1, "seconds": 1}',
         '{"epoch": 1, "loss": 1, "accuracy": 1, "val_loss": 1, "val_accuracy": 1, "seconds": null}',
@@ -182,7 +186,8 @@ def test_changed_number_beside_what_is_evaluated(copy, finished, capsys):
     ],
 )
 def test_wrong_types_in_rows_without_digests(copy, finished, no_figures, capsys, line):
-    """Rows of before there were digests are checked for what they are."""
+    """Rows of before there were digests are checked for what they are: nothing is gone on from, and the run ends the
+    same."""
     for file in ("metrics.jsonl", "histograms.jsonl"):
         digests_of(copy / file).unlink()
     begun = json.loads((copy / "config.json").read_bytes())
@@ -190,12 +195,16 @@ def test_wrong_types_in_rows_without_digests(copy, finished, no_figures, capsys,
     (copy / "config.json").write_text(json.dumps(first))
     (copy / "metrics.jsonl").write_bytes(line.encode("latin-1") + b"\n")
     (copy / "histograms.jsonl").write_bytes(b'{"epoch": 1, "hidden_0": {"low": 0, "high": "1", "counts": 3}}\n')
-    train.train_and_evaluate(make_config(), copy)
+    if line == WRONG_ROW:
+        train.train_and_evaluate(make_config(), copy)
+        assert_ends_as(copy, finished, make_config())
+    else:
+        with RunDirectory(copy, train.as_config(make_config())) as run:
+            assert run.restore(train.initial_state(make_config()))[1] == 0 and run.rows == run.histograms == []
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith(f"warning: line 1 of {copy}/metrics.jsonl is no")
     assert said[1].startswith(f"warning: line 1 of {copy}/histograms.jsonl holds no histograms")
     assert len(said) == 2
-    assert_ends_as(copy, finished, make_config())
 
 
 def test_digests_that_are_gone(copy, finished, no_figures, capsys):

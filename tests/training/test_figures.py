@@ -56,7 +56,7 @@ def test_of_many_layers_six_are_drawn():
 
 @pytest.mark.parametrize(
     ("layers", "epochs", "value"),
-    [(1, [1], 0.1), (1, [1], None), (3, [2, 4, 5], 0.1), (3, [2, 4, 5], 0.0), (3, [2, 4, 5], None), (12, [1, 2], 0.1)],
+    [(1, [1], 0.1), (3, [2, 4, 5], 0.0), (3, [2, 4, 5], None), (12, [1, 2], 0.1)],
 )
 def test_figures_of_any_run_are_drawn(layers, epochs, value, tmp_path):
     """One epoch, uneven epochs, many layers, values that are zero or not finite: no warning, and a picture."""

@@ -4,6 +4,7 @@ P probe examples, D inputs, H hidden units, C classes.
 """
 
 import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import pytest
 import input_pipeline
 import nets
 import train
+from configs import shallow
 from experiments.engine import statistics
 from experiments.reporting import sweep_data
 from training import models, probes, run_directory
@@ -36,12 +38,47 @@ def probed(config, data, epochs=1):
     for epoch in range(epochs):
         before = state.params
         state, _ = functions.epoch(state, numbers, data, jax.random.key(epoch))
-    return state, before, *train.make_probe(config)(state, numbers, before, data, jax.random.key(9))
+    metrics, activations = train.make_probe(config)(state, numbers, before, data, jax.random.key(9))
+    return state, before, *jax.device_get((metrics, activations))
 
 
 def small(config, **changes):
     config.update({"hidden": (6, 5), "batch_size": 64, "probe_examples": EXAMPLES, **changes})
     return config
+
+
+class Tiny(NamedTuple):
+    """A net on images of a few pixels after an epoch, what its probe says, and what is known of its cost."""
+
+    probe: Any
+    numbers: Any
+    data: Any
+    state: Any
+    metrics: dict[str, Any]
+    g_PxK: np.ndarray  # The gradient of each example's cost by the K parameters, in the order of the layers' names.
+    hessian_KxK: np.ndarray  # Of the mean cost.
+
+
+@pytest.fixture(scope="module")
+def tiny(data):
+    few = data._replace(images=data.images[:, 380:384])
+    changes = {"inputs": 4, "hidden": (3,), "activation": "tanh", "cost": "cross_entropy", "learning_rate": 0.1}
+    groups = ("saturation", "speed", "noise", "curvature", "cockpit")
+    config = small(shallow.get_config(), dataset="synthetic", probes=groups, **changes)
+    functions, numbers, probe = train.make_train(config), train.hyperparameters(config), train.make_probe(config)
+    start = functions.init(numbers, jax.random.key(0))
+    state, _ = functions.epoch(start, numbers, few, jax.random.key(0))
+    metrics, _ = probe(state, numbers, start.params, few, jax.random.key(9))
+    flat_K, unravel = jax.flatten_util.ravel_pytree(state.params)
+    model, cost = models.make_mlp(config), nets.costs.get(config.cost, config.output)
+    x_PxD, y_PxC = np.float32(few.images[:EXAMPLES]) / 255, np.eye(10, dtype=np.float32)[few.labels[:EXAMPLES]]
+
+    def costs(flat_K):
+        return cost.per_example(model.apply({"params": unravel(flat_K)}, x_PxD)[0], y_PxC)
+
+    g_PxK = np.float64(jax.jit(jax.jacrev(costs))(flat_K))
+    hessian_KxK = np.float64(jax.jit(jax.hessian(lambda flat_K: jnp.mean(costs(flat_K))))(flat_K))
+    return Tiny(probe, numbers, few, state, jax.device_get(metrics), g_PxK, hessian_KxK)
 
 
 def test_saturation_is_measured_on_the_first_images(synthetic_config, data):
@@ -85,58 +122,27 @@ def test_speed_is_that_of_the_step(synthetic_config, data):
         np.testing.assert_allclose(metrics[f"displacement/{layer}"], distance, rtol=1e-4)
 
 
-def test_curvature_is_that_of_the_exact_hessian(synthetic_config, data):
-    """The largest eigenvalue of the whole Hessian by numpy, on images of a few pixels; the trace within its error."""
-    few = data._replace(images=data.images[:, 380:384])
-    config = small(synthetic_config, inputs=4, hidden=(3,), activation="tanh", probes=("curvature",))
-    state, _, metrics, _ = probed(config, few)
-    flat, unravel = jax.flatten_util.ravel_pytree(state.params)
-    model, cost = models.make_mlp(config), nets.costs.get(config.cost, config.output)
-    x_PxD, y_PxC = jnp.float32(few.images[:EXAMPLES]) / 255, jax.nn.one_hot(few.labels[:EXAMPLES], 10)
-
-    def mean_cost(flat):
-        return jnp.mean(cost.per_example(model.apply({"params": unravel(flat)}, x_PxD)[0], y_PxC))
-
-    eigenvalues = np.linalg.eigvalsh(np.float64(jax.hessian(mean_cost)(flat)))
-    np.testing.assert_allclose(metrics["curvature/top_eigenvalue"], eigenvalues[-1], rtol=1e-3)
+def test_curvature_is_that_of_the_exact_hessian(tiny):
+    """The largest eigenvalue of the whole Hessian by numpy; the trace within its error."""
+    eigenvalues = np.linalg.eigvalsh(tiny.hessian_KxK)
+    np.testing.assert_allclose(tiny.metrics["curvature/top_eigenvalue"], eigenvalues[-1], rtol=1e-3)
     # The variance of Hutchinson's estimate is at most 2 |H|^2 / samples.
     error = np.sqrt(2 * np.sum(eigenvalues**2) / nets.measures.TRACE_SAMPLES)
-    assert abs(metrics["curvature/trace"] - eigenvalues.sum()) < 4 * error
+    assert abs(tiny.metrics["curvature/trace"] - eigenvalues.sum()) < 4 * error
 
 
-def test_noise_is_that_of_the_single_gradients(synthetic_config, data):
+def test_noise_is_that_of_the_single_gradients(tiny):
     """The trace of the covariance of the single examples' gradients, by numpy from one gradient an example."""
-    config = small(synthetic_config, probes=("noise",))
-    state, _, metrics, _ = probed(config, data)
-    model, cost = models.make_mlp(config), nets.costs.get(config.cost, config.output)
-    x_PxD, y_PxC = jnp.float32(data.images[:EXAMPLES]) / 255, jax.nn.one_hot(data.labels[:EXAMPLES], 10)
-
-    def one_cost(params, x_D, y_C):
-        return cost.per_example(model.apply({"params": params}, x_D[None])[0], y_C[None])[0]
-
-    gradients = jax.vmap(jax.grad(one_cost), in_axes=(None, 0, 0))(state.params, x_PxD, y_PxC)
-    g_PxK = np.concatenate([np.float64(leaf).reshape(EXAMPLES, -1) for leaf in jax.tree.leaves(gradients)], axis=1)
-    trace = g_PxK.var(axis=0, ddof=1).sum()
-    squared = np.sum(g_PxK.mean(axis=0) ** 2) - trace / EXAMPLES
-    np.testing.assert_allclose(metrics["noise/covariance_trace"], trace, rtol=1e-3)
-    np.testing.assert_allclose(metrics["noise/gradient_squared"], squared, rtol=1e-2)
-    np.testing.assert_allclose(metrics["noise/scale"], trace / squared, rtol=1e-2)
+    trace = tiny.g_PxK.var(axis=0, ddof=1).sum()
+    squared = np.sum(tiny.g_PxK.mean(axis=0) ** 2) - trace / EXAMPLES
+    np.testing.assert_allclose(tiny.metrics["noise/covariance_trace"], trace, rtol=1e-3)
+    np.testing.assert_allclose(tiny.metrics["noise/gradient_squared"], squared, rtol=1e-2)
+    np.testing.assert_allclose(tiny.metrics["noise/scale"], trace / squared, rtol=1e-2)
 
 
-def test_cockpit_is_that_of_the_network_and_its_step(synthetic_config, data):
-    """On images of a few pixels: all of a block's eigenvalues by numpy, the signal and a full-batch step's alpha."""
-    few = data._replace(images=data.images[:, 380:384])
-    changes = {"inputs": 4, "hidden": (3,), "activation": "tanh", "cost": "cross_entropy", "learning_rate": 0.1}
-    config = small(synthetic_config, probes=("cockpit",), **changes)
-    state, _, metrics, _ = probed(config, few)
-    flat_K, unravel = jax.flatten_util.ravel_pytree(state.params)
-    model, cost = models.make_mlp(config), nets.costs.get(config.cost, config.output)
-    x_PxD, y_PxC = jnp.float32(few.images[:EXAMPLES]) / 255, jax.nn.one_hot(few.labels[:EXAMPLES], 10)
-
-    def costs(flat_K):
-        return cost.per_example(model.apply({"params": unravel(flat_K)}, x_PxD)[0], y_PxC)
-
-    hessian_KxK = np.float64(jax.hessian(lambda flat_K: jnp.mean(costs(flat_K)))(flat_K))
+def test_cockpit_is_that_of_the_network_and_its_step(tiny):
+    """All of a block's eigenvalues by numpy, the signal and a full-batch step's alpha."""
+    metrics, hessian_KxK, g_PxK = tiny.metrics, tiny.hessian_KxK, tiny.g_PxK
     # The flat order is that of the layers' names.
     for layer, block in (("hidden_0", slice(0, 15)), ("output", slice(15, None))):
         eigenvalues = np.linalg.eigvalsh(hessian_KxK[block, block])
@@ -145,7 +151,6 @@ def test_cockpit_is_that_of_the_network_and_its_step(synthetic_config, data):
         error = np.sqrt(2 * np.sum(eigenvalues**2) / nets.measures.TRACE_SAMPLES)
         assert abs(metrics[f"block_trace/{layer}"] - eigenvalues.sum()) < 4 * error
         assert 0 < metrics[f"block_trace_error/{layer}"] < 3 * error
-    g_PxK = np.float64(jax.jacrev(costs)(flat_K))
     g_K, variance_K = g_PxK.mean(axis=0), g_PxK.var(axis=0, ddof=1)
     np.testing.assert_allclose(
         metrics["cockpit/early_stopping"], 1 - EXAMPLES * np.mean(g_K**2 / variance_K), rtol=1e-3
@@ -223,27 +228,22 @@ def test_batch_norm_and_dropout_are_measured_as_in_evaluation(synthetic_config, 
         synthetic_config, activation="relu", batch_norm=True, dropout=0.2, optimizer="adam", cost="cross_entropy"
     )
     state, before, metrics, activations = probed(config, data)
-    numbers = train.hyperparameters(config)
-    again, _ = train.make_probe(config)(state, numbers, before, data, jax.random.key(9))
+    probe, numbers = train.make_probe(config), train.hyperparameters(config)
+    again, _ = probe(state, numbers, before, data, jax.random.key(9))
     assert {name: float(value) for name, value in again.items()} == {n: float(v) for n, v in metrics.items()}
     assert all(np.isfinite(value) for value in metrics.values())
-    assert (
-        "speed/batch_norm_0" in metrics and np.mean(activations["hidden_0"] == 0) == metrics["zero_fraction/hidden_0"]
-    )
+    assert "speed/batch_norm_0" in metrics
+    assert np.float32(np.mean(activations["hidden_0"] == 0)) == metrics["zero_fraction/hidden_0"]
 
 
-def test_probe_works_under_vmap(synthetic_config, data):
+def test_probe_works_under_vmap(tiny):
     """Lanes of a sweep are measured as they are alone."""
-    config = small(synthetic_config, hidden=(6,), probes=("saturation", "speed", "noise", "cockpit"))
-    functions, numbers = train.make_train(config), train.hyperparameters(config)
-    keys = jax.random.split(jax.random.key(0), 3)
-    states = jax.vmap(functions.init, in_axes=(None, 0))(numbers, keys)
-    lanes = jax.vmap(train.make_probe(config), in_axes=(0, None, 0, None, None))
-    metrics_L, _ = lanes(states, numbers, states.params, data, jax.random.key(1))
-    alone = functions.init(numbers, keys[2])
-    metrics, _ = train.make_probe(config)(alone, numbers, alone.params, data, jax.random.key(1))
-    for name, value in metrics.items():
-        np.testing.assert_allclose(metrics_L[name][2], value, rtol=1e-4, atol=1e-7, err_msg=name)
+    states = jax.tree.map(lambda leaf: np.stack([np.roll(leaf, 1), leaf]), tiny.state)
+    lanes = jax.jit(jax.vmap(tiny.probe, in_axes=(0, None, 0, None, None)))
+    metrics_L, _ = lanes(states, tiny.numbers, states.params, tiny.data, jax.random.key(9))
+    alone, _ = tiny.probe(tiny.state, tiny.numbers, tiny.state.params, tiny.data, jax.random.key(9))
+    for name, value in alone.items():
+        np.testing.assert_allclose(metrics_L[name][1], value, rtol=1e-4, atol=1e-7, err_msg=name)
 
 
 def test_groups_as_the_command_line_gives_them(synthetic_config):

@@ -138,13 +138,11 @@ def test_signal_waits_for_the_end_of_its_epoch(tmp_path, finished, no_figures, m
             os.kill(os.getpid(), number)
         record(self, row, *rest)
 
-    monkeypatch.setattr(RunDirectory, "record", signalled)
-    with pytest.raises(KeyboardInterrupt) as caught, console.endings():
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as caught, console.endings():
+        patch.setattr(RunDirectory, "record", signalled)
         train.train_and_evaluate(make_config(), tmp_path)
     assert console.exit_status(caught.value) == 128 + number
     assert checkpoints(tmp_path) == [2, 3] and len(strict_rows(tmp_path)) == 3
-    monkeypatch.undo()
-    monkeypatch.setattr(RunDirectory, "draw_figures", lambda *arguments: None)
     train.train_and_evaluate(make_config(), tmp_path)
     assert_ends_as(tmp_path, finished, make_config())
 
@@ -244,7 +242,7 @@ def test_config_written_another_way(finished, capsys, probes):
     assert "nothing was changed" in capsys.readouterr().out and snapshot(finished) == before
 
 
-def test_what_is_recorded_may_change(tmp_path, finished, monkeypatch):
+def test_what_is_recorded_may_change(tmp_path, finished, empty_figures):
     """A run goes on with other probes and checkpoints: rows from then on have other columns, config.json says what is
     recorded now, figures are of what there is, and what is trained has the same bits."""
     with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedRun):
@@ -276,7 +274,7 @@ def old_config(variant):
     return train.as_config(config)
 
 
-def test_run_of_an_earlier_version_goes_on(tmp_path, capsys):
+def test_run_of_an_earlier_version_goes_on(tmp_path, empty_figures, capsys):
     """It ends with the numbers that it would have ended with then, and has digests from then on."""
     workdir = shutil.copytree(OLD_RUNS / "sgd", tmp_path / "run")
     train.train_and_evaluate(old_config("sgd"), workdir)

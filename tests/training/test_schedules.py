@@ -32,12 +32,12 @@ def scheduled(**fields):
 def rates_of(config, steps=TOTAL + 5):
     """The rate of every step, and of some after the end."""
     numbers = train.hyperparameters(config, EXAMPLES)
-    return jax.vmap(lambda done: schedules.rate_at(config.schedule, numbers, done))(jnp.arange(steps))
+    return jax.jit(jax.vmap(lambda done: schedules.rate_at(config.schedule, numbers, done)))(np.arange(steps))
 
 
 def of_optax(schedule, steps=TOTAL + 5):
     """Likewise of a schedule of Optax."""
-    return np.asarray(jax.vmap(schedule)(jnp.arange(steps)))
+    return np.asarray(jax.jit(jax.vmap(schedule))(np.arange(steps)))
 
 
 def after_warmup(schedule, warmup):

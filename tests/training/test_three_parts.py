@@ -16,6 +16,7 @@ from training.config import ConfigError
 from training.fitting import check_fits, with_targets
 from training.records import is_probed
 
+pytestmark = pytest.mark.usefixtures("programs_once")
 TESTED = [*KEYS[:-1], "test_loss", "test_accuracy", "seconds"]
 
 
@@ -31,6 +32,7 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         said = []
         patch.setattr(train, "say", said.append)
+        patch.setattr(run_directory, "save_figure", lambda figure, path: path.write_bytes(b""))
         train.train_and_evaluate(held_out(), workdir)
     return workdir, said
 
