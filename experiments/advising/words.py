@@ -116,9 +116,7 @@ def use_words(config: Config, advice: Advice) -> list[str]:
 
 def below(largest: Estimate) -> str:
     """Where the best rate is, where 2 / lambda says nothing of it."""
-    return (
-        f"search for the best rate below {about(largest)}" if math.isfinite(largest.high) else "any may be best"
-    )
+    return f"search for the best rate below {about(largest)}" if math.isfinite(largest.high) else "any may be best"
 
 
 def stands(own: float, largest: Estimate) -> str:

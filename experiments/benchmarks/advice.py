@@ -59,7 +59,7 @@ CODE = (
 )
 # What 2 / lambda is held against beside the check of the largest rate, which is judged by the first of these.
 EDGES = {
-    "diverges": "edge of divergence",
+    "diverges": "the edge of divergence",
     "climbs": "where the cost climbs above its start at all",
     "rises": "where a step raises the cost",
 }
@@ -186,7 +186,7 @@ def recorded(found: Mapping[str, Found]) -> Measured:
     checks = {part: {name: one["checks"][part] for name, one in found.items()} for part in record.PARTS}
     verdicts = {part: [check["verdict"] for check in of.values()] for part, of in checks.items()}
     for edge, words in EDGES.items():
-        verdicts[f"{STABLE}, held against the {words}".replace("the where", "where")] = [
+        verdicts[f"{STABLE}, held against {words}"] = [
             check["also"].get(edge, {"verdict": checking.NOT_CHECKED})["verdict"] for check in checks["rate"].values()
         ]
     counts = {name: {each: Counter(of)[each] for each in record.CLASSES} for name, of in verdicts.items()}
@@ -220,7 +220,7 @@ def lines(checks: Mapping[str, Mapping[str, Found]], seconds: list[float]) -> li
 
     lacking = [check["measured"]["value"] for check in checks["scale"].values()]
     values: list[tuple[str, list[float], float | None]] = [
-        (f"largest rate advised / {EDGES['diverges']}", ratios("rate"), None),
+        ("largest rate advised / the edge of divergence", ratios("rate"), None),
         *((f"{STABLE} / {words}", ratios("rate", edge), None) for edge, words in EDGES.items()),
         ("batch advised / knee", ratios("batch"), None),
         ("scale advised / best of the scales that were tried", ratios("scale", "best"), None),
