@@ -10,6 +10,7 @@ K sets, R rates, M steps.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,19 +76,14 @@ def as_dataset(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -
     return input_pipeline.Dataset(training[0], training[1], held_out[0], held_out[1])
 
 
-def descend(config: Config, sets: Sequence[Set], rates: Sequence[float]) -> list[list[np.ndarray]]:
-    """The cost before each of RATE_STEPS steps of descent on all examples, [M], of each set at each rate; NaN from
-    where on it left the numbers."""
-    of_sets = [
-        space.make_trials(
-            plain(config, batch_size=len(one.labels), epochs=RATE_STEPS, seed=one.seed), None, {"learning_rate": rates}
-        )
-        for one in sets
-    ]
-    datasets = [as_dataset(one[:2], (one.images[:1], one.labels[:1])) for one in sets]
-    tables = executors.train_on_each(of_sets, datasets, "rates")
-    courses = [results.by_epoch(table, "loss") for table in tables]
-    return [[found[name] for name in trials] for found, trials in zip(courses, of_sets, strict=True)]
+def descend(config: Config, one: Set, rates: Sequence[float]) -> list[np.ndarray]:
+    """The cost before each of RATE_STEPS steps of descent on all examples of a set, [M], at each rate; NaN from where
+    on it left the numbers."""
+    base = plain(config, batch_size=len(one.labels), epochs=RATE_STEPS, seed=one.seed)
+    trials = space.make_trials(base, None, {"learning_rate": rates})
+    dataset = as_dataset(one[:2], (one.images[:1], one.labels[:1]))
+    courses = results.by_epoch(executors.train_all(trials, dataset, "rates"), "loss")
+    return [courses[name] for name in trials]
 
 
 def find_edges(config: Config, parts: Parts, found: Measured) -> list[Estimate]:
@@ -99,17 +95,19 @@ def find_edges(config: Config, parts: Parts, found: Measured) -> list[Estimate]:
     count = min(EDGE_SETS, len(parts.labels_KxP))
     sets = [Set(*parts.probe_set(number), config.seed + number) for number in range(count)]
     start = first_rate(config, found)
-    run = lambda number: lambda rates: descend(config, [sets[number]], rates)[0]  # noqa: E731
-    coarse = extended(run(0), [start * factor for factor in COARSE_FACTORS], COARSE)
+    runs = [partial(descend, config, one) for one in sets]
+    coarse = extended(runs[0], [start * factor for factor in COARSE_FACTORS], COARSE)
     edge = coarse.edge()
     rates = [(edge.low or edge.high) * factor for factor in FINE_FACTORS]
     # What a rate has to come back to is said by the best one, which may be much lower than these.
     best = min(zip(map(end_of, coarse.costs), coarse.rates, strict=True), key=lambda pair: (math.isnan(pair[0]), pair))
     lower = [best[1]] if best[1] < rates[0] / FINE else []
-    return [
-        extended(run(number), rates, FINE, costs_R[len(lower) :], end_of(costs_R[0]) if lower else math.nan).edge()
-        for number, costs_R in enumerate(descend(config, sets, lower + rates))
-    ]
+    found_K: list[Estimate] = []
+    for run in runs:
+        costs = run(lower + rates)
+        end = end_of(costs[0]) if lower else math.nan
+        found_K.append(extended(run, rates, FINE, costs[len(lower) :], end).edge())
+    return found_K
 
 
 def first_rate(config: Config, found: Measured) -> float:

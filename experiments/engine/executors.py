@@ -98,10 +98,6 @@ class Runner:
         table = results.pack_table({name: trials[name] for name in pack.trials}, rows)
         return results.with_times(table, results.Times(began, tuple(ended), pack.start))
 
-    def forget_data(self) -> None:
-        """The next pack is of another data set, though its trials say the same of it; the programs stay."""
-        self._data = None
-
     def _loaded(
         self, pack: plan.Pack, shape: lanes.Shape, trials: Trials, dataset: input_pipeline.Dataset
     ) -> tuple[Data, lanes.Programs]:
@@ -178,20 +174,6 @@ def train_all(trials: Trials, dataset: input_pipeline.Dataset, label: str = "tri
     return _train(trials, dataset, label)
 
 
-def train_on_each(
-    of_sets: Sequence[Trials], datasets: Sequence[input_pipeline.Dataset], label: str = "trials"
-) -> list[pa.Table]:
-    """`train_all` on each of several data sets of one size, whose trials differ in numbers and seeds alone, as many on
-    each: their programs are compiled once."""
-    runner, total = Runner(), sum(trial.epochs for trials in of_sets for trial in trials.values())
-    tables: list[pa.Table] = []
-    with progress(total, "epoch", desc=label) as bar:
-        for trials, dataset in zip(of_sets, datasets, strict=True):
-            runner.forget_data()
-            tables.append(_run_all(runner, trials, dataset, bar.update))
-    return tables
-
-
 def train_states(
     trials: Trials,
     dataset: input_pipeline.Dataset,
@@ -209,14 +191,9 @@ def train_states(
 
 
 def _train(trials: Trials, dataset: input_pipeline.Dataset, label: str, **states: Any) -> pa.Table:
-    with progress(sum(trial.epochs for trial in trials.values()), "epoch", desc=label) as bar:
-        return _run_all(Runner(), trials, dataset, bar.update, **states)
-
-
-def _run_all(
-    runner: Runner, trials: Trials, dataset: input_pipeline.Dataset, advance: Callable[[int], Any], **states: Any
-) -> pa.Table:
     # Nobody asks for the test set here, and thousands of short epochs would spend most of their time on it.
     dataset = dataset._replace(test_images=dataset.test_images[:0], test_labels=dataset.test_labels[:0])
-    packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images))
-    return results.join([runner.run(pack, trials, dataset, advance, **states) for pack in packs])
+    packs, runner = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images)), Runner()
+    total = sum(trial.epochs for trial in trials.values())
+    with progress(total, "epoch", desc=label) as bar:
+        return results.join([runner.run(pack, trials, dataset, bar.update, **states) for pack in packs])
