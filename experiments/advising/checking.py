@@ -81,7 +81,7 @@ def check_rate(config: Config, advice: Advice, parts: Parts) -> Check:
     if not largest.low:
         return Check("rate", f"no rate was found from which descent comes back, {edge_in_words(largest)}", NOT_CHECKED)
     rates = rates_about(stable.value, largest.value)
-    other = edges.Set(*parts.another_set(config.seed), config.seed + edges.EDGE_SETS)
+    other = edges.Set(*parts.another_set(config.seed), config.seed + len(parts.labels_KxP))
     costs_R = edges.descend(config, other, rates)
     edge = edges.Courses(rates, costs_R).edge()
     climbing, rising = (edge_of(rates, list(map(is_so, costs_R))) for is_so in (edges.climbs, edges.rises))

@@ -26,8 +26,6 @@ from training.schedules import SCHEDULES
 # it comes back to where it does not diverge.
 RATE_STEPS, LAST_STEPS, BACK = 60, 10, 0.5
 ROUNDING = 1e-5
-# On how many probe sets descent is run, each from a draw of its own: the config's seed and those after it.
-EDGE_SETS = 3
 # The rates of the first set, from half of 2 / lambda on; those of every set, about the last one that comes back there.
 COARSE, FINE = 2.0, math.sqrt(2)
 COARSE_FACTORS, FINE_FACTORS = tuple(COARSE**i for i in range(-1, 11)), tuple(FINE**i for i in range(-2, 5))
@@ -87,13 +85,13 @@ def descend(config: Config, one: Set, rates: Sequence[float]) -> list[np.ndarray
 
 
 def find_edges(config: Config, parts: Parts, found: Measured) -> list[Estimate]:
-    """The edge of divergence on each of EDGE_SETS probe sets, each from a draw of its own.
+    """The edge of divergence on each of the probe sets, each from a draw of its own: of the config's seed and of those
+    after it. Narrow nets differ by their draws more than by their examples.
 
     The first set's is looked for at rates of twice each other, from half of 2 / lambda on, of other optimizers than
     plain descent from half of the config's rate on; then all at finer ones about that.
     """
-    count = min(EDGE_SETS, len(parts.labels_KxP))
-    sets = [Set(*parts.probe_set(number), config.seed + number) for number in range(count)]
+    sets = [Set(*parts.probe_set(number), config.seed + number) for number in range(len(parts.labels_KxP))]
     start = first_rate(config, found)
     runs = [partial(descend, config, one) for one in sets]
     coarse = extended(runs[0], [start * factor for factor in COARSE_FACTORS], COARSE)

@@ -86,7 +86,7 @@ def stable_words(config: Config, advice: Advice) -> str:
 def largest_words(config: Config, advice: Advice) -> str:
     """What running it has found."""
     optimizer = "" if config.optimizer == "sgd" else f" of {config.optimizer}"
-    run = f"run on {count(advice.edges, 'probe set')}, each from a draw of its own, {RATE_STEPS} steps of descent"
+    run = f"run on each probe set, from a draw of its own, {RATE_STEPS} steps of descent"
     if not advice.largest.low:
         return f"{run}{optimizer} are known to come back from no rate: it lies {edge_in_words(advice.largest)}"
     if math.isinf(advice.largest.high):

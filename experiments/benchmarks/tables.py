@@ -60,7 +60,7 @@ PARTS = {
         "layer of 16 or 64 units) and 2 data sets (mnist, of which 20,000 examples, and sklearn:digits), 24 settings "
         "that were stated before any was run, is measured and checked as `python -m experiments.advise --check` does "
         "both: at the start, and after 2 epochs of batches of 32. The *rate* is the largest one from which descent "
-        "comes back, found by running it on three probe sets; it held where it is within a factor of 2 of the *edge of "
+        "comes back, found by running it on five probe sets; it held where it is within a factor of 2 of the *edge of "
         "divergence* on other examples and from another draw: the first rate, in the ratio of the root of 2, at which "
         "60 steps of descent on all of these examples climb above the cost of the start and do not come back half-way "
         "to the end of the best rate. Running it was added after *2 / lambda*, the only rate that was advised before, "

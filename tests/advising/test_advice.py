@@ -15,7 +15,7 @@ from experiments.advising.measuring import FACTORS, Measured, Parts, Point
 from training.config import Config
 
 K = 5
-EDGES = (Estimate(2.4, 2.0, 2.8),) * 3
+EDGES = (Estimate(2.4, 2.0, 2.8),) * K
 # Of a net with one hidden layer: the largest eigenvalue 4, tr Sigma 60 and |G|^2 2.
 MEASURES = {
     "curvature/top_eigenvalue": 4.0,
@@ -46,7 +46,7 @@ def measured(epochs: int = 1, has_statistics: bool = False, **changed: float) ->
 
 
 def advise(config: Config, found: Measured, edges: Sequence[Estimate] = EDGES) -> Advice:
-    """The advice where descent comes back from rates of up to 2 to 2.8 on three probe sets."""
+    """The advice where descent comes back from rates of up to 2 to 2.8 on every probe set."""
     return make_advice(config, found, edges)
 
 

@@ -11,7 +11,7 @@ import input_pipeline
 import nets
 import train
 from experiments import advise
-from experiments.advising import edges, measuring
+from experiments.advising import measuring
 from training.config import Config
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # Of ml_collections.
@@ -53,7 +53,7 @@ def test_advice_on_a_net_of_ones_own(call, capsys, tmp_path):
     assert rate["low"] < rate["value"] < rate["high"]
     assert rate["value"] == pytest.approx(2 / eigenvalue["value"], rel=0.05)
     largest = found["largest_rate"]
-    assert len(largest["by_set"]) == edges.EDGE_SETS and set(largest) == {"advised", "by_set", "doubts"}
+    assert len(largest["by_set"]) == measuring.SETS and set(largest) == {"advised", "by_set", "doubts"}
     assert largest["advised"]["low"] > 0 and "60 steps of descent come back from a rate of" in " ".join(text.split())
     assert set(found["layers"]) == {"first"} and 0 < found["layers"]["first"]["slope_mass"]["value"] <= 1
     assert str(tmp_path) not in json.dumps(found["layers"])

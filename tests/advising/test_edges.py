@@ -51,8 +51,8 @@ def top_of(images_PxD: np.ndarray) -> float:
 def test_edge_of_a_quadratic_cost(parts, fields, factor):
     """It is f / lambda: on each of the probe sets that of its own Hessian."""
     found = edges.find_edges(LINEAR.replace(**fields), parts, measured(top_of(parts.images_KxPxD[0])))
-    assert len(found) == edges.EDGE_SETS
-    for edge, images_PxD in zip(found, parts.images_KxPxD, strict=False):
+    assert len(found) == measuring.SETS
+    for edge, images_PxD in zip(found, parts.images_KxPxD, strict=True):
         exact = factor / top_of(images_PxD)
         assert edge.low < 1.01 * exact < 1.02 * edge.high
         assert edge.high / edge.low == pytest.approx(edges.FINE, rel=1e-5)
@@ -167,7 +167,13 @@ def test_costs_are_those_of_descent_by_hand(parts):
     """Before each step of softmax regression, at each rate, NaN where it left the numbers; whatever else the config
     does to a run."""
     config = LINEAR.replace(
-        output="softmax", cost="cross_entropy", init_scale=0.0, schedule="cosine", warmup=1, patience=1, stop_at="loss<=0.5"
+        output="softmax",
+        cost="cross_entropy",
+        init_scale=0.0,
+        schedule="cosine",
+        warmup=1,
+        patience=1,
+        stop_at="loss<=0.5",
     )
     one = edges.Set(*parts.probe_set(1), 3)
     for rate, cost_M in zip((0.5, 2.0), edges.descend(config, one, [0.5, 2.0]), strict=True):
