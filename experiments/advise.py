@@ -64,7 +64,8 @@ def run(config: Config, dataset: Dataset, parts: measuring.Parts, epochs: int, c
     check_sums()
     with console.progress(epochs + 2, "measure") as bar:
         found = measuring.measure_net(config, dataset, parts, epochs, lambda _: bar.update())
-    made = advising.advise(config, found, edges.find_edges(config, parts, found))
+    guess = guess_cost(config, dataset)
+    made = advising.advise(config, found, edges.find_edges(config, parts, found, guess))
     say(words.in_words(config, made, found, parts))
     if wrong := record.in_one_line(SPEED):
         say(wrong)
@@ -72,7 +73,7 @@ def run(config: Config, dataset: Dataset, parts: measuring.Parts, epochs: int, c
     checks: list[checking.Check] = []
     if check:
         say("Checking by lanes about the advice:")
-        for one in checking.checks_of(config, made, parts, found.points[-1], guess_cost(config, dataset)):
+        for one in checking.checks_of(config, made, parts, found.points[-1], guess):
             checks.append(one)
             say(words.check_in_words(one))
         say(f"{'':{words.TITLE}}Checked in {duration(time.perf_counter() - start)}, the measuring included.")

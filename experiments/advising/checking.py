@@ -63,7 +63,7 @@ class Check(NamedTuple):
 def checks_of(config: Config, advice: Advice, parts: Parts, point: Point, guess: float) -> Iterator[Check]:
     """All three checks, each as it ends; `point` is the last one that was measured, `guess` the cost of knowing
     nothing."""
-    yield check_rate(config, advice, parts)
+    yield check_rate(config, advice, parts, guess)
     yield check_batch(config, advice.rates[-1].value, advice.batch.value, parts, point)
     yield check_scale(config, advice.rates[0].value, advice.scale, parts, guess)
 
@@ -72,7 +72,7 @@ def checks_of(config: Config, advice: Advice, parts: Parts, point: Point, guess:
 # The rate.
 
 
-def check_rate(config: Config, advice: Advice, parts: Parts) -> Check:
+def check_rate(config: Config, advice: Advice, parts: Parts, guess: float) -> Check:
     """Descent on examples that were in no probe set, from another initial draw, at rates from below 2 / lambda to above
     the largest rate: from which one on does it diverge? By that the largest rate is judged. 2 / lambda is held against
     it as well, beside the check, and against the rates from which on the cost climbs above its start at all and a step
@@ -83,7 +83,7 @@ def check_rate(config: Config, advice: Advice, parts: Parts) -> Check:
     rates = rates_about(stable.value, largest.value)
     other = edges.Set(*parts.another_set(config.seed), config.seed + len(parts.labels_KxP))
     costs_R = edges.descend(config, other, rates)
-    edge = edges.Courses(rates, costs_R).edge()
+    edge = edges.Courses(rates, costs_R, guess).edge()
     climbing, rising = (edge_of(rates, list(map(is_so, costs_R))) for is_so in (edges.climbs, edges.rises))
     said = (
         f"on {len(other.labels):,} other examples and from another draw, of {len(rates)} rates the first at which "

@@ -23,7 +23,8 @@ from training.config import FIELDS, Config
 from training.schedules import SCHEDULES
 
 # Steps of descent on all of a set, how many of the last ones say where it ends, and which share of the best rate's gain
-# it comes back to where it does not diverge.
+# it comes back to where it does not diverge: of the gain below its start, or below the cost of knowing nothing where
+# that is less, since there every net ends whose units the first steps have killed.
 RATE_STEPS, LAST_STEPS, BACK = 60, 10, 0.5
 ROUNDING = 1e-5
 # The rates of the first set, from half of 2 / lambda on; those of every set, about the last one that comes back there.
@@ -42,18 +43,19 @@ class Set(NamedTuple):
 
 
 class Courses(NamedTuple):
-    """The cost before each step, [M], at each of the rates, which ascend; `best` is the end of the best of other rates
-    on that set, NaN where there are none."""
+    """The cost before each step, [M], at each of the rates, which ascend; the cost of knowing nothing; and the end of
+    the best of other rates on that set, NaN where there are none."""
 
     rates: list[float]
     costs: list[np.ndarray]
+    guess: float
     best: float = math.nan
 
     def edge(self) -> Estimate:
         """Between which rates the first one lies that diverges."""
         ends = [end for end in (self.best, *map(end_of, self.costs)) if math.isfinite(end)]
         best = min(ends, default=math.nan)
-        return edge_of(self.rates, [diverges(cost_M, best) for cost_M in self.costs])
+        return edge_of(self.rates, [diverges(cost_M, best, self.guess) for cost_M in self.costs])
 
 
 Run = Callable[[list[float]], list[np.ndarray]]
@@ -84,9 +86,9 @@ def descend(config: Config, one: Set, rates: Sequence[float]) -> list[np.ndarray
     return [courses[name] for name in trials]
 
 
-def find_edges(config: Config, parts: Parts, found: Measured) -> list[Estimate]:
+def find_edges(config: Config, parts: Parts, found: Measured, guess: float) -> list[Estimate]:
     """The edge of divergence on each of the probe sets, each from a draw of its own: of the config's seed and of those
-    after it. Narrow nets differ by their draws more than by their examples.
+    after it; `guess` is the cost of knowing nothing. Narrow nets differ by their draws more than by their examples.
 
     The first set's is looked for at rates of twice each other, from half of 2 / lambda on, of other optimizers than
     plain descent from half of the config's rate on; then all at finer ones about that.
@@ -94,7 +96,8 @@ def find_edges(config: Config, parts: Parts, found: Measured) -> list[Estimate]:
     sets = [Set(*parts.probe_set(number), config.seed + number) for number in range(len(parts.labels_KxP))]
     start = first_rate(config, found)
     runs = [partial(descend, config, one) for one in sets]
-    coarse = extended(runs[0], [start * factor for factor in COARSE_FACTORS], COARSE)
+    rates = [start * factor for factor in COARSE_FACTORS]
+    coarse = extended(Courses(rates, runs[0](rates), guess), runs[0], COARSE)
     edge = coarse.edge()
     rates = [(edge.low or edge.high) * factor for factor in FINE_FACTORS]
     # What a rate has to come back to is said by the best one, which may be much lower than these.
@@ -104,7 +107,7 @@ def find_edges(config: Config, parts: Parts, found: Measured) -> list[Estimate]:
     for run in runs:
         costs = run(lower + rates)
         end = end_of(costs[0]) if lower else math.nan
-        found_K.append(extended(run, rates, FINE, costs[len(lower) :], end).edge())
+        found_K.append(extended(Courses(rates, costs[len(lower) :], guess, end), run, FINE).edge())
     return found_K
 
 
@@ -114,20 +117,18 @@ def first_rate(config: Config, found: Measured) -> float:
     return 2 / float(np.mean(top_K)) if config.optimizer == "sgd" and np.mean(top_K) > 0 else config.learning_rate
 
 
-def extended(
-    run: Run, rates: Sequence[float], ratio: float, costs: Sequence[np.ndarray] = (), best: float = math.nan
-) -> Courses:
-    """The courses at the rates (`costs` where these are known) and, where none of them diverges, at as many above them
-    in that ratio, or below them where the first one does; at most EXTENSIONS times."""
-    found, count = Courses(list(rates), list(costs) or run(list(rates)), best), len(rates)
+def extended(found: Courses, run: Run, ratio: float) -> Courses:
+    """The courses and, where none of them diverges, as many at rates above them in that ratio, or below them where the
+    first one does; at most EXTENSIONS times."""
+    count = len(found.rates)
     for _ in range(EXTENSIONS):
         edge = found.edge()
         if math.isinf(edge.high):
             beyond = [found.rates[-1] * ratio**i for i in range(1, count + 1)]
-            found = Courses(found.rates + beyond, found.costs + run(beyond), best)
+            found = found._replace(rates=found.rates + beyond, costs=found.costs + run(beyond))
         elif not edge.low:
             beyond = [found.rates[0] / ratio**i for i in range(count, 0, -1)]
-            found = Courses(beyond + found.rates, run(beyond) + found.costs, best)
+            found = found._replace(rates=beyond + found.rates, costs=run(beyond) + found.costs)
         else:
             break
     return found
@@ -149,11 +150,12 @@ def over_sets(edges: Sequence[Estimate]) -> Estimate:
 # Judging.
 
 
-def diverges(cost_M: np.ndarray, best: float) -> bool:
+def diverges(cost_M: np.ndarray, best: float, guess: float) -> bool:
     """Whether descent left the numbers, or its cost climbs above its start and does not come back: ends above the
-    middle between its start and `best`, the end of the best rate. (A net that was killed on the way ends at the cost of
-    knowing nothing, which is often below the start.)"""
-    return climbs(cost_M) and not end_of(cost_M) <= cost_M[0] + BACK * (best - cost_M[0])
+    middle between `best`, the end of the best rate, and its start, or the cost of knowing nothing where that is less: a
+    net that was killed on the way ends there."""
+    above = float(np.fmin(cost_M[0], guess))
+    return climbs(cost_M) and not end_of(cost_M) <= above + BACK * (best - above)
 
 
 def end_of(cost_M: np.ndarray) -> float:

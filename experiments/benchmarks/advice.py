@@ -111,8 +111,9 @@ def checks_of(setting: Setting) -> dict[str, Any]:
     dataset = train.load_dataset(config, "")
     parts = measuring.cut(config, dataset)
     found = measuring.measure_net(config, dataset, parts, EPOCHS, lambda _: None)
-    made = advising.advise(config, found, edges.find_edges(config, parts, found))
-    checks = checking.checks_of(config, made, parts, found.points[-1], guess_cost(config, dataset))
+    guess = guess_cost(config, dataset)
+    made = advising.advise(config, found, edges.find_edges(config, parts, found, guess))
+    checks = checking.checks_of(config, made, parts, found.points[-1], guess)
     by_part = {one.part: as_json(one.to_dict()) for one in checks}
     jax.clear_caches()  # No setting uses the programs of another.
     return by_part

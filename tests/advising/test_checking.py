@@ -18,6 +18,8 @@ from experiments.advising.estimates import Estimate
 from training.config import Config
 
 LINEAR = Config(dataset="synthetic", inputs=3, classes=2, hidden=(), output="identity", batch_size=8)
+# Above all costs: the start alone says what descent comes back from.
+GUESS = 1e9
 SHARES = (0.3, 0.6, 1.0)
 
 
@@ -49,7 +51,7 @@ def test_rates_of_a_quadratic_cost(parts):
     assert images.shape == (80, 3) and not set(map(tuple, images)) & set(map(tuple, np.concatenate(parts.images_KxPxD)))
     x_PxD = np.hstack([images, np.ones((80, 1))])
     exact = 2 / float(np.linalg.eigvalsh(x_PxD.T @ x_PxD / 80)[-1])
-    check = checking.check_rate(LINEAR, advised(3 * exact, Estimate(1.3 * exact, exact, 1.5 * exact)), parts)
+    check = checking.check_rate(LINEAR, advised(3 * exact, Estimate(1.3 * exact, exact, 1.5 * exact)), parts, GUESS)
     assert check.measured.low < 1.001 * exact < 1.002 * check.measured.high
     assert check.measured.high / check.measured.low == pytest.approx(math.sqrt(2), rel=1e-5)
     assert check.verdict == "held" and check.predicted == 1.3 * exact and "do not come back lies between" in check.said
@@ -57,7 +59,7 @@ def test_rates_of_a_quadratic_cost(parts):
         assert check.also[beside]["measured"] == check.measured and check.also[beside]["predicted"] == 3 * exact
         assert check.also[beside]["verdict"] == "did not hold"
     momentum = LINEAR.replace(momentum=0.5)
-    check = checking.check_rate(momentum, advised(math.inf, Estimate(1.5 * exact, exact, 2 * exact)), parts)
+    check = checking.check_rate(momentum, advised(math.inf, Estimate(1.5 * exact, exact, 2 * exact)), parts, GUESS)
     assert check.verdict == "held" and check.measured.low < 1.51 * exact < 1.52 * check.measured.high
     assert not check.also
 
@@ -69,7 +71,7 @@ def test_rates_that_do_not_hold(parts, factor, high, verdict):
     x_PxD = np.hstack([images, np.ones((80, 1))])
     exact = 2 / float(np.linalg.eigvalsh(x_PxD.T @ x_PxD / 80)[-1])
     largest = Estimate(factor * exact, factor * exact, high * exact)
-    assert checking.check_rate(LINEAR, advised(exact, largest), parts).verdict == verdict
+    assert checking.check_rate(LINEAR, advised(exact, largest), parts, GUESS).verdict == verdict
 
 
 def test_verdicts_of_rates():
@@ -79,7 +81,7 @@ def test_verdicts_of_rates():
     assert checking.rate_verdict(beyond, edge) == "undecided" and checking.rate_verdict(edge, edge) == "held"
     assert checking.rate_verdict(edge, Estimate(1.0)) == "did not hold"
     parts: Any = None
-    check = checking.check_rate(LINEAR, advised(1.0, Estimate(0.5, 0.0, 0.5)), parts)
+    check = checking.check_rate(LINEAR, advised(1.0, Estimate(0.5, 0.0, 0.5)), parts, GUESS)
     assert check.verdict == "not checked" and "below 0.5" in check.said
 
 

@@ -12,6 +12,8 @@ from experiments.advising.estimates import Estimate
 from training.config import Config
 
 LINEAR = Config(dataset="synthetic", inputs=3, classes=2, hidden=(), output="identity", batch_size=8)
+# Above all costs: the start alone says what descent comes back from.
+GUESS = 1e9
 SHARES = (0.3, 0.6, 1.0)
 
 
@@ -50,7 +52,7 @@ def top_of(images_PxD: np.ndarray) -> float:
 @pytest.mark.parametrize(("fields", "factor"), [({}, 2.0), ({"momentum": 0.5}, 3.0)])
 def test_edge_of_a_quadratic_cost(parts, fields, factor):
     """It is f / lambda: on each of the probe sets that of its own Hessian."""
-    found = edges.find_edges(LINEAR.replace(**fields), parts, measured(top_of(parts.images_KxPxD[0])))
+    found = edges.find_edges(LINEAR.replace(**fields), parts, measured(top_of(parts.images_KxPxD[0])), GUESS)
     assert len(found) == measuring.SETS
     for edge, images_PxD in zip(found, parts.images_KxPxD, strict=True):
         exact = factor / top_of(images_PxD)
@@ -64,7 +66,7 @@ def test_edge_does_not_depend_on_where_it_is_looked_for(parts):
     """Thousands of times too low or too high a start, by as many rates again above or below."""
     exact = 2 / top_of(parts.images_KxPxD[0])
     for wrong in (1e-5, 1e3):
-        edge = edges.find_edges(LINEAR, parts, measured(2 / (wrong * exact)))[0]
+        edge = edges.find_edges(LINEAR, parts, measured(2 / (wrong * exact)), GUESS)[0]
         assert edge.low < 1.01 * exact < 1.02 * edge.high
 
 
@@ -88,14 +90,14 @@ def test_descent_on_cross_entropy_comes_back_from_beyond():
     parts = cut(0.2)
     config = LINEAR.replace(output="softmax", cost="cross_entropy", init_scale=0.0)
     top = top_of(parts.images_KxPxD[0]) / 2
-    found = edges.find_edges(config, parts, measured(top))
+    found = edges.find_edges(config, parts, measured(top), GUESS)
     for number, edge in enumerate(found):
         one, zeros = edges.Set(*parts.probe_set(number), 0), np.zeros((4, 2))
         rates = [edge.low * factor for factor in (1 / 4, 1 / 2, 1.0)] + [edge.high]
         by_hand = [costs_by_hand(rate, one, zeros) for rate in rates]
-        assert edges.Courses(rates, by_hand).edge() == edge
+        assert edges.Courses(rates, by_hand, GUESS).edge() == edge
         assert edge.low > 4 * 2 / top
-    apart = edges.find_edges(config, cut(0.0), measured(top))
+    apart = edges.find_edges(config, cut(0.0), measured(top), GUESS)
     assert all(edge.low == edge.value > 1_000 * 2 / top and math.isinf(edge.high) for edge in apart)
     assert math.isinf(edges.over_sets(apart).high)
 
@@ -105,7 +107,7 @@ def test_adam_is_run_as_well(parts):
     adam = LINEAR.replace(optimizer="adam", learning_rate=0.01)
     assert edges.first_rate(adam, measured(1e9)) == 0.01 and edges.first_rate(LINEAR, measured(4.0)) == 0.5
     assert edges.first_rate(LINEAR, measured(-4.0)) == LINEAR.learning_rate
-    found = edges.find_edges(adam, parts, measured(1e9))
+    found = edges.find_edges(adam, parts, measured(1e9), GUESS)
     assert all(0.01 < edge.low < edge.high for edge in found)
 
 
@@ -117,14 +119,17 @@ def test_rates_are_added_where_no_edge_is(parts):
         asked.append(rates)
         return [np.where(np.arange(60) > 30, math.nan if rate > edge else 0.5, 1.0) for rate in rates]
 
-    assert edges.extended(lambda rates: run(rates, 3.0), [1.0, 2.0, 4.0], 2.0).edge()[1:] == (2.0, 4.0)
+    def extended(rates: list[float], run: edges.Run) -> edges.Courses:
+        return edges.extended(edges.Courses(rates, run(rates), GUESS), run, 2.0)
+
+    assert extended([1.0, 2.0, 4.0], lambda rates: run(rates, 3.0)).edge()[1:] == (2.0, 4.0)
     assert len(asked) == 1
-    assert edges.extended(lambda rates: run(rates, 20.0), [1.0, 2.0, 4.0], 2.0).edge()[1:] == (16.0, 32.0)
+    assert extended([1.0, 2.0, 4.0], lambda rates: run(rates, 20.0)).edge()[1:] == (16.0, 32.0)
     assert asked[1:] == [[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]
-    assert edges.extended(lambda rates: run(rates, 0.1), [1.0, 2.0, 4.0], 2.0).edge()[1:] == (0.0625, 0.125)
-    beyond = edges.extended(lambda rates: run(rates, 1e9), [1.0, 2.0, 4.0], 2.0)
+    assert extended([1.0, 2.0, 4.0], lambda rates: run(rates, 0.1)).edge()[1:] == (0.0625, 0.125)
+    beyond = extended([1.0, 2.0, 4.0], lambda rates: run(rates, 1e9))
     assert beyond.edge() == (256.0, 256.0, math.inf) and len(beyond.rates) == 3 * (1 + edges.EXTENSIONS)
-    assert edges.extended(lambda rates: run(rates, 0.0), [1.0, 2.0], 2.0).edge() == (1 / 16, 0.0, 1 / 16)
+    assert extended([1.0, 2.0], lambda rates: run(rates, 0.0)).edge() == (1 / 16, 0.0, 1 / 16)
 
 
 def test_interval_over_sets():
@@ -155,12 +160,25 @@ def test_what_comes_back_does_not_diverge():
     back, dead, slow = np.full(60, 1.5), np.full(60, 2.3), np.linspace(3.0, 2.5, 60)
     back[0] = dead[0] = 3.0
     back[5] = dead[5] = 40.0
-    assert edges.climbs(back) and not edges.diverges(back, 1.0)
-    assert edges.diverges(dead, 1.0) and not edges.diverges(slow, 1.0)
-    assert edges.diverges(np.where(np.arange(60) < 40, slow, np.nan), 1.0) and edges.diverges(dead, np.nan)
-    # What it has to come back to may be known of a rate that is not among these.
-    assert not edges.diverges(dead, 1.9) and math.isinf(edges.Courses([1.0], [dead]).edge().high)
-    assert edges.Courses([1.0], [dead], best=1.0).edge().low == 0
+    assert edges.climbs(back) and not edges.diverges(back, 1.0, 2.3)
+    assert edges.diverges(dead, 1.0, 2.3) and not edges.diverges(slow, 1.0, 2.3)
+    assert edges.diverges(np.where(np.arange(60) < 40, slow, np.nan), 1.0, 2.3) and edges.diverges(dead, np.nan, 2.3)
+
+
+def test_a_net_that_knows_nothing_did_not_come_back():
+    """However far above that it started; where knowing nothing costs more than the start, the start counts."""
+    dead, back = np.full(60, 2.3), np.full(60, 1.1)
+    dead[:2] = back[:2] = 5.0, 40.0
+    assert edges.diverges(dead, 0.1, 2.3) and not edges.diverges(back, 0.1, 2.3)
+    assert not edges.diverges(dead, 0.1, 9.0) and not edges.diverges(dead, 0.1, math.nan)
+
+
+def test_best_of_rates_that_are_none_of_these():
+    """What descent has to come back to."""
+    course = np.full(60, 2.3)
+    course[:2] = 3.0, 40.0
+    assert math.isinf(edges.Courses([1.0], [course], 9.0).edge().high)
+    assert edges.Courses([1.0], [course], 9.0, best=1.0).edge().low == 0
 
 
 def test_costs_are_those_of_descent_by_hand(parts):
