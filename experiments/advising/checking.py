@@ -32,7 +32,7 @@ BELOW, ABOVE = 7.0, 5.0
 RATE_OFF, BATCH_OFF = 2.0, 3.0
 BATCH_FACTORS, MOST_BATCH = (1 / 16, 1 / 4, 1, 4, 16), 2048
 BATCH_RATES, BATCH_STEPS, SEEDS = tuple(2.0**power for power in range(-3, 2)), 32, 8
-SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-3, 3)), 150
+SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-4, 2)), 150
 # How often rates are added where the best one lies at the end of those that were tried.
 EXTENSIONS = 2
 # The share of the progress of the best scale that the advised one may lack.
@@ -64,8 +64,8 @@ def checks_of(config: Config, advice: Advice, parts: Parts, point: Point, guess:
     """All three checks, each as it ends; `point` is the last one that was measured, `guess` the cost of knowing
     nothing."""
     yield check_rate(config, advice, parts, guess)
-    yield check_batch(config, advice.rates[-1].value, advice.batch.value, parts, point)
-    yield check_scale(config, advice.rates[0].value, advice.scale, parts, guess)
+    yield check_batch(config, largest_at_last(config, advice), advice.batch.value, parts, point)
+    yield check_scale(config, advice.largest, advice.scale, parts, guess)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -129,9 +129,17 @@ def rate_verdict(edge: Estimate, predicted: Estimate) -> str:
 # The batch.
 
 
-def check_batch(config: Config, stable: float, predicted: float, parts: Parts, point: Point) -> Check:
-    """From the last state on, where that rate is stable, some steps with batches about the useful one, each at its best
-    rate: which K of steps in proportion to 1 + K / batch fits best? At it they take twice the least."""
+def largest_at_last(config: Config, advice: Advice) -> float:
+    """The largest rate where the last state is, NaN where nobody knows it: it moves as 2 / lambda does, by which the
+    optimizer's has to be told. The best rate of large batches mostly lies between the two."""
+    if stability(config) is None or not advice.largest.low:
+        return math.nan
+    return advice.largest.value * advice.rates[-1].value / advice.rates[0].value
+
+
+def check_batch(config: Config, largest: float, predicted: float, parts: Parts, point: Point) -> Check:
+    """From the last state on, where that rate is the largest, some steps with batches about the useful one, each at its
+    best rate: which K of steps in proportion to 1 + K / batch fits best? At it they take twice the least."""
     if not (math.isfinite(predicted) and predicted > 0):
         return Check("batch", "there is no finite useful batch", NOT_CHECKED)
     batches = batches_about(predicted, len(parts.rest[0]))
@@ -143,7 +151,7 @@ def check_batch(config: Config, stable: float, predicted: float, parts: Parts, p
     for size in batches:
         # Of the largest batches every step is looked at, of the others the last one.
         costs_of = make_costs(config, parts.rest, held_out, point.state, size, every_step=size == batches[-1])
-        costs[size] = costs_about(costs_of, rates_for(config, stable, predicted, size))
+        costs[size] = costs_about(costs_of, rates_for(config, largest, predicted, size))
     steps_SxB = steps_of(costs, batches)
     knees_S = np.array([knee_of(batches, steps_B) for steps_B in steps_SxB])
     knee = within_search(geometric(knees_S), knees_S, batches)
@@ -249,12 +257,12 @@ def best_of(cost_SxMxR: np.ndarray) -> int:
     return int(np.argmax(np.mean(gains(cost_SxMxR)[:, -1], axis=0)))
 
 
-def rates_for(config: Config, stable: float, noise: float, batch_size: int) -> list[float]:
-    """The rates that are tried with a batch: about the stable one, lowered as McCandlish et al. have it; of Adam about
-    the config's own."""
-    if stability(config) is None or not math.isfinite(stable):
+def rates_for(config: Config, largest: float, noise: float, batch_size: int) -> list[float]:
+    """The rates that are tried with a batch: up to twice the largest one, lowered as McCandlish et al. have it; where
+    that is not known about the config's own."""
+    if not (math.isfinite(largest) and largest > 0):
         return [config.learning_rate * factor * 2 for factor in BATCH_RATES]
-    return [stable / (1 + noise / batch_size) * factor for factor in BATCH_RATES]
+    return [largest / (1 + noise / batch_size) * factor for factor in BATCH_RATES]
 
 
 def at_edge(costs: Mapping[int, np.ndarray]) -> list[int]:
@@ -305,7 +313,7 @@ def knee_of(batches: Sequence[int], steps_B: np.ndarray) -> float:
 # The scale.
 
 
-def check_scale(config: Config, stable: float, scale: Scale | None, parts: Parts, guess: float) -> Check:
+def check_scale(config: Config, largest: Estimate, scale: Scale | None, parts: Parts, guess: float) -> Check:
     """Short runs from several initial scales, each at its best rate: how much of the progress of the best one does the
     advised one lack?"""
     if scale is None:
@@ -314,11 +322,11 @@ def check_scale(config: Config, stable: float, scale: Scale | None, parts: Parts
     images, labels = (part[:MOST_EXAMPLES] for part in parts.rest)
     batch_size = min(config.batch_size, len(labels))
     epochs = max(1, round(SCALE_STEPS * batch_size / len(labels)))
-    middle = stable if stability(config) and math.isfinite(stable) else 16 * config.learning_rate
+    top = largest.value if largest.low else 64 * config.learning_rate
     scales = sorted({advised * factor for factor in SCALE_FACTORS} | {config.init_scale})
     axes = {
         "init_scale": scales,
-        "learning_rate": [middle * rate for rate in SCALE_RATES],
+        "learning_rate": [top * rate for rate in SCALE_RATES],
         "seed": range(config.seed, config.seed + SEEDS),
     }
     trials = space.make_trials(plain(config, batch_size=batch_size, epochs=epochs), None, axes)

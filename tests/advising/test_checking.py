@@ -126,6 +126,20 @@ def test_rates_beyond_the_best_one_that_was_tried():
     assert asked[-2:] == [[0.125, 0.25, 0.5], [0.015625, 0.03125, 0.0625]]
 
 
+def test_rates_of_batches():
+    """Up to twice the largest rate, which moves as 2 / lambda does, lowered for noise; about the config's own where it
+    is not known."""
+    rates, largest = [Estimate(0.5), Estimate(0.25)], Estimate(8.0, 6.0, 10.0)
+    advice: Any = Namespace(largest=largest, rates=rates)
+    assert checking.largest_at_last(LINEAR, advice) == 4.0
+    assert checking.rates_for(LINEAR, 4.0, 30.0, 10) == [0.125, 0.25, 0.5, 1.0, 2.0]
+    adam = LINEAR.replace(optimizer="adam", learning_rate=0.01)
+    assert math.isnan(checking.largest_at_last(adam, advice))
+    unknown: Any = Namespace(largest=Estimate(1.0, 0.0, 1.0), rates=rates)
+    assert math.isnan(checking.largest_at_last(LINEAR, unknown))
+    assert checking.rates_for(adam, math.nan, 30.0, 10) == pytest.approx([0.0025, 0.005, 0.01, 0.02, 0.04])
+
+
 def test_batches_about_the_advice():
     """Powers of 2, no more of them than there are examples."""
     assert checking.batches_about(64, 50_000) == [4, 16, 64, 256, 1024]
@@ -154,8 +168,9 @@ def test_scale_that_keeps_a_net_from_learning(parts):
     """At a hundred times the weights a saturated net learns nothing; the one that is advised makes the progress."""
     config = Config(dataset="synthetic", inputs=3, classes=2, hidden=(8,), batch_size=20)
     scale = Scale(Estimate(1.0), 1.0, [1.0], [1.0], [1.0])
-    check = checking.check_scale(config, 2.0, scale, parts, 0.25)
+    largest = Estimate(8.0, 6.0, 10.0)
+    check = checking.check_scale(config, largest, scale, parts, 0.25)
     assert check.verdict in ("held", "undecided") and check.measured.value < 0.2
-    worse = checking.check_scale(config, 2.0, scale._replace(advised=Estimate(400.0)), parts, 0.25)
+    worse = checking.check_scale(config, largest, scale._replace(advised=Estimate(400.0)), parts, 0.25)
     assert worse.verdict == "did not hold" and worse.measured.value > 0.2
-    assert checking.check_scale(config, 2.0, None, parts, 0.25).verdict == "not checked"
+    assert checking.check_scale(config, largest, None, parts, 0.25).verdict == "not checked"
