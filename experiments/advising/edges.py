@@ -26,6 +26,8 @@ from training.schedules import SCHEDULES
 # it comes back to where it does not diverge: of the gain below its start, or below the cost of knowing nothing where
 # that is less, since there every net ends whose units the first steps have killed.
 RATE_STEPS, LAST_STEPS, BACK = 60, 10, 0.5
+# Of how many examples of a probe set: the edge moves little with more of them, the time in proportion.
+RUN_EXAMPLES = 250
 ROUNDING = 1e-5
 # The rates of the first set, from half of 2 / lambda on; those of every set, about the last one that comes back there.
 COARSE, FINE = 2.0, math.sqrt(2)
@@ -93,7 +95,10 @@ def find_edges(config: Config, parts: Parts, found: Measured, guess: float) -> l
     The first set's is looked for at rates of twice each other, from half of 2 / lambda on, of other optimizers than
     plain descent from half of the config's rate on; then all at finer ones about that.
     """
-    sets = [Set(*parts.probe_set(number), config.seed + number) for number in range(len(parts.labels_KxP))]
+    sets = [
+        Set(images_PxD[:RUN_EXAMPLES], labels_P[:RUN_EXAMPLES], config.seed + number)
+        for number, (images_PxD, labels_P) in enumerate(zip(parts.images_KxPxD, parts.labels_KxP, strict=True))
+    ]
     start = first_rate(config, found)
     runs = [partial(descend, config, one) for one in sets]
     rates = [start * factor for factor in COARSE_FACTORS]

@@ -5,7 +5,7 @@ import textwrap
 
 from experiments.advising.advice import Advice, Layer, percent, stability
 from experiments.advising.checking import Check, about
-from experiments.advising.edges import RATE_STEPS, edge_in_words
+from experiments.advising.edges import RATE_STEPS, RUN_EXAMPLES, edge_in_words
 from experiments.advising.estimates import Estimate, brief
 from experiments.advising.measuring import Measured, Parts
 from training.config import Config
@@ -32,7 +32,7 @@ def in_words(config: Config, advice: Advice, found: Measured, parts: Parts) -> s
     return "\n".join(
         [
             paragraph("measured", measured_words(advice, found, parts)),
-            paragraph("rate", rate_words(config, advice)),
+            paragraph("rate", rate_words(config, advice, parts.labels_KxP.shape[1])),
             paragraph("batch", batch_words(config, advice)),
             paragraph("scale", scale_words(config, advice)),
             paragraph("layers", layer_words(advice)),
@@ -64,10 +64,10 @@ def measured_words(advice: Advice, found: Measured, parts: Parts) -> list[str]:
     return words
 
 
-def rate_words(config: Config, advice: Advice) -> list[str]:
+def rate_words(config: Config, advice: Advice, size: int) -> list[str]:
     """The largest stable rate, the largest one from which descent comes back, what each is for, and where the config's
     own stands."""
-    words = [stable_words(config, advice), largest_words(config, advice), *use_words(config, advice)]
+    words = [stable_words(config, advice), largest_words(config, advice, size), *use_words(config, advice)]
     return words + advice.rate_doubts + advice.largest_doubts
 
 
@@ -83,15 +83,18 @@ def stable_words(config: Config, advice: Advice) -> str:
     )
 
 
-def largest_words(config: Config, advice: Advice) -> str:
+def largest_words(config: Config, advice: Advice, size: int) -> str:
     """What running it has found."""
     optimizer = "" if config.optimizer == "sgd" else f" of {config.optimizer}"
-    run = f"run on each probe set, from a draw of its own, {RATE_STEPS} steps of descent"
+    run = (
+        f"run on {min(size, RUN_EXAMPLES):,} examples of each probe set, from a draw of its own, {RATE_STEPS} steps of "
+        f"descent{optimizer}"
+    )
     if not advice.largest.low:
-        return f"{run}{optimizer} are known to come back from no rate: it lies {edge_in_words(advice.largest)}"
+        return f"{run} are known to come back from no rate: it lies {edge_in_words(advice.largest)}"
     if math.isinf(advice.largest.high):
-        return f"{run}{optimizer} come back from a rate of {brief(advice.largest.low)} and above"
-    return f"{run}{optimizer} come back from a rate of up to {advice.largest}, and diverge beyond it"
+        return f"{run} come back from a rate of {brief(advice.largest.low)} and above"
+    return f"{run} come back from a rate of up to {advice.largest}, and diverge beyond it"
 
 
 def use_words(config: Config, advice: Advice) -> list[str]:

@@ -75,6 +75,7 @@ def test_two_rates_and_what_each_is_for():
     assert advice.largest == pytest.approx((2.4, 2.4 / 2**0.25, 2.4 * 2**0.25))
     assert advice.to_dict()["largest_rate"] == {"advised": advice.largest, "by_set": list(EDGES), "doubts": []}
     text = said(Config(learning_rate=0.25), measured())
+    assert "Run on 10 examples of each probe set" in text
     assert "come back from a rate of up to 2.4 (2.02 to 2.85), and diverge beyond it." in text
     assert "Start a search for the best rate from 0.5 on and end it at 2.4" in text
     assert "The config's, 0.25, is 0.5 times the lowest stable rate, and is 0.104 times the largest." in text

@@ -70,6 +70,16 @@ def test_edge_does_not_depend_on_where_it_is_looked_for(parts):
         assert edge.low < 1.01 * exact < 1.02 * edge.high
 
 
+def test_descent_is_run_on_some_examples_of_each_set(parts, monkeypatch):
+    """Of these the edge is, which here is another one than that of the whole set."""
+    monkeypatch.setattr(edges, "RUN_EXAMPLES", 2)
+    found = edges.find_edges(LINEAR, parts, measured(top_of(parts.images_KxPxD[0])), GUESS)
+    exact = [2 / top_of(images_PxD[:2]) for images_PxD in parts.images_KxPxD]
+    whole = [2 / top_of(images_PxD) for images_PxD in parts.images_KxPxD]
+    assert all(edge.low < 1.01 * rate < 1.02 * edge.high for edge, rate in zip(found, exact, strict=True))
+    assert any(not edge.low < rate < edge.high for edge, rate in zip(found, whole, strict=True))
+
+
 def costs_by_hand(rate: float, one: edges.Set, start_DxC: np.ndarray) -> np.ndarray:
     """The cross-entropy before each step of softmax regression, in float64."""
     x_PxD, y_PxC, w_DxC = with_ones(one.images.astype(float)), np.eye(2)[one.labels], start_DxC.astype(float)
