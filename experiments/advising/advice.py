@@ -1,9 +1,13 @@
-"""What is made of the measures of a net: the largest stable rate, the useful batch, the initial scale at which slopes
-survive, the layers that are saturated or dying, and what makes each of them unsure.
+"""What is made of the measures of a net: the largest stable rate and the largest one from which descent comes back, the
+useful batch, the initial scale at which slopes survive, the layers that are saturated or dying, and what makes each of
+them unsure.
 
     stable rate   f / lambda, lambda being the largest eigenvalue of the Hessian of the training cost, L2 included; f is
                   2 for plain descent, 2 (1 + m) with momentum m, 2 (1 + m) / (1 + 2 m) with Nesterov's. Above it a step
-                  along that eigenvector is longer than the one before. Of all examples at once: noise lowers it.
+                  along that eigenvector is longer than the one before, so that the cost may rise. Of all examples at
+                  once: noise lowers it.
+    largest rate  the edge of divergence, found by running descent (`experiments/advising/edges.py`): above it the cost
+                  climbs above its start and does not come back. Of any optimizer.
     useful batch  the gradient noise scale tr(Sigma) / |G|^2 (McCandlish et al. 2018): steps to a cost are in proportion
                   to 1 + it / batch, so that a batch beyond it saves less than half of the steps that a doubling could.
     initial scale slopes survive where every layer keeps half of the slope mass that it has at the smallest scale; among
@@ -14,11 +18,12 @@ K probe sets, F factors on the initial scale, S draws.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.advising.edges import over_sets
 from experiments.advising.estimates import Estimate, geometric, mean, ratio
 from experiments.advising.measuring import Measured, Point
 from training.config import Config
@@ -58,6 +63,9 @@ class Advice(NamedTuple):
     rates: list[Estimate]
     rate: Estimate | None
     rate_doubts: list[str]
+    edges: list[Estimate]
+    largest: Estimate
+    largest_doubts: list[str]
     batches: list[Estimate]
     batch: Estimate
     batch_doubts: list[str]
@@ -82,6 +90,7 @@ class Advice(NamedTuple):
                 "top_eigenvalue_by_point": self.sharpness,
                 "doubts": self.rate_doubts,
             },
+            "largest_rate": {"advised": self.largest, "by_set": self.edges, "doubts": self.largest_doubts},
             "useful_batch": {"advised": self.batch, "by_point": self.batches, "doubts": self.batch_doubts},
             "init_scale": (self.scale._asdict() if self.scale else {"advised": None}) | {"doubts": self.scale_doubts},
             "layers": layers,
@@ -96,8 +105,8 @@ def stability(config: Config) -> float | None:
     return 2 * (1 + kept) / (1 + 2 * kept) if config.nesterov else 2 * (1 + kept)
 
 
-def advise(config: Config, found: Measured) -> Advice:
-    """The advice for a net that was measured."""
+def advise(config: Config, found: Measured, edges: Sequence[Estimate]) -> Advice:
+    """The advice for a net that was measured, and from which rates on descent was found to diverge."""
     sharpness = [mean(point.measured["curvature/top_eigenvalue"] + config.l2) for point in found.points]
     factor = stability(config)
     rates = [rate_of(point, config.l2, factor or 2.0) for point in found.points]
@@ -110,6 +119,9 @@ def advise(config: Config, found: Measured) -> Advice:
         rates=rates,
         rate=None if factor is None else rates[0],
         rate_doubts=rate_doubts(config, found, rates),
+        edges=list(edges),
+        largest=over_sets(edges),
+        largest_doubts=largest_doubts(config, edges),
         batches=batches,
         batch=batches[-1],
         batch_doubts=batch_doubts(config, found, batches),
@@ -136,7 +148,7 @@ def rate_doubts(config: Config, found: Measured, rates: list[Estimate]) -> list[
     if stability(config) is None:
         doubts.append(
             f"{config.optimizer} divides each step by the gradient's own size, so that 2 / lambda says nothing of "
-            "its rate; the numbers are those of plain descent"
+            "its rate; that number is of plain descent"
         )
     if found.has_statistics:
         doubts.append(
@@ -154,9 +166,21 @@ def rate_doubts(config: Config, found: Measured, rates: list[Estimate]) -> list[
     values = [rate.value for rate in rates if math.isfinite(rate.value)]
     if values and max(values) > MOVED * min(values):
         doubts.append(
-            f"it moves by a factor of {max(values) / min(values):.2g} in these epochs; a run above it goes on only "
-            "where the curvature gives way"
+            f"2 / lambda moves by a factor of {max(values) / min(values):.2g} in these epochs; a run above it goes on "
+            "only where the curvature gives way"
         )
+    return doubts
+
+
+def largest_doubts(config: Config, edges: Sequence[Estimate]) -> list[str]:
+    """What makes the largest rate unsure, or none of this run."""
+    doubts: list[str] = []
+    if any(math.isinf(edge.high) for edge in edges):
+        doubts.append("descent came back from every rate that was tried")
+    if any(not edge.low for edge in edges):
+        doubts.append("descent came back from no rate that was tried")
+    if config.is_scheduled:
+        doubts.append("it was run at constant rates: a warm-up may bear more")
     return doubts
 
 

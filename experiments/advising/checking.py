@@ -1,5 +1,6 @@
-"""The lanes that test advice: rates about the stable one, batches about the noise scale, initial scales, each trained
-on examples that were no part of the probe sets, and judged on those. The test set is not looked at.
+"""The lanes that test advice: rates about the advised ones, batches about the noise scale, initial scales, each trained
+on examples that were no part of the probe sets, and judged on examples of the training set. The test set is not looked
+at.
 
 B batch, R rates, S seeds, M steps.
 """
@@ -14,31 +15,30 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-import input_pipeline
 import train
+from experiments.advising import edges
 from experiments.advising.advice import Advice, Scale, stability
+from experiments.advising.edges import as_dataset, edge_in_words, edge_of, plain
 from experiments.advising.estimates import Estimate, brief, geometric, mean
 from experiments.advising.measuring import Parts, Point
 from experiments.engine import executors, lanes, results, space
 from experiments.study.claims import judged
 from training.compiling import compiled, options_for
-from training.config import FIELDS, Config
-from training.schedules import SCHEDULES
+from training.config import Config
 
-# Factors on the stable rate; steps of descent on all of a probe set, how many of the last ones say where it ends, and
-# which share of the best rate's gain it comes back to where it does not diverge.
-RATE_FACTORS, RATE_STEPS, LAST_STEPS, BACK = tuple(2.0 ** (power / 4) for power in range(-11, 34, 2)), 60, 10, 0.5
+# How far below 2 / lambda and above the largest rate that comes back rates are tried.
+BELOW, ABOVE = 7.0, 5.0
 # By which factors rate and batch may be off.
 RATE_OFF, BATCH_OFF = 2.0, 3.0
 BATCH_FACTORS, MOST_BATCH = (1 / 16, 1 / 4, 1, 4, 16), 2048
 BATCH_RATES, BATCH_STEPS, SEEDS = tuple(2.0**power for power in range(-3, 2)), 32, 8
-SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-3, 3)), 150
+SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-4, 2)), 150
 # How often rates are added where the best one lies at the end of those that were tried.
 EXTENSIONS = 2
 # The share of the progress of the best scale that the advised one may lack.
 LACKING = 0.1
 HELD_OUT, MOST_EXAMPLES = 1_000, 10_000
-NOT_CHECKED, ROUNDING = "not checked", 1e-5
+NOT_CHECKED = "not checked"
 CostsOf = Callable[[Sequence[float]], np.ndarray]
 WORDS = {"reproduced": "held", "not reproduced": "did not hold", "undecided": "undecided"}
 
@@ -63,109 +63,83 @@ class Check(NamedTuple):
 def checks_of(config: Config, advice: Advice, parts: Parts, point: Point, guess: float) -> Iterator[Check]:
     """All three checks, each as it ends; `point` is the last one that was measured, `guess` the cost of knowing
     nothing."""
-    yield check_rate(config, advice.rates[0].value, parts)
-    yield check_batch(config, advice.rates[-1].value, advice.batch.value, parts, point)
-    yield check_scale(config, advice.rates[0].value, advice.scale, parts, guess)
-
-
-def plain(config: Config, **fields: Any) -> Config:
-    """The config at a constant rate, measured by nothing, that ends by itself, with other fields."""
-    of_schedules = {name for schedule in SCHEDULES.values() for name in schedule.takes} | {"schedule", "warmup"}
-    reset = {name: FIELDS[name].default for name in (*of_schedules, "stop_at", "patience")}
-    return config.replace(**{**reset, "probes": (), "train_examples": 0, "validation": "test", **fields})
-
-
-def as_dataset(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> input_pipeline.Dataset:
-    """A data set of those images and labels."""
-    return input_pipeline.Dataset(training[0], training[1], held_out[0], held_out[1])
+    yield check_rate(config, advice, parts, guess)
+    yield check_batch(config, largest_at_last(config, advice), advice.batch.value, parts, point)
+    yield check_scale(config, advice.largest, advice.scale, parts, guess)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The rate.
 
 
-def check_rate(config: Config, predicted: float, parts: Parts) -> Check:
-    """Descent on the first probe set at rates about the stable one: from which one on does it diverge? Said beside
-    it is from which one on the cost climbs above its start at all, and from which one on a step raises it: between
-    these and the edge of divergence the curvature gives way, and descent comes back."""
-    if stability(config) is None:
-        return Check("rate", f"2 / lambda is no rate of {config.optimizer}", NOT_CHECKED)
-    if not math.isfinite(predicted):
-        return Check("rate", "there is no finite stable rate", NOT_CHECKED)
-    images, labels = parts.probe_set(0)
-    rates = [predicted * factor for factor in RATE_FACTORS]
-    base = plain(config, batch_size=len(labels), epochs=RATE_STEPS)
-    trials = space.make_trials(base, None, {"learning_rate": rates})
-    table = executors.train_all(trials, as_dataset((images, labels), (images[:100], labels[:100])), "rates")
-    courses = [results.by_epoch(table, "loss")[name] for name in trials]
-    best = min(filter(math.isfinite, map(end_of, courses)), default=math.nan)
-    edge = edge_of(rates, [diverges(course, best) for course in courses])
-    climbing, rising = (edge_of(rates, list(map(is_so, courses))) for is_so in (climbs, rises))
+def check_rate(config: Config, advice: Advice, parts: Parts, guess: float) -> Check:
+    """Descent on examples that were in no probe set, from another initial draw, at rates from below 2 / lambda to above
+    the largest rate: from which one on does it diverge? By that the largest rate is judged. 2 / lambda is held against
+    it as well, beside the check, and against the rates from which on the cost climbs above its start at all and a step
+    raises it: between these and the edge of divergence the curvature gives way, and descent comes back."""
+    largest, stable = advice.largest, advice.rate or Estimate(math.nan)
+    if not largest.low:
+        return Check("rate", f"no rate was found from which descent comes back, {edge_in_words(largest)}", NOT_CHECKED)
+    rates = rates_about(stable.value, largest.value)
+    other = edges.Set(*parts.another_set(config.seed), config.seed + len(parts.labels_KxP))
+    costs_R = edges.descend(config, other, rates)
+    edge = edges.Courses(rates, costs_R, guess).edge()
+    climbing, rising = (edge_of(rates, list(map(is_so, costs_R))) for is_so in (edges.climbs, edges.rises))
     said = (
-        f"of {len(rates)} rates, the first at which {RATE_STEPS} steps of descent on {len(labels):,} examples climb "
-        f"above the cost of the start and do not come back lies {edge_in_words(edge)}, where {brief(predicted)} was "
-        "the advice"
+        f"on {len(other.labels):,} other examples and from another draw, of {len(rates)} rates the first at which "
+        f"{edges.RATE_STEPS} steps of descent climb above the cost of the start and do not come back lies "
+        f"{edge_in_words(edge)}, where {about(largest)} was the advice"
     )
     note = (
         f"the cost climbs above its start at all from a rate {edge_in_words(climbing)} on, and a step raises it from a "
         f"rate {edge_in_words(rising)} on"
     )
-    also = {
-        name: {"measured": other, "verdict": rate_verdict(other, predicted)}
-        for name, other in (("climbs", climbing), ("rises", rising))
-    }
-    return Check("rate", said, rate_verdict(edge, predicted), predicted, edge, (note,), also)
+    also: dict[str, dict[str, Any]] = {}
+    if math.isfinite(stable.value):
+        note += f", where 2 / lambda is {brief(stable.value)}"
+        also = {
+            name: {"predicted": stable.value, "measured": found, "verdict": rate_verdict(found, stable)}
+            for name, found in (("diverges", edge), ("climbs", climbing), ("rises", rising))
+        }
+    return Check("rate", said, rate_verdict(edge, largest), largest.value, edge, (note,), also)
 
 
-def rate_verdict(edge: Estimate, predicted: float) -> str:
-    """Whether the rate that was predicted is off by no more than it may be."""
-    return WORDS[judged(edge.low, edge.high, (predicted / RATE_OFF, predicted * RATE_OFF))]
+def about(largest: Estimate) -> str:
+    """`12.3`, `above 98`."""
+    return f"above {brief(largest.low)}" if math.isinf(largest.high) else brief(largest.value)
 
 
-def diverges(cost_M: np.ndarray, best: float) -> bool:
-    """Whether descent left the numbers, or its cost climbs above its start and does not come back: ends above the
-    middle between its start and `best`, the end of the best rate. (A net that was killed on the way ends at the cost of
-    knowing nothing, which is often below the start.)"""
-    return climbs(cost_M) and not end_of(cost_M) <= cost_M[0] + BACK * (best - cost_M[0])
+def rates_about(stable: float, largest: float) -> list[float]:
+    """Rates in the ratio of the finer ones that were run, from a seventh of the lower one of the two to five times the
+    largest rate, which lies midway between two of them."""
+    lowest = min(stable, largest) if math.isfinite(stable) else largest
+    below = math.ceil(math.log(BELOW * largest / lowest, edges.FINE))
+    above = math.ceil(math.log(ABOVE, edges.FINE))
+    return [largest * edges.FINE ** (i + 0.5) for i in range(-below, above)]
 
 
-def end_of(cost_M: np.ndarray) -> float:
-    """The mean cost of the last steps, NaN where one of all left the numbers."""
-    return float(np.mean(cost_M[-LAST_STEPS:])) if np.all(np.isfinite(cost_M)) else math.nan
-
-
-def rises(cost_M: np.ndarray) -> bool:
-    """Whether a step raises the cost, by more than rounding; NaN is what left the numbers."""
-    return not np.all(np.isfinite(cost_M)) or bool(np.any(np.diff(cost_M) > ROUNDING * cost_M[:-1]))
-
-
-def climbs(cost_M: np.ndarray) -> bool:
-    """Whether the cost is ever above its start, or left the numbers."""
-    return not np.all(np.isfinite(cost_M)) or bool(np.max(cost_M) > cost_M[0] * (1 + ROUNDING))
-
-
-def edge_of(rates: Sequence[float], is_beyond: Sequence[bool]) -> Estimate:
-    """The two rates between which the first one lies that is beyond an edge, and their geometric mean."""
-    first = list(is_beyond).index(True) if any(is_beyond) else len(rates)
-    low = rates[first - 1] if first else 0.0
-    high = rates[first] if first < len(rates) else math.inf
-    return Estimate(math.sqrt(low * high) if low and math.isfinite(high) else low or high, low, high)
-
-
-def edge_in_words(edge: Estimate) -> str:
-    """`between 9.3 and 13.1`, `above 98`, `below 1.7`."""
-    if math.isinf(edge.high):
-        return f"above {brief(edge.low)}"
-    return f"between {brief(edge.low)} and {brief(edge.high)}" if edge.low else f"below {brief(edge.high)}"
+def rate_verdict(edge: Estimate, predicted: Estimate) -> str:
+    """Whether the rate that was predicted is off by no more than it may be; one that is known from below alone is not
+    off where the edge is higher."""
+    most = None if math.isinf(predicted.high) else predicted.value * RATE_OFF
+    return WORDS[judged(edge.low, edge.high, (predicted.value / RATE_OFF, most))]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The batch.
 
 
-def check_batch(config: Config, stable: float, predicted: float, parts: Parts, point: Point) -> Check:
-    """From the last state on, where that rate is stable, some steps with batches about the useful one, each at its best
-    rate: which K of steps in proportion to 1 + K / batch fits best? At it they take twice the least."""
+def largest_at_last(config: Config, advice: Advice) -> float:
+    """The largest rate where the last state is, NaN where nobody knows it: it moves as 2 / lambda does, by which the
+    optimizer's has to be told. The best rate of large batches mostly lies between the two."""
+    if stability(config) is None or not advice.largest.low:
+        return math.nan
+    return advice.largest.value * advice.rates[-1].value / advice.rates[0].value
+
+
+def check_batch(config: Config, largest: float, predicted: float, parts: Parts, point: Point) -> Check:
+    """From the last state on, where that rate is the largest, some steps with batches about the useful one, each at its
+    best rate: which K of steps in proportion to 1 + K / batch fits best? At it they take twice the least."""
     if not (math.isfinite(predicted) and predicted > 0):
         return Check("batch", "there is no finite useful batch", NOT_CHECKED)
     batches = batches_about(predicted, len(parts.rest[0]))
@@ -177,7 +151,7 @@ def check_batch(config: Config, stable: float, predicted: float, parts: Parts, p
     for size in batches:
         # Of the largest batches every step is looked at, of the others the last one.
         costs_of = make_costs(config, parts.rest, held_out, point.state, size, every_step=size == batches[-1])
-        costs[size] = costs_about(costs_of, rates_for(config, stable, predicted, size))
+        costs[size] = costs_about(costs_of, rates_for(config, largest, predicted, size))
     steps_SxB = steps_of(costs, batches)
     knees_S = np.array([knee_of(batches, steps_B) for steps_B in steps_SxB])
     knee = within_search(geometric(knees_S), knees_S, batches)
@@ -283,12 +257,12 @@ def best_of(cost_SxMxR: np.ndarray) -> int:
     return int(np.argmax(np.mean(gains(cost_SxMxR)[:, -1], axis=0)))
 
 
-def rates_for(config: Config, stable: float, noise: float, batch_size: int) -> list[float]:
-    """The rates that are tried with a batch: about the stable one, lowered as McCandlish et al. have it; of Adam about
-    the config's own."""
-    if stability(config) is None or not math.isfinite(stable):
+def rates_for(config: Config, largest: float, noise: float, batch_size: int) -> list[float]:
+    """The rates that are tried with a batch: up to twice the largest one, lowered as McCandlish et al. have it; where
+    that is not known about the config's own."""
+    if not (math.isfinite(largest) and largest > 0):
         return [config.learning_rate * factor * 2 for factor in BATCH_RATES]
-    return [stable / (1 + noise / batch_size) * factor for factor in BATCH_RATES]
+    return [largest / (1 + noise / batch_size) * factor for factor in BATCH_RATES]
 
 
 def at_edge(costs: Mapping[int, np.ndarray]) -> list[int]:
@@ -339,7 +313,7 @@ def knee_of(batches: Sequence[int], steps_B: np.ndarray) -> float:
 # The scale.
 
 
-def check_scale(config: Config, stable: float, scale: Scale | None, parts: Parts, guess: float) -> Check:
+def check_scale(config: Config, largest: Estimate, scale: Scale | None, parts: Parts, guess: float) -> Check:
     """Short runs from several initial scales, each at its best rate: how much of the progress of the best one does the
     advised one lack?"""
     if scale is None:
@@ -348,11 +322,11 @@ def check_scale(config: Config, stable: float, scale: Scale | None, parts: Parts
     images, labels = (part[:MOST_EXAMPLES] for part in parts.rest)
     batch_size = min(config.batch_size, len(labels))
     epochs = max(1, round(SCALE_STEPS * batch_size / len(labels)))
-    middle = stable if stability(config) and math.isfinite(stable) else 16 * config.learning_rate
+    top = largest.value if largest.low else 64 * config.learning_rate
     scales = sorted({advised * factor for factor in SCALE_FACTORS} | {config.init_scale})
     axes = {
         "init_scale": scales,
-        "learning_rate": [middle * rate for rate in SCALE_RATES],
+        "learning_rate": [top * rate for rate in SCALE_RATES],
         "seed": range(config.seed, config.seed + SEEDS),
     }
     trials = space.make_trials(plain(config, batch_size=batch_size, epochs=epochs), None, axes)

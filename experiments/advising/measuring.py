@@ -40,6 +40,12 @@ class Parts(NamedTuple):
         """Images and labels of one of them."""
         return self.images_KxPxD[number], self.labels_KxP[number]
 
+    def another_set(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels of as many examples as a probe set has, drawn from the rest."""
+        images, labels = self.rest
+        drawn = np.random.default_rng(seed).permutation(len(labels))[: self.labels_KxP.shape[1]]
+        return images[drawn], labels[drawn]
+
     def pooled(self, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Images and labels of all of them, at most so many."""
         images, labels = (np.concatenate(list(part))[:most] for part in (self.images_KxPxD, self.labels_KxP))

@@ -3,9 +3,10 @@
 import math
 import textwrap
 
-from experiments.advising.advice import Advice, Layer, percent
-from experiments.advising.checking import Check
-from experiments.advising.estimates import brief
+from experiments.advising.advice import Advice, Layer, percent, stability
+from experiments.advising.checking import Check, about
+from experiments.advising.edges import RATE_STEPS, RUN_EXAMPLES, edge_in_words
+from experiments.advising.estimates import Estimate, brief
 from experiments.advising.measuring import Measured, Parts
 from training.config import Config
 from training.console import WIDTH, count
@@ -31,7 +32,7 @@ def in_words(config: Config, advice: Advice, found: Measured, parts: Parts) -> s
     return "\n".join(
         [
             paragraph("measured", measured_words(advice, found, parts)),
-            paragraph("rate", rate_words(config, advice)),
+            paragraph("rate", rate_words(config, advice, parts.labels_KxP.shape[1])),
             paragraph("batch", batch_words(config, advice)),
             paragraph("scale", scale_words(config, advice)),
             paragraph("layers", layer_words(advice)),
@@ -63,25 +64,74 @@ def measured_words(advice: Advice, found: Measured, parts: Parts) -> list[str]:
     return words
 
 
-def rate_words(config: Config, advice: Advice) -> list[str]:
-    """The largest stable rate, and where the config's own stands."""
-    start = advice.rates[0]
+def rate_words(config: Config, advice: Advice, size: int) -> list[str]:
+    """The largest stable rate, the largest one from which descent comes back, what each is for, and where the config's
+    own stands."""
+    words = [stable_words(config, advice), largest_words(config, advice, size), *use_words(config, advice)]
+    return words + advice.rate_doubts + advice.largest_doubts
+
+
+def stable_words(config: Config, advice: Advice) -> str:
+    """f / lambda, at the start and after the last epoch."""
+    start, factor = advice.rates[0], stability(config)
     if math.isinf(start.value):
-        return [
-            "at the start the cost is curved upwards on no probe set: no largest rate follows from that",
-            *advice.rate_doubts,
-        ]
-    words = [f"descent on all examples is stable up to a rate of {start} {when(0)}"]
-    if len(advice.rates) > 1:
-        words[0] += f", {advice.rates[-1]} {when(advice.epochs[-1])}"
-    if advice.rate is not None and math.isfinite(start.value):
-        own = config.learning_rate / min(rate.value for rate in advice.rates if not math.isnan(rate.value))
-        stands = (
-            f"{brief(own)} times the lowest of these" if own >= 0.01 else f"1/{1 / own:,.0f} of the lowest of these"
-        )
-        warning = ": it is not stable without noise, and less so with it" if own > 1 else ""
-        words.append(f"the config's, {config.learning_rate:g}, is {stands}{warning}")
-    return words + advice.rate_doubts
+        return "at the start the cost is curved upwards on no probe set: no largest stable rate follows from that"
+    later = f", {advice.rates[-1]} {when(advice.epochs[-1])}" if len(advice.rates) > 1 else ""
+    return (
+        f"{'descent' if factor else 'plain descent'} on all examples is stable up to a rate of {start} {when(0)}"
+        f"{later}, which is {brief(factor or 2)} / lambda: beyond it a step may raise the cost"
+    )
+
+
+def largest_words(config: Config, advice: Advice, size: int) -> str:
+    """What running it has found."""
+    optimizer = "" if config.optimizer == "sgd" else f" of {config.optimizer}"
+    run = (
+        f"run on {min(size, RUN_EXAMPLES):,} examples of each probe set, from a draw of its own, {RATE_STEPS} steps of "
+        f"descent{optimizer}"
+    )
+    if not advice.largest.low:
+        return f"{run} are known to come back from no rate: it lies {edge_in_words(advice.largest)}"
+    if math.isinf(advice.largest.high):
+        return f"{run} come back from a rate of {brief(advice.largest.low)} and above"
+    return f"{run} come back from a rate of up to {advice.largest}, and diverge beyond it"
+
+
+def use_words(config: Config, advice: Advice) -> list[str]:
+    """Which of the two is for what, and where the config's rate stands."""
+    largest, own = advice.largest, config.learning_rate
+    if not largest.low:
+        return []
+    stable = min((rate.value for rate in advice.rates if not math.isnan(rate.value)), default=math.nan)
+    if advice.rate is None or not math.isfinite(stable):
+        return [f"{below(largest)}; the config's, {own:g}, {stands(own, largest)}"]
+    use = (
+        f"start a search for the best rate from {brief(stable)} on and "
+        + ("go on while it gets better" if math.isinf(largest.high) else f"end it at {about(largest)}")
+        if stable < largest.value
+        else below(largest)
+    )
+    return [
+        f"{use}; batches may bear less than all examples do",
+        f"the config's, {own:g}, is {times(own / stable)} the lowest stable rate, and {stands(own, largest)}",
+    ]
+
+
+def below(largest: Estimate) -> str:
+    """Where the best rate is, where 2 / lambda says nothing of it."""
+    return f"search for the best rate below {about(largest)}" if math.isfinite(largest.high) else "any may be best"
+
+
+def stands(own: float, largest: Estimate) -> str:
+    """Where a rate stands to the largest one."""
+    if math.isinf(largest.high) and own > largest.low:
+        return "is larger than any that was tried"
+    return f"is {times(own / largest.value)} the largest" + (": descent diverges" if own > largest.value else "")
+
+
+def times(factor: float) -> str:
+    """`0.32 times`, `1/250 of`."""
+    return f"{brief(factor)} times" if factor >= 0.01 else f"1/{1 / factor:,.0f} of"
 
 
 def batch_words(config: Config, advice: Advice) -> list[str]:

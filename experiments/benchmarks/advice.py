@@ -2,8 +2,8 @@
 
 Each setting is one net: an activation, a cost, a width and a data set. It is measured and its advice is checked as
 `python -m experiments.advise --check` does both. What is finished lies in a folder, one file a setting, so that a call
-that was ended goes on with the settings that it lacks; files of other code of `experiments.advising`, of other
-versions or of another set are measured anew.
+that was ended goes on with the settings that it lacks; files of other code of `experiments.advising` or of what it
+measures by, of other versions or of another set are measured anew.
 """
 
 import functools
@@ -20,12 +20,16 @@ from typing import Any, NamedTuple
 
 import jax
 
+import nets.lanczos
 import train
 from experiments.advising import advice as advising
-from experiments.advising import checking, estimates, measuring, record
+from experiments.advising import checking, edges, estimates, measuring, record
 from experiments.advising.estimates import Estimate, as_json, brief
 from experiments.benchmarks.tables import Line, Measured, line
+from experiments.engine import statistics
 from experiments.engine.space import cells_of
+from experiments.study import claims
+from training import batches, models, optimizers, probes
 from training.config import Config
 from training.console import count, progress, say
 from training.files import lock, write_atomically
@@ -47,10 +51,19 @@ RATES = {
     ("sklearn:digits", "cross_entropy"): 0.0015,
 }
 BATCH_SIZE, EPOCHS = 32, 2
-# What a setting is measured by.
-CODE = (advising, checking, estimates, measuring)
-# What a rate is held against: the edge of divergence, by which it is judged, and the two beside it.
-EDGES = {"climbs": "where the cost climbs above its start at all", "rises": "where a step raises the cost"}
+# What a setting is measured and judged by.
+CODE = (
+    *(advising, checking, edges, estimates, measuring, statistics, claims),
+    *(nets.activations, nets.costs, nets.curvature, nets.lanczos, nets.mlp, nets.noise, nets.saturation, nets.speed),
+    *(batches, models, optimizers, probes, train),
+)
+# What 2 / lambda is held against beside the check of the largest rate, which is judged by the first of these.
+EDGES = {
+    "diverges": "the edge of divergence",
+    "climbs": "where the cost climbs above its start at all",
+    "rises": "where a step raises the cost",
+}
+STABLE = "2 / lambda"
 Found = Mapping[str, Any]
 
 
@@ -98,8 +111,9 @@ def checks_of(setting: Setting) -> dict[str, Any]:
     dataset = train.load_dataset(config, "")
     parts = measuring.cut(config, dataset)
     found = measuring.measure_net(config, dataset, parts, EPOCHS, lambda _: None)
-    made = advising.advise(config, found)
-    checks = checking.checks_of(config, made, parts, found.points[-1], guess_cost(config, dataset))
+    guess = guess_cost(config, dataset)
+    made = advising.advise(config, found, edges.find_edges(config, parts, found, guess))
+    checks = checking.checks_of(config, made, parts, found.points[-1], guess)
     by_part = {one.part: as_json(one.to_dict()) for one in checks}
     jax.clear_caches()  # No setting uses the programs of another.
     return by_part
@@ -173,7 +187,7 @@ def recorded(found: Mapping[str, Found]) -> Measured:
     checks = {part: {name: one["checks"][part] for name, one in found.items()} for part in record.PARTS}
     verdicts = {part: [check["verdict"] for check in of.values()] for part, of in checks.items()}
     for edge, words in EDGES.items():
-        verdicts[f"rate, held against {words}"] = [
+        verdicts[f"{STABLE}, held against {words}"] = [
             check["also"].get(edge, {"verdict": checking.NOT_CHECKED})["verdict"] for check in checks["rate"].values()
         ]
     counts = {name: {each: Counter(of)[each] for each in record.CLASSES} for name, of in verdicts.items()}
@@ -201,15 +215,14 @@ def lines(checks: Mapping[str, Mapping[str, Found]], seconds: list[float]) -> li
 
     def ratios(part: str, beside: str = "") -> list[float]:
         of = checks[part].values()
-        measured = [check["also"].get(beside, {}).get("measured") if beside else check["measured"] for check in of]
-        return [
-            check["predicted"] / one["value"] for check, one in zip(of, measured, strict=True) if one and is_known(one)
-        ]
+        # What is measured beside a check is held against the same advice, where it does not say against which.
+        held = [check | check["also"].get(beside, {"measured": None}) if beside else check for check in of]
+        return [one["predicted"] / one["measured"]["value"] for one in held if one["measured"] and is_known(one)]
 
     lacking = [check["measured"]["value"] for check in checks["scale"].values()]
     values: list[tuple[str, list[float], float | None]] = [
-        ("rate advised / edge of divergence", ratios("rate"), None),
-        *((f"rate advised / {words}", ratios("rate", edge), None) for edge, words in EDGES.items()),
+        ("largest rate advised / the edge of divergence", ratios("rate"), None),
+        *((f"{STABLE} / {words}", ratios("rate", edge), None) for edge, words in EDGES.items()),
         ("batch advised / knee", ratios("batch"), None),
         ("scale advised / best of the scales that were tried", ratios("scale", "best"), None),
         ("progress of the best scale that the advised one lacks", [x for x in lacking if x is not None], None),
@@ -227,9 +240,9 @@ def wrong(checks: Mapping[str, Found]) -> int:
     return sum(check["verdict"] == record.WRONG for check in checks.values())
 
 
-def is_known(measured: Mapping[str, float | None]) -> bool:
-    """Whether a number was found: it is none where it is said from one side alone, as an edge beyond all rates."""
-    estimated = estimate(measured)
+def is_known(held: Found) -> bool:
+    """Whether a number was measured: it is none where it is said from one side alone, as an edge beyond all rates."""
+    estimated = estimate(held["measured"])
     return math.isfinite(estimated.value) and estimated.low != 0 and not math.isinf(estimated.high)
 
 

@@ -1,17 +1,21 @@
 """What advice makes of measures that are given: values, doubts and words."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from experiments.advising import words
-from experiments.advising.advice import advise, stability
+from experiments.advising.advice import Advice, stability
+from experiments.advising.advice import advise as make_advice
+from experiments.advising.estimates import Estimate
 from experiments.advising.measuring import FACTORS, Measured, Parts, Point
 from training.config import Config
 
 K = 5
+EDGES = (Estimate(2.4, 2.0, 2.8),) * K
 # Of a net with one hidden layer: the largest eigenvalue 4, tr Sigma 60 and |G|^2 2.
 MEASURES = {
     "curvature/top_eigenvalue": 4.0,
@@ -41,10 +45,15 @@ def measured(epochs: int = 1, has_statistics: bool = False, **changed: float) ->
     return Measured(points, FACTORS, scales, 0, has_statistics, 100)
 
 
-def said(config: Config, found: Measured) -> str:
+def advise(config: Config, found: Measured, edges: Sequence[Estimate] = EDGES) -> Advice:
+    """The advice where descent comes back from rates of up to 2 to 2.8 on every probe set."""
+    return make_advice(config, found, edges)
+
+
+def said(config: Config, found: Measured, edges: Sequence[Estimate] = EDGES) -> str:
     """The advice in one line of words."""
     parts = Parts(np.zeros((K, 10, 1)), np.zeros((K, 10)), (np.zeros((90, 1)), np.zeros(90)))
-    return " ".join(words.in_words(config, advise(config, found), found, parts).split())
+    return " ".join(words.in_words(config, advise(config, found, edges), found, parts).split())
 
 
 def test_rate_batch_and_scale():
@@ -55,9 +64,33 @@ def test_rate_batch_and_scale():
     assert advice.scale is not None and advice.scale.advised.value == 1.0 and advice.scale.survives_to == 1.0
     assert not (advice.rate_doubts or advice.batch_doubts or advice.scale_doubts or advice.layers[0].faults)
     text = said(Config(batch_size=30), measured())
-    assert "stable up to a rate of 0.5 (0.5 to 0.5) at the start" in text
+    assert "stable up to a rate of 0.5 (0.5 to 0.5) at the start" in text and "which is 2 / lambda" in text
     assert "takes about 2 times the least steps" in text and "save 25 % of them" in text
     assert "None is saturated or dying after epoch 1" in text
+
+
+def test_two_rates_and_what_each_is_for():
+    """From where on a step may raise the cost, and from where on descent does not come back."""
+    advice = advise(Config(), measured())
+    assert advice.largest == pytest.approx((2.4, 2.4 / 2**0.25, 2.4 * 2**0.25))
+    assert advice.to_dict()["largest_rate"] == {"advised": advice.largest, "by_set": list(EDGES), "doubts": []}
+    text = said(Config(learning_rate=0.25), measured())
+    assert "Run on 10 examples of each probe set" in text
+    assert "come back from a rate of up to 2.4 (2.02 to 2.85), and diverge beyond it." in text
+    assert "Start a search for the best rate from 0.5 on and end it at 2.4" in text
+    assert "The config's, 0.25, is 0.5 times the lowest stable rate, and is 0.104 times the largest." in text
+    assert "is 6 times the lowest stable rate, and is 1.25 times the largest: descent diverges" in said(
+        Config(learning_rate=3.0), measured()
+    )
+    adam = said(Config(optimizer="adam", learning_rate=0.001), measured())
+    assert "60 steps of descent of adam come back from a rate of up to 2.4" in adam
+    assert "Search for the best rate below 2.4; the config's, 0.001, is 1/2,400 of the largest." in adam
+    assert "Search for the best rate below 0.24;" in said(Config(), measured(), [Estimate(0.24, 0.2, 0.28)] * 3)
+    beyond = said(Config(learning_rate=9.0), measured(), [Estimate(8.0, 8.0, math.inf)] * 3)
+    assert "come back from a rate of 8 and above" in beyond and "end it at above 8" not in beyond
+    assert "is larger than any that was tried" in beyond and "came back from every rate that was tried" in beyond
+    nowhere = said(Config(), measured(), [Estimate(0.1, 0.0, 0.1)] * 3)
+    assert "come back from no rate: it lies below 0.1" in nowhere and "earch for the best" not in nowhere
 
 
 @pytest.mark.parametrize(
@@ -98,7 +131,7 @@ def test_what_does_not_apply_is_said():
     adam = advise(Config(optimizer="adam", learning_rate=0.001), measured())
     assert adam.rate is None and "adam divides each step" in adam.rate_doubts[0]
     assert adam.to_dict()["stable_rate"]["advised"] is None and "plain descent" in adam.batch_doubts[0]
-    assert "The config's, 0.001" not in said(Config(optimizer="adam", learning_rate=0.001), measured())
+    assert "the lowest stable rate" not in said(Config(optimizer="adam", learning_rate=0.001), measured())
     normalized = advise(Config(), measured(has_statistics=True))
     for doubts in (normalized.rate_doubts, normalized.batch_doubts, normalized.scale_doubts):
         assert "normalization" in " ".join(doubts)
@@ -138,4 +171,4 @@ def test_a_net_without_curvature_or_hidden_layers():
     advice = advise(Config(), found)
     assert math.isinf(advice.rates[0].value) and advice.scale is None and not advice.layers
     text = said(Config(), found)
-    assert "no largest rate follows" in text and "No hidden layer has an activation" in text
+    assert "no largest stable rate follows" in text and "No hidden layer has an activation" in text

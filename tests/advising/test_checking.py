@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace as Namespace
 from typing import Any
 
 import jax
@@ -17,6 +18,8 @@ from experiments.advising.estimates import Estimate
 from training.config import Config
 
 LINEAR = Config(dataset="synthetic", inputs=3, classes=2, hidden=(), output="identity", batch_size=8)
+# Above all costs: the start alone says what descent comes back from.
+GUESS = 1e9
 SHARES = (0.3, 0.6, 1.0)
 
 
@@ -36,38 +39,60 @@ def test_probe_sets_share_nothing(parts):
     assert parts.images_KxPxD.shape == (measuring.SETS, 80, 3)
 
 
-def test_edge_of_a_quadratic_cost(parts):
-    """The Hessian of a linear net's squared error is x x^T times 2 / C at every w: descent rises beyond 2 / lambda."""
-    x_PxD = np.hstack([parts.images_KxPxD[0], np.ones((80, 1))])
+def advised(stable: float, largest: Estimate) -> Any:
+    """Advice of those two rates."""
+    return Namespace(rate=Estimate(stable), largest=largest)
+
+
+def test_rates_of_a_quadratic_cost(parts):
+    """The Hessian of a linear net's squared error is x x^T times 2 / C at every w: descent on other examples and from
+    another draw rises, climbs and diverges beyond 2 / lambda, with momentum m beyond 1 + m times that."""
+    images, _ = parts.another_set(LINEAR.seed)
+    assert images.shape == (80, 3) and not set(map(tuple, images)) & set(map(tuple, np.concatenate(parts.images_KxPxD)))
+    x_PxD = np.hstack([images, np.ones((80, 1))])
     exact = 2 / float(np.linalg.eigvalsh(x_PxD.T @ x_PxD / 80)[-1])
-    check = checking.check_rate(LINEAR, 1.3 * exact, parts)
+    check = checking.check_rate(LINEAR, advised(3 * exact, Estimate(1.3 * exact, exact, 1.5 * exact)), parts, GUESS)
     assert check.measured.low < 1.001 * exact < 1.002 * check.measured.high
     assert check.measured.high / check.measured.low == pytest.approx(math.sqrt(2), rel=1e-5)
-    assert check.verdict == "held" and "do not come back lies between" in check.said
-    assert check.also["rises"]["measured"] == check.measured and check.also["climbs"]["verdict"] == "held"
-    assert checking.check_rate(LINEAR, 4 * exact, parts).verdict == "did not hold"
-    adam = LINEAR.replace(optimizer="adam")
-    assert checking.check_rate(adam, exact, parts).verdict == "not checked"
+    assert check.verdict == "held" and check.predicted == 1.3 * exact and "do not come back lies between" in check.said
+    for beside in ("diverges", "climbs", "rises"):
+        assert check.also[beside]["measured"] == check.measured and check.also[beside]["predicted"] == 3 * exact
+        assert check.also[beside]["verdict"] == "did not hold"
+    momentum = LINEAR.replace(momentum=0.5)
+    check = checking.check_rate(momentum, advised(math.inf, Estimate(1.5 * exact, exact, 2 * exact)), parts, GUESS)
+    assert check.verdict == "held" and check.measured.low < 1.51 * exact < 1.52 * check.measured.high
+    assert not check.also
 
 
-def test_edges_that_no_rate_shows():
-    """All rates beyond it, or none."""
-    assert checking.edge_of([1.0, 2.0, 8.0], [False, False, True]) == (4.0, 2.0, 8.0)
-    assert checking.edge_of([1.0, 2.0], [True, True]) == (1.0, 0.0, 1.0)
-    assert checking.edge_of([1.0, 2.0], [False, False]) == (2.0, 2.0, math.inf)
-    assert checking.rises(np.array([3.0, 2.0, 2.5])) and not checking.climbs(np.array([3.0, 2.0, 2.5]))
-    assert checking.climbs(np.array([3.0, 2.0, np.nan])) and not checking.rises(np.array([3.0, 2.0, 2.0]))
+@pytest.mark.parametrize(("factor", "high", "verdict"), [(4, 5, "did not hold"), (4, math.inf, "did not hold")])
+def test_rates_that_do_not_hold(parts, factor, high, verdict):
+    """Four times the edge, as a number or as what descent still comes back from."""
+    images, _ = parts.another_set(LINEAR.seed)
+    x_PxD = np.hstack([images, np.ones((80, 1))])
+    exact = 2 / float(np.linalg.eigvalsh(x_PxD.T @ x_PxD / 80)[-1])
+    largest = Estimate(factor * exact, factor * exact, high * exact)
+    assert checking.check_rate(LINEAR, advised(exact, largest), parts, GUESS).verdict == verdict
 
 
-def test_what_comes_back_does_not_diverge():
-    """A cost that climbs above its start and falls again, one that ends where a dead net does, one that falls slowly,
-    and one that leaves the numbers."""
-    back, dead, slow = np.full(60, 1.5), np.full(60, 2.3), np.linspace(3.0, 2.5, 60)
-    back[0] = dead[0] = 3.0
-    back[5] = dead[5] = 40.0
-    assert checking.climbs(back) and not checking.diverges(back, 1.0)
-    assert checking.diverges(dead, 1.0) and not checking.diverges(slow, 1.0)
-    assert checking.diverges(np.where(np.arange(60) < 40, slow, np.nan), 1.0) and checking.diverges(dead, np.nan)
+def test_verdicts_of_rates():
+    """What is known from below alone is held by whatever is higher; a rate that nobody found is not checked."""
+    beyond, edge = Estimate(8.0, 8.0, math.inf), Estimate(4.0, 3.0, 5.0)
+    assert checking.rate_verdict(beyond, beyond) == "held" and checking.rate_verdict(edge, beyond) == "undecided"
+    assert checking.rate_verdict(beyond, edge) == "undecided" and checking.rate_verdict(edge, edge) == "held"
+    assert checking.rate_verdict(edge, Estimate(1.0)) == "did not hold"
+    parts: Any = None
+    check = checking.check_rate(LINEAR, advised(1.0, Estimate(0.5, 0.0, 0.5)), parts, GUESS)
+    assert check.verdict == "not checked" and "below 0.5" in check.said
+
+
+def test_rates_about_both():
+    """From a seventh of the stable one to five times the largest, which lies midway between two of them."""
+    for stable, largest in ((1.0, 1.0), (0.01, 3.0), (math.nan, 3.0), (5.0, 1.0)):
+        rates = np.array(checking.rates_about(stable, largest))
+        least = min(stable, largest) if math.isfinite(stable) else largest
+        assert least / 10 < rates[0] < least / 7 * 1.0001 * 2**0.25 and largest * 5 / 2**0.25 < rates[-1] < largest * 10
+        np.testing.assert_allclose(rates[1:] / rates[:-1], 2**0.5)
+        assert np.isclose(np.min(rates[rates > largest]), largest * 2**0.25)
 
 
 def test_knee_of_steps_that_follow_the_law():
@@ -101,6 +126,20 @@ def test_rates_beyond_the_best_one_that_was_tried():
     assert asked[-2:] == [[0.125, 0.25, 0.5], [0.015625, 0.03125, 0.0625]]
 
 
+def test_rates_of_batches():
+    """Up to twice the largest rate, which moves as 2 / lambda does, lowered for noise; about the config's own where it
+    is not known."""
+    rates, largest = [Estimate(0.5), Estimate(0.25)], Estimate(8.0, 6.0, 10.0)
+    advice: Any = Namespace(largest=largest, rates=rates)
+    assert checking.largest_at_last(LINEAR, advice) == 4.0
+    assert checking.rates_for(LINEAR, 4.0, 30.0, 10) == [0.125, 0.25, 0.5, 1.0, 2.0]
+    adam = LINEAR.replace(optimizer="adam", learning_rate=0.01)
+    assert math.isnan(checking.largest_at_last(adam, advice))
+    unknown: Any = Namespace(largest=Estimate(1.0, 0.0, 1.0), rates=rates)
+    assert math.isnan(checking.largest_at_last(LINEAR, unknown))
+    assert checking.rates_for(adam, math.nan, 30.0, 10) == pytest.approx([0.0025, 0.005, 0.01, 0.02, 0.04])
+
+
 def test_batches_about_the_advice():
     """Powers of 2, no more of them than there are examples."""
     assert checking.batches_about(64, 50_000) == [4, 16, 64, 256, 1024]
@@ -129,8 +168,9 @@ def test_scale_that_keeps_a_net_from_learning(parts):
     """At a hundred times the weights a saturated net learns nothing; the one that is advised makes the progress."""
     config = Config(dataset="synthetic", inputs=3, classes=2, hidden=(8,), batch_size=20)
     scale = Scale(Estimate(1.0), 1.0, [1.0], [1.0], [1.0])
-    check = checking.check_scale(config, 2.0, scale, parts, 0.25)
+    largest = Estimate(8.0, 6.0, 10.0)
+    check = checking.check_scale(config, largest, scale, parts, 0.25)
     assert check.verdict in ("held", "undecided") and check.measured.value < 0.2
-    worse = checking.check_scale(config, 2.0, scale._replace(advised=Estimate(400.0)), parts, 0.25)
+    worse = checking.check_scale(config, largest, scale._replace(advised=Estimate(400.0)), parts, 0.25)
     assert worse.verdict == "did not hold" and worse.measured.value > 0.2
-    assert checking.check_scale(config, 2.0, None, parts, 0.25).verdict == "not checked"
+    assert checking.check_scale(config, largest, None, parts, 0.25).verdict == "not checked"

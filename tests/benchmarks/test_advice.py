@@ -14,8 +14,12 @@ from experiments.benchmarks import advice, tables
 
 
 def checked(rate: float, edge: Estimate, verdict: str) -> dict:
-    """A rate that was held against that edge, a batch that was not checked, and a scale that lacks 5 %."""
-    also = {"climbs": {"measured": Estimate(1.0, 0.9, 1.1), "verdict": "held"}}
+    """A rate that was held against that edge, with a 2 / lambda of a quarter; a batch that was not checked, and a scale
+    that lacks 5 %."""
+    also = {
+        "diverges": {"predicted": 0.25, "measured": edge, "verdict": "did not hold"},
+        "climbs": {"predicted": 0.25, "measured": Estimate(1.0, 0.9, 1.1), "verdict": "held"},
+    }
     of = [
         Check("rate", "", verdict, rate, edge, also=also),
         Check("batch", "", "not checked"),
@@ -43,9 +47,14 @@ def test_record_of_what_is_known():
     counts = measured["counts"]
     assert counts["rate"] == {"held": 1, "did not hold": 2, "undecided": 0, "not checked": 0}
     assert counts["batch"]["not checked"] == counts["scale"]["held"] == 3
-    assert counts["rate, held against where the cost climbs above its start at all"]["held"] == 3
+    assert counts["2 / lambda, held against where the cost climbs above its start at all"]["held"] == 3
+    assert counts["2 / lambda, held against the edge of divergence"]["did not hold"] == 3
+    assert counts["2 / lambda, held against where a step raises the cost"]["not checked"] == 3
     lines = {line["name"]: line for line in measured["figures"]}
-    assert lines["rate advised / edge of divergence"]["all"] == [0.5, 3.0]
+    assert lines["largest rate advised / the edge of divergence"]["all"] == [0.5, 3.0]
+    assert lines["2 / lambda / the edge of divergence"]["all"] == [0.125, 0.25]
+    assert lines["2 / lambda / where the cost climbs above its start at all"]["all"] == [0.25] * 3
+    assert "2 / lambda / where a step raises the cost" not in lines
     assert lines["scale advised / best of the scales that were tried"]["measured"] == 0.25
     assert lines["settings in which the rate did not hold"]["measured"] == 2
     assert "batch advised / knee" not in lines
