@@ -9,12 +9,11 @@ and with a worker no more than these seconds and a pack are lost. The rows of pa
 import pickle
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from experiments.engine import plan
-
+P = TypeVar("P")  # A pack.
 # Seconds after which a worker begins no further pack of a bundle, and the most packs of one.
 AT_A_TIME, MOST = 0.5, 64
 
@@ -107,7 +106,7 @@ def tables_of(answer: Answer) -> list[pa.Table]:
     return found
 
 
-def next_bundle(waiting: list[plan.Pack], most: int, key: Callable[[plan.Pack], object]) -> list[plan.Pack]:
+def next_bundle(waiting: list[P], most: int, key: Callable[[P], object]) -> list[P]:
     """Takes at most so many packs off the end of those that wait, as far as they have the same key."""
     bundle = [waiting.pop()]
     while waiting and len(bundle) < most and key(waiting[-1]) == key(bundle[0]):

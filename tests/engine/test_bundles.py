@@ -27,7 +27,7 @@ def test_what_comes_back_is_written_as_if_it_had_come_alone():
     assert [len(rows.parts) for rows in answer.rows] == [2, 1, 1]
     came = bundles.tables_of(answer)
     assert [results.as_bytes(table) for table in came] == [results.as_bytes(table) for table in sent]
-    assert [results.times_of(table).began for table in came] == [0.1, 0.2, 0.3, 0.4]
+    assert [results.times_of(table) for table in came] == [results.Times(x, (x + 1.0,)) for x in (0.1, 0.2, 0.3, 0.4)]
     empty = results.LEADING.empty_table()
     assert bundles.tables_of(bundles.Answer(bundles.rows_of([empty, empty]), [{}] * 2, 0.0)) == [empty, empty]
 
