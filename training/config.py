@@ -285,7 +285,8 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """What is trained, by field: what is only recorded is left out, and later fields that change nothing. Of files
         of one's own it is their names and texts, not where they lie."""
-        found = {name: value for name, default in _DEFAULT_OF_TRAINED if (value := vars(self)[name]) != default}
+        given = vars(self)
+        found = {name: value for name, default in _DEFAULT_OF_TRAINED if (value := given[name]) != default}
         if self.code:
             found |= {name: each_word(found[name], own.without_folder) for name in NAMING if name in found}
             found["code"] = own.digest_of(self.code)
@@ -306,8 +307,7 @@ _DEFAULT_OF_TRAINED = [
     (name, field.default if field.spec.later else ...) for name, field in FIELDS.items() if not field.spec.recorded
 ]
 _RECORDED_AT_FIRST = [name for name, field in FIELDS.items() if field.spec.recorded and not field.spec.later]
-# `json.dumps` with an argument makes an encoder each time; large sweeps name many configs.
-_as_json = json.JSONEncoder(sort_keys=True).encode
+_as_json = json.JSONEncoder(sort_keys=True).encode  # Made once, as large sweeps name many configs.
 # All but those that follow from others.
 GIVEN = {name: field for name, field in FIELDS.items() if not field.spec.derived}
 # Arguments of the compiled program, one number a lane; all other fields shape it or the data set.

@@ -9,6 +9,7 @@ float32 rounding, and do not depend on the lanes beside it but for that rounding
 
 import contextlib
 import math
+import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -55,11 +56,14 @@ def available_cores() -> int:
 
 # The fields in which the lanes of a program are alike.
 SHAPING = tuple(sorted(FIELDS.keys() - set(NUMERIC)))
+# A large sweep asks for them again and again.
+_shaping_of = operator.attrgetter(*SHAPING)
+_data_of = operator.attrgetter(*(name for name, field in FIELDS.items() if field.spec.of_data))
 
 
 def structure(trial: Config) -> Structure:
     """What trials have in common that can be lanes of one program."""
-    return tuple((name, getattr(trial, name)) for name in SHAPING)
+    return tuple(zip(SHAPING, _shaping_of(trial), strict=True))
 
 
 def compiled_in(trial: Config) -> Structure:
@@ -69,7 +73,7 @@ def compiled_in(trial: Config) -> Structure:
 
 def data_key(trial: Config) -> DataKey:
     """What the trial's data set depends on."""
-    return tuple(getattr(trial, name) for name, field in FIELDS.items() if field.spec.of_data)
+    return _data_of(trial)
 
 
 class Shape(NamedTuple):

@@ -108,7 +108,7 @@ def run(
             say("\n".join(plan_lines(packs, trials, machines, examples, ladder, number)))
             return None
         stack.enter_context(directory)
-        for line in dict.fromkeys(validation_line(trial, datasets[lanes.data_key(trial)]) for trial in trials.values()):
+        for line in dict.fromkeys(validation_line(trial, datasets[key]) for key, trial in by_data(trials).items()):
             say(line)
         directory.events = events_of(directory, tensorboard)
         is_plain = going == Going() and not (next_trials or summed or directory.events)
@@ -297,6 +297,11 @@ def planned_first(
 def made_for_of(machines: plan.Machines, most_lanes: int | None = None) -> dict[str, Any]:
     """What a plan depends on besides its trials, as plan.json records it."""
     return {"devices": machines.devices, "slots": machines.slots, "kind": machines.kind, "lanes": most_lanes}
+
+
+def by_data(trials: Trials) -> dict[lanes.DataKey, Config]:
+    """A trial of each data set, in the order of the first ones."""
+    return {lanes.data_key(trial): trial for trial in trials.values()}
 
 
 def load_datasets(
