@@ -19,6 +19,7 @@ rank them by are held out of the training set, unless --select_by=test. What it 
 """
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -119,17 +120,20 @@ def main(_: list[str]) -> None:
     keep_programs()
     given, base, values = given_config(), flags.FLAGS.config, flags.FLAGS
     workdir, data_dir = folder_of("workdir") or default_workdir(), str(folder_of("data_dir"))
-    decided, made, chosen = list[ranking.Decision](), None, dict[str, Any]()
+    said, made, chosen = list[str](), None, dict[str, Any]()
 
     def summed(table: pa.Table) -> pa.Table:
         if made:
             chosen.update(tuned.write(Path(workdir) / tuned.FILE, made, table))
         return tuned.fresh_rows(chosen, table)
 
-    def finish(folder: Path, table: pa.Table, standing: Standing | None) -> None:
-        decided.append(tuned.decide(chosen, table, values.rank, data_dir))
-        ranking.write_decision(decided[0], folder / "decisions.json")
-        page.update(folder, table, standing, decided[0], data_dir)
+    def finish(folder: Path, table: pa.Table, standing: Standing | None) -> str:
+        decision = tuned.decide(chosen, table, values.rank, data_dir)
+        ranking.write_decision(decision, folder / "decisions.json")
+        page.update(folder, table, standing, decision, data_dir)
+        more = [verdict(decision)] if len(decision.ranked) > 1 else []
+        said.append("\n".join([tuned.in_words(chosen), *more]) if chosen else conclusion(decision))
+        return said[0]
 
     if values["continue"].value and folder_of("workdir") is None:
         fail("--continue needs --workdir; accepted: the folder of a sweep")
@@ -163,6 +167,7 @@ def main(_: list[str]) -> None:
             next_trials=made.next_trials if made else None,
             tensorboard=values.tensorboard,
             summed=summed if made else None,
+            repeat=sweeping.Repeat(json.dumps([values.rank, data_dir]), said.append),
         )
     except USER_ERRORS as error:
         fail(error)
@@ -174,11 +179,8 @@ def main(_: list[str]) -> None:
         )
         say("interrupted" if values.dry_run else f"interrupted; {goes_on}")
         sys.exit(console.exit_status(error))
-    for decision in decided:
-        if chosen:
-            say("\n".join([tuned.in_words(chosen), *([verdict(decision)] if len(decision.ranked) > 1 else [])]))
-        else:
-            say(conclusion(decision))
+    for words in said:
+        say(words)
         files = ("tuning.json", "report.html", "tensorboard/", "figures/")
         shown = [name for name in files if Path(workdir, name).exists()]
         say(f"Written to {workdir}: results.parquet, summary.csv, decisions.json, {', '.join(shown)}")

@@ -111,7 +111,7 @@ def test_one_mutation(monkeypatch, capsys, tmp_path):
     run_here("experiments.benchmark", monkeypatch, "--faults", "--mutations=1", "--kills=0", f"--workdir={tmp_path}")
     printed = capsys.readouterr().out
     counts = json.loads((tmp_path / "faults.json").read_text())["measured"]["counts"]
-    assert list(counts) == ["mutations of a run", "mutations of a sweep"]
+    assert list(counts) == ["mutations of a run", "mutations of a sweep", "mutations of a sweep without events"]
     for name, found in counts.items():
         assert sum(found.values()) == 1 and found["wrong"] == found["traceback"] == 0
         assert f"| {name} | {' | '.join(map(str, found.values()))} |" in printed

@@ -249,7 +249,8 @@ class Config:
             changed["code"] = code_of(self.to_dict() | changed, self.code)
         config = object.__new__(type(self))  # A small part of the time of `dataclasses.replace`, which calls __init__.
         vars(config).update(vars(self), **changed)
-        _check_together(config)
+        if changed.keys() != {"validation"}:  # Sweeps replace it in all trials; nothing else depends on it.
+            _check_together(config)
         return config
 
     @property
@@ -284,7 +285,8 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """What is trained, by field: what is only recorded is left out, and later fields that change nothing. Of files
         of one's own it is their names and texts, not where they lie."""
-        found = {name: value for name, default in _DEFAULT_OF_TRAINED if (value := getattr(self, name)) != default}
+        given = vars(self)
+        found = {name: value for name, default in _DEFAULT_OF_TRAINED if (value := given[name]) != default}
         if self.code:
             found |= {name: each_word(found[name], own.without_folder) for name in NAMING if name in found}
             found["code"] = own.digest_of(self.code)
@@ -294,7 +296,7 @@ class Config:
         """Twelve hexadecimal digits that stand for the identity. What is recorded counts as it is by default; in names
         that the first version made, as it was: in the config that is given."""
         recorded = {name: getattr(recorded_as_in or _DEFAULTS, name) for name in _RECORDED_AT_FIRST}
-        return hashlib.sha256(json.dumps(self.identity() | recorded, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(_as_json(self.identity() | recorded).encode()).hexdigest()[:12]
 
 
 AnyConfig: TypeAlias = Config | ConfigDict  # What a config file returns, or what `as_config` has made of it.
@@ -305,6 +307,7 @@ _DEFAULT_OF_TRAINED = [
     (name, field.default if field.spec.later else ...) for name, field in FIELDS.items() if not field.spec.recorded
 ]
 _RECORDED_AT_FIRST = [name for name, field in FIELDS.items() if field.spec.recorded and not field.spec.later]
+_as_json = json.JSONEncoder(sort_keys=True).encode  # Made once, as large sweeps name many configs.
 # All but those that follow from others.
 GIVEN = {name: field for name, field in FIELDS.items() if not field.spec.derived}
 # Arguments of the compiled program, one number a lane; all other fields shape it or the data set.

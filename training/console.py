@@ -23,6 +23,8 @@ LONGEST_LINE = 300
 WIDTH = 100
 # The flags that ask for help, and whether for all of it.
 HELP = {"help": False, "helpshort": False, "?": False, "helpfull": True, "helpxml": True}
+# After how many more objects garbage is looked for, and how often among older ones.
+SELDOM = (50_000, 20, 50)
 PACKAGES = ("absl", "ml_collections", "tensorflow", "etils", "jax", "orbax", "flax", "chex")
 # What a scheduler and a closed terminal send; Ctrl-C sends SIGINT, for which Python has a handler already.
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -246,7 +248,9 @@ def run(main: Callable[[list[str]], object], parse: Callable[[list[str]], list[s
     from absl import app
 
     # What is imported stays: looking through it for garbage would take its share of the time in which programs compile.
+    # So would looking every 700 objects, of which a large sweep has millions that stay.
     gc.freeze()
+    gc.set_threshold(*SELDOM)
     try:
         with endings():
             starting.hand_over()

@@ -232,11 +232,12 @@ class Taker(Protocol):
 def check_taken(name: str, choices: Mapping[str, Taker], given: Mapping[str, Any], table: Mapping[str, Field]) -> None:
     """ConfigError for a field that the choice of that name does not take, where it is not at its default."""
     chosen = given[name]
-    for taken in dict.fromkeys(taken for choice in choices.values() for taken in choice.takes):
-        value, default = given[taken], table[taken].default
-        if taken not in choices[chosen].takes and value != default:
-            takers = ", ".join(other for other, choice in choices.items() if taken in choice.takes)
-            raise ConfigError(f"config.{taken}={value} is for {takers}; accepted with {chosen}: {default}")
+    takes = choices[chosen].takes
+    for choice in choices.values():
+        for taken in choice.takes:
+            if taken not in takes and (value := given[taken]) != (default := table[taken].default):
+                takers = ", ".join(other for other, choice in choices.items() if taken in choice.takes)
+                raise ConfigError(f"config.{taken}={value} is for {takers}; accepted with {chosen}: {default}")
 
 
 def rows_of(table: Mapping[str, Field]) -> list[tuple[str, str, str, str, str, str]]:

@@ -2,11 +2,12 @@
 code."""
 
 import functools
+import hashlib
 import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from training import console
 from training.config import Config
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "ml_collections", "tensorflow-datasets")
+_ROOT = Path(__file__).parent.parent
+_CODE = (".py", ".js", ".css", ".html")
 
 
 def provenance(config: Config) -> dict[str, Any]:
@@ -29,15 +32,28 @@ def provenance(config: Config) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that a run's numbers depend on."""
-    return {"python": sys.version.split()[0]} | {name: _version(name) for name in PACKAGES}
+def versions(more: Iterable[str] = ()) -> dict[str, str]:
+    """The versions of Python and of the packages that a run's numbers depend on, and of more."""
+    return {"python": sys.version.split()[0]} | {name: _version(name) for name in (*PACKAGES, *more)}
 
 
 @functools.cache
 def _version(package: str) -> str:
     """Looked for among what is installed, which takes a while, once a process."""
     return importlib.metadata.version(package)
+
+
+@functools.cache
+def code_digest(rooms: tuple[str, ...]) -> str:
+    """A digest of this project's files in those of its folders, or of those files: what they do is the same where this
+    is."""
+    digest = hashlib.sha256()
+    for room in rooms:
+        found = [path for path in sorted((_ROOT / room).rglob("*")) if path.suffix in _CODE] or [_ROOT / room]
+        for path in found:
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(_ROOT)} {len(content)} ".encode() + content)
+    return digest.hexdigest()
 
 
 def device() -> str:
@@ -80,8 +96,7 @@ def _texts(recorded: object) -> dict[str, str]:
 
 def git_revision() -> str | None:
     """The commit that is checked out, with '-dirty' where files differ from it; None outside a git checkout."""
-    root = str(Path(__file__).parent.parent)
-    command = ["git", "-C", root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip() or None
     except (OSError, subprocess.SubprocessError):

@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ import train
 from configs import shallow
 from experiments.benchmarks.tables import Measured
 from experiments.engine import results, space, sweeping
+from experiments.engine.standing import Standing
 from training import weights
 from training.checkpoints import digest
 from training.config import Config, as_config
@@ -192,20 +194,31 @@ def finished_run(folder: Path) -> Judge:
     return judge
 
 
-def finished_sweep(folder: Path) -> Judge:
-    """Makes a sweep of four trials; the judge reads its table, goes on with it and reads it again."""
-    base = tiny_config(2)
+def finished_sweep(folder: Path, tensorboard: bool = True) -> Judge:
+    """Makes a sweep of four trials; the judge reads its table, goes on with it and reads it again. One without
+    TensorBoard's events is not read again where nothing has changed."""
+    base, said = tiny_config(2), list[str]()
     trials = space.make_trials(base, None, {"learning_rate": (0.1, 1.0), "seed": (0, 1)})
+
+    def report(_: Path, table: pa.Table, standing: Standing | None) -> str:
+        said.append(f"{standing and standing.words}: {table['loss'].to_pylist()}")
+        return said[-1]
+
+    def start(into: Path) -> str:
+        repeat = sweeping.Repeat("", said.append)
+        sweeping.run(base, trials, into, report=report, tensorboard=tensorboard, repeat=repeat)
+        return said[-1]
+
     with contextlib.redirect_stdout(io.StringIO()):
-        sweeping.run(base, trials, folder)
+        words = start(folder)
     expected = results.read_table(folder / "results.parquet")
 
     def judge(changed: Path) -> bool:
         table: pa.Table = expected
         with contextlib.suppress(results.DamagedError):  # The report says so, and the sweep makes it again.
             table = results.read_table(changed / "results.parquet")
-        sweeping.run(base, trials, changed)
-        return table.equals(expected) and results.read_table(changed / "results.parquet").equals(expected)
+        is_right = start(changed) == words and table.equals(expected)
+        return is_right and results.read_table(changed / "results.parquet").equals(expected)
 
     return judge
 
@@ -227,11 +240,16 @@ def compiled_once() -> Iterator[None]:
 
 
 def count_mutations(count: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
-    """How many of so many mutations of a run, and of as many of a sweep, are of each class, and which were wrong or
-    ended in a traceback."""
+    """How many of so many mutations of a run, and of as many of a sweep with and without TensorBoard's events, are of
+    each class, and which were wrong or ended in a traceback."""
     dice, counts, bad = random.Random(seed), {}, []
-    with tempfile.TemporaryDirectory() as scratch, compiled_once(), progress(2 * count, "mutation") as bar:
-        for name, make in (("run", finished_run), ("sweep", finished_sweep)):
+    made = {
+        "run": finished_run,
+        "sweep": finished_sweep,
+        "sweep without events": partial(finished_sweep, tensorboard=False),
+    }
+    with tempfile.TemporaryDirectory() as scratch, compiled_once(), progress(len(made) * count, "mutation") as bar:
+        for name, make in made.items():
             whole = Path(scratch) / name
             judge, counts[f"mutations of a {name}"] = make(whole), Counter[str]()
             for _ in range(count):

@@ -45,8 +45,8 @@ def do_nothing(*_: Any) -> tuple[pa.Table, ray_executor.States]:
 
 
 def driver_milliseconds(tasks: int) -> float:
-    """Milliseconds of processor time, of all threads of the driver, that a task without work takes on Ray: handing out
-    a pack of one trial, and taking what comes back."""
+    """Milliseconds of processor time, of all threads of the driver, that a pack without work takes on Ray: handing out
+    a pack of one trial, by itself or with others, and taking what comes back."""
     base = shallow.get_config()
     base.dataset = "synthetic"
     trials = space.make_trials(base, None, {"learning_rate": np.geomspace(1e-3, 10, tasks).tolist()})
@@ -66,7 +66,7 @@ def driver_milliseconds(tasks: int) -> float:
 
 class Parts(NamedTuple):
     """Of what the seconds of a sweep are made: the command around its packs; a worker, until it can compile; a
-    compilation of a structure; a pack; of the driver a task; the results of 1,000 trials."""
+    compilation of a structure; a pack; of the driver a pack; the results of 1,000 trials."""
 
     start: float
     worker: float
@@ -133,7 +133,7 @@ def on_nodes(nodes: int, packs: int, examples: int, folder: Path, structures: Se
 
 def node_lines(packs: int, examples: int, driver: float, writing: float, folder: Path) -> list[Line]:
     """The parts of the time; on so many nodes the time of a sweep, as predicted and as measured, and how much shorter
-    two workers make one of one structure; seconds of the driver a task and of the results of 1,000 trials are known."""
+    two workers make one of one structure; seconds of the driver a pack and of the results of 1,000 trials are known."""
     few, cores = min(FEW, packs), lanes.available_cores()
     parts = parts_of(on_nodes(1, few, examples, folder / "few"), len(STRUCTURES) * few * LANES, driver, writing)
     lines = [
@@ -165,5 +165,5 @@ def speed_up_line(packs: int, examples: int, folder: Path) -> Line:
 def figures(tasks: int, packs: int, examples: int, writing: float, folder: Path) -> list[Line]:
     """The lines of the driver and of the nodes."""
     driver = driver_milliseconds(tasks)
-    words = f"{tasks:,} tasks without work on Ray: milliseconds of the driver a task"
+    words = f"{tasks:,} packs without work on Ray: milliseconds of the driver a pack"
     return [line(words, [driver], 1.0), *node_lines(packs, examples, driver / 1e3, writing, folder)]

@@ -28,7 +28,7 @@ SWEEP = ("--config=configs/shallow.py", "--config.dataset=synthetic", "--notenso
 class Size(NamedTuple):
     """How much is measured: configurations of the smaller sweep, of one seed, and of the larger one, of `SEEDS` seeds;
     how often the smaller one is started again; activations of the sweep whose programs are kept, each with both costs;
-    on Ray tasks without work, packs of each of two structures of the sweeps on nodes, and their training examples (0:
+    on Ray packs without work, packs of each of two structures of the sweeps on nodes, and their training examples (0:
     all of MNIST's)."""
 
     configurations: int

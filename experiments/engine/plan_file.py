@@ -5,6 +5,7 @@ command writes: names of packs and trials are hexadecimal digits, shapes are sma
 the plans of the first version have none.
 """
 
+import functools
 import hashlib
 import itertools
 import json
@@ -109,9 +110,15 @@ def read_plan(workdir: Path) -> Recorded:
     """plan.json; SweepError where it is damaged."""
     path = workdir / "plan.json"
     try:
-        return recorded_of(json.loads(path.read_bytes()))
+        return _recorded_in(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise SweepError(f"{path} is damaged ({error}); accepted: a plan.json written by this command") from error
+
+
+@functools.lru_cache(maxsize=1)
+def _recorded_in(content: bytes) -> Recorded:
+    """A start reads the same plan several times."""
+    return recorded_of(json.loads(content))
 
 
 def recorded_of(content: Any) -> Recorded:

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import pickle
 import secrets
 import signal
 import socket
@@ -18,7 +17,7 @@ import pyarrow as pa
 
 import input_pipeline
 import train
-from experiments.engine import lanes, plan
+from experiments.engine import bundles, lanes, plan
 from experiments.engine.executors import Begin, Begun, Datasets, Keep, Runner, run_begun
 from experiments.engine.space import Trials
 from training import console
@@ -192,31 +191,38 @@ def run_on_ray(
     variables |= {"NPROC": str(max(1, cpus))}
     options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": variables}}
     # The events of tasks are for a dashboard.
-    task = ray.remote(**options, enable_task_events=False)(run_parcel)
+    task = ray.remote(**options, enable_task_events=False)(run_bundle)
     stored = {key: ray.put(dataset) for key, dataset in datasets.items()}
-    waiting = list(reversed(packs))
-    running: dict[Any, plan.Pack] = {}
+    first_of = lambda pack: trials[pack.rows[0][0]]  # noqa: E731
+    waiting, size = list(reversed(packs)), bundles.Size()
+    running: dict[Any, list[plan.Pack]] = {}
     most = 2 * cluster_slots(ray, cpus, gpus)  # As many again wait for a free place.
     while waiting or running:
         while waiting and len(running) < most:
-            pack = waiting.pop()
-            dataset = stored[lanes.data_key(trials[pack.rows[0][0]])]
-            of_pack = {name: trials[name] for name in pack.trials}
-            parcel = pickle.dumps((work or run_task, pack, of_pack, cpus, keep is not None))
-            running[task.remote(parcel, dataset, begin(pack) if begin else None)] = pack
-        for pack, (stream, states) in ended(ray, running):
-            table = pa.ipc.open_stream(stream).read_all()
-            advance(pack.steps(trials))
-            if keep:
-                keep(pack, table, states)
-            yield pack, table
+            # States, of which a pack may have many, travel alone.
+            together = 1 if begin or keep else size.of_next(len(waiting), most)
+            bundle = bundles.next_bundle(waiting, together, lambda pack: lanes.structure(first_of(pack)))
+            parcels = [
+                (work or run_task, pack, {name: trials[name] for name in pack.trials}, cpus, keep is not None)
+                for pack in bundle
+            ]
+            begun, dataset = begin(bundle[0]) if begin else None, stored[lanes.data_key(first_of(bundle[0]))]
+            running[task.remote(bundles.packed(parcels), dataset, begun)] = bundle
+        for bundle, answer in ended(ray, running):
+            size.learn(len(bundle), answer)
+            waiting += reversed(bundle[len(answer.states) :])  # What was given back.
+            for pack, table, states in zip(bundle, bundles.tables_of(answer), answer.states, strict=False):
+                advance(pack.steps(trials))
+                if keep:
+                    keep(pack, table, states)
+                yield pack, table
 
 
-def ended(ray: Any, running: dict[Any, plan.Pack]) -> list[tuple[plan.Pack, tuple[bytes, States]]]:
+def ended(ray: Any, running: dict[Any, list[plan.Pack]]) -> list[tuple[list[plan.Pack], bundles.Answer]]:
     """Takes those of the tasks that have ended, one or more, in their order, with what has come back, out of those that
     run; ExecutorError where the first of them has failed. A signal is heard between waits: Ray would make Ctrl-C of
     every one."""
-    found: list[tuple[plan.Pack, tuple[bytes, States]]] = []
+    found: list[tuple[list[plan.Pack], bundles.Answer]] = []
     while not found:
         with console.held():
             tasks = list(running)
@@ -229,20 +235,19 @@ def ended(ray: Any, running: dict[Any, plan.Pack]) -> list[tuple[plan.Pack, tupl
                     if found:  # Those before it are kept first.
                         break
                     reason = " ".join(str(error).split())[-300:]
-                    raise ExecutorError(f"pack {running[task].name} failed on the Ray cluster: {reason}") from error
+                    raise ExecutorError(f"pack {running[task][0].name} failed on the Ray cluster: {reason}") from error
                 del running[task]
     return found
 
 
-def run_parcel(parcel: bytes, dataset: Any, begun: Begun | None) -> tuple[bytes, States]:
-    """What a Ray worker is asked for: the work in the parcel, the rows as one piece. Of several arguments, and of the
-    columns of a table, Ray makes several pieces each, which costs the driver more than all else of a small pack."""
-    work, pack, trials, cpus, is_kept = pickle.loads(parcel)
-    table, states = work(pack, trials, dataset, cpus, begun, is_kept)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return sink.getvalue().to_pybytes(), states
+def run_bundle(bundle: bytes, dataset: Any, begun: Begun | None) -> bundles.Answer:
+    """What a Ray worker is asked for: the work in each parcel of the bundle."""
+
+    def work(parcel: Any) -> tuple[pa.Table, States]:
+        work, pack, trials, cpus, is_kept = parcel
+        return work(pack, trials, dataset, cpus, begun, is_kept)
+
+    return bundles.worked(bundle, work)
 
 
 _runner = Runner()  # A worker process keeps its compiled programs from task to task.

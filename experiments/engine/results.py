@@ -8,6 +8,7 @@
     summary.csv        one row a configuration: mean, standard deviation, n and 95 % interval over its seeds
     decisions.json     which settings cannot be told from the best, differences, edges, importance
     tensorboard/       a run a trial, for TensorBoard's curves and its HParams tab
+    finished.json      digests of the files of a sweep that has come to its end, and what was said there
 
 S seeds. A trial is one config, seed included; a configuration is a trial but for its seed. The rows of a trial whose
 cost ceases to be finite end there: that row is marked `diverged`, and what is not finite is null.

@@ -4,7 +4,7 @@ Nothing here needs the folder's lock: a pack's file appears whole or not at all,
 What appears while the folder is read is there the next time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +38,10 @@ class Standing(NamedTuple):
     ended: float | None
     rungs: int = 0
     going: frozenset[str] = frozenset()
+
+    def is_all_of(self, trials: Collection[str]) -> bool:
+        """Whether so many trials are finished, as many are planned, and no pack is to come: then they are those."""
+        return self.trials == self.planned == len(trials) and self.packs == self.planned_packs
 
     @property
     def words(self) -> str:

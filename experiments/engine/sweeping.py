@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 import input_pipeline
 import train
-from experiments.engine import executors, lanes, plan, ray_executor, results, rungs
+from experiments.engine import executors, finished, lanes, plan, ray_executor, results, rungs
 from experiments.engine.plan_file import SweepError
 from experiments.engine.space import Trials, as_cell, swept
 from experiments.engine.stages import Stage
@@ -39,6 +39,18 @@ Execute = Callable[..., Iterator[tuple[plan.Pack, pa.Table]]]
 Next = Callable[[pa.Table | None], Trials]
 
 
+# Given the folder, all of its rows and how far the sweep is: the words that are said of them, if any.
+Report = Callable[[Path, pa.Table, Standing | None], str | None]
+
+
+class Repeat(NamedTuple):
+    """How a finished sweep is repeated: what the words of its report depend on besides its rows, and what takes them
+    where they are still true."""
+
+    of: str
+    words: Callable[[str], object]
+
+
 class Going(NamedTuple):
     """How the trials of a sweep go: by successive halving at that factor; on from where a finished sweep had fewer
     epochs; and what is kept of their states in the end, `best` the weights of the best seed of each setting, `all` what
@@ -61,17 +73,19 @@ def run(
     gpus_per_task: float = 0.0,
     most_lanes: int | None = None,
     dry_run: bool = False,
-    report: Callable[[Path, pa.Table, Standing | None], object] | None = None,
+    report: Report | None = None,
     going: Going = Going(),  # noqa: B008
     next_trials: Next | None = None,
     tensorboard: bool | None = None,
     summed: Callable[[pa.Table], pa.Table] | None = None,
+    repeat: Repeat | None = None,
 ) -> list[dict[str, Any]] | None:
     """Runs what is missing of the trials into the folder, and calls `report` with the folder, all of its rows and how
     far the sweep is; returns the rows of the summary, None for a dry run. TensorBoard's events are written as packs
     end; where nothing is said of them, of no more than `MOST_RUNS` trials. Where the trials depend on what came of
     others, they are the first ones, and `next_trials` says what comes next; `summed` which rows the summary is of, by
-    default all."""
+    default all. With `repeat` a finished sweep of which no byte has changed since is not read again: the words of its
+    report are repeated, and None is returned."""
     directory = SweepDirectory(workdir, as_config(base), trials, going.goes_on)
     datasets = load_datasets(trials, data_dir)
     examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
@@ -94,14 +108,23 @@ def run(
             say("\n".join(plan_lines(packs, trials, machines, examples, ladder, number)))
             return None
         stack.enter_context(directory)
-        for line in dict.fromkeys(validation_line(trial, datasets[lanes.data_key(trial)]) for trial in trials.values()):
+        for line in dict.fromkeys(validation_line(trial, datasets[key]) for key, trial in by_data(trials).items()):
             say(line)
         directory.events = events_of(directory, tensorboard)
+        is_plain = going == Going() and not (next_trials or summed or directory.events)
+        key = ""
+        if repeat and is_plain:
+            key = finished.asked(directory.base, trials, made_for, datasets.values(), repeat.of)
+            if words := finished.words_of(directory.workdir, directory.recorded, key):
+                say(done_line(directory.workdir, trials, []))
+                repeat.words(words)
+                return None
         run_all = partial(run_missing, directory, datasets, execute, made_for, make_packs, going)
         table = in_rounds(directory, datasets, data_dir, next_trials, run_all) if next_trials else run_all()
         summary = directory.write_results(table, summed(table) if summed else None)
-        if report:
-            report(directory.workdir, table, directory.standing)
+        words = report(directory.workdir, table, directory.standing) if report else None
+        if key and words and directory.standing and directory.standing.is_all_of(trials):
+            finished.write(directory.workdir, directory.recorded, key, words)
         return summary
 
 
@@ -276,6 +299,11 @@ def made_for_of(machines: plan.Machines, most_lanes: int | None = None) -> dict[
     return {"devices": machines.devices, "slots": machines.slots, "kind": machines.kind, "lanes": most_lanes}
 
 
+def by_data(trials: Trials) -> dict[lanes.DataKey, Config]:
+    """A trial of each data set, in the order of the first ones."""
+    return {lanes.data_key(trial): trial for trial in trials.values()}
+
+
 def load_datasets(
     trials: Trials, data_dir: str, datasets: dict[lanes.DataKey, input_pipeline.Dataset] | None = None
 ) -> dict[lanes.DataKey, input_pipeline.Dataset]:
@@ -340,8 +368,7 @@ def say_what_is_done(
     """How much of the sweep there is already, and where; which trials of a finished one, called otherwise there, go on,
     which stay as they are, and which do neither."""
     trials = stage.trials
-    to_run = sum(len(pack.trials) for pack in missing)
-    line = f"{workdir}: {count(trials, 'trial')}, {len(trials) - to_run} finished; {count(missing, 'pack')} to run"
+    line = done_line(workdir, trials, missing)
     others = stage.there.keys() - trials.keys() - continued.keys()
     say(line + (f"; {count(others, 'other finished trial')} kept in the results" if others else ""))
     if stage.origins:
@@ -352,6 +379,12 @@ def say_what_is_done(
             + (f"; of {anew} no state was kept (--keep=all keeps them): these start anew" if anew else "")
             + (f"; {stay} had come as far or further: these stay as they are" if stay else "")
         )
+
+
+def done_line(workdir: Path, trials: Trials, missing: Sequence[plan.Pack]) -> str:
+    """`runs/mine: 192 trials, 37 finished; 20 packs to run`."""
+    to_run = sum(len(pack.trials) for pack in missing)
+    return f"{workdir}: {count(trials, 'trial')}, {len(trials) - to_run} finished; {count(missing, 'pack')} to run"
 
 
 def with_progress(execute: Any, packs: list[plan.Pack], trials: Trials) -> Iterator[tuple[plan.Pack, pa.Table]]:

@@ -20,10 +20,12 @@ Everything is in float64 by NumPy and SciPy. ValueError, in one line, names what
 
 import math
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
-from scipy.special import ndtri
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 # The largest |w| and |b| of the chain; what goes beyond is put there. The largest |x|, and the nodes up to it.
 REACH, FARTHEST, NODES = 6.0, 5.0, 96
@@ -42,6 +44,8 @@ def _check(learning_rate: float, silence: float) -> None:
 
 def is_silent(w: np.ndarray, b: np.ndarray, silence: float = SILENCE) -> np.ndarray:
     """Whether a unit fires with a probability of at most `silence`, on inputs x ~ N(0, 1)."""
+    from scipy.special import ndtri  # Where it is used: every command imports `nets`, and waits for what that imports.
+
     return b < ndtri(silence) * np.abs(w)
 
 
@@ -82,6 +86,8 @@ class Chain:
     def __init__(
         self, learning_rate: float, outgoing: float, silence: float = SILENCE, spacing: float = 0.1, nodes: int = NODES
     ) -> None:
+        from scipy import sparse
+
         _check(learning_rate, silence)
         if not 0 < spacing <= 1:
             raise ValueError(f"spacing is {spacing}; accepted: more than 0 and at most 1")
@@ -99,8 +105,10 @@ class Chain:
             moved = moved + self._interpolated(np.abs(next_w_S), next_b_S, weight * ~dies_S)
         self._moved_SxS, self._dead_S = moved, dead_S
 
-    def _interpolated(self, w_S: np.ndarray, b_S: np.ndarray, weight_S: np.ndarray) -> sparse.csr_array:
+    def _interpolated(self, w_S: np.ndarray, b_S: np.ndarray, weight_S: np.ndarray) -> "sparse.csr_array":
         """What of each state comes to which points of the grid."""
+        from scipy import sparse
+
         columns, side = 2 * self.side + 1, self.side
         i_S, j_S = np.clip(w_S / self.spacing, 0, side), np.clip(b_S / self.spacing + side, 0, 2 * side)
         low_i, low_j = np.minimum(i_S.astype(int), side - 1), np.minimum(j_S.astype(int), 2 * side - 1)

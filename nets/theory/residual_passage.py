@@ -26,7 +26,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
 
 from nets.tables import look_up
 
@@ -86,10 +85,14 @@ class _Steps(NamedTuple):
 
     def above(self, d: float) -> float:
         """The probability of a step of more than d, with all its digits however small it is."""
+        from scipy.special import ndtr
+
         return float(ndtr((self.mean_Q - d) / self.deviation_Q) @ self.weight_Q)
 
     def below(self, d: float) -> float:
         """That of a step of less than d."""
+        from scipy.special import ndtr
+
         return float(ndtr((d - self.mean_Q) / self.deviation_Q) @ self.weight_Q)
 
 

@@ -106,3 +106,33 @@ def test_what_ended_before_a_failure_is_kept(sweep):
     assert [next(ended)[0] for _ in range(2)] == packs[:2]
     with pytest.raises(ray_executor.ExecutorError, match=f"pack {packs[2].name} failed on the Ray cluster: no memory"):
         next(ended)
+
+
+def short(pack, trials, dataset, cpus, begun, is_kept):
+    """A pack that takes no time; what a rate of .4 asks for fails."""
+    if any(trial.learning_rate == 0.4 for trial in trials.values()):
+        raise ValueError("no memory")
+    rows = [{"trial": name, "epoch": 1, "diverged": False, "loss": t.learning_rate} for name, t in trials.items()]
+    return results.pack_table(trials, rows), {}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_short_packs_travel_together(fails):
+    """Each comes back once, in order, with its own rows, in fewer tasks than packs; all before one that fails."""
+    rates = [0.001 * i for i in range(1, 101)]
+    if fails:
+        rates[70] = 0.4
+    trials = space.make_trials(shallow.get_config(), None, {"learning_rate": rates})
+    packs = plan.make_packs(trials, plan.Machines(1, 2, "cpu", 1e9), lambda _: 100, most_lanes=1)
+    datasets, ray, came = {lanes.data_key(next(iter(trials.values()))): "data"}, OneMachine(), []
+    ended = ray_executor.run_on_ray(ray, packs, trials, datasets, lambda _: None, 1, 0.0, work=short)
+    if fails:
+        with pytest.raises(ray_executor.ExecutorError, match=f"pack {packs[70].name} failed .*: no memory"):
+            came.extend(ended)
+        assert {pack for pack, _ in came} >= set(packs[:70]) and packs[70] not in [pack for pack, _ in came]
+    else:
+        came.extend(ended)
+        assert [pack for pack, _ in came] == packs
+    for pack, table in came:
+        assert table["loss"].to_pylist() == [trials[pack.trials[0]].learning_rate]
+    assert ray.waits < 30, "a task a pack takes 50"
