@@ -1,7 +1,7 @@
 """The page in a browser: what a visitor does and sees."""
 
 import pytest
-from chrome import ELEMENT, emulate
+from chrome import ELEMENT
 
 from experiments.classroom.view import find_views
 
@@ -108,9 +108,9 @@ def test_every_view_fits_and_is_labelled(visitor, name):
     assert count("[data-do]", "e.tabIndex < 0") == 0
     assert browser.run("document.documentElement.lang") == "en-US"
     background = "getComputedStyle(document.body).backgroundColor"
-    emulate(browser, "dark")
+    browser.emulate("dark")
     dark = browser.run(background)
-    emulate(browser, "light")
+    browser.emulate("light")
     assert dark != browser.run(background)
     browser.send("POST", "/window/rect", {"width": 1280, "height": 1000})
 

@@ -1,7 +1,7 @@
 """One sweep and one browser for all tests of the report."""
 
 import pytest
-from chrome import chromium, without_lines, without_webgl
+from chrome import without_lines, without_webgl
 from sweep_tables import DIVERGED, SWEPT, table_of
 
 from experiments import report
@@ -13,13 +13,6 @@ def sweep(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     table = table_of(SWEPT, diverged=DIVERGED)
     return table, folder, report.write(folder, table)
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Chromium, for all tests of this folder."""
-    with chromium(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.fixture
