@@ -267,7 +267,7 @@ def opened() -> Iterator[Browser]:
     """A browser; RunError where there is none."""
     if missing := browser.missing():
         raise RunError(f"{missing} is not installed; accepted: {browser.INSTALLED_BY}")
-    with tempfile.TemporaryDirectory() as profile, browser.driver() as port:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, browser.driver() as port:
         page = Browser(port, Path(profile))
         try:
             yield page

@@ -115,7 +115,11 @@ def main(_: list[str]) -> None:
         fail(f"{missing} is not installed; accepted: {browser.INSTALLED_BY}")
     frames: list[Frame] = []
     try:
-        with tempfile.TemporaryDirectory() as profile, browser.driver() as port, served() as site:
+        with (
+            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+            browser.driver() as port,
+            served() as site,
+        ):
             page = Browser(port, Path(profile))
             try:
                 _prepare(page)

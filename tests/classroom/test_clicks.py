@@ -43,13 +43,14 @@ def test_what_is_bad_is_counted(visitor, tmp_path):
 
 
 def test_updates_and_answers(visitor):
-    """Of a page that trains: less than a second each; epochs beside those of a run that takes a second for each."""
-    alone: Any = SimpleNamespace(seconds=lambda _: 1.0)
+    """Of a page that trains, each of which has its time; epochs beside those of a run that takes a minute for each."""
+    alone: Any = SimpleNamespace(seconds=lambda _: 60.0)
     size = measured.Size(rounds=1, seconds=0.5, visitors=2, watched=0.5)
     gap, ratio = measured.training_lines(visitor.browser, visitor.address + QUICK, alone, size)
-    assert 0 < gap["measured"] < 1 and 0 < ratio["measured"] < 1 and (gap["target"], ratio["target"]) == (0.2, 1.3)
+    assert 0.05 < gap["measured"] < 10 and 0 < ratio["measured"] < 1
+    assert (gap["target"], ratio["target"]) == (0.2, 1.3)
     (answer,) = measured.answer_lines(visitor.browser, 2)
-    assert answer["n"] == 2 and 0 < answer["measured"] < 5_000
+    assert answer["n"] == 2 and 0 < answer["measured"] < 10_000
 
 
 def test_visitors_at_once(visitor, monkeypatch):
