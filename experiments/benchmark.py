@@ -1,5 +1,5 @@
 """How fast is a run, how fast are sweeps, how do they scale, what comes of faults, how often do sweeps decide what is
-not so, and how often is advice wrong?
+not so, how often is advice wrong, and does the page for a class keep up?
 
     python -m experiments.benchmark [--rounds=15] [--workdir=runs/benchmark]     one run: 5 minutes on 2 cores
     python -m experiments.benchmark --sweep --rounds=5                           sweeps: 13 minutes
@@ -7,6 +7,7 @@ not so, and how often is advice wrong?
     python -m experiments.benchmark --faults [--mutations=500] [--kills=200]     damaged files, and killed runs
     python -m experiments.benchmark --decide [--sweeps=DIR,DIR]                  verdicts of sweeps: 5 minutes
     python -m experiments.benchmark --advice                                     advice on 24 nets: 30 minutes of a core
+    python -m experiments.benchmark --page [--clicks=500]                        the page for a class: 8 minutes
     python -m experiments.benchmark --docs                                       writes docs/speed.md of what is there
 
 Each leaves its measurements as JSON in WORKDIR, beside those of the others. With --docs nothing is measured: what is in
@@ -39,12 +40,13 @@ LISTENS: dict[str, tuple[str, ...]] = {
     "faults": ("mutations", "kills", "ray"),
     "decide": ("tables", "trained", "sweeps"),
     "advice": (),
+    "page": ("clicks",),
     "docs": (),
 }
 
 
 def measure(part: str) -> Measured:
-    """What is measured of `epoch`, `sweep`, `scale`, `faults`, `decide` or `advice`."""
+    """What is measured of `epoch`, `sweep`, `scale`, `faults`, `decide`, `advice` or `page`."""
     values = flags.FLAGS
     if part == "scale":
         from experiments.benchmarks import scale
@@ -62,6 +64,10 @@ def measure(part: str) -> Measured:
         from experiments.benchmarks import advice
 
         return advice.figures(place(values.workdir))
+    if part == "page":
+        from experiments.benchmarks import page
+
+        return page.figures(values.clicks, page.Size())
     if part == "sweep":
         from experiments.benchmarks import sweep
 
@@ -88,17 +94,19 @@ def command_of(part: str) -> str:
         return f"python -m experiments.benchmark --decide --tables={values.tables} --trained={values.trained}{sweeps}"
     if part == "advice":
         return "python -m experiments.benchmark --advice"
+    if part == "page":
+        return f"python -m experiments.benchmark --page --clicks={values.clicks}"
     return f"python -m experiments.benchmark{' --sweep' if part == 'sweep' else ''} --rounds={values.rounds}"
 
 
 def chosen_part() -> str:
     """The part that is asked for; ends in one line where flags ask for two, or for what is none of it."""
     values = flags.FLAGS
-    asked = [name for name in ("sweep", "scale", "faults", "decide", "advice", "docs") if values[name].value]
+    asked = [name for name in ("sweep", "scale", "faults", "decide", "advice", "page", "docs") if values[name].value]
     if len(asked) > 1:
         fail(f"{' and '.join(f'--{name}' for name in asked)} are given together; accepted: one of them")
     part = asked[0] if asked else "epoch"
-    for name in ("rounds", "size", "mutations", "kills", "ray", "tables", "trained", "sweeps"):
+    for name in ("rounds", "size", "mutations", "kills", "ray", "tables", "trained", "sweeps", "clicks"):
         if values[name].present and name not in LISTENS[part]:
             with_it = ", ".join(f"--{flag}" for flag in (*LISTENS[part], "workdir"))
             command = "the measurement of one run" if part == "epoch" else f"--{part}"
@@ -116,7 +124,7 @@ def main(_: list[str]) -> None:
             say(f"Written to {DOCS}: speed.json, speed.md, with new {', '.join(tables.write_documents(workdir, DOCS))}")
             return
         workdir.mkdir(parents=True, exist_ok=True)
-        if name != "epoch":
+        if name not in ("epoch", "page"):
             lanes.use_all_cores()
         check_sums()
         part = tables.measured_here(command_of(name), measure(name))
@@ -144,6 +152,8 @@ if __name__ == "__main__":
     flags.DEFINE_integer("trained", 400, "Of --decide: sweeps of nets that are trained.", lower_bound=1)
     flags.DEFINE_list("sweeps", [], "Of --decide: folders of sweeps, for the variance of paired differences.")
     flags.DEFINE_bool("advice", False, "Count how often the advice of experiments.advise is wrong.")
+    flags.DEFINE_bool("page", False, "Measure the page for a class, and click around in it.")
+    flags.DEFINE_integer("clicks", 500, "Of --page: random settings and clicks.", lower_bound=1)
     flags.DEFINE_bool("docs", False, "Measure nothing: take what WORKDIR holds over into docs/speed.md.")
     flags.DEFINE_string("workdir", "runs/benchmark", "Where the measurements go as JSON.")
     console.run(main, parse_flags)

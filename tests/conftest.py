@@ -47,6 +47,15 @@ def nothing_old_is_garbage():
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Chromium, for all tests of pages."""
+    from chrome import chromium
+
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
 @pytest.fixture
 def optimized(monkeypatch):
     """Programs of runs are compiled as they are outside of tests: their options are not left to the environment, which

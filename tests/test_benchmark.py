@@ -73,6 +73,7 @@ def test_sweep_on_synthetic_data(monkeypatch):
         (["--kills=3"], "--kills says nothing of the measurement of one run, which takes --rounds, --workdir"),
         (["--sweep", "--ray"], "--ray says nothing of --sweep, which takes --rounds, --workdir"),
         (["--faults", "--rounds=2"], "--rounds says nothing of --faults, which takes --mutations, --kills, --ray"),
+        (["--page", "--rounds=2"], "--rounds says nothing of --page, which takes --clicks, --workdir"),
         (["--docs", "--rounds=2"], "--rounds says nothing of --docs, which takes --workdir"),
         (["--scale", "--kills=2"], "--kills says nothing of --scale, which takes --size, --ray, --workdir"),
     ],

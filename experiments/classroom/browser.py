@@ -14,12 +14,18 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 CHROMEDRIVER = shutil.which("chromedriver")
 QUIET = ("no-first-run", "disable-quic", "disable-background-networking", "disable-component-update", "disable-sync")
 FLAGS = ["headless", "no-sandbox", "disable-gpu", "enable-unsafe-swiftshader", "disable-dev-shm-usage", *QUIET]
+INSTALLED_BY = "on Debian, after `apt install chromium chromium-driver`"
 # What WebDriver calls an element that it has found.
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
 class BrowserError(RuntimeError):
     """What the driver could not do."""
+
+
+def missing() -> str:
+    """The name of what is not installed of both; '' where nothing is missing."""
+    return next((name for name, path in (("chromium", CHROMIUM), ("chromedriver", CHROMEDRIVER)) if not path), "")
 
 
 class Browser:

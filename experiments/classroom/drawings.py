@@ -13,7 +13,7 @@ import numpy as np
 import nets
 from experiments.classroom.notebook import Drawn
 from experiments.escape import two_wells
-from experiments.lecture import gradient_descent, perceptron
+from experiments.lecture import gradient_descent, neurons, perceptron
 from experiments.saturation import saturated_neuron
 from experiments.study import surfaces
 from training import figures
@@ -21,8 +21,6 @@ from training import figures
 # Of a layer in the drawing of a net, at most so many neurons; those between are left out.
 MOST_NEURONS = 11
 Z_LIMIT = 6.0
-# Slopes below this part of the largest one teach next to nothing.
-FLAT = 0.05
 # An output that has gone no farther than this has not learnt.
 STANDS_STILL = 0.05
 SURVIVORS, WALKED = 400, 8_000
@@ -131,7 +129,6 @@ def _draw_weights(axis: Any, layer: int, kernel_DxH: np.ndarray) -> None:
 
 def draw_neuron(activation: str, z: float) -> Drawn:
     """An activation and its slope, with the tangent at a weighted input."""
-    found = nets.activations.get(activation)
     z_G = np.linspace(-Z_LIMIT, Z_LIMIT, 241, dtype=np.float32)
     values, slopes = (np.asarray(values) for values in _value_and_slope(activation, np.append(z_G, np.float32(z))))
     a, slope = float(values[-1]), float(slopes[-1])
@@ -141,9 +138,7 @@ def draw_neuron(activation: str, z: float) -> Drawn:
     near = np.array([z - 1.5, z + 1.5])
     axis.plot(near, a + slope * (near - z), color="black", linewidth=1)
     axis.plot(z, a, "ko", label=f"z = {z:g}: a = {a:.4f}, slope {slope:.4f}")
-    steepest = found.max_slope if np.isfinite(found.max_slope) else 1.0
-    is_flat = abs(slope) < FLAT * steepest
-    learns = "saturated: it hardly learns" if is_flat else "it learns"
+    learns = "saturated: it hardly learns" if neurons.is_flat(activation, slope) else "it learns"
     name = activation.replace("_", " ")
     axis.set(xlabel="weighted input z = w.x + b", title=f"{name} at z = {z:g}: {learns}")
     # Of outputs without bounds the lower part is shown, as steep as all others.
@@ -244,25 +239,17 @@ def draw_wells() -> Drawn:
     )
 
 
-@jax.jit
-def walk(start: jax.Array, rate: jax.Array, order_SxB: jax.Array) -> jax.Array:
-    """Where w is after each step on the batches that the order names, [S]."""
-    x_N, y_N = two_wells.examples()
-
-    def step(w: jax.Array, order_B: jax.Array) -> tuple[jax.Array, jax.Array]:
-        w = w - rate * jax.grad(lambda w: jnp.mean(two_wells.quadratic(w, (x_N[order_B], y_N[order_B]))))(w)
-        return w, w
-
-    return jax.lax.scan(step, start, order_SxB)[1]
-
-
 def draw_walks(rate: float, batch: int) -> Drawn:
     """Walks of SGD from the deeper well, beside gradient descent from there, and how many of them leave it."""
     count = len(two_wells.examples()[0])
     drawn = jax.random.randint(jax.random.key(0), (WALKS, WALK_STEPS, batch), 0, count)
-    start, rate_ = jnp.float32(two_wells.START), jnp.float32(rate)
-    w_WxS = np.asarray(jax.vmap(walk, (None, None, 0))(start, rate_, drawn))
-    everything_S = np.asarray(walk(start, rate_, jnp.tile(jnp.arange(count), (WALK_STEPS, 1))))
+    start, data = jnp.float32(two_wells.START), two_wells.examples()
+
+    def walk(order_SxB: jax.Array) -> jax.Array:
+        return gradient_descent.descend(two_wells.quadratic, start, jnp.float32(rate), data, order_SxB)
+
+    w_WxS = np.asarray(jax.vmap(walk)(drawn))
+    everything_S = np.asarray(walk(gradient_descent.all_examples(count, WALK_STEPS)))
     left = int(np.any(w_WxS > two_wells.BARRIER, axis=1).sum())
     figure, (axis,) = figures.new_figure(8, 4)
     axis.plot(w_WxS[:SHOWN_WALKS].T, alpha=0.6)

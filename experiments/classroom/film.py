@@ -9,15 +9,10 @@ takes pictures; with --speed=4 they are shown four times as fast as they were ta
 """
 
 import base64
-import contextlib
 import io
-import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,21 +22,19 @@ from PIL import Image
 from experiments.classroom import browser
 from experiments.classroom.browser import Browser, BrowserError
 from experiments.classroom.view import find_views
+from experiments.classroom.visits import FRAMES, HAS_STARTED, ROOT, served, until
 from training.console import fail, parse_flags, run, say
 from training.files import place, write_atomically
 
-ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "docs" / "gallery" / "playground.gif"
 WIDTH, HEIGHT = 1280, 860
 # Widths of the film and numbers of its colours, from the best one on.
 SIZES = ((960, 128), (960, 64), (800, 64), (800, 32), (640, 32))
-# Seconds that a view may take until its first picture, and that its title and its end are shown.
-PATIENCE, TITLE, END = 120.0, 1.6, 1.6
+# Seconds that the title of a view and its end are shown.
+TITLE, END = 1.6, 1.6
 # Seconds from one picture of the film to the next.
 EVERY = 0.4
 TRY = "[data-do=try]"
-FRAMES = "Number(document.getElementById('classroom')?.dataset.frames ?? 0)"
-HAS_STARTED = f"{FRAMES} > 0 && !document.getElementById('status').textContent.startsWith('preparing')"
 
 
 class Frame(NamedTuple):
@@ -49,30 +42,6 @@ class Frame(NamedTuple):
 
     picture: Image.Image
     seconds: float
-
-
-@contextlib.contextmanager
-def served() -> Iterator[str]:
-    """The address of the page, served until the block ends."""
-    command = [sys.executable, "-m", "experiments.playground", "--no_browser"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            found = re.search(r"http://\S+", process.stdout.readline())
-            if not found:
-                raise BrowserError("the page did not start: see above")
-            yield found[0].rstrip("/")
-        finally:
-            process.send_signal(signal.SIGTERM)
-
-
-def until(page: Browser, condition: str) -> None:
-    """Waits until a JavaScript expression holds; BrowserError where it takes too long."""
-    end = time.monotonic() + PATIENCE
-    while not page.run(condition):
-        if time.monotonic() > end:
-            raise BrowserError(f"{condition} did not come true within {PATIENCE:g} s")
-        time.sleep(0.05)
 
 
 def photograph(page: Browser) -> Image.Image:
@@ -142,20 +111,21 @@ def main(_: list[str]) -> None:
     names = values.views or list(views)
     if unknown := [name for name in names if name not in views]:
         fail(f"--views={unknown[0]}: no such view; accepted: {', '.join(views)}")
-    missing = [
-        name for name, path in (("chromium", browser.CHROMIUM), ("chromedriver", browser.CHROMEDRIVER)) if not path
-    ]
-    if missing:
-        fail(f"{missing[0]} is not installed; accepted: on Debian, after `apt install chromium chromium-driver`")
+    if missing := browser.missing():
+        fail(f"{missing} is not installed; accepted: {browser.INSTALLED_BY}")
     frames: list[Frame] = []
     try:
-        with tempfile.TemporaryDirectory() as profile, browser.driver() as port, served() as address:
+        with (
+            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+            browser.driver() as port,
+            served() as site,
+        ):
             page = Browser(port, Path(profile))
             try:
                 _prepare(page)
                 for name in names:
                     say(f"{views[name].title} ...")
-                    frames += film_view(page, f"{address}/{name}", values.seconds, values.speed)
+                    frames += film_view(page, f"{site.address}/{name}", values.seconds, values.speed)
             finally:
                 page.send("DELETE", "")
         content, out = best_within(frames, int(1e6 * values.megabytes)), place(values.out)

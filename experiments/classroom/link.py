@@ -8,12 +8,16 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+WORKER = "experiments.classroom.worker"
+# A worker that has ended so often within so many seconds is not started again until as many have gone by.
+MOST_ENDS, WITHIN = 3, 60.0
 
 
 class Message(NamedTuple):
@@ -28,7 +32,8 @@ class Link:
 
     `start(loop)` before anything else; what comes is handed to the listener of its visitor in that loop. A worker that
     has ended of itself, as one does that needs more memory than there is, is started again, of which every listener is
-    told by a message with the header `lost`.
+    told by a message with the header `lost`, and `again` whether it was; where it ends again and again it is not, until
+    some visitor does something later.
     """
 
     def __init__(self, in_thread: bool = False) -> None:
@@ -39,6 +44,7 @@ class Link:
         self.process: subprocess.Popen[bytes] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closing = False
+        self._ends: list[float] = []  # When workers have ended, of late.
 
     def begin(self, first: str = "") -> None:
         """Starts the worker, which takes a while until it can work: as early as possible. It prepares what the first
@@ -58,7 +64,7 @@ class Link:
     def _spawn(self, first: str) -> Connection:
         theirs = self._ours()
         with theirs:
-            command = [sys.executable, "-m", "experiments.classroom.worker", str(theirs.fileno()), first]
+            command = [sys.executable, "-m", WORKER, str(theirs.fileno()), first]
             # A folder that has a file of the name of a module of ours is not looked into.
             self.process = subprocess.Popen(
                 command,
@@ -109,15 +115,32 @@ class Link:
             listener(message)
 
     def _again(self) -> None:
-        """Another worker for the one that has ended."""
+        """Another worker for the one that has ended, unless that happens again and again."""
         if self._is_closing:
             return
         if self.process:
             self.process.wait()
+        now = time.monotonic()
+        self._ends = [*(at for at in self._ends if now - at < WITHIN), now]
+        if self._connection and self._socket:
+            self._connection.close()
+            self._socket.close()
+        self._connection = self._socket = None
+        if len(self._ends) < MOST_ENDS:
+            self._restart()
+        else:
+            self._tell(self._listeners, False)
+
+    def _restart(self) -> None:
         self.begin()
         self._read()
-        for listener in list(self._listeners.values()):
-            listener(Message({"lost": True}, ""))
+        self._tell(self._listeners, True)
+
+    def _tell(self, visitors: Iterable[str], again: bool) -> None:
+        """That the worker has ended, and whether there is another."""
+        for visitor in list(visitors):
+            if listener := self._listeners.get(visitor):
+                listener(Message({"lost": True, "again": again}, ""))
 
     def listen(self, visitor: str, listener: Callable[[Message], None]) -> None:
         """What is for that visitor is handed to the listener from now on."""
@@ -125,6 +148,11 @@ class Link:
 
     def send(self, visitor: str, what: str, value: Any = None) -> None:
         """Tells the worker what that visitor does."""
+        if self._connection is None:  # It has ended again and again.
+            if time.monotonic() - self._ends[-1] < WITHIN:
+                self._tell([visitor], False)
+                return
+            self._restart()
         assert self._connection
         with contextlib.suppress(OSError):  # It has ended; another one is started.
             self._connection.send_bytes(json.dumps({"of": visitor, "do": what, "value": value}).encode())
@@ -132,7 +160,8 @@ class Link:
     def leave(self, visitor: str) -> None:
         """That visitor has gone."""
         self._listeners.pop(visitor, None)
-        self.send(visitor, "close")
+        if self._connection:
+            self.send(visitor, "close")
 
     def close(self) -> None:
         """Ends the worker."""

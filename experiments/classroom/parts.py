@@ -30,6 +30,9 @@ from training.metrics import batch_metrics
 MOST_PROGRAMS = 24
 # In the order in which they are needed: what takes longest is waited for by nobody.
 IN_ORDER = ("init", "evaluate", "order", "part", "recent", "metrics", "answer", "probe", "curvature")
+# What a first picture cannot do without; what steps, and the end of an epoch, cannot do without.
+OF_START = ("init", "evaluate")
+OF_STEPS = ("order", "part", "recent", "metrics")
 CURVATURE = ("curvature/top_eigenvalue", "curvature/top_residual")
 # Batches over which the cost is taken while an epoch is under way: of all of them it would take its time every time.
 RECENT = 32
@@ -260,6 +263,7 @@ class Run:
         self.dataset, self.data = data_of(configs[0])
         optional = optional_of(configs)
         self.programs = programs_of(configs[0], len(configs), optional, self.data)
+        self.programs.start(*OF_START)
         numbers = lanes.numbers_of([self.configs], optional, len(self.data.training[1]))
         self.numbers: Hyperparameters = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), numbers)
         init_key, self._shuffle_key = train.run_keys(configs[0].seed)

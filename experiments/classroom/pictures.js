@@ -91,7 +91,9 @@ const Pictures = (() => {
     for (const line of named) {
       const long = 24 + LETTER * line.name.length + 12;
       if (x > left && x + long > width) [x, y] = [left, y + 15];
-      const key = line.area
+      const key = line.points
+        ? `<circle class="fill c${line.colour ?? 0}" cx="${x + 9}" cy="${y - 4}" r="${Math.min(4, line.radius ?? 2.5)}"/>`
+        : line.area
         ? `<rect class="fill c${line.colour ?? 0}" x="${x}" y="${y - 8}" width="16" height="8"/>`
         : `<path class="line c${line.colour ?? 0}"${dash_of(line)} d="M${x} ${y - 4}h18"/>`;
       items.push(`${key}<text x="${x + 22}" y="${y}">${escaped(line.name)}</text>`);
@@ -136,7 +138,7 @@ const Pictures = (() => {
         const floor = y_axis.log ? bottom : to_y(Math.max(ys[0], Math.min(0, ys[1])));
         parts.push(`<path class="area ${colour}" d="${d}V${floor.toFixed(1)}H${to_x(line.x[0]).toFixed(1)}Z"/>`);
       }
-      if (line.points) {
+      if (line.points || line.x.length === 1) {  // A line of one point would not be seen.
         const radius = line.radius ?? 2.5;
         line.x.forEach((x, i) => {
           if (x !== null && line.y[i] !== null && !(x_axis.log && x <= 0) && !(y_axis.log && line.y[i] <= 0))

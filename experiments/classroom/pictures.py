@@ -58,6 +58,24 @@ def line(
     return {key: value for key, value in said.items() if value is not None}
 
 
+def dots(
+    name: str, x: Sequence[Any] | np.ndarray, y: Sequence[Any] | np.ndarray, colour: int, radius: float
+) -> list[dict[str, Any]]:
+    """Points of that size, all of them, as lines with as many each as a line may have; the first has the name."""
+    pieces = [slice(start, start + MOST_POINTS) for start in range(0, max(len(x), 1), MOST_POINTS)]
+    return [
+        line("" if piece.start else name, x[piece], y[piece], colour, points=True) | {"radius": radius}
+        for piece in pieces
+    ]
+
+
+def path(x: np.ndarray, y: np.ndarray, colour: int, width: float) -> list[dict[str, Any]]:
+    """A line of all its points, in pieces of as many as a line may have; each begins where the one before ends."""
+    starts = range(0, max(len(x) - 1, 1), MOST_POINTS - 1)
+    pieces = [slice(start, start + MOST_POINTS) for start in starts]
+    return [line("", x[piece], y[piece], colour, width=width) for piece in pieces]
+
+
 def mark(text: str, *, x: float | None = None, y: float | None = None) -> dict[str, Any]:
     """A straight line across the picture, with its words: at that x, or at that y."""
     return {"text": text} | ({"x": x} if x is not None else {"y": y})

@@ -14,7 +14,7 @@ def file_name(session: Session) -> str:
 
 def page_text(session: Session) -> str:
     """The page, with its style, its script and the frames in it."""
-    view, frames = session.view, session.frames.all()
+    view, frames = session.view, ",".join(frame.text for frame in session.frames.all())
     style = read(f"views/{view.style}") if view.style else ""
     parts = {
         "TITLE": escape(view.title),
@@ -23,8 +23,8 @@ def page_text(session: Session) -> str:
         "SETTINGS": escape(settings_in_words(view, session.state)),
         "FIGURES": figures(view.places),
         "STYLE": read("classroom.css") + style,
-        # The first `</script` would end the element.
-        "FRAMES": ("[" + ",".join(frame.text for frame in frames) + "]").replace("<", "\\u003c"),
+        # The first `</script` would end the element, and after a `<!--` the next one would not.
+        "FRAMES": f"[{frames}]".replace("</", "<\\/").replace("<!", "\\u003c!"),
         "SCRIPT": read("pictures.js") + read("saved.js"),
     }
     return re.sub(f"@({'|'.join(parts)})@", lambda match: parts[match[1]], read("saved.html"))

@@ -11,16 +11,22 @@ from experiments.classroom.view import OTHER, State, StateError, View
 from training.console import one_line
 
 # Of a saved page: its frames, and together at most so many bytes beside its style and script.
-MOST_FRAMES, MOST_BYTES = 200, 7_000_000
+MOST_FRAMES, MOST_BYTES = 200, 6_500_000
 # Seconds after which a browser that has not said that it drew a frame is sent another one.
 PATIENCE = 2.0
+LOST = "The worker has ended, perhaps for want of memory, and was started again: this begins anew."
+LOST_FOR_NOW = (
+    "The worker has ended again and again, and is not started for now; what it said stands in the terminal of the "
+    "server. A click a minute later tries it once more."
+)
 
 
 class Kept(NamedTuple):
-    """A frame as JSON, and how far it is."""
+    """A frame as JSON, how far it is, and which series it belongs to: one is played after another of its series."""
 
     at: float
     text: str
+    series: int = 0
 
 
 class Frames:
@@ -32,7 +38,8 @@ class Frames:
 
     def add(self, kept: Kept, is_one_to_keep: bool) -> None:
         """One more; where it is not one to keep, it is there as the last one until the next one comes."""
-        if kept.at < (self._last or kept).at:  # It was started over.
+        before = self._last or kept
+        if kept.at < before.at or kept.series != before.series:  # It was started over, or goes on with other settings.
             self._kept = []
         self._last = kept
         if is_one_to_keep:
@@ -125,9 +132,9 @@ class Session:
     def _open(self, running: bool) -> None:
         """Has the worker begin with these settings."""
         self._running = running
+        self._call("said", {"news": ""})
         value = {"simulation": self.view.simulation, "settings": self.state, "running": running}
         self._link.send(self.key, "open", value)
-        self._call("said", {"news": ""})
 
     def _address_here(self) -> str:
         """The link that restores the settings, and how far it is where the view can go there."""
@@ -144,16 +151,19 @@ class Session:
         """A frame, or words alone."""
         header = message.header
         if header.get("lost"):
-            words = "The worker has ended, perhaps for want of memory, and was started again: this begins anew."
-            self._open(False)
-            self._call("said", {"news": words})
+            if header.get("again"):
+                self._open(False)
+            else:
+                self._running = False
+                self._call("told", {"words": {"status": "stopped"}, "running": False})
+            self._call("said", {"news": LOST if header.get("again") else LOST_FOR_NOW})
             return
         self._running = bool(header.get("running"))
         if "at" not in header:
             self._run(f"classroom.told({message.text})")
             return
         self._at = float(header["at"])
-        self.frames.add(Kept(self._at, message.text), bool(header.get("keep")))
+        self.frames.add(Kept(self._at, message.text, int(header.get("series", 0))), bool(header.get("keep")))
         self._newest = message.text
         self._push()
 

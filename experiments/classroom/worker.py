@@ -7,8 +7,8 @@ and one for all, so that data, compiled programs and JAX itself are in the memor
 threads, while the simulations of others go on. It ends with the server, however that ends: the socket says so.
 
 From the server come messages as JSON, {"of": visitor, "do": ..., "value": ...}: `open` with the simulation and the
-settings, `close`, and what the simulation does. To the server go a line of JSON, {"to": visitor, "at", "keep"}, and
-after it the frame as JSON, which the server hands on as it is.
+settings, `close`, and what the simulation does. To the server go a line of JSON, {"to": visitor, "at", "keep",
+"series", "running"}, and after it the frame as JSON, which the server hands on as it is.
 """
 
 import contextlib
@@ -42,12 +42,13 @@ PREPARED_AT_ONCE = 2
 class Frame(NamedTuple):
     """What is shown at one time: pictures by the names of their places, words by the ids of the elements that hold
     them (`status`, `finding`, or a view's own); how far it is, as the slider of a saved page has it; whether that page
-    keeps it."""
+    keeps it; and of which series it is, where other settings make what was shown before another one."""
 
     pictures: dict[str, Any]
     words: dict[str, str]
     at: float = 0.0
     keep: bool = True
+    series: int = 0
 
 
 class Simulation(Protocol):
@@ -89,7 +90,7 @@ class Settling(Protocol):
         ...
 
     def settle(self) -> bool:
-        """Takes what has come meanwhile; whether that is to be shown."""
+        """Takes a little of what has come meanwhile, as `advance` does; whether that is to be shown."""
         ...
 
 
@@ -113,6 +114,7 @@ class Worker:
         self._changed = threading.Condition()
         self._pool = ThreadPoolExecutor(PREPARED_AT_ONCE, "prepare")
         self._has_ended = False
+        self._settled_at = 0.0  # When nothing that is waited for had come.
 
     def listen(self) -> None:
         """Takes the server's messages until it has gone."""
@@ -135,7 +137,7 @@ class Worker:
             for name in busy or [""]:
                 with self._changed:
                     while not (self._messages or busy or self._has_ended):
-                        if not self._changed.wait(SETTLES_WITHIN if self._pending() else None):
+                        if not self._changed.wait(self._patience()):
                             break
                     if self._has_ended:
                         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -143,21 +145,36 @@ class Worker:
                     messages, self._messages = self._messages, []
                 for message in messages:
                     self._take(message)
-                for waiting, seat in [] if busy else self._pending():
-                    self._guarded(waiting, seat, functools.partial(self._settle, waiting, seat))
+                self._settle_all()
                 if (seat := self._seats.get(name)) and seat.ready.is_set() and seat.simulation.running:
                     self._guarded(name, seat, seat.simulation.advance)
                     if time.monotonic() - seat.times["shown"] >= EVERY or not seat.simulation.running:
                         self._show(name, seat)
 
     def _pending(self) -> list[tuple[str, _Seat]]:
-        """Who waits for something without running."""
-        seats = [(name, seat) for name, seat in self._seats.items() if seat.ready.is_set()]
+        """Who waits for something without running, and sees a first frame."""
+        shown = [(n, s) for n, s in self._seats.items() if s.ready.is_set() and s.times["shown"]]
+        seats = [(n, s) for n, s in shown if not s.simulation.running]
         return [(n, s) for n, s in seats if isinstance(s.simulation, Settling) and s.simulation.pending]
 
-    def _settle(self, name: str, seat: _Seat) -> None:
+    def _patience(self) -> float | None:
+        """Seconds until it is seen whether what is waited for has come; None where nothing is."""
+        return max(0.0, self._settled_at + SETTLES_WITHIN - time.monotonic()) if self._pending() else None
+
+    def _settle_all(self) -> None:
+        """Everybody who waits takes a little of what has come, also while others run."""
+        if time.monotonic() - self._settled_at < SETTLES_WITHIN:
+            return
+        came: list[bool] = []
+        for name, seat in self._pending():
+            self._guarded(name, seat, functools.partial(self._settle, name, seat, came))
+        if came and not any(came):
+            self._settled_at = time.monotonic()
+
+    def _settle(self, name: str, seat: _Seat, came: list[bool]) -> None:
         assert isinstance(seat.simulation, Settling)
-        if seat.simulation.settle():
+        came.append(seat.simulation.settle())
+        if came[-1]:
             self._show(name, seat)
 
     def _take(self, message: dict[str, Any]) -> None:
@@ -236,7 +253,8 @@ class Worker:
             return
         frame, running = frames[0], seat.simulation.running
         content = {"pictures": frame.pictures, "words": frame.words, "at": frame.at, "running": running}
-        self._send({"to": name, "at": frame.at, "keep": frame.keep, "running": running}, content)
+        header = {"to": name, "at": frame.at, "keep": frame.keep, "series": frame.series, "running": running}
+        self._send(header, content)
         seat.times["shown"] = time.monotonic()
 
     def _say(self, name: str, seat: _Seat, words: dict[str, str]) -> None:
@@ -307,7 +325,10 @@ def warm(name: str) -> None:
 
     if view := find_views().get(name):
         with contextlib.suppress(Exception):  # Who opens it is told.
-            made({"simulation": view.simulation, "settings": view.defaults()}).prepare()
+            simulation = made({"simulation": view.simulation, "settings": view.defaults()})
+            simulation.prepare()
+            if isinstance(simulation, Settling):  # What it needs later is compiled now.
+                simulation.settle()
 
 
 if __name__ == "__main__":

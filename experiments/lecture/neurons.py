@@ -21,6 +21,8 @@ from experiments.study.study import Study
 from training import figures
 
 NEURONS = ("step", "sigmoid", "tanh", "relu")
+# Slopes below this share of the largest one teach next to nothing.
+FLAT = 0.05
 WITHIN = 5e-4
 SOURCE = "lecture slides and notebook (P)"
 SIGMOID = {-1.0: 0.2689414213699951, -2.0: 0.11920292202211757, -10.0: 4.539786870243442e-05}
@@ -67,6 +69,12 @@ def run(_: None, __: Path) -> tuple[Any, list[Claim]]:
     return draw(), claims
 
 
+def is_flat(name: str, slope: Any) -> Any:
+    """Where the neuron is flat, by its slopes there; the step, whose slope is 0 or infinite, is flat everywhere."""
+    largest = nets.activations.get(name).max_slope
+    return np.abs(slope) < FLAT * (largest if np.isfinite(largest) else 1.0)
+
+
 def draw() -> Any:
     """Each neuron's output and slope over its weighted input, and where it is saturated."""
     z = np.linspace(-6, 6, 601, dtype=np.float32)
@@ -76,7 +84,7 @@ def draw() -> Any:
         a, slope = activation.function(jnp.asarray(z)), jax.vmap(jax.grad(activation.function))(jnp.asarray(z))
         axis.plot(z, a, label="output a = f(z)")
         axis.plot(z, slope, "--", label="slope f'(z)")
-        flat = np.asarray(slope) < 0.05 * max(float(jnp.max(slope)), 1e-9)
+        flat = is_flat(name, np.asarray(slope))
         axis.fill_between(z, -1.2, 3.6, where=flat, color="tab:red", alpha=0.1, label="slope below 5 % of its largest")
         share = 100 * flat.mean()
         axis.set(xlabel="weighted input z = w.x + b", ylabel="output, slope", ylim=(-1.2, 3.6))

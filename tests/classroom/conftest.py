@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from chrome import CHROMEDRIVER, CHROMIUM, chromium
+from chrome import CHROMEDRIVER, CHROMIUM
 
 HAS_PAGE = bool(importlib.util.find_spec("nicegui") and CHROMIUM and CHROMEDRIVER)
 
@@ -36,13 +36,6 @@ def address():
     served.should_exit = True
     thread.join(10)
     link.close()
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Chromium, for all tests of this folder."""
-    with chromium(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ def test_equally_many_examples():
     assert "1 step," in before["note"]
     settings = VIEW.with_settings(VIEW.defaults(), {"clock": EXAMPLES, "rate": 8.0})
     assert simulation.change(settings) and simulation.at == 1_024
+    assert simulation.frame().series == 1 and simulation.change(settings) and simulation.frame().series == 1
     words = simulation.frame().words
     assert "Thrown far off" in words["finding"] and "beyond all numbers" in words["status"]
     json.dumps(finite(simulation.frame().pictures), allow_nan=False)

@@ -59,6 +59,13 @@ def test_who_has_left_goes_on():
     assert sum(len(line["x"]) for line in points) == 400 + len(two_wells.PLACES)
 
 
+def test_the_median_that_a_try_names_is_the_chains():
+    """At its rate and batch size."""
+    one = VIEW.tries[1]
+    stay = escape.exact_stay(one.settings["rate"], int(one.settings["batch"]))
+    assert f"the chain's median is {stay.median:,.0f} steps" in one.seen
+
+
 def test_a_chain_that_is_too_large_is_said():
     """Where nobody would wait for it."""
     assert escape.exact_stay(4.0, 32) is None and escape.exact_stay(20.0, 16) is None

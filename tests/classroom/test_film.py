@@ -48,7 +48,7 @@ def test_gif_is_the_best_that_fits(monkeypatch):
 
 def test_a_view_is_filmed(visitor):
     """Its title first, then what moves."""
-    shown = film.film_view(visitor.browser, visitor.address + SMALL, 1.2, 1.0, "[data-do=play]")
+    shown = film.film_view(visitor.browser, visitor.address + SMALL, 0.6, 1.0, "[data-do=play]")
     assert len(shown) >= 2 and (shown[0].seconds, shown[-1].seconds) == (film.TITLE, film.END)
     title, first, last = (np.asarray(shown[i].picture) for i in (0, 1, -1))
     assert title.shape == last.shape and (title != first).any() and (first != last).any()

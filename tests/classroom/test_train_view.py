@@ -23,11 +23,15 @@ def without_curvature(monkeypatch):
 
 
 def settled(simulation):
-    """Waits until all but the curvature can be measured."""
+    """Waits until it has come to rest, and all but the curvature is measured."""
     for run in simulation.runs:
         run.programs.start(*parts.IN_ORDER)
-        assert run.programs.probe and run.programs.answer
-    simulation.settle()
+        for name in parts.IN_ORDER:
+            assert getattr(run.programs, name)
+    while simulation.running:
+        simulation.advance()
+    while simulation.settle():
+        assert simulation.pending
 
 
 def trained(epochs=1, steps=0, **settings):
@@ -35,13 +39,12 @@ def trained(epochs=1, steps=0, **settings):
     state = VIEW.with_settings(VIEW.defaults(), {"batch_size": 100} | settings)
     simulation = Training(state | {"dataset": "synthetic"})
     simulation.prepare()
-    settled(simulation)
     for _ in range(epochs):
         simulation.do("epoch", None)
-        while simulation.running:
-            simulation.advance()
+        settled(simulation)
     for _ in range(steps):
         simulation.do("step", None)
+    settled(simulation)
     return simulation
 
 
@@ -51,6 +54,7 @@ def test_pictures_of_a_net():
     start = simulation.frame()
     assert start.at == 0 and "epoch 0" in start.words["status"] and "val_loss" in start.words["status"]
     simulation.do("step", None)
+    settled(simulation)
     frame = simulation.frame()
     assert 0 < frame.at < 1
     places = {place.name for place in VIEW.places if not place.name.startswith("other")}
@@ -80,6 +84,7 @@ def test_the_same_start():
     simulation = trained(1)
     after = simulation.frame().pictures["weights"]["source"]
     simulation.do("reset", None)
+    settled(simulation)
     again = simulation.frame().pictures["weights"]["source"]
     assert again == trained(0).frame().pictures["weights"]["source"] != after
     assert trained(0, seed=1).frame().pictures["weights"]["source"] != again
@@ -87,11 +92,7 @@ def test_the_same_start():
 
 def test_a_link_goes_to_its_epoch():
     """With `at` it trains to there by itself, and stops."""
-    simulation = trained(0, at=2)
-    assert simulation.running
-    while simulation.running:
-        simulation.advance()
-    assert simulation.frame().at == 2
+    assert trained(0, at=2).frame().at == 2
 
 
 def side(measures=(), at=1.0, row=(), **changed):

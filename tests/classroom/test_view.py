@@ -1,11 +1,14 @@
 """Settings, the addresses that restore them, and what is said of those that cannot be used."""
 
+import json
 import random
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from experiments.classroom import fields
+from experiments.classroom import fields, saved
 from experiments.classroom.session import Frames, Kept
 from experiments.classroom.view import StateError, find_views, first_and_second
 from training.config import FIELDS, Config
@@ -105,7 +108,8 @@ def test_controls_of_fields():
 
 
 def test_frames_of_a_saved_page():
-    """Not more than it holds, the first and the last among them; anew where it was started over."""
+    """Not more than it holds, the first and the last among them; anew where it was started over or is of other
+    settings."""
     frames = Frames()
     for at in range(1_000):
         frames.add(Kept(float(at), "x" * 100), True)
@@ -116,3 +120,17 @@ def test_frames_of_a_saved_page():
     frames.add(Kept(0.5, "z"), False)
     frames.add(Kept(0.7, "z"), False)
     assert [one.at for one in frames.all()] == [0.0, 0.7]
+    frames.add(Kept(0.7, "w", series=1), True)
+    frames.add(Kept(0.8, "w", series=1), True)
+    assert [one.at for one in frames.all()] == [0.7, 0.8]
+
+
+def test_a_saved_page_is_small():
+    """Also of many epochs whose pictures are large, and made of what is written longer in a page."""
+    session: Any = SimpleNamespace(view=TRAIN, state=TRAIN.defaults(), frames=Frames())
+    for epoch in range(200):
+        session.frames.add(Kept(float(epoch), json.dumps({"at": epoch, "pictures": "</i><!" * 30_000})), True)
+    text = saved.page_text(session)
+    assert 3e6 < len(text.encode()) < 8e6 and text.count("</script>") == 2
+    frames = json.loads(text.partition('type="application/json">')[2].partition("</script>")[0])
+    assert [frames[0]["at"], frames[-1]["at"]] == [0, 199] and frames[0]["pictures"].startswith("</i><!</i>")

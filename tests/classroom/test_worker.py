@@ -13,6 +13,29 @@ from experiments.classroom import worker
 from experiments.classroom.worker import Frame
 
 
+class Waiting:
+    """Stands still, and waits for three things that are there at once."""
+
+    running, pending = False, True
+
+    def __init__(self, settings):
+        self.left = 3
+
+    def change(self, settings):
+        return False
+
+    def prepare(self):
+        pass
+
+    def settle(self):
+        self.left -= 1
+        self.pending = self.left > 0
+        return True
+
+    def frame(self):
+        return Frame({}, {"status": f"{self.left} left"})
+
+
 class Counting:
     """Counts while it runs."""
 
@@ -80,8 +103,8 @@ class Line:
     def say(self, who, what, value=None):
         self.connection.send_bytes(json.dumps({"of": who, "do": what, "value": value}).encode())
 
-    def open(self, who, running=False, **settings):
-        value = {"simulation": f"{__name__}:Counting", "settings": settings, "running": running}
+    def open(self, who, running=False, kind="Counting", **settings):
+        value = {"simulation": f"{__name__}:{kind}", "settings": settings, "running": running}
         self.say(who, "open", value)
 
     def until(self, who, accepted):
@@ -109,6 +132,15 @@ def test_all_have_their_turn(line):
     line.say("a", "play")
     line.until("a", lambda header, content: not header["running"] and "pictures" in content)
     line.say("b", "close")
+
+
+def test_who_waits_is_served_while_others_run(line):
+    """What comes later is taken one by one, and shown, although somebody runs."""
+    line.open("a", running=True)
+    line.until("a", lambda header, _: header.get("at", 0) > 10)
+    line.open("b", kind="Waiting")
+    shown = [line.until("b", lambda header, _: "at" in header)[1]["words"]["status"] for _ in range(4)]
+    assert shown == [f"{left} left" for left in (3, 2, 1, 0)]
 
 
 @pytest.mark.parametrize("fails_at", ["prepare", 50])

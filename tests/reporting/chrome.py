@@ -72,11 +72,6 @@ def without_lines(text):
     return text.replace("<script", f"{NO_LINES}<script", 1)
 
 
-def emulate(browser, scheme):
-    """Makes the browser prefer a colour scheme."""
-    browser.emulate(scheme)
-
-
 @contextlib.contextmanager
 def chromium(profile):
     """The browser, which ends with the block."""

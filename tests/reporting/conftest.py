@@ -1,7 +1,7 @@
 """One sweep and one browser for all tests of the report."""
 
 import pytest
-from chrome import chromium, without_lines, without_webgl
+from chrome import without_lines, without_webgl
 from sweep_tables import DIVERGED, SWEPT, table_of
 
 from experiments.reporting import page as report_page
@@ -16,13 +16,6 @@ def sweep(tmp_path_factory):
     data = report_page.data_of(table, sweep_data.sweep_of(table), folder)
     (folder / "report.html").write_text(report_page.page_text(data), encoding="utf-8")
     return table, folder
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Chromium, for all tests of this folder."""
-    with chromium(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.fixture

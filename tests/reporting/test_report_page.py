@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from chrome import emulate, needs_browser, without_lines, without_webgl
+from chrome import needs_browser, without_lines, without_webgl
 from sweep_tables import embedded, table_of
 
 from experiments.reporting import page as report_page
@@ -111,13 +111,13 @@ def test_dark_mode(unpainted_page):
     plots = "[...document.querySelectorAll('.plot')].map((plot) => plot._fullLayout.paper_bgcolor)"
     try:
         assert page.run(paper) == "rgb(255, 255, 255)" and set(page.run(plots)) == {"#ffffff"}
-        emulate(page, "dark")
+        page.emulate("dark")
         wait_until(page, f"{plots}.every((colour) => colour === '#1b1f24')")
         assert page.run(paper) == "rgb(27, 31, 36)"
         contrast = "getComputedStyle(document.querySelector('#table td')).color"
         assert page.run(contrast) == "rgb(223, 227, 232)"
     finally:
-        emulate(page, "light")
+        page.emulate("light")
     wait_until(page, f"{plots}.every((colour) => colour === '#ffffff')")
     assert page.errors() == []
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from chrome import emulate, needs_browser, without_lines, without_webgl
+from chrome import needs_browser, without_lines, without_webgl
 from sweep_tables import DIVERGED, SWEPT, embedded, table_of
 
 from experiments.engine import results
@@ -84,7 +84,7 @@ def test_pictures_are_saved_as_wide_as_said(light_page):
     """An SVG of the width in the field, on white also in dark mode; what is shown stays dark."""
     browser, is_dark = light_page, "document.getElementById('heat')._fullLayout.paper_bgcolor === '#1b1f24'"
     try:
-        emulate(browser, "dark")
+        browser.emulate("dark")
         wait_until(browser, is_dark)
         browser.run("(document.getElementById('width').value = '640', 0)")
         browser.run(
@@ -101,7 +101,7 @@ def test_pictures_are_saved_as_wide_as_said(light_page):
         titles = browser.run("[...document.querySelectorAll('.modebar-btn')].map((button) => button.dataset.title)")
         assert not any("Share" in str(title) for title in titles)  # Nothing leaves this machine.
     finally:
-        emulate(browser, "light")
+        browser.emulate("light")
         browser.run("(Plotly.downloadImage = window.download, 0)")
     assert browser.errors() == []
 

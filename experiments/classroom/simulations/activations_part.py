@@ -11,10 +11,8 @@ from experiments.classroom import pictures
 from experiments.classroom.pictures import Picture, axis, line, mark
 from experiments.classroom.simulations.tables import added, said
 from experiments.classroom.view import State
-from experiments.lecture.neurons import NEURONS
+from experiments.lecture.neurons import NEURONS, is_flat
 
-# Flat is where the slope is below this share of the largest one.
-FLAT = 0.05
 NAMES = {"step": "step", "sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU"}
 POINTS, DOT = 241, "\N{MIDDLE DOT}"
 
@@ -45,14 +43,9 @@ class Activations:
     def words(self, at: int) -> dict[str, str]:
         """z, and who is flat there."""
         z = self.z_at(at)
-        flat = [NAMES[name] for name in NEURONS if self.is_flat(name, self.answer(name, z)[1])]
+        flat = [NAMES[name] for name in NEURONS if is_flat(name, self.answer(name, z)[1])]
         finding = f"At z = {said(z, 2)} flat: {', '.join(flat)}. Where a neuron is flat, it learns next to nothing."
         return {"status": f"x = {said(float(self._xs[at]), 2)}, z = {said(z, 2)}", "finding": finding}
-
-    def is_flat(self, name: str, slope: float | np.ndarray) -> bool | np.ndarray:
-        """Where the slope is next to nothing; that of the step is so everywhere."""
-        largest = nets.activations.get(name).max_slope
-        return np.abs(slope) < FLAT * (largest if np.isfinite(largest) else 1.0)
 
     def pictures(self, at: int) -> dict[str, Picture]:
         """All four, and the sum that they are given."""
@@ -65,14 +58,14 @@ class Activations:
     def _of(self, name: str, z: float) -> Picture:
         a_Z, slope_Z = self._drawn[name]
         # Where the output jumps it is not flat.
-        is_flat = self.is_flat(name, slope_Z) & (np.abs(np.diff(a_Z, append=a_Z[-1])) < 0.5)
-        flat = np.where(is_flat, a_Z, np.nan)
+        is_there = is_flat(name, slope_Z) & (np.abs(np.diff(a_Z, append=a_Z[-1])) < 0.5)
+        flat = np.where(is_there, a_Z, np.nan)
         a, slope = self.answer(name, z)
         drawn = [
             line("flat: slope < 5 % of its largest", self._z, flat, 6, width=8),
             line("output a = f(z)", self._z, a_Z, 0),
             line("slope f'(z)", self._z, slope_Z, 1, dash=True),
-            line("", [z, z], [a, slope], 2, points=True) | {"radius": 5},
+            *pictures.dots("", [z, z], [a, slope], 2, 5),
         ]
         if name == "step":
             drawn[0]["name"] = "flat everywhere: slope 0"

@@ -70,7 +70,7 @@ def ground(surface: str) -> Ground:
     if surface == ONE:
         across, labels = (-2.0, 2.4), (f"weight of {TARGET}", "cost")
         w_A = np.linspace(*across, 121)
-        cost_A = _costs(problem, np.stack([np.zeros_like(w_A), w_A], axis=1))
+        cost_A = costs_at(problem, np.stack([np.zeros_like(w_A), w_A], axis=1))
         curve = np.stack([w_A, cost_A], axis=1)
         ends = across, (0.0, float(cost_A.max()))
         return Ground(problem, minimum_P, known.cost, known.largest_eigenvalue, labels, *ends, (curve,))
@@ -97,7 +97,7 @@ def _mean_costs(cost: Any, w_QxP: jax.Array, data: Any) -> jax.Array:
     return jax.vmap(lambda w_P: nets.curvature.mean_cost(cost, w_P, data))(w_QxP)
 
 
-def _costs(problem: study.Problem, w_QxP: np.ndarray) -> np.ndarray:
+def costs_at(problem: study.Problem, w_QxP: np.ndarray) -> np.ndarray:
     """The mean cost over all examples at each of at most 3 x MOST_DRAWN points, by one program; [Q]."""
     padded = np.zeros((3 * MOST_DRAWN, w_QxP.shape[1]), np.float32)
     padded[: len(w_QxP)] = w_QxP
@@ -129,7 +129,7 @@ def paths_of(it: Ground, rate: float, clock: str, seed: int) -> dict[str, Path]:
         )
         step_Q = np.unique(np.linspace(0, len(path_SxP) - 1, MOST_DRAWN).round().astype(int))
         drawn[name] = step_Q, path_SxP[step_Q]
-    cost_Q = _costs(problem, np.concatenate([w_QxP for _, w_QxP in drawn.values()]))
+    cost_Q = costs_at(problem, np.concatenate([w_QxP for _, w_QxP in drawn.values()]))
     ends = np.cumsum([len(step_Q) for step_Q, _ in drawn.values()])[:-1]
     costs = dict(zip(drawn, np.split(cost_Q, ends), strict=True))
     return {name: Path(BATCHES[name], *drawn[name], costs[name]) for name in drawn}
@@ -140,13 +140,13 @@ class Descent:
 
     def __init__(self, settings: State) -> None:
         self.running = False
-        self._settings, self.at, self._due = settings, 0, 0.0
+        self._settings, self.at, self._due, self._series = settings, 0, 0.0, 0
 
     def change(self, settings: State) -> bool:
         """Another rate or order is taken where it is: the path moves under the hand."""
         same = all(settings[name] == self._settings[name] for name in ("surface", "clock"))
-        if same:
-            self._settings = settings
+        if same and settings != self._settings:
+            self._settings, self._series = settings, self._series + 1
             self._descend()
         return same
 
@@ -210,7 +210,8 @@ class Descent:
         seen = {name: path.until(self.at, self._settings["clock"]) for name, path in self.paths.items()}
         found = {name: self._path(i, name, seen[name]) for i, name in enumerate(self.paths)}
         found |= {"cost": self._costs(seen), "edge": self._edge()}
-        return Frame(found, {"status": self._status(seen), "finding": self._finding(seen)}, float(self.at))
+        words = {"status": self._status(seen), "finding": self._finding(seen)}
+        return Frame(found, words, float(self.at), series=self._series)
 
     def _path(self, colour: int, name: str, seen: int) -> Picture:
         """A path on the cost curve, or on contours."""
@@ -223,13 +224,13 @@ class Descent:
         drawn = [line("", outline[:, 0], outline[:, 1], 7, width=1.8 if is_one else 0.8) for outline in it.outlines]
         shown = _inside(x_Q, y_Q, it)
         few = len(x_Q) <= study.STEPS + 1
-        drawn += _pieces(x_Q[:shown], y_Q[:shown], colour, width=1.4 if few else 1.0)
+        drawn += pictures.path(x_Q[:shown], y_Q[:shown], colour, width=1.4 if few else 1.0)
         if few:
-            drawn += _dots("", x_Q[:shown], y_Q[:shown], colour, 2.4)
-        drawn += _dots("lowest point", low_P[:1], low_P[1:], 3, 5)
-        drawn += _dots("start", x_Q[:1], y_Q[:1], 7, 5)
+            drawn += pictures.dots("", x_Q[:shown], y_Q[:shown], colour, 2.4)
+        drawn += pictures.dots("lowest point", low_P[:1], low_P[1:], 3, 5)
+        drawn += pictures.dots("start", x_Q[:1], y_Q[:1], 7, 5)
         if seen > 1:
-            drawn += _dots("now", x_Q[-1:], y_Q[-1:], colour, 5.5)
+            drawn += pictures.dots("now", x_Q[-1:], y_Q[-1:], colour, 5.5)
         steps = int(path.step_Q[seen - 1])
         said = (
             f"The path of {NAMES[name]} descent after {steps} steps, {'on the cost curve' if is_one else 'on contours'}"
@@ -266,7 +267,7 @@ class Descent:
         """1 - rate x curvature, with where the rate is."""
         far = max(2.6, 1.15 * self.multiple)
         drawn = [line("1 - rate x curvature", [0.0, far], [1.0, 1 - far], 7)]
-        drawn += _dots(f"this rate: {1 - self.multiple:+.2f}", [self.multiple], [1 - self.multiple], 0, 6)
+        drawn += pictures.dots(f"this rate: {1 - self.multiple:+.2f}", [self.multiple], [1 - self.multiple], 0, 6)
         marks = [mark("2 / curvature: the edge", x=2.0), mark("", y=0.0), mark("", y=-1.0)]
         where = "near the minimum" if self._settings["surface"] == NEURON else "everywhere"
         note = (
@@ -345,15 +346,3 @@ def _inside(x_Q: np.ndarray, y_Q: np.ndarray, it: Ground) -> int:
     for value_Q, (low, high) in ((x_Q, it.across), (y_Q, it.up)):
         far |= ~(np.abs(value_Q - (low + high) / 2) < FAR * (high - low))
     return int(np.argmax(far)) if far.any() else len(x_Q)
-
-
-def _pieces(x_Q: np.ndarray, y_Q: np.ndarray, colour: int, width: float) -> list[dict[str, Any]]:
-    """A path in pieces that a line may have as many points as; each begins where the one before ends."""
-    starts = range(0, max(len(x_Q) - 1, 1), MOST_POINTS - 1)
-    pieces = [slice(start, start + MOST_POINTS) for start in starts]
-    return [line("", x_Q[piece], y_Q[piece], colour, width=width) for piece in pieces]
-
-
-def _dots(name: str, x: Any, y: Any, colour: int, radius: float) -> list[dict[str, Any]]:
-    """Points of that size."""
-    return [line(name, x, y, colour, points=True) | {"radius": radius}]

@@ -54,7 +54,7 @@ class Curves(NamedTuple):
 
 
 @jax.jit
-def _costs(w_G: jax.Array, data: tuple[jax.Array, jax.Array]) -> jax.Array:
+def _mean_costs(w_G: jax.Array, data: tuple[jax.Array, jax.Array]) -> jax.Array:
     """The mean of the quadratic cost and that of the cross-entropy at each weight, [2, G]."""
     both = two_wells.quadratic, two_wells.cross_entropy
     return jnp.stack([jax.vmap(lambda w, of=of: nets.curvature.mean_cost(of, w, data))(w_G) for of in both])
@@ -64,7 +64,7 @@ def _costs(w_G: jax.Array, data: tuple[jax.Array, jax.Array]) -> jax.Array:
 def curves() -> Curves:
     """The curves, for all visitors."""
     w_G, places = np.linspace(SHOWN[0] - 4, SHOWN[1] + 4, 601), list(two_wells.PLACES.values())
-    quadratic, cross_entropy = np.asarray(_costs(np.concatenate([w_G, places]), two_wells.examples()), np.float64)
+    quadratic, cross_entropy = np.asarray(_mean_costs(np.concatenate([w_G, places]), two_wells.examples()), np.float64)
     named = zip(two_wells.PLACES, places, quadratic[len(w_G) :].tolist(), strict=True)
     return Curves(w_G, quadratic[: len(w_G)], cross_entropy[: len(w_G)], {name: (w, c) for name, w, c in named})
 
@@ -72,7 +72,7 @@ def curves() -> Curves:
 @cache
 def exact_stay(rate: float, batch: int) -> Stay | None:
     """How long SGD stays, by the chain that `large_deviations` uses; None where that takes too long to compute."""
-    width = large_deviations.FULL.width * rate**1.5 / batch
+    width = large_deviations.FULL.width_at(rate, batch)
     kinds = len(nets.wells.line().shares)
     places, batches = (nets.wells.OUT - nets.wells.LEFT) / width, math.comb(batch + kinds - 1, batch)
     return None if 2 * places * batches > MOST_MOVES else nets.wells.stay_on_line(rate, batch, width)
@@ -196,10 +196,11 @@ class Escape:
             ("has not left", 0, self.censored_W),
             ("has left", 1, ~self.censored_W),
         ):
-            drawn += _points(f"{name}: {np.sum(chosen_W):,}", self.w_W[chosen_W], height_W[chosen_W], colour)
+            words = f"{name}: {np.sum(chosen_W):,}"
+            drawn += pictures.dots(words, self.w_W[chosen_W], height_W[chosen_W], colour, 2.2)
         for name, colour in (("first minimum", 2), ("barrier", 6), ("second minimum", 2)):
             w, c = known.places[name]
-            drawn.append(line(f"{name}, w = {w:.2f}", [w], [c], colour, points=True) | {"radius": 5})
+            drawn += pictures.dots(f"{name}, w = {w:.2f}", [w], [c], colour, 5)
         said = f"{self.count} walkers on the cost curve after {self.at} steps, {self.left} of them beyond w = 8"
         ends, out = axis("weight w", *SHOWN), mark("has left: w > 8", x=two_wells.BARRIER)
         return pictures.lines(drawn, ends, axis("mean quadratic cost", floor, high), said, [out], height=330)
@@ -284,15 +285,6 @@ class Escape:
         return f"{self.left:,} of {self.count:,} have left so far. {grows}"
 
 
-def _points(name: str, x: np.ndarray, y: np.ndarray, colour: int) -> list[dict[str, Any]]:
-    """All of the points, as lines with as many each as a line may have; the first has the name."""
-    starts = range(0, max(len(x), 1), MOST_POINTS)
-    pieces = [slice(start, start + MOST_POINTS) for start in starts]
-    return [
-        line("" if piece.start else name, x[piece], y[piece], colour, points=True) | {"radius": 2.2} for piece in pieces
-    ]
-
-
 def _steps(steps: float) -> str:
     """A number of steps, also a huge one."""
     return f"{steps:,.0f}" if steps < 1e9 else f"{steps:.1e}"
@@ -314,7 +306,7 @@ def _matched() -> Picture:
     lowest = int(np.argmin(known.cross_entropy_G))
     drawn = [
         line("cross-entropy", known.w_G, known.cross_entropy_G, 3),
-        line("minimum", [known.w_G[lowest]], [known.cross_entropy_G[lowest]], 2, points=True) | {"radius": 5},
+        *pictures.dots("minimum", [known.w_G[lowest]], [known.cross_entropy_G[lowest]], 2, 5),
     ]
     said = "The mean cross-entropy over the weight: it falls to one minimum and rises from there"
     y = axis("mean cross-entropy", 0.6, 1.2)

@@ -45,6 +45,7 @@ class Neuron:
     def __init__(self, settings: State) -> None:
         self.running = False
         self._settings, self._at, self._last = settings, int(settings.get("at", 0)), 0.0
+        self._series = 0  # One more with every change of what is shown.
 
     def prepare(self) -> None:
         """Computes what is shown; what that needs is compiled."""
@@ -62,7 +63,8 @@ class Neuron:
         before, self._settings = self._settings, settings
         was_at_end = self._at >= self._part.moments
         is_other = any(before[name] != settings[name] for name in self._part.takes)
-        if is_other or settings != before:
+        if settings != before:
+            self._series += 1
             self._begin()
         if is_other:
             self._at = self._part.moments if was_at_end else 0
@@ -97,4 +99,4 @@ class Neuron:
     def frame(self) -> Frame:
         """The moment."""
         words = self._part.words(self._at) | {"part": self._settings["part"]}
-        return Frame(self._part.pictures(self._at), words, float(self._at))
+        return Frame(self._part.pictures(self._at), words, float(self._at), series=self._series)

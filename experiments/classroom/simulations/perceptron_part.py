@@ -149,7 +149,7 @@ class Perceptron:
                 there = [m for m, _, out in self.table if m[2] == bun and out == fires]
                 # Beside each other, so that both are seen.
                 at = [m[0] + 0.05 * bun for m in there], [m[1] + 0.05 * bun for m in there]
-                drawn.append(line("", *at, colour, points=True) | {"radius": 8 if fires else 3})
+                drawn += pictures.dots("", *at, colour, 8 if fires else 3)
         words = "The meals in the plane of ketchup and mustard, and the lines where the detector begins to fire"
         note = "Large points: it fires; small ones: it does not. A line off the picture parts no meal."
         x, y = axis("ketchup", -0.5, 1.5), axis("mustard", -0.5, 1.5)

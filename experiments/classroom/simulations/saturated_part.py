@@ -102,7 +102,7 @@ class Saturated:
                 slow = np.where(stuck, a_S[: at + 1], np.nan)
                 drawn.append(line(f"{name}: slow (thick)", steps[: at + 1], slow, i, width=8))
             drawn.append(line(name, steps[: at + 1], a_S[: at + 1], i))
-            drawn.append(line("", [at], [a_S[at]], i, points=True) | {"radius": 6})
+            drawn += pictures.dots("", [at], [a_S[at]], i, 6)
         words = f"The output after {at} of {STEPS} steps, with either cost"
         y = axis("output a", -0.03, 1.03)
         note = "Slow: wrong, above a half, and yet moved by less than a tenth of the farthest step of the two."
@@ -125,7 +125,7 @@ class Saturated:
         for i, cost in enumerate(COSTS):
             course: Course = self.courses[cost]
             now = [float(course.w_S[at] + course.b_S[at])], [float(course.slope_S[at])]
-            drawn.append(line("", *now, i, points=True) | {"radius": 7})
+            drawn += pictures.dots("", *now, i, 7)
         words = "The slope of either cost over the weighted input; points: where the neuron is now"
         note = (
             "Points: where the neuron is now. With the quadratic cost the slope is "

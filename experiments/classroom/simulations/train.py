@@ -16,6 +16,8 @@ from training.screen import as_number
 
 # Seconds of training between two answers to the visitor.
 STRIDE = 0.07
+# Seconds between two looks at whether what it needs is compiled.
+NAP = 0.01
 # The share of the time that each look may take: what costs more is taken less often.
 SHARES = {"probe": 0.05, "curvature": 0.03, "answer": 0.02, "kernels": 0.02}
 
@@ -48,14 +50,15 @@ class Training:
         self.runs: list[parts.Run] = []
         self._sides: list[Side] = []
         self._rates: dict[int, float] = {}  # Steps a second of each run.
-        self._missing = set[str]()
+        self._steps_left = 0  # Of those that were asked for one by one.
+        self._missing = set[str]()  # What is still to be measured of where it is.
 
     def change(self, settings: State) -> bool:
         """Every change begins again, from the same start."""
         return False
 
     def prepare(self) -> None:
-        """Loads the data, compiles, draws the weights and looks at them."""
+        """Loads the data, draws the weights, and measures what stands in the first picture: all else comes later."""
         self._begin()
         self.running = self.running or self._goal > 0
 
@@ -68,9 +71,9 @@ class Training:
         self._rates = {i: 50.0 for i in range(len(self.runs))}
         self._looks = {name: Look(share) for name, share in SHARES.items()}
         for run in self.runs:
-            run.programs.start(*parts.IN_ORDER)
             self._record(run, run.validated())
-        self._look(everything=True)
+        self._missing = set(SHARES)
+        self._take("kernels")
 
     # ------------------------------------------------------------------------------------------------------------------
     # What a visitor does.
@@ -79,22 +82,48 @@ class Training:
         """`play`, `step`, `epoch` or `reset`."""
         del value
         if name == "play":
-            self._goal, self.running = 0, not self.running
+            self._goal, self._steps_left, self.running = 0, 0, not self.running
             if not self.running:
-                self._look(everything=True)
+                self._missing = set(SHARES)
         elif name == "step":
-            self._goal, self.running = 0, False
-            for run in self.runs:
-                self._go(run, 1)
-            self._look(everything=True)
+            self._goal, self._steps_left, self.running = 0, self._steps_left + 1, True
+            if self._can_step():
+                self.advance()
         elif name == "epoch":
-            self._goal, self.running = int(min(run.at for run in self.runs)) + 1, True
+            self._goal, self._steps_left, self.running = int(min(run.at for run in self.runs)) + 1, 0, True
         elif name == "reset":
-            self._goal, self.running = 0, False
+            self._stop()
             self._begin()
 
+    def _stop(self) -> None:
+        self._goal, self._steps_left, self.running = 0, 0, False
+
+    def _can_step(self) -> bool:
+        """Whether what steps is compiled; that begins where it has not."""
+        return all([self._is_ready(name) for name in parts.OF_STEPS])
+
     def advance(self) -> None:
-        """Some steps of the run that is behind, and what is due to be measured."""
+        """Some steps of the run that is behind, and what is due to be measured; a step of each where it is one."""
+        if not self._can_step():
+            time.sleep(NAP)  # Others go on meanwhile.
+            return
+        if self._steps_left:
+            for run in self.runs:
+                self._go(run, 1)
+            self._steps_left -= 1
+            if not self._steps_left:
+                self._stop()
+        else:
+            self._advance()
+        if self._goal and all(run.at >= self._goal for run in self.runs):
+            self._stop()
+        if self.running:
+            self._look()
+        else:  # All is measured of where it has stopped, after that is shown.
+            self._missing = set(SHARES)
+
+    def _advance(self) -> None:
+        """As many steps as there is time for, of the run that is behind."""
         i = min(range(len(self.runs)), key=lambda i: self.runs[i].at)
         run, start = self.runs[i], time.monotonic()
         before = run.step
@@ -103,10 +132,7 @@ class Training:
         rate = done / max(time.monotonic() - start, 1e-4)
         self._rates[i] = min(0.5 * self._rates[i] + 0.5 * rate, 4 * self._rates[i])
         if all(side.is_lost for side in self._sides):
-            self._goal, self.running = 0, False
-        if self._goal and all(run.at >= self._goal for run in self.runs):
-            self._goal, self.running = 0, False
-        self._look(everything=not self.running)
+            self._stop()
 
     def _go(self, run: parts.Run, count: int) -> None:
         """So many steps, and the end of the epoch where that is reached."""
@@ -128,15 +154,21 @@ class Training:
     # ------------------------------------------------------------------------------------------------------------------
     # What is measured.
 
-    def _look(self, everything: bool = False) -> None:
-        """Measures what is due; everything where nothing goes on."""
+    def _is_ready(self, name: str) -> bool:
+        """Whether what measures it is compiled."""
+        return all([name == "kernels" or run.programs.is_ready(name) for run in self.runs])
+
+    def _take(self, name: str) -> None:
+        """Measures."""
         measures = {"probe": self._probe, "answer": self._answer, "kernels": self._weigh, "curvature": self._curve}
-        for name, measure in measures.items():
-            if not all(name == "kernels" or run.programs.is_ready(name) for run in self.runs):
-                self._missing.add(name)
-            elif everything or self._looks[name].is_due() or name in self._missing:
-                self._missing.discard(name)
-                self._looks[name].take(measure)
+        self._missing.discard(name)
+        self._looks[name].take(measures[name])
+
+    def _look(self) -> None:
+        """Measures what is due."""
+        for name, look in self._looks.items():
+            if (name in self._missing or look.is_due()) and self._is_ready(name):
+                self._take(name)
 
     def _probe(self) -> None:
         for run in self.runs:
@@ -169,14 +201,18 @@ class Training:
 
     @property
     def pending(self) -> bool:
-        """Whether something could not be measured yet, since what measures it is being compiled."""
+        """Whether something is still to be measured, perhaps since what measures it is being compiled."""
         return bool(self._missing)
 
     def settle(self) -> bool:
-        """Measures what could not be measured before, where it can now; whether there was something."""
-        before = len(self._missing)
-        self._look(everything=any(run.programs.is_ready(name) for run in self.runs for name in self._missing))
-        return len(self._missing) < before
+        """Measures one of what is missing, where that can be; whether there was something."""
+        for run in self.runs:
+            run.programs.start(*parts.IN_ORDER)
+        for name in SHARES:
+            if name in self._missing and self._is_ready(name):
+                self._take(name)
+                return True
+        return False
 
     def frame(self) -> Frame:
         """What is to be shown now."""
