@@ -9,8 +9,8 @@ grid (`nets.step_chain`). With T the mean time, rate x steps, ln T grows as S B 
 theories differ in S (`nets.escape.action`): the large-deviation action, from the examples' gradients as they are; a
 diffusion with their covariance at every w; and constant noise, as at the minimum. All numbers were computed
 independently beforehand, most medians on a grid of .05, which adds noise of its own. Large deviations of SGD: Azizian,
-Iutzeler, Malick & Mertikopoulos, ICML 2024 and arXiv 2503.16398, of which the abstracts were read; Xie, Sato & Sugiyama
-2021 and Mori et al. 2022 for the diffusion, as in the other studies of this wing.
+Iutzeler, Malick & Mertikopoulos, ICML 2024 and arXiv 2503.16398, of which the abstracts were read; the diffusion: Xie,
+Sato & Sugiyama 2021 and Mori et al. 2022.
 
 How the rate goes to 0, set before any chain at rates 4 and 2 was seen. The barrier is smooth: Kramers' prefactor has no
 power of B / eta, and ln T = S B / eta + c B + b + O(eta). The main rule: the slope is eta ln (T at batch 2 / T
@@ -18,8 +18,8 @@ at batch 1) = S + c eta + O(eta^2), which is 38.35 at rate 8; those at rates 8, 
 The second: the slope is d ln T / d(1 / eta) at batch 1, from 1 / eta 1/32 to both sides of rates 8, 4, 2, and is
 S + c' eta^2 + c'' eta^3. Bands, set before: by both rules within 2 % of the action, which excludes its rivals; halving
 the grid changes times by less than 1 %; actions to half of their last digit; walkers within 3 % of the chain wherever
-they can be waited for, by steps walked / escapes until 1.5 times the chain's mean. The 1 % of medians and of
-the slope at rate 8 was set after a first look.
+they can be waited for, by steps walked / escapes until 1.5 times the chain's mean. The 1 % of medians and of the slope
+at rate 8 was set after a first look.
 
 In two dimensions: a neuron with weight and bias, inputs 1, 1/10 and 0, of whose labels 3 to 1, 3 to 1 and 4 to 4 are 1
 and 0; they were chosen by their three actions. The path that is bent until its action is least, against a chain on a
@@ -49,11 +49,8 @@ from training import figures
 
 SECOND = 22.0  # Near the second minimum.
 NOISES: dict[Noise, float] = {"examples": 42.217, "diffusion": 32.026, "constant": 3.237}
-NAMES: dict[Noise, str] = {
-    "examples": "large deviation",
-    "diffusion": "diffusion, true noise",
-    "constant": "constant noise",
-}
+CONSTANT = "constant noise"
+NAMES: dict[Noise, str] = {"examples": "large deviation", "diffusion": "diffusion, true noise", "constant": CONSTANT}
 AGREEING: tuple[Noise, Noise] = "examples", "diffusion"  # Where noise is Gaussian.
 BACK, SLOPE_AT_8, R2 = 562.4, 38.35, 0.4
 COARSE = 0.05  # The grid of the medians that were computed beforehand.

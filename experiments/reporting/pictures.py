@@ -80,9 +80,9 @@ def write_pictures(table: pa.Table, sweep: Sweep, folder: Path, width: float | N
         logging.getLogger("fontTools").setLevel(logging.WARNING)
         for name, function in draw.items():
             figure = function(table, sweep, width)
-            if figure:
+            if figure and (engine := figure.get_layout_engine()):
                 # Laid out once, not for every format; of "none" a place is kept, for which each would be drawn twice.
-                figure.get_layout_engine().execute(figure)
+                engine.execute(figure)
                 figure.set_layout_engine(None)
             for path in (folder / f"{name}.{kind}" for kind in KINDS):
                 # A picture of a sweep that was here before would be taken for this one's.
