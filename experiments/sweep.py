@@ -168,6 +168,7 @@ def main(_: list[str]) -> None:
             tensorboard=values.tensorboard,
             summed=summed if made else None,
             repeat=sweeping.Repeat(json.dumps([values.rank, data_dir]), said.append),
+            prepare=page.import_early,
         )
     except USER_ERRORS as error:
         fail(error)

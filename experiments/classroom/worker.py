@@ -27,6 +27,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from experiments.classroom.view import State
+from training import starting
 from training.console import one_line
 
 # Seconds between frames of one visitor, at least: making them takes time in which nothing is computed.
@@ -300,6 +301,7 @@ def serve(connection: Connection) -> None:
 def main() -> None:
     import signal
 
+    starting.hand_over()
     # Ctrl-C is for the server, with which this ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):

@@ -79,13 +79,14 @@ def run(
     tensorboard: bool | None = None,
     summed: Callable[[pa.Table], pa.Table] | None = None,
     repeat: Repeat | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> list[dict[str, Any]] | None:
     """Runs what is missing of the trials into the folder, and calls `report` with the folder, all of its rows and how
     far the sweep is; returns the rows of the summary, None for a dry run. TensorBoard's events are written as packs
     end; where nothing is said of them, of no more than `MOST_RUNS` trials. Where the trials depend on what came of
     others, they are the first ones, and `next_trials` says what comes next; `summed` which rows the summary is of, by
     default all. With `repeat` a finished sweep of which no byte has changed since is not read again: the words of its
-    report are repeated, and None is returned."""
+    report are repeated, and None is returned. `prepare` is called before packs run, perhaps more than once."""
     directory = SweepDirectory(workdir, as_config(base), trials, going.goes_on)
     datasets = load_datasets(trials, data_dir)
     examples = lambda trial: len(datasets[lanes.data_key(trial)].images)  # noqa: E731
@@ -119,7 +120,7 @@ def run(
                 say(done_line(directory.workdir, trials, []))
                 repeat.words(words)
                 return None
-        run_all = partial(run_missing, directory, datasets, execute, made_for, make_packs, going)
+        run_all = partial(run_missing, directory, datasets, execute, made_for, make_packs, going, prepare)
         table = in_rounds(directory, datasets, data_dir, next_trials, run_all) if next_trials else run_all()
         summary = directory.write_results(table, summed(table) if summed else None)
         words = report(directory.workdir, table, directory.standing) if report else None
@@ -191,6 +192,7 @@ def run_missing(
     made_for: Mapping[str, Any],
     make_packs: MakePacks,
     going: Going = Going(),  # noqa: B008
+    prepare: Callable[[], object] | None = None,
 ) -> pa.Table:
     """Runs the packs that are missing in the folder, which is entered, each written as it ends; returns the rows of all
     that is finished there."""
@@ -224,6 +226,8 @@ def run_missing(
             )
         if missing:
             check_sums()
+            if prepare:
+                prepare()
         goes = keywords(stage, store if going.keep == ALL or upcoming else None, winners)
         for pack, table in with_progress(partial(execute, missing, trials, datasets, **goes), missing, trials):
             directory.write_pack(pack, table)

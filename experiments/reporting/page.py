@@ -1,7 +1,11 @@
 """The page of a sweep, which opens offline: report.html with its style, its script, plotly.js and the data in it."""
 
+import contextlib
+import functools
+import importlib
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,18 @@ from training.files import write_atomically
 FOLDER = Path(__file__).parent
 # How wide pictures may be, in inches: a column of a paper, and a poster.
 LEAST_WIDTH, MOST_WIDTH = 3.0, 20.0
+
+
+@functools.cache
+def import_early() -> None:
+    """Imports what `write` needs, which takes long, in a thread, while packs run in threads of XLA or elsewhere."""
+
+    def imported() -> None:
+        with contextlib.suppress(Exception):  # Who needs it imports it, and is told.
+            importlib.import_module("experiments.reporting.pictures")
+            importlib.import_module("matplotlib.backends.backend_pdf")
+
+    threading.Thread(target=imported, name="imports").start()
 
 
 def write(

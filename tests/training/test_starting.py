@@ -1,5 +1,6 @@
 """Ctrl-C while a command still imports."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -36,8 +37,26 @@ def test_it_ends_in_one_line(command, signals_by_default):
 
 
 def test_importing_changes_no_handler():
-    """Other people's programs keep theirs."""
+    """Other people's programs keep theirs, and their garbage is looked for."""
     assert not starting.is_command()
-    code = "import signal, train, experiments.engine.lanes; print(signal.getsignal(2) is signal.default_int_handler)"
+    code = (
+        "import gc, signal, train, experiments.engine.lanes; print(signal.getsignal(2) is signal.default_int_handler, "
+    )
+    ended = subprocess.run([sys.executable, "-c", code + "gc.isenabled())"], cwd=ROOT, capture_output=True, text=True)
+    assert ended.stdout == "True True\n"
+
+
+def test_a_command_that_runs_looks_for_garbage():
+    """Not before: what is imported stays."""
+    gc.disable()
+    try:
+        starting.hand_over()
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+    code = (
+        "import sys; sys.orig_argv = ['python', '-m', 'experiments.sweep']; import gc; from training import starting; "
+    )
+    code += "print(gc.isenabled()); starting.hand_over(); print(gc.isenabled())"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert ended.stdout == "True\n"
+    assert ended.stdout == "False\nTrue\n"
