@@ -80,11 +80,11 @@ PARTS = {
         "The page for a class",
         "The page is served by `python -m experiments.playground` and visited by a Chromium without a screen on the "
         "same machine. *Without the page* an epoch and its validation run as in `train.py`, in turn with those of the "
-        "page; an *update* is a frame that the browser has drawn. Visitors at once are frames of one window, of which "
-        "five train, all images among their settings, and three play the other views. Of random settings, links, "
-        "buttons and parts of pictures a click is *answered* by another picture or by words, *refused* by words at "
-        "the control, or what was set has *stopped* with words; *hung* is a page without an answer within a minute. "
-        "*Diverged* are those whose numbers have left; *told* says so.",
+        "page; an *update* is a frame that the browser has drawn. Visitors at once are frames of one window: five of "
+        "them train on all images, and three play other views. Of random settings, links, buttons and parts of "
+        "pictures one is *answered* by another picture or by words, *refused* by words at the control, or what was "
+        "set has *stopped* with words; *hung* is a page without an answer within a minute. *Diverged* are those whose "
+        "numbers have left; *told* says so.",
     ),
 }
 

@@ -58,8 +58,9 @@ def film_view(page: Browser, address: str, seconds: float, speed: float, press: 
     page.run(f"(document.querySelector('{press}').click(), 0)")
     page.run("(document.querySelector('.intro details').open = false, 0)")
     page.run("(document.querySelector('.bar').scrollIntoView(), 0)")
-    # Until it moves: what is compiled first is no part of the film.
-    until(page, f"{FRAMES} > {before + 1} && {HAS_STARTED}")
+    # Until it moves, where it does: what is compiled first is no part of the film.
+    moves = f"({FRAMES} > {before + 1} || document.getElementById('classroom').dataset.running === 'false')"
+    until(page, f"{FRAMES} > {before} && {moves} && {HAS_STARTED}")
     begun = time.monotonic()
     while time.monotonic() - begun < seconds * speed:
         at = time.monotonic()

@@ -19,7 +19,7 @@ STRIDE = 0.07
 # Seconds between two looks at whether what it needs is compiled.
 NAP = 0.01
 # The share of the time that each look may take: what costs more is taken less often.
-SHARES = {"probe": 0.05, "curvature": 0.03, "answer": 0.02, "kernels": 0.02}
+SHARES = {"probe": 0.03, "curvature": 0.015, "answer": 0.01, "kernels": 0.015}
 
 
 class Look:
