@@ -10,7 +10,7 @@ import pytest
 import scipy.special
 
 from nets import saturation
-from nets.activations import ACTIVATIONS, INF, Activation
+from nets.activations import ACTIVATIONS, ADDED, INF, Activation
 
 BOUNDED = ["sigmoid", "tanh", "softsign", "step", "relu6", "hard_tanh", "hard_sigmoid"]
 UNBOUNDED = {
@@ -51,8 +51,8 @@ def normal_grid(n, sigma):
 
 
 def test_every_activation_is_bounded_or_refused():
-    """A new one must be placed."""
-    assert set(BOUNDED) | set(UNBOUNDED) == set(ACTIVATIONS)
+    """A new one in the table must be placed; what other tests have added was not in it."""
+    assert set(BOUNDED) | set(UNBOUNDED) == set(ACTIVATIONS) - ADDED
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ def test_config_is_checked_again_under_the_lock(tmp_path, monkeypatch, no_figure
         check(workdir, config, *rest)
         seen.append(config.seed)
         if seen == [1]:
-            monkeypatch.setattr(run_directory, "check", check)
+            patch.setattr(run_directory, "check", check)
             train.train_and_evaluate(make_config(epochs=1, probes=()), workdir)
 
     with monkeypatch.context() as patch, pytest.raises(RunError, match="seed 0 there, 1 here"):
