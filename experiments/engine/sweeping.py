@@ -224,10 +224,10 @@ def run_missing(
                 f"Rung {number} of {len(ladder)}: {count(range(rung.settings), 'setting')} to epoch {rung.end}"
                 + (f"; of {count(range(anew), 'trial')} no state was kept: these start anew" if anew else "")
             )
+        if missing and prepare:
+            prepare()
         if missing:
             check_sums()
-            if prepare:
-                prepare()
         goes = keywords(stage, store if going.keep == ALL or upcoming else None, winners)
         for pack, table in with_progress(partial(execute, missing, trials, datasets, **goes), missing, trials):
             directory.write_pack(pack, table)
