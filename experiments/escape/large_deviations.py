@@ -78,10 +78,6 @@ class Size(NamedTuple):
     plane_walkers: int
     pieces: int  # of a path on the plane
 
-    def width_at(self, rate: float, batch: int) -> float:
-        """How wide the cells of the grid of one weight are."""
-        return self.width * rate**1.5 / batch
-
 
 FULL = Size(
     width=5e-4,
@@ -165,7 +161,7 @@ def computed(size: Size) -> Times:
     """All chains and all walkers, the longest first, on as many threads as there are cores."""
     cells = sorted({*MEDIANS, *size.cells, *((rate, batch) for rate in size.rates for batch in (1, 2))})
     sides = {(rate, side): rate / (1 + side / 32) for rate in size.rates for side in (-1, 1)}
-    widths = {cell: size.width_at(*cell) for cell in cells}
+    widths = {cell: wells.grid_width(size.width, *cell) for cell in cells}
     with toolkit.threads() as pool:
 
         def on_line(cell: Cell, width: float) -> Future[Stay]:

@@ -83,10 +83,15 @@ def _axis(low: float, high: float, width: float) -> np.ndarray:
     return np.linspace(low, high, int(np.ceil((high - low) / width)) + 1)
 
 
+def grid_width(share: float, rate: float, batch: int) -> float:
+    """A grid as fine as a share of rate^1.5 / batch, to which SGD's own noise at the barrier goes."""
+    return share * rate**1.5 / batch
+
+
 def stay_on_line(rate: float, batch: int, width: float, tolerance: float = 1e-9) -> step_chain.Stay:
     """How long SGD stays at w <= 8 from w = 1.1, on a grid of that width.
 
-    The noise that the grid adds is felt once the width is more than about 5e-4 rate^1.5 / batch.
+    The noise that the grid adds is felt once the width is more than about `grid_width(5e-4, rate, batch)`.
     """
     well, axis = line(), _axis(LEFT, OUT, width)
 

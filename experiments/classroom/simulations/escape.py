@@ -72,7 +72,7 @@ def curves() -> Curves:
 @cache
 def exact_stay(rate: float, batch: int) -> Stay | None:
     """How long SGD stays, by the chain that `large_deviations` uses; None where that takes too long to compute."""
-    width = large_deviations.FULL.width_at(rate, batch)
+    width = nets.wells.grid_width(large_deviations.FULL.width, rate, batch)
     kinds = len(nets.wells.line().shares)
     places, batches = (nets.wells.OUT - nets.wells.LEFT) / width, math.comb(batch + kinds - 1, batch)
     return None if 2 * places * batches > MOST_MOVES else nets.wells.stay_on_line(rate, batch, width)
