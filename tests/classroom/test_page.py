@@ -140,9 +140,9 @@ def test_every_view(visitor, name, axe, tmp_path):
         visitor.until(f"{FRAMES} > {drawn}")
         assert complaints(browser, axe) == []
     assert browser.run("document.documentElement.lang") == "en-US"
-    drawn = visitor.browser.run(FRAMES)
+    before = browser.run(AT)
     visitor.click(DOES.get(name, "step"))
-    visitor.until(f"{FRAMES} > {drawn} && {RUNNING} === 'false'")
+    visitor.until(f"{AT} > {before} && {RUNNING} === 'false'")
     played = saved_page(visitor, tmp_path)
     browser.open(played)
     assert [browser.run(f"document.getElementById('frame').{what}") for what in ("max", "value")] == ["1", "1"]
