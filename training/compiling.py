@@ -70,17 +70,9 @@ def compiled(
 MOST_KEPT = 500_000_000  # bytes
 FOLDER = "jax_compilation_cache_dir"
 LOG_LEVEL, FATAL = "TF_CPP_MIN_LOG_LEVEL", 3
-PROGRAMS = "programs"
-_own: list[Path] = []
 
 
-def own_folder() -> Path | None:
-    """Where `keep_programs` has made commands of this process keep their programs; None where it has not, or where
-    JAX's own settings name another place."""
-    return _own[0] if _own and getattr(jax.config, FOLDER) == str(_own[0]) else None
-
-
-def keep_programs(kind: str = PROGRAMS) -> None:
+def keep_programs(kind: str = "programs") -> None:
     """What this process compiles is found by the next one on this machine that keeps programs of the same kind, in
     `~/.cache/plateau` (or below XDG_CACHE_HOME); commands ask for it before they compile.
 
@@ -100,7 +92,6 @@ def keep_programs(kind: str = PROGRAMS) -> None:
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
     jax.config.update(FOLDER, str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    _own[:] = [folder] if kind == PROGRAMS else []
 
 
 def _be_silent_of_preferences() -> None:

@@ -7,7 +7,6 @@ device takes its rows one after the other, on other devices all at once. A lane'
 float32 rounding, and do not depend on the lanes beside it but for that rounding.
 """
 
-import contextlib
 import math
 import operator
 import os
@@ -22,7 +21,6 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import train
-from experiments.engine import kept_programs
 from training import compiling
 from training.batches import Data, on_data
 from training.compiling import FAST_TO_COMPILE, options_for
@@ -64,11 +62,6 @@ _data_of = operator.attrgetter(*(name for name, field in FIELDS.items() if field
 def structure(trial: Config) -> Structure:
     """What trials have in common that can be lanes of one program."""
     return tuple(zip(SHAPING, _shaping_of(trial), strict=True))
-
-
-def compiled_in(trial: Config) -> Structure:
-    """Those of these fields that a program depends on."""
-    return tuple((name, value) for name, value in structure(trial) if not FIELDS[name].spec.not_compiled)
 
 
 def data_key(trial: Config) -> DataKey:
@@ -145,28 +138,12 @@ def over_rows(function: Callable[..., T], mesh: Mesh, same: int) -> Callable[...
 
 
 def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], data: Data) -> Programs:
-    """The programs for packs of trials with the structure of this one; of the numbers that may be left out they take
-    those that are named. What an earlier process has kept of them is read."""
-    mesh = mesh_of(trial, shape.rows)
+    """The programs for packs of trials with the structure of this one, compiled side by side; of the numbers that may
+    be left out they take those that are named."""
+    functions, mesh, is_tested = row_functions(trial), mesh_of(trial, shape.rows), data.test is not None
+    split, everywhere = NamedSharding(mesh, PartitionSpec("rows")), NamedSharding(mesh, PartitionSpec())
     # The rows are spread evenly: what does not fill the devices is padding.
     shape = Shape(-(-shape.rows // mesh.size) * mesh.size, shape.lanes)
-    of_data = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(data)], str(jax.tree.structure(data))
-    path = kept_programs.path_of(trial, (compiled_in(trial), shape, optional, of_data, mesh.size))
-    programs = kept_programs.read(path, mesh.devices.ravel().tolist()) if path else None
-    if not programs:
-        with kept_programs.compiled_anew() if path else contextlib.nullcontext():
-            programs = compiled_side_by_side(trial, shape, optional, data, mesh)
-        if path:
-            kept_programs.write(path, programs)
-    return Programs(**programs, sharding=NamedSharding(mesh, PartitionSpec("rows")), optional=optional, shape=shape)
-
-
-def compiled_side_by_side(
-    trial: Config, shape: Shape, optional: tuple[str, ...], data: Data, mesh: Mesh
-) -> dict[str, Any]:
-    """The functions of `Programs` by name, compiled all at once."""
-    functions, is_tested = row_functions(trial), data.test is not None
-    split, everywhere = NamedSharding(mesh, PartitionSpec("rows")), NamedSharding(mesh, PartitionSpec())
 
     def like(tree: Any, where: NamedSharding) -> Any:
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), tree)
@@ -191,18 +168,19 @@ def compiled_side_by_side(
 
     training = states, numbers, seeds, alive, number, data
     with ThreadPoolExecutor() as pool:
-        programs: dict[str, Future[Any]] = {
-            "init": pool.submit(compiled, "init", numbers, seeds, same=0, options=FAST_TO_COMPILE),
-            "epoch": pool.submit(compiled, "epoch", *training, same=2, options=of_epoch, donate=(0,)),
-            "evaluate": pool.submit(compiled, "evaluate", states, data, same=1, options=large),
-            "probe": pool.submit(compiled, "probe", states, numbers, states.params, seeds, data, same=1, options=large)
+        programs: list[Future[Any]] = [
+            pool.submit(compiled, "init", numbers, seeds, same=0, options=FAST_TO_COMPILE),
+            pool.submit(compiled, "epoch", *training, same=2, options=of_epoch, donate=(0,)),
+            pool.submit(compiled, "evaluate", states, data, same=1, options=large),
+            pool.submit(compiled, "probe", states, numbers, states.params, seeds, data, same=1, options=large)
             if trial.probes
             else pool.submit(lambda: None),
-            "test": pool.submit(compiled, "test", states, data, same=1, options=large)
+            pool.submit(compiled, "test", states, data, same=1, options=large)
             if is_tested
             else pool.submit(lambda: None),
-        }
-    return {name: future.result() for name, future in programs.items()}
+        ]
+    init, epoch, evaluate, probe, test = (future.result() for future in programs)
+    return Programs(init, epoch, evaluate, probe, split, optional, shape, test)
 
 
 def over_lanes(config: Config, function: Callable[..., T], same: int) -> Callable[..., T]:

@@ -18,7 +18,7 @@ from experiments.engine import lanes
 from experiments.engine.space import Trials
 from training import models
 from training.compiling import compiled, options_for
-from training.config import Config, Hyperparameters, optional_of
+from training.config import FIELDS, Config, Hyperparameters, optional_of
 
 Examples: TypeAlias = Callable[[Config], int]  # How many a trial's training set has.
 # Of a CPU core's cache: beyond this many lanes, or bytes of their weights, these push each other out (measured on the
@@ -123,7 +123,8 @@ def by_program(packs: Sequence[Pack], trials: Trials) -> list[Pack]:
 
 def program_key(pack: Pack, trials: Trials) -> ProgramKey:
     """What the compiled programs of a pack depend on."""
-    compiled_in = lanes.compiled_in(trials[pack.rows[0][0]])
+    structure = lanes.structure(trials[pack.rows[0][0]])
+    compiled_in = tuple((name, value) for name, value in structure if not FIELDS[name].spec.not_compiled)
     return ProgramKey(compiled_in, pack.shape, pack.optional, one_that_decays(pack, trials) is not None)
 
 
