@@ -1,6 +1,7 @@
 """How programs are compiled: XLA's options for its CPU backend, and where they are kept for the next process."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import platform
@@ -100,21 +101,33 @@ def _be_silent_of_preferences() -> None:
     On some of them LLVM prefers no gather, which XLA takes for an instruction that the processor lacks when it loads
     what was compiled on it: two lines a program, of an error that is none (openxla/xla issue 44565). What fails raises.
     """
-    with contextlib.suppress(OSError):
-        if os.environ.get(LOG_LEVEL) != "0" and " avx512f " in Path("/proc/cpuinfo").read_text():
-            utils.absl_set_min_log_level(FATAL)
+    if os.environ.get(LOG_LEVEL) != "0" and " avx512f " in _processor_text():
+        utils.absl_set_min_log_level(FATAL)
+
+
+@functools.cache
+def _processor_text() -> str:
+    """What the system says of the processors, which takes it a while where they are many; "" where it says nothing."""
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
 
 
 def remove_oldest(folder: Path, most: int) -> None:
     """Removes the oldest files of the folder until half of so many bytes are left, if there are more than these."""
-    found = [(stat.st_mtime, stat.st_size, path) for path in folder.iterdir() for stat in [path.stat()]]
+    found: list[tuple[float, int, Path]] = []
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # Another process may have removed it.
+            stat = path.stat()
+            found.append((stat.st_mtime, stat.st_size, path))
     size = sum(size for _, size, _ in found)
     if size <= most:
         return
     for _, length, path in sorted(found):
         if size <= most // 2:
             return
-        with contextlib.suppress(OSError):  # Another process may have removed it.
+        with contextlib.suppress(OSError):
             path.unlink()
         size -= length
 
@@ -126,8 +139,7 @@ def _caches() -> Path:
 
 def _processor() -> str:
     """What tells processors apart that run other instructions."""
-    kinds = {platform.machine()}
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        kinds |= {line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}
+    lines = _processor_text().splitlines()
+    kinds = {line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}
+    kinds.add(platform.machine())
     return hashlib.sha256("\n".join(sorted(kinds)).encode()).hexdigest()[:12]

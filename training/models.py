@@ -62,12 +62,24 @@ class Model(NamedTuple):
 def make_model(config: AnyConfig) -> Model:
     """The config's network; ConfigError, in one line, for one that cannot be used."""
     config = as_config(config)
-    return _of_file(config) if config.has_own_model else _of_mlp(config)
+    return _of_file(config) if config.has_own_model else _of_mlp(config, _entries_of(config))
+
+
+def _entries_of(config: Config) -> tuple[object, ...]:
+    """What the config's names stand for now in the tables of `nets`, where another entry may be put under a name."""
+    tables = (
+        (nets.costs.OUTPUTS, config.output),
+        (nets.mlp.KERNEL_INITS, config.kernel_init),
+        (nets.mlp.BIAS_INITS, config.bias_init),
+    )
+    activations = (nets.activations.ACTIVATIONS.get(name) for name in activations_of(config))
+    return (*activations, *(table.get(name) for table, name in tables))
 
 
 @functools.lru_cache(maxsize=64)
-def _of_mlp(config: Config) -> Model:
-    """Of one config the same functions, which JAX then traces once."""
+def _of_mlp(config: Config, entries: tuple[object, ...]) -> Model:
+    """Of one config the same functions, which JAX then traces once; others where its names stand for other entries."""
+    del entries
     return of_mlp(make_mlp(config), config.inputs)
 
 
@@ -218,11 +230,13 @@ SHAPING = ("model", "code", *ALWAYS, *IF_SAID)
 def _of_file(config: Config) -> Model:
     """The model in a file of one's own; configs that differ in what it does not depend on have the same one."""
     others = {name: field.default for name, field in FIELDS.items() if name not in SHAPING}
-    return _of_shape(dataclasses.replace(config, **others))
+    config = dataclasses.replace(config, **others)
+    return _of_shape(config, _entries_of(config))
 
 
 @functools.lru_cache(maxsize=64)
-def _of_shape(config: Config) -> Model:
+def _of_shape(config: Config, entries: tuple[object, ...]) -> Model:
+    del entries
     file, name = own.parts_of(config.model)
     shape = config.input_shape or (config.inputs,)
     try:

@@ -109,6 +109,7 @@ def tables_of(answer: Answer) -> list[pa.Table]:
 def next_bundle(waiting: list[P], most: int, key: Callable[[P], object]) -> list[P]:
     """Takes at most so many packs off the end of those that wait, as far as they have the same key."""
     bundle = [waiting.pop()]
-    while waiting and len(bundle) < most and key(waiting[-1]) == key(bundle[0]):
+    of_first = key(bundle[0]) if most > 1 else None
+    while waiting and len(bundle) < most and key(waiting[-1]) == of_first:
         bundle.append(waiting.pop())
     return bundle

@@ -6,6 +6,7 @@ the sweep ended. A sweep started again whose question and files are all the same
 any other byte in any file, finished.json itself included, everything is read, checked and made as if it were not there.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -23,25 +24,26 @@ from training.files import write_atomically
 from training.provenance import code_digest, device, environment, versions
 
 FILE = "finished.json"
-# Of all but the packs. What is not there when a sweep ends has to be missing when it is started again.
+# Of all but the packs and the pictures. What is not there when a sweep ends has to be missing when it is started again.
 FILES = ("plan.json", "results.parquet", "summary.csv", "decisions.json", "report.html")
+PICTURES = "figures"
 # What a start may tidy up: with one of them nothing is taken for finished.
 FOLDERS = ("states", "weights", "tensorboard")
 ROOMS = ("train.py", "input_pipeline.py", "nets", "readers", "training", "experiments")
 PACKAGES = ("pyarrow", "scipy", "matplotlib", "plotly")
 
 
-def asked(
+def question_of(
     base: Config,
     trials: Trials,
     made_for: Mapping[str, Any],
     datasets: Iterable[input_pipeline.Dataset],
-    of_report: str,
+    report_options: str,
 ) -> str:
-    """A digest of what a sweep is asked and of what else its results and its words follow from; `of_report` is what its
-    report goes by besides."""
+    """A digest of what a sweep is asked and of what else its results and its words follow from; `report_options` is
+    what its report goes by besides."""
     labels = [hashlib.sha256(np.asarray(data.validation_labels).tobytes()).hexdigest() for data in datasets]
-    asks = (base.to_dict(), list(trials), dict(made_for), sorted(labels), of_report)
+    asks = (base.to_dict(), list(trials), dict(made_for), sorted(labels), report_options)
     by = code_digest(ROOMS), versions(PACKAGES), device(), environment()
     return hashlib.sha256(json.dumps([*asks, *by], sort_keys=True).encode()).hexdigest()
 
@@ -67,12 +69,10 @@ def write(workdir: Path, recorded: Recorded | None, key: str, said: str) -> None
     there is more in the folder than its trials came to in one go."""
     if recorded is None or recorded.rungs or recorded.continued:
         return
-    try:
-        files = files_of(workdir, recorded)
-    except (OSError, results.DamagedError):
-        return
-    if files:
-        write_atomically(workdir / FILE, as_bytes(key, files, said))
+    # Without it the sweep is as complete.
+    with contextlib.suppress(OSError, results.DamagedError):
+        if files := files_of(workdir, recorded):
+            write_atomically(workdir / FILE, as_bytes(key, files, said))
 
 
 def as_bytes(key: str, files: Mapping[str, str], said: str) -> bytes:
@@ -93,6 +93,14 @@ def files_of(workdir: Path, recorded: Recorded) -> dict[str, str] | None:
         if not results.check_digest(content):
             raise results.DamagedError("it has no digest")
         packs.update(pack.name.encode() + hashlib.sha256(content).digest())
-    paths = {name: workdir / name for name in FILES}
-    files = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.exists()}
-    return files | {"packs": packs.hexdigest()}
+    return digests_of(workdir, FILES) | {"packs": packs.hexdigest()}
+
+
+def digests_of(workdir: Path, files: Iterable[str]) -> dict[str, str]:
+    """A digest of each of those files that is there, and of each picture."""
+    paths = [*(workdir / name for name in files), *sorted((workdir / PICTURES).glob("[!.]*"))]
+    return {
+        path.relative_to(workdir).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.exists()
+    }

@@ -190,54 +190,74 @@ def run_on_ray(
     # XLA makes a thread a core of the machine unless this says how many: beside one another, workers would share all.
     variables |= {"NPROC": str(max(1, cpus))}
     options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": variables}}
-    # The events of tasks are for a dashboard.
+    # The events of tasks are for a dashboard. A bundle of several that is lost with its worker is not tried again.
     task = ray.remote(**options, enable_task_events=False)(run_bundle)
+    of_several = ray.remote(**options | {"max_retries": 0}, enable_task_events=False)(run_bundle)
     stored = {key: ray.put(dataset) for key, dataset in datasets.items()}
     first_of = lambda pack: trials[pack.rows[0][0]]  # noqa: E731
     waiting, size = list(reversed(packs)), bundles.Size()
+    alone: set[str] = set()  # The names of packs whose bundle was lost with its worker: each is tried by itself.
+    kind_of = lambda pack: (lanes.structure(first_of(pack)), pack.name in alone)  # noqa: E731
     running: dict[Any, list[plan.Pack]] = {}
     most = 2 * cluster_slots(ray, cpus, gpus)  # As many again wait for a free place.
     while waiting or running:
         while waiting and len(running) < most:
             # States, of which a pack may have many, travel alone.
-            together = 1 if begin or keep else size.of_next(len(waiting), most)
-            bundle = bundles.next_bundle(waiting, together, lambda pack: lanes.structure(first_of(pack)))
+            is_alone = begin or keep or waiting[-1].name in alone
+            together = 1 if is_alone else size.of_next(len(waiting), most)
+            bundle = bundles.next_bundle(waiting, together, kind_of)
             parcels = [
                 (work or run_task, pack, {name: trials[name] for name in pack.trials}, cpus, keep is not None)
                 for pack in bundle
             ]
             begun, dataset = begin(bundle[0]) if begin else None, stored[lanes.data_key(first_of(bundle[0]))]
-            running[task.remote(bundles.packed(parcels), dataset, begun)] = bundle
-        for bundle, answer in ended(ray, running):
-            size.learn(len(bundle), answer)
-            waiting += reversed(bundle[len(answer.states) :])  # What was given back.
-            for pack, table, states in zip(bundle, bundles.tables_of(answer), answer.states, strict=False):
-                advance(pack.steps(trials))
-                if keep:
-                    keep(pack, table, states)
-                yield pack, table
+            asked = (of_several if len(bundle) > 1 else task).remote(bundles.packed(parcels), dataset, begun)
+            running[asked] = bundle
+        # What has come back is taken by the caller before Ctrl-C is heard.
+        with console.held() as signals:
+            for bundle, answer in ended(ray, running, signals):
+                if answer is None:
+                    alone.update(pack.name for pack in bundle)
+                    waiting += reversed(bundle)
+                    continue
+                size.learn(len(bundle), answer)
+                waiting += reversed(bundle[len(answer.states) :])  # What was given back.
+                for pack, table, states in zip(bundle, bundles.tables_of(answer), answer.states, strict=False):
+                    advance(pack.steps(trials))
+                    if keep:
+                        keep(pack, table, states)
+                    yield pack, table
 
 
-def ended(ray: Any, running: dict[Any, list[plan.Pack]]) -> list[tuple[list[plan.Pack], bundles.Answer]]:
-    """Takes those of the tasks that have ended, one or more, in their order, with what has come back, out of those that
-    run; ExecutorError where the first of them has failed. A signal is heard between waits: Ray would make Ctrl-C of
-    every one."""
-    found: list[tuple[list[plan.Pack], bundles.Answer]] = []
-    while not found:
-        with console.held():
-            tasks = list(running)
-            first, _ = ray.wait(tasks, num_returns=1, timeout=WAIT_SECONDS)
-            done, _ = ray.wait(tasks, num_returns=len(tasks), timeout=0) if first else ([], [])
-            for task in done:
-                try:
-                    found.append((running[task], ray.get(task)))
-                except ray.exceptions.RayError as error:
-                    if found:  # Those before it are kept first.
-                        break
+def ended(
+    ray: Any, running: dict[Any, list[plan.Pack]], signals: console.Held
+) -> list[tuple[list[plan.Pack], bundles.Answer | None]]:
+    """Takes those of the tasks that have ended, one or more, in their order, with what has come back, None of several
+    packs that were lost with their worker, out of those that run; ExecutorError where the first of them has failed. The
+    signals are held, and heard between waits: Ray would make Ctrl-C of every one."""
+    found: list[tuple[list[plan.Pack], bundles.Answer | None]] = []
+    while True:
+        tasks = list(running)
+        first, _ = ray.wait(tasks, num_returns=1, timeout=WAIT_SECONDS)
+        done, _ = ray.wait(tasks, num_returns=len(tasks), timeout=0) if first else ([], [])
+        for task in done:
+            bundle = running[task]
+            try:
+                found.append((bundle, ray.get(task)))
+            except ray.exceptions.RayError as error:
+                # What a task raises itself is of its first pack.
+                is_lost = len(bundle) > 1 and not isinstance(error, ray.exceptions.RayTaskError)
+                if is_lost:
+                    found.append((bundle, None))
+                elif found:  # Those before it are kept first.
+                    break
+                else:
                     reason = " ".join(str(error).split())[-300:]
-                    raise ExecutorError(f"pack {running[task][0].name} failed on the Ray cluster: {reason}") from error
-                del running[task]
-    return found
+                    raise ExecutorError(f"pack {bundle[0].name} failed on the Ray cluster: {reason}") from error
+            del running[task]
+        if found:
+            return found
+        signals.deliver()
 
 
 def run_bundle(bundle: bytes, dataset: Any, begun: Begun | None) -> bundles.Answer:

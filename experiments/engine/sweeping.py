@@ -47,8 +47,8 @@ class Repeat(NamedTuple):
     """How a finished sweep is repeated: what the words of its report depend on besides its rows, and what takes them
     where they are still true."""
 
-    of: str
-    words: Callable[[str], object]
+    report_options: str
+    say: Callable[[str], object]
 
 
 class Going(NamedTuple):
@@ -115,10 +115,10 @@ def run(
         is_plain = going == Going() and not (next_trials or summed or directory.events)
         key = ""
         if repeat and is_plain:
-            key = finished.asked(directory.base, trials, made_for, datasets.values(), repeat.of)
+            key = finished.question_of(directory.base, trials, made_for, datasets.values(), repeat.report_options)
             if words := finished.words_of(directory.workdir, directory.recorded, key):
                 say(done_line(directory.workdir, trials, []))
-                repeat.words(words)
+                repeat.say(words)
                 return None
         run_all = partial(run_missing, directory, datasets, execute, made_for, make_packs, going, prepare)
         table = in_rounds(directory, datasets, data_dir, next_trials, run_all) if next_trials else run_all()

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import importlib
 import json
 import re
@@ -12,15 +13,18 @@ from typing import Any
 import pyarrow as pa
 
 import input_pipeline
+from experiments.engine import finished
 from experiments.engine.ranking import Decision
 from experiments.engine.standing import Standing
 from experiments.reporting import sweep_data
 from experiments.reporting.panels import panels_of, seconds_of
 from training.files import write_atomically
+from training.provenance import code_digest, versions
 
 FOLDER = Path(__file__).parent
 # How wide pictures may be, in inches: a column of a paper, and a poster.
 LEAST_WIDTH, MOST_WIDTH = 3.0, 20.0
+SEAL = b"<!-- sha256 "
 
 
 @functools.cache
@@ -49,18 +53,30 @@ def write(
 
     sweep = sweep_data.sweep_of(table, decision, data_dir)
     page = workdir / "report.html"
-    write_atomically(page, page_text(data_of(table, sweep, workdir, standing)))
-    return [page, *pictures.write_pictures(table, sweep, workdir / "figures", width)]
+    text = page_text(data_of(table, sweep, workdir, standing)).encode()
+    drawn = pictures.write_pictures(table, sweep, workdir / finished.PICTURES, width)
+    # It comes last, since its digest says that all is there.
+    write_atomically(page, text + seal_of(text, workdir, table, standing))
+    return [page, *drawn]
 
 
 def update(workdir: Path, table: pa.Table, standing: Standing | None, decision: Decision, data_dir: str) -> list[Path]:
-    """`write`, but where the page is younger than the results.parquet of these rows and than the decisions.json of what
-    they say: nothing."""
-    page, of_it = workdir / "report.html", [workdir / "results.parquet", workdir / "decisions.json"]
-    there = page.is_file() and all(path.is_file() for path in of_it)
-    if there and page.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in of_it):
-        return []
+    """`write`, but where the page and the pictures are to the byte what was made of these rows and of what they say, by
+    this code: nothing."""
+    page = workdir / "report.html"
+    if page.is_file():
+        text, digest, rest = page.read_bytes().rpartition(SEAL)
+        if digest + rest == seal_of(text, workdir, table, standing):
+            return []
     return write(workdir, table, standing, None, decision, data_dir)
+
+
+def seal_of(text: bytes, workdir: Path, table: pa.Table, standing: Standing | None) -> bytes:
+    """The last line of a page: a digest of the page, of its pictures and of what they were made of."""
+    made_of = finished.digests_of(workdir, ["results.parquet", "decisions.json"])
+    by = code_digest(finished.ROOMS), versions(finished.PACKAGES)
+    said = json.dumps([len(table), standing and standing.words, made_of, by], sort_keys=True)
+    return SEAL + hashlib.sha256(text + said.encode()).hexdigest().encode() + b" -->\n"
 
 
 def data_of(

@@ -77,3 +77,7 @@ def test_a_bundle_is_of_one_kind():
     waiting = [5, 4, 3, 12, 11]
     assert bundles.next_bundle(waiting, 9, lambda pack: pack > 9) == [11, 12] and waiting == [5, 4, 3]
     assert bundles.next_bundle(waiting, 2, lambda pack: pack > 9) == [3, 4] and waiting == [5]
+    asked, waiting = [], [1] * 9
+    assert bundles.next_bundle(waiting, 5, lambda pack: asked.append(pack)) == [1] * 5
+    assert len(asked) == 5, "once a pack"
+    assert bundles.next_bundle(waiting, 1, lambda pack: asked.append(pack)) == [1] and len(asked) == 5

@@ -1,12 +1,16 @@
 """A finished sweep that is started again: its words are repeated where no byte has changed, and nowhere else."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import in_this_process
 
 from configs import shallow
+from experiments import sweep
 from experiments.engine import executors, finished, results, space, sweeping
+from experiments.reporting import pictures
 from training.config import as_config
 from training.records import METRICS
 
@@ -140,3 +144,53 @@ def test_an_unfinished_sweep_is_not_taken_for_one(start, monkeypatch, tmp_path):
     assert start()[:2] == (1, 1)
     (tmp_path / "sweep" / finished.FILE).unlink()
     assert start()[:2] == (0, 2) and start()[:2] == (0, 0)
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_the_page_and_its_pictures_are_made_again(start, monkeypatch, tmp_path, capsys):
+    """With the real report: one byte of the page, no pictures, one byte of one of them, and a stop between both."""
+    folder, arguments = tmp_path / "real", ["--axis", "learning_rate=0.1,0.2", "--notensorboard", "--select_by=test"]
+    config = Path(__file__).parents[2] / "configs" / "shallow.py"
+    arguments += [f"--config={config}", "--config.dataset=synthetic", "--config.epochs=2", f"--workdir={folder}"]
+    with in_this_process(sweep, monkeypatch) as run:
+        run(*arguments)
+        whole = content_of(folder)
+        picture = folder / "figures" / "learning_curves.svg"
+        assert picture.is_file() and finished.FILE in map(str, whole)
+        name = picture.relative_to(folder)
+        for damaged in (["report.html"], ["figures"], [name], ["report.html", finished.FILE], [name, finished.FILE]):
+            for path in (folder / name for name in damaged):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    content = path.read_bytes()
+                    path.write_bytes(content[:-99] + bytes([content[-99] ^ 1]) + content[-98:])
+            run(*arguments)
+            assert content_of(folder) == whole, damaged
+        drawn = []
+        monkeypatch.setattr(pictures, "write_pictures", lambda *given: drawn.append(given) or [])
+        (folder / finished.FILE).unlink()
+        run(*arguments)
+        assert not drawn, "only finished.json was missing"
+        shutil.rmtree(folder / "figures")
+
+        def stopped(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as context:
+            context.setattr(pictures, "write_pictures", stopped)
+            with pytest.raises(SystemExit):
+                run(*arguments)
+        run(*arguments)
+        assert len(drawn) == 1
+
+
+def test_a_sweep_without_finished_json_is_as_complete(start, monkeypatch, tmp_path):
+    """Where it cannot be written, the sweep ends as ever."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(finished, "write_atomically", full)
+    assert start() == (2, 0, ["all: 8 rows, 0.45"])
+    assert not (tmp_path / "sweep" / finished.FILE).exists()

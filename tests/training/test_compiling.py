@@ -72,3 +72,42 @@ def test_the_oldest_programs_go_first(tmp_path):
     assert len(list(tmp_path.iterdir())) == 10
     compiling.remove_oldest(tmp_path, 99)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["6", "7", "8", "9"]
+
+
+def test_a_file_that_vanishes_is_left_out(monkeypatch, tmp_path):
+    """Another process has removed one between its listing and the question how large it is."""
+    for i in range(4):
+        path = tmp_path / str(i)
+        path.write_bytes(bytes(10))
+        os.utime(path, (i, i))
+    stat = Path.stat
+
+    def vanishing(path, **options):
+        if path.name == "1":
+            path.unlink(missing_ok=True)
+        return stat(path, **options)
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "stat", vanishing)
+        compiling.remove_oldest(tmp_path, 29)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3"]
+
+
+def test_the_processor_is_asked_once(monkeypatch, tmp_path):
+    """However often commands ask for programs to be kept."""
+    read, asked = Path.read_text, []
+
+    def counting(path, *given, **options):
+        asked.append(str(path))
+        return read(path, *given, **options)
+
+    monkeypatch.setenv(compiling.LOG_LEVEL, "3")
+    monkeypatch.setattr(Path, "read_text", counting)
+    before = getattr(jax.config, compiling.FOLDER)
+    jax.config.update(compiling.FOLDER, str(tmp_path))
+    try:
+        for _ in range(3):
+            compiling.keep_programs()
+    finally:
+        jax.config.update(compiling.FOLDER, before)
+    assert asked.count("/proc/cpuinfo") <= 1

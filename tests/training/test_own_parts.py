@@ -1,5 +1,7 @@
 """Activations and costs of one's own: what is known of them, and what cannot be used."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,6 +89,49 @@ def test_an_activation_that_says_its_range(mine):
     params = model.init(jax.random.key(0), x)
     named = model.apply(params, x)[1]
     np.testing.assert_allclose(named["hidden_0/a"], np.tanh(3 * named["hidden_0/z"]), rtol=1e-6)
+
+
+@pytest.fixture
+def nothing_added():
+    """What the test adds to the table of activations is gone after it."""
+    before = set(nets.activations.ADDED)
+    yield
+    for name in nets.activations.ADDED - before:
+        nets.activations.ADDED.discard(name)
+        del nets.activations.ACTIVATIONS[name]
+
+
+MODEL = """
+def net(activation, classes):
+    import jax
+    init = lambda key, x: {"w": jax.random.normal(key, (x.shape[-1], classes))}
+    return init, lambda params, x: activation(x @ params["w"])
+"""
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_another_activation_of_the_same_name_is_taken(is_own, tmp_path, nothing_added):
+    """Added a second time in one process, it is the second function that predicts, and again the first one."""
+    (tmp_path / "model.py").write_text(MODEL)
+    model = {"model": f"{tmp_path / 'model.py'}:net"} if is_own else {"hidden": (8,)}
+    images_NxD = np.linspace(0, 1, 3 * 784, dtype=np.float32).reshape(3, 784)
+    state, predicted = None, []
+    for function in (jnp.tanh, jnp.cos, jnp.tanh):
+        entry = nets.activations.add("mine", function)
+        config = as_config({"dataset": "synthetic", "activation": "mine"} | model)
+        if state is None:
+            drawn, statistics = models.make_model(config).init(jax.random.key(0))
+            params = jax.tree.map(np.asarray, drawn)
+            state = SimpleNamespace(params=params, batch_stats=statistics)
+        if is_own:
+            right = entry.function(images_NxD @ params["w"])
+        else:
+            hidden, output = params["hidden_0"], params["output"]
+            a_NxH = np.asarray(function(images_NxD @ hidden["kernel"] + hidden["bias"]))
+            right = a_NxH @ output["kernel"] + output["bias"]
+        predicted.append(models.logits_of(config, state, images_NxD, 3))
+        np.testing.assert_allclose(predicted[-1], right, rtol=1e-4, atol=1e-4)
+    assert not np.allclose(predicted[0], predicted[1], atol=0.1)
 
 
 def test_measured_activations_are_those_of_the_table():
