@@ -204,7 +204,7 @@ def visitor_lines(page: Browser, site: Served, size: Size) -> list[Line]:
     time.sleep(size.watched)
     drawn = page.run(f"{of_all}.map((window) => [...window.drawn, window.eval({json.dumps(NOW)})])")
     places = page.run(f"{of_all}.map((window) => window.location.pathname + window.location.search)")
-    still = sum(len({at for _, at in of_one}) < 2 for of_one in drawn)
+    still = sum(not moved(of_one) for of_one in drawn)
     waits = [max_gap(of_one) for of_one in drawn]
     strange = sum(place != own_address(path) for place, path in zip(places, paths, strict=True))
     page.errors()
@@ -252,7 +252,7 @@ def peak_memory(process: int) -> float:
 
 def click_lines(page: Browser, address: str, count: int, errors: Path, seed: int = 0) -> tuple[list[Line], Measured]:
     """What comes of so many random settings and clicks over all views, and how many tracebacks there were in all."""
-    visitor = clicks.Visitor(page, address, find_views(), seed, patience=60.0)
+    visitor = clicks.Visitor(page, address, find_views(), seed)
     with tqdm(total=count, desc="random clicks", leave=False, disable=None) as bar:
         visitor.click_around(count, bar.update)
     total = {name: sum(counts[name] for counts in visitor.counts.values()) for name in clicks.CLASSES}

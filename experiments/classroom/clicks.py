@@ -60,10 +60,20 @@ MOST_HANGS = 3
 
 
 class Visitor:
-    """Somebody at a browser who does something at random, again and again; the same for the same seed."""
+    """Somebody at a browser who does something at random, again and again; the same for the same seed. After so many
+    seconds without an answer, or until a page is there, it counts as hung."""
 
-    def __init__(self, page: Browser, address: str, views: Mapping[str, View], seed: int, patience: float) -> None:
-        self._page, self._address, self._views, self._patience = page, address, views, patience
+    def __init__(
+        self,
+        page: Browser,
+        address: str,
+        views: Mapping[str, View],
+        seed: int,
+        patience: float = 60.0,
+        opening: float = 60.0,
+    ) -> None:
+        self._page, self._address, self._views = page, address, views
+        self._patience, self._opening = patience, opening
         self._dice = random.Random(seed)
         self._view = next(iter(views.values()))
         self._own = ""  # The control that was set last, where one was.
@@ -157,7 +167,7 @@ class Visitor:
             path += ("&" if "?" in path else "?") + f"{self._dice.choice(('nothing', 'seed', 'at'))}=%3Cx%3E"
         self._page.visit(self._address + path)
         stopped = "document.getElementById('status')?.textContent === 'stopped'"
-        until(self._page, f"{HAS_STARTED} || {stopped}", self._patience)
+        until(self._page, f"{HAS_STARTED} || {stopped}", self._opening)
         self._page.run(COUNTED)
         # Whatever is there has come of it.
         self._own, self._frames, self._wrong = "", -1, {}

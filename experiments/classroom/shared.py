@@ -1,11 +1,12 @@
 """What all visitors share, since making it takes long: each is made once, by whoever asks first."""
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-Key, Made = TypeVar("Key", bound=Hashable), TypeVar("Made")
+Key = TypeVar("Key")
+Made = TypeVar("Made")
 
 
 class Shared(Generic[Key, Made]):
