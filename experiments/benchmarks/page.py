@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +43,8 @@ RECORDED = (
     "(window.drawn = [], ((show) => { classroom.show = (frame) => { show(frame); "
     "window.drawn.push([performance.now() / 1000, frame.at]); }; })(classroom.show), 0)"
 )
+# The time, and how far the page is.
+NOW = f"[performance.now() / 1000, {AT}]"
 # One click, and the milliseconds until a frame that is farther was drawn.
 ANSWERED = f"""new Promise((done) => {{
   const root = {ROOT}, before = root.dataset.at, start = performance.now();
@@ -150,12 +152,15 @@ def training_lines(page: Browser, address: str, alone: Alone, size: Size) -> lis
         # What is gone through right after the click, and right before the next, does not count.
         page.run("(window.drawn.length = 0, 0)")
         until(page, "window.drawn.length > 3")
-        page.run("(window.drawn.splice(0, 2), 0)")
+        page.run(f"(window.drawn = [{NOW}], 0)")
         time.sleep(size.seconds)
-        drawn: list[tuple[float, float]] = page.run("window.drawn")
+        watched: list[tuple[float, float]] = page.run(f"[...window.drawn, {NOW}]")
         press(page, "play", "false")
+        drawn = moved(watched)
+        if len(drawn) < 2:
+            raise BrowserError(f"what trains moved {len(drawn)} times within {size.seconds:g} s")
         (first, at_first), (last, at_last) = drawn[0], drawn[-1]
-        gaps.append((last - first) / (len(drawn) - 1))
+        gaps.append((watched[-1][0] - watched[0][0]) / len(drawn))
         ratios.append((last - first) / (at_last - at_first) / alone.seconds(size.seconds / 2))
     images = "on all 60,000 images"
     return [
@@ -195,11 +200,11 @@ def visitor_lines(page: Browser, site: Served, size: Size) -> list[Line]:
     page.run(f"({of_all}.forEach((window) => window.eval({json.dumps(RECORDED)})), 0)")
     page.run(f"({of_all}.forEach((window) => window.document.querySelector('[data-do=play]').click()), 0)")
     until(page, f"{of_all}.every((window) => window.drawn.length > 3)")
-    page.run(f"({of_all}.forEach((window) => {{ window.drawn.length = 0; }}), 0)")
+    page.run(f"({of_all}.forEach((window) => {{ window.drawn = [window.eval({json.dumps(NOW)})]; }}), 0)")
     time.sleep(size.watched)
-    drawn = page.run(f"{of_all}.map((window) => window.drawn)")
+    drawn = page.run(f"{of_all}.map((window) => [...window.drawn, window.eval({json.dumps(NOW)})])")
     places = page.run(f"{of_all}.map((window) => window.location.pathname + window.location.search)")
-    still = sum(len({at for _, at in of_one}) < 2 for of_one in drawn)
+    still = sum(not moved(of_one) for of_one in drawn)
     waits = [max_gap(of_one) for of_one in drawn]
     strange = sum(place != own_address(path) for place, path in zip(places, paths, strict=True))
     page.errors()
@@ -221,10 +226,16 @@ def own_address(path: str) -> str:
     return view.address(view.restored(asked.query)[0])
 
 
-def max_gap(drawn: list[tuple[float, float]]) -> float:
-    """The longest time between two frames."""
-    times = [time for time, _ in drawn]
-    return max((after - before for before, after in itertools.pairwise(times)), default=0.0)
+def moved(drawn: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The frames that are elsewhere than the one before: what is drawn again as it was is no news."""
+    return [after for before, after in itertools.pairwise(drawn) if after[1] != before[1]]
+
+
+def max_gap(drawn: Sequence[tuple[float, float]]) -> float:
+    """The longest time without a frame that is elsewhere than the one before; the first and the last entry are the
+    ends of the time in which it was watched."""
+    times = [drawn[0][0], *(time for time, _ in moved(drawn)), drawn[-1][0]]
+    return max(after - before for before, after in itertools.pairwise(times))
 
 
 def peak_memory(process: int) -> float:
@@ -241,7 +252,7 @@ def peak_memory(process: int) -> float:
 
 def click_lines(page: Browser, address: str, count: int, errors: Path, seed: int = 0) -> tuple[list[Line], Measured]:
     """What comes of so many random settings and clicks over all views, and how many tracebacks there were in all."""
-    visitor = clicks.Visitor(page, address, find_views(), seed, patience=60.0)
+    visitor = clicks.Visitor(page, address, find_views(), seed)
     with tqdm(total=count, desc="random clicks", leave=False, disable=None) as bar:
         visitor.click_around(count, bar.update)
     total = {name: sum(counts[name] for counts in visitor.counts.values()) for name in clicks.CLASSES}
@@ -262,24 +273,13 @@ def click_lines(page: Browser, address: str, count: int, errors: Path, seed: int
 # All of it.
 
 
-@contextlib.contextmanager
-def opened() -> Iterator[Browser]:
-    """A browser; RunError where there is none."""
+def figures(count: int, size: Size) -> Measured:
+    """All lines and counts; RunError where there is no browser, or the page does not answer."""
     if missing := browser.missing():
         raise RunError(f"{missing} is not installed; accepted: {browser.INSTALLED_BY}")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, browser.driver() as port:
-        page = Browser(port, Path(profile))
-        try:
-            yield page
-        finally:
-            page.send("DELETE", "")
-
-
-def figures(count: int, size: Size) -> Measured:
-    """All lines and counts."""
-    with opened() as page, tempfile.TemporaryDirectory() as folder:
-        errors = Path(folder) / "errors"
-        try:
+    try:
+        with browser.opened() as page, tempfile.TemporaryDirectory() as folder:
+            errors = Path(folder) / "errors"
             lines = start_lines(page, size, errors)
             alone = Alone(config_of(find_views()["train"].defaults()))
             with errors.open("a") as said, served(said, dict(os.environ)) as site:
@@ -287,6 +287,6 @@ def figures(count: int, size: Size) -> Measured:
                 lines += answer_lines(page, size.answers)
                 lines += visitor_lines(page, site, size)
                 of_clicks, counted = click_lines(page, site.address, count, errors)
-        except BrowserError as error:
-            raise RunError(f"the page could not be measured: {error}; accepted: a page that is served") from error
+    except (BrowserError, OSError) as error:
+        raise RunError(f"the page could not be measured: {error}; accepted: a page that is served") from error
     return {"figures": lines + of_clicks, **counted}

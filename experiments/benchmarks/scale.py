@@ -14,7 +14,9 @@ from typing import NamedTuple
 from experiments.benchmarks import commands, on_ray, shown
 from experiments.benchmarks.commands import Ran
 from experiments.benchmarks.tables import Line, line
+from experiments.classroom import browser
 from experiments.engine import ray_executor
+from training.console import one_line, say
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus")
 COSTS = ("quadratic", "cross_entropy")
@@ -102,10 +104,19 @@ def writing_lines(size: Size, folder: Path) -> tuple[list[Line], float]:
         (f"{of_larger}: seconds in all, {len(packs):,} packs drawn and written", [second.seconds], None),
         (f"{of_larger}: peak memory, GB", [second.memory], 2.0),
         (f"{of_larger}: report.html, MB", [page.stat().st_size / 1e6], 10.0),
-        (f"{of_larger}: seconds until Chromium shows report.html", shown.seconds_to_show(page), 5.0),
+        (f"{of_larger}: seconds until Chromium shows report.html", seconds_to_show(page), 5.0),
     )
     writing = 1e3 * (ends[1] - ends[0]) / max(larger.trials - smaller.trials, 1)
     return [line(name, values, target) for name, values, target in figures if values], max(writing, 0.0)
+
+
+def seconds_to_show(page: Path) -> list[float]:
+    """`shown.seconds_to_show`; none, and a line that says why, where Chromium fails: that is no fault of the sweeps."""
+    try:
+        return shown.seconds_to_show(page)
+    except (browser.BrowserError, OSError) as error:
+        say(f"Seconds until Chromium shows {page.name} are left out: {one_line(error, 300)}")
+        return []
 
 
 def compiling_lines(size: Size, folder: Path) -> list[Line]:

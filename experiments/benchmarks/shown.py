@@ -1,6 +1,5 @@
 """How soon does a browser show a sweep's page?"""
 
-import tempfile
 import time
 from pathlib import Path
 
@@ -18,12 +17,11 @@ TIMES, MOST_SECONDS = 3, 120.0
 def seconds_to_show(page: Path) -> list[float]:
     """Seconds from the address to what is within the window, of a Chromium without a screen that has started before,
     each time anew; none where Chromium or its driver is not installed. BrowserError where it never comes."""
-    if not (browser.CHROMIUM and browser.CHROMEDRIVER):
+    if browser.missing():
         return []
     found: list[float] = []
     for _ in range(TIMES):
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, browser.driver() as port:
-            chromium = browser.Browser(port, Path(profile))
+        with browser.opened() as chromium:
             start = time.perf_counter()
             chromium.visit(page.resolve().as_uri())
             while not chromium.run(SHOWN):
@@ -31,5 +29,4 @@ def seconds_to_show(page: Path) -> list[float]:
                     raise browser.BrowserError(f"{page} is not shown after {MOST_SECONDS:.0f} seconds")
                 time.sleep(0.02)
             found.append(time.perf_counter() - start)
-            chromium.send("DELETE", "")
     return found

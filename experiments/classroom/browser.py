@@ -6,9 +6,12 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from training.console import one_line
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -40,10 +43,13 @@ class Browser:
     def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The value that the driver answers with; BrowserError where that is an error."""
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
-            connection.request(method, f"/session{self.session}{path}", json.dumps(body or {}))
-            value = json.loads(connection.getresponse().read())["value"]
+            try:
+                connection.request(method, f"/session{self.session}{path}", json.dumps(body or {}))
+                value = json.loads(connection.getresponse().read())["value"]
+            except (http.client.HTTPException, ValueError) as error:  # The driver ends.
+                raise BrowserError(f"{CHROMEDRIVER} gives no answer: {error!r}") from error
         if isinstance(value, dict) and "error" in value:
-            raise BrowserError(value)
+            raise BrowserError(one_line(f"{value['error']}: {value.get('message', '')}", 300))
         return value
 
     def visit(self, address: str) -> None:
@@ -85,3 +91,27 @@ def driver() -> Iterator[int]:
             yield int(port[1])
         finally:
             process.terminate()
+            end(process)
+
+
+def end(process: "subprocess.Popen[Any]", seconds: float = 10.0) -> None:
+    """Waits for a process that was told to end; one that does not is killed."""
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Browser]:
+    """A browser with a profile of its own, which ends with the block; BrowserError where none is installed."""
+    if found := missing():
+        raise BrowserError(f"{found} is not installed; accepted: {INSTALLED_BY}")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, driver() as port:
+        page = Browser(port, Path(profile))
+        try:
+            yield page
+        finally:
+            with contextlib.suppress(BrowserError, OSError):  # What went wrong before is what is told.
+                page.send("DELETE", "")

@@ -10,17 +10,14 @@ takes pictures; with --speed=4 they are shown four times as fast as they were ta
 
 import base64
 import io
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
 from PIL import Image
 
-from experiments.classroom import browser
-from experiments.classroom.browser import Browser, BrowserError
+from experiments.classroom.browser import Browser, BrowserError, opened
 from experiments.classroom.view import find_views
 from experiments.classroom.visits import FRAMES, HAS_STARTED, ROOT, served, until
 from training.console import fail, parse_flags, run, say
@@ -112,23 +109,13 @@ def main(_: list[str]) -> None:
     names = values.views or list(views)
     if unknown := [name for name in names if name not in views]:
         fail(f"--views={unknown[0]}: no such view; accepted: {', '.join(views)}")
-    if missing := browser.missing():
-        fail(f"{missing} is not installed; accepted: {browser.INSTALLED_BY}")
     frames: list[Frame] = []
     try:
-        with (
-            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-            browser.driver() as port,
-            served() as site,
-        ):
-            page = Browser(port, Path(profile))
-            try:
-                _prepare(page)
-                for name in names:
-                    say(f"{views[name].title} ...")
-                    frames += film_view(page, f"{site.address}/{name}", values.seconds, values.speed)
-            finally:
-                page.send("DELETE", "")
+        with opened() as page, served() as site:
+            _prepare(page)
+            for name in names:
+                say(f"{views[name].title} ...")
+                frames += film_view(page, f"{site.address}/{name}", values.seconds, values.speed)
         content, out = best_within(frames, int(1e6 * values.megabytes)), place(values.out)
         write_atomically(out, content)
     except (BrowserError, OSError) as error:

@@ -18,6 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = "experiments.classroom.worker"
 # A worker that has ended so often within so many seconds is not started again until as many have gone by.
 MOST_ENDS, WITHIN = 3, 60.0
+# Where one has ended within so many seconds before, what a visitor had may be what ends them: it begins again when that
+# visitor does something, and not of itself.
+SUSPECTED = 600.0
+# Seconds that a worker whose end of the line is closed may take to end.
+ENDS_WITHIN = 5.0
 
 
 class Message(NamedTuple):
@@ -32,8 +37,8 @@ class Link:
 
     `start(loop)` before anything else; what comes is handed to the listener of its visitor in that loop. A worker that
     has ended of itself, as one does that needs more memory than there is, is started again, of which every listener is
-    told by a message with the header `lost`, and `again` whether it was; where it ends again and again it is not, until
-    some visitor does something later.
+    told by a message with the header `lost`, `again` whether it was, and `begins` whether the listener is to open what
+    it had of itself. Where it ends again and again it is not started, until some visitor does something later.
     """
 
     def __init__(self, in_thread: bool = False) -> None:
@@ -59,7 +64,8 @@ class Link:
         self._read()
 
     def _read(self) -> None:
-        threading.Thread(target=self._listen, args=(self._connection,), name="link", daemon=True).start()
+        what = self._connection, self.process
+        threading.Thread(target=self._listen, args=what, name="link", daemon=True).start()
 
     def _spawn(self, first: str) -> Connection:
         theirs = self._ours()
@@ -92,7 +98,7 @@ class Link:
         assert self._socket
         return Connection(os.dup(self._socket.fileno()))
 
-    def _listen(self, connection: Connection) -> None:
+    def _listen(self, connection: Connection, process: "subprocess.Popen[bytes] | None") -> None:
         assert self._loop
         while True:
             try:
@@ -101,6 +107,8 @@ class Link:
                 break
             self._hand_on(self._received, Message(json.loads(header), text))
         if not self._is_closing:
+            if process:  # Its end is waited for here, where that holds nobody up.
+                end(process)
             self._hand_on(self._again)
 
     def _hand_on(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -118,29 +126,27 @@ class Link:
         """Another worker for the one that has ended, unless that happens again and again."""
         if self._is_closing:
             return
-        if self.process:
-            self.process.wait()
         now = time.monotonic()
-        self._ends = [*(at for at in self._ends if now - at < WITHIN), now]
+        self._ends = [*(at for at in self._ends if now - at < SUSPECTED), now]
         if self._connection and self._socket:
             self._connection.close()
             self._socket.close()
         self._connection = self._socket = None
-        if len(self._ends) < MOST_ENDS:
+        again = sum(now - at < WITHIN for at in self._ends) < MOST_ENDS
+        if again:
             self._restart()
-        else:
-            self._tell(self._listeners, False)
+        self._tell(self._listeners, again)
 
     def _restart(self) -> None:
         self.begin()
         self._read()
-        self._tell(self._listeners, True)
 
     def _tell(self, visitors: Iterable[str], again: bool) -> None:
         """That the worker has ended, and whether there is another."""
+        header = {"lost": True, "again": again, "begins": again and len(self._ends) == 1}
         for visitor in list(visitors):
             if listener := self._listeners.get(visitor):
-                listener(Message({"lost": True, "again": again}, ""))
+                listener(Message(header, ""))
 
     def listen(self, visitor: str, listener: Callable[[Message], None]) -> None:
         """What is for that visitor is handed to the listener from now on."""
@@ -172,8 +178,13 @@ class Link:
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
         if self.process:
-            try:
-                self.process.wait(timeout=2)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            end(self.process)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Waits for a worker whose line is closed; one that does not end is killed."""
+    try:
+        process.wait(timeout=ENDS_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -18,6 +18,7 @@ import numpy as np
 
 import input_pipeline
 import train
+from experiments.classroom.shared import Shared
 from experiments.engine import lanes
 from readers.dataset import Dataset
 from training import models
@@ -33,6 +34,9 @@ IN_ORDER = ("init", "evaluate", "order", "part", "recent", "metrics", "answer", 
 # What a first picture cannot do without; what steps, and the end of an epoch, cannot do without.
 OF_START = ("init", "evaluate")
 OF_STEPS = ("order", "part", "recent", "metrics")
+# Compiling takes a core: all visitors together have so many threads for what first pictures and steps need, and so many
+# for slower looks, which so hold up nobody's first picture.
+FIRST_AT_ONCE, LATER_AT_ONCE = 2, 1
 CURVATURE = ("curvature/top_eigenvalue", "curvature/top_residual")
 # Batches over which the cost is taken while an epoch is under way: of all of them it would take its time every time.
 RECENT = 32
@@ -62,6 +66,10 @@ class Underway(NamedTuple):
     logits_SxBxC: jax.Array
 
 
+_first = ThreadPoolExecutor(FIRST_AT_ONCE, "compile")
+_later = ThreadPoolExecutor(LATER_AT_ONCE, "compile later")
+
+
 class Programs:
     """The functions of settings of one structure, each compiled when it is first asked for, or `start`ed before; their
     first arguments have an axis of R lanes.
@@ -80,15 +88,15 @@ class Programs:
     def __init__(self, making: Mapping[str, Callable[[], Any]], steps: int) -> None:
         self.steps, self._making = steps, making
         self._started: dict[str, Future[Any]] = {}
-        # Few at a time, so that the first ones are not held up by the last.
-        self._pool, self._lock = ThreadPoolExecutor(2), threading.Lock()
+        self._lock = threading.Lock()
 
     def start(self, *names: str) -> None:
         """Compiles these side by side, as far as that has not begun."""
         with self._lock:
             for name in names:
                 if name not in self._started:
-                    self._started[name] = self._pool.submit(self._making[name])
+                    pool = _first if name in OF_START + OF_STEPS else _later
+                    self._started[name] = pool.submit(self._making[name])
 
     def is_ready(self, name: str) -> bool:
         """Whether it is compiled; what has not begun begins."""
@@ -105,23 +113,21 @@ class Programs:
 # ---------------------------------------------------------------------------------------------------------------------
 # Data, which all visitors share.
 
-_LOCK = threading.RLock()
-_data: dict[Any, tuple[Dataset, Data]] = {}
 MOST_DATA = 3
+_datasets: Shared[Any, Dataset] = Shared(MOST_DATA)
+_data: Shared[Any, tuple[Dataset, Data]] = Shared(MOST_DATA)
 
 
 def data_of(config: Config) -> tuple[Dataset, Data]:
     """The config's data set, as it was read and as its programs take it, on the device."""
     # Where weights decay, inputs that are always zero are not left out.
-    key = lanes.data_key(config), config.decays
-    with _LOCK:
-        if key not in _data:
-            known = [dataset for (of, _), (dataset, _) in _data.items() if of == key[0]]
-            dataset = known[0] if known else train.load_dataset(config, input_pipeline.DEFAULT_DATA_DIR)
-            _data[key] = dataset, jax.device_put(make_data(config, dataset))
-        while len(_data) > MOST_DATA:  # The oldest is the first.
-            _data.pop(next(iter(_data)))
-        return _data[key]
+    key = lanes.data_key(config)
+
+    def make() -> tuple[Dataset, Data]:
+        dataset = _datasets.get(key, lambda: train.load_dataset(config, input_pipeline.DEFAULT_DATA_DIR))
+        return dataset, jax.device_put(make_data(config, dataset))
+
+    return _data.get((key, config.decays), make)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -234,18 +240,13 @@ def make_programs(config: Config, count: int, optional: tuple[str, ...], data: D
     return Programs(making, steps)
 
 
-_programs: dict[Any, Programs] = {}
+_programs: Shared[Any, Programs] = Shared(MOST_PROGRAMS)
 
 
 def programs_of(config: Config, count: int, optional: tuple[str, ...], data: Data) -> Programs:
     """`make_programs`, once for all visitors that set what is of one structure."""
     key = lanes.structure(config), count, optional
-    with _LOCK:
-        found = _programs.pop(key, None) or make_programs(config, count, optional, data)
-        _programs[key] = found
-        while len(_programs) > MOST_PROGRAMS:  # The oldest is the first.
-            _programs.pop(next(iter(_programs)))
-    return found
+    return _programs.get(key, lambda: make_programs(config, count, optional, data))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

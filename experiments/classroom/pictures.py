@@ -46,15 +46,18 @@ def line(
     area: bool = False,
     points: bool = False,
     width: float | None = None,
+    gaps: bool = False,
 ) -> dict[str, Any]:
     """A line of a picture, of at most `MOST_POINTS` evenly chosen points, the last among them; without a name it is
-    not in the legend. `area` fills what is below, `points` draws the points alone."""
+    not in the legend. `area` fills what is below, `points` draws the points alone; one with `gaps` is of parts
+    of a curve, between which its numbers are none."""
     chosen = range(len(x))
     if len(x) > MOST_POINTS:
         chosen = np.unique(np.linspace(0, len(x) - 1, MOST_POINTS).round().astype(int))
     said: dict[str, Any] = {"name": name, "colour": colour}
     said |= {"x": numbers(x[i] for i in chosen), "y": numbers(y[i] for i in chosen)}
     said |= {"dash": dash or None, "area": area or None, "points": points or None, "width": width}
+    said["gaps"] = gaps or None
     return {key: value for key, value in said.items() if value is not None}
 
 

@@ -15,6 +15,10 @@ MOST_FRAMES, MOST_BYTES = 200, 6_500_000
 # Seconds after which a browser that has not said that it drew a frame is sent another one.
 PATIENCE = 2.0
 LOST = "The worker has ended, perhaps for want of memory, and was started again: this begins anew."
+LOST_AGAIN = (
+    "The worker has ended once more, perhaps by what somebody has set, and was started again: this begins anew when "
+    "something is done here."
+)
 LOST_FOR_NOW = (
     "The worker has ended again and again, and is not started for now; what it said stands in the terminal of the "
     "server. A click a minute later tries it once more."
@@ -73,6 +77,7 @@ class Session:
         self._newest: str | None = None
         self._asked = 0.0  # When the browser was sent what it has not drawn yet; 0: it has drawn all.
         self._at, self._running = 0.0, False
+        self._is_lost = False  # Whether the worker has nothing of it, until something is done here.
         link.listen(self.key, self.received)
         self._open(False)
 
@@ -99,6 +104,10 @@ class Session:
         elif (changes := self.view.change_of(name)) is not None:
             self._set(dict(changes(self.state)))
         else:
+            if self._is_lost:
+                self._open(False)
+            if self._is_lost:  # There is no worker.
+                return
             # That it was heard is seen at once, what comes of it with the next frame.
             if name == "play":
                 self._running = not self._running
@@ -131,7 +140,7 @@ class Session:
 
     def _open(self, running: bool) -> None:
         """Has the worker begin with these settings."""
-        self._running = running
+        self._running, self._is_lost = running, False
         self._call("said", {"news": ""})
         value = {"simulation": self.view.simulation, "settings": self.state, "running": running}
         self._link.send(self.key, "open", value)
@@ -151,12 +160,13 @@ class Session:
         """A frame, or words alone."""
         header = message.header
         if header.get("lost"):
-            if header.get("again"):
+            if header.get("begins"):
                 self._open(False)
             else:
-                self._running = False
+                self._running, self._is_lost = False, True
                 self._call("told", {"words": {"status": "stopped"}, "running": False})
-            self._call("said", {"news": LOST if header.get("again") else LOST_FOR_NOW})
+            news = LOST if header.get("begins") else LOST_AGAIN if header.get("again") else LOST_FOR_NOW
+            self._call("said", {"news": news})
             return
         self._running = bool(header.get("running"))
         if "at" not in header:

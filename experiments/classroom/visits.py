@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from experiments.classroom.browser import Browser, BrowserError
+from experiments.classroom.browser import Browser, BrowserError, end
+from training.console import one_line
 
 ROOT = Path(__file__).resolve().parents[2]
 # Seconds that a visitor waits for something.
@@ -35,7 +36,8 @@ class Served(NamedTuple):
 
 @contextlib.contextmanager
 def served(errors: IO[str] | None = None, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """The page, served until the block ends; what it says of errors goes to that file."""
+    """The page, served until the block ends; what it says of errors goes to that file, one with a name."""
+    before = errors.tell() if errors else 0
     command = [sys.executable, "-m", "experiments.playground", "--no_browser"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
@@ -44,10 +46,20 @@ def served(errors: IO[str] | None = None, environment: Mapping[str, str] | None 
             assert process.stdout
             found = re.search(r"http://\S+", process.stdout.readline())
             if not found:
-                raise BrowserError("the page did not start: see above")
+                end(process)
+                raise BrowserError(f"the page did not start: {_last_line(errors, before)}")
             yield Served(found[0].rstrip("/"), process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
+            end(process)
+
+
+def _last_line(errors: IO[str] | None, before: int) -> str:
+    """The last thing that was said of errors from there on; where that is not written, it stands in the terminal."""
+    if errors is None:
+        return "see above"
+    lines = Path(errors.name).read_bytes()[before:].decode(errors="replace").strip().splitlines()
+    return one_line(lines[-1], 300) if lines else "it ended without a word"
 
 
 def until(page: Browser, condition: str, seconds: float = PATIENCE) -> None:

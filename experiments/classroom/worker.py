@@ -95,6 +95,16 @@ class Settling(Protocol):
         ...
 
 
+@runtime_checkable
+class Waiting(Protocol):
+    """What a simulation also has that, though it runs, may have to wait: nothing new is to be shown meanwhile."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether the last `advance` did nothing."""
+        ...
+
+
 class _Seat(NamedTuple):
     """A visitor's simulation with what is known of it; a new one for every `open`."""
 
@@ -103,6 +113,15 @@ class _Seat(NamedTuple):
     error: list[BaseException]
     times: dict[str, float]
     waiting: list[tuple[str, Any]]
+
+
+def _has_news(seat: _Seat) -> bool:
+    """Whether it is time for a frame after `advance`: one that has come to its end is shown at once."""
+    if not seat.simulation.running:
+        return True
+    if isinstance(seat.simulation, Waiting) and seat.simulation.waits:
+        return False
+    return time.monotonic() - seat.times["shown"] >= EVERY
 
 
 class Worker:
@@ -149,7 +168,7 @@ class Worker:
                 self._settle_all()
                 if (seat := self._seats.get(name)) and seat.ready.is_set() and seat.simulation.running:
                     self._guarded(name, seat, seat.simulation.advance)
-                    if time.monotonic() - seat.times["shown"] >= EVERY or not seat.simulation.running:
+                    if _has_news(seat):
                         self._show(name, seat)
 
     def _pending(self) -> list[tuple[str, _Seat]]:

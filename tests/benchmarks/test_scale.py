@@ -83,6 +83,17 @@ def test_a_page_is_shown_once_its_plots_are(tmp_path, monkeypatch):
         shown.seconds_to_show(path)
 
 
+def test_sweeps_are_measured_where_chromium_fails(tmp_path, monkeypatch, capsys):
+    """The figure is left out, which one line says."""
+
+    def fails(path):
+        raise browser.BrowserError("it fell over")
+
+    monkeypatch.setattr(shown, "seconds_to_show", fails)
+    assert scale.seconds_to_show(tmp_path / "report.html") == []
+    assert "Chromium shows report.html are left out: it fell over" in capsys.readouterr().out
+
+
 def test_structures_are_compiled_once(tmp_path, monkeypatch):
     """Two sweeps of the same structures into folders of their own, whose programs lie in one folder."""
     called = []

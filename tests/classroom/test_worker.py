@@ -5,6 +5,7 @@ import os
 import queue
 import socket
 import threading
+import time
 from multiprocessing.connection import Connection
 
 import pytest
@@ -65,6 +66,17 @@ class Counting:
     def frame(self):
         assert self.is_prepared
         return Frame({}, {"status": str(self.count), "number": str(float("nan"))}, float(self.count))
+
+
+class Napping(Counting):
+    """Waits for a while, though it runs."""
+
+    waits = True
+
+    def advance(self):
+        time.sleep(0.003)
+        super().advance()
+        self.waits = self.count < 100
 
 
 @pytest.fixture
@@ -132,6 +144,13 @@ def test_all_have_their_turn(line):
     line.say("a", "play")
     line.until("a", lambda header, content: not header["running"] and "pictures" in content)
     line.say("b", "close")
+
+
+def test_nothing_is_shown_again_as_it_was(line):
+    """After the first frame there is none as long as there is no news."""
+    line.open("a", running=True, kind="Napping")
+    first, second = (line.until("a", lambda header, _: "at" in header)[0]["at"] for _ in range(2))
+    assert first < 100 <= second
 
 
 def test_who_waits_is_served_while_others_run(line):

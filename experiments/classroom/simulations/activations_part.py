@@ -62,7 +62,7 @@ class Activations:
         flat = np.where(is_there, a_Z, np.nan)
         a, slope = self.answer(name, z)
         drawn = [
-            line("flat: slope < 5 % of its largest", self._z, flat, 6, width=8),
+            line("flat: slope < 5 % of its largest", self._z, flat, 6, width=8, gaps=True),
             line("output a = f(z)", self._z, a_Z, 0),
             line("slope f'(z)", self._z, slope_Z, 1, dash=True),
             *pictures.dots("", [z, z], [a, slope], 2, 5),

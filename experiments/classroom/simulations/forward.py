@@ -3,7 +3,6 @@
 N examples, D inputs, H hidden units, C classes.
 """
 
-import threading
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +10,7 @@ import numpy as np
 
 import train
 from experiments.classroom import parts
+from experiments.classroom.shared import Shared
 from experiments.classroom.simulations import forward_pictures
 from experiments.classroom.simulations.forward_pictures import Pass
 from experiments.classroom.view import State
@@ -33,25 +33,22 @@ class Net(NamedTuple):
     answers: list[np.ndarray]
 
 
-_LOCK = threading.Lock()
-_nets: dict[Config, Net] = {}
+_nets: Shared[Config, Net] = Shared(MOST_NETS)
 
 
 def net_of(config: Config, dataset: Dataset) -> Net:
     """The net trained as by the lecture's study, once for all visitors."""
-    with _LOCK:
-        if config not in _nets:
-            model = models.make_model(config)
 
-            def answer(state: train.TrainState, images_NxD: jax.Array) -> jax.Array:
-                return model.apply(state.params, state.batch_stats, images_NxD).argmax(axis=1)
+    def make() -> Net:
+        model = models.make_model(config)
 
-            states = list(forward.by_epoch(config, dataset))
-            answers = [np.asarray(jax.jit(answer)(state, dataset.validation_images)) for state in states]
-            _nets[config] = Net(states, answers)
-        while len(_nets) > MOST_NETS:  # The oldest is the first.
-            _nets.pop(next(iter(_nets)))
-        return _nets[config]
+        def answer(state: train.TrainState, images_NxD: jax.Array) -> jax.Array:
+            return model.apply(state.params, state.batch_stats, images_NxD).argmax(axis=1)
+
+        states = list(forward.by_epoch(config, dataset))
+        return Net(states, [np.asarray(jax.jit(answer)(state, dataset.validation_images)) for state in states])
+
+    return _nets.get(config, make)
 
 
 def drawn(pixels: str, inputs: int) -> np.ndarray:

@@ -100,7 +100,7 @@ class Saturated:
             stuck = np.append(self.stuck(cost), False)[: at + 1]
             if stuck.any():
                 slow = np.where(stuck, a_S[: at + 1], np.nan)
-                drawn.append(line(f"{name}: slow (thick)", steps[: at + 1], slow, i, width=8))
+                drawn.append(line(f"{name}: slow (thick)", steps[: at + 1], slow, i, width=8, gaps=True))
             drawn.append(line(name, steps[: at + 1], a_S[: at + 1], i))
             drawn += pictures.dots("", [at], [a_S[at]], i, 6)
         words = f"The output after {at} of {STEPS} steps, with either cost"

@@ -44,7 +44,7 @@ class Training:
     """The simulation of the view Train."""
 
     def __init__(self, settings: State) -> None:
-        self.running = False
+        self.running, self.waits = False, False
         self._configs = [fields.config_of(one) for one in first_and_second(settings)]
         self._goal = int(settings.get("at", 0))
         self.runs: list[parts.Run] = []
@@ -104,7 +104,8 @@ class Training:
 
     def advance(self) -> None:
         """Some steps of the run that is behind, and what is due to be measured; a step of each where it is one."""
-        if not self._can_step():
+        self.waits = not self._can_step()
+        if self.waits:
             time.sleep(NAP)  # Others go on meanwhile.
             return
         if self._steps_left:
