@@ -1,16 +1,17 @@
 """Who runs the packs of a sweep on this machine. An executor takes packs and yields (pack, table) as they finish."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 import input_pipeline
 import train
-from experiments.engine import lanes, plan, results
+from experiments.engine import kept_programs, lanes, plan, results
 from experiments.engine.space import Trials
 from training.batches import Data, make_data
+from training.config import Config
 from training.console import progress
 from training.stopping import Course
 
@@ -34,9 +35,15 @@ Begin: TypeAlias = Callable[[plan.Pack], Begun | None]
 Keep: TypeAlias = Callable[[plan.Pack, pa.Table, dict[str, train.TrainState]], None]
 
 
+# Programs by what they depend on, the last ones that were used, in that order: a study that trains one structure after
+# its own fashion again and again traces, lowers and loads it once.
+MOST_RECENT = 8
+recent_programs: dict[Hashable, lanes.Programs] = {}
+
+
 class Runner:
     """Runs packs on the local devices, and keeps the compiled programs of the last structure and the last data set for
-    the next one."""
+    the next one; on a CPU those of the last few structures serve all runners of this process."""
 
     def __init__(self) -> None:
         self._programs: dict[plan.ProgramKey, lanes.Programs] = {}
@@ -112,8 +119,19 @@ class Runner:
         if any(known._replace(shape=shape) != key for known in self._programs):
             self._programs = {}  # Its memory is free before the next ones are compiled.
         if key not in self._programs:
-            self._programs[key] = lanes.compile_programs(trial, shape, pack.optional, self._data[1])
+            self._programs[key] = programs_for(trial, shape, pack.optional, self._data[1])
         return self._data[1], self._programs[key]
+
+
+def programs_for(trial: Config, shape: lanes.Shape, optional: tuple[str, ...], data: Data) -> lanes.Programs:
+    """`lanes.compile_programs`, or what it has given for such trials before, if that is among the last few."""
+    key = kept_programs.key_here(trial, lanes.made_of(trial, shape, optional, data))
+    programs = recent_programs.pop(key, None) or lanes.compile_programs(trial, shape, optional, data)
+    if key is not None:
+        recent_programs[key] = programs  # The last one now.
+        for old in list(recent_programs)[:-MOST_RECENT]:
+            recent_programs.pop(old, None)
+    return programs
 
 
 def run_part(

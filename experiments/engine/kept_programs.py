@@ -19,7 +19,7 @@ import pickle
 import platform
 import sys
 import zlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,14 @@ def path_of(trial: Config, asked: object) -> Path | None:
         return None
     key = hashlib.sha256(repr((asked, _made_by(), _settings())).encode()).hexdigest()
     return folder / f"whole-{key}"
+
+
+def key_here(trial: Config, asked: object) -> Hashable | None:
+    """What the programs of trials like this one depend on within this process, `asked` as in `path_of`; None where
+    another call may not have those of an earlier one: the file of a model of one's own may have changed."""
+    if trial.code or jax.default_backend() != "cpu":
+        return None
+    return repr((asked, _settings())), tuple(_functions())
 
 
 def read(path: Path, devices: Sequence[Any]) -> dict[str, Any] | None:
@@ -117,7 +125,9 @@ def _made_by() -> tuple[Any, ...]:
 def _settings() -> tuple[Any, ...]:
     """What else the compiler goes by: JAX's settings, the environment, the devices."""
     values: dict[str, Any] = jax.config.values  # pyright: ignore[reportAttributeAccessIssue]
-    settings = [(name, str(values[name])) for name in sorted(values) if not name.startswith(NOT_COMPILED)]
+    names = [name for name in sorted(values) if not name.startswith(NOT_COMPILED)]
+    # As attributes they are those of this thread, within `jax.enable_x64` and the like.
+    settings = [(name, str(getattr(jax.config, name, values[name]))) for name in names]
     variables = [(name, os.environ.get(name)) for name in VARIABLES]
     devices = [(device.id, device.platform, device.device_kind) for device in jax.local_devices()]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -148,10 +148,7 @@ def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], dat
     """The programs for packs of trials with the structure of this one; of the numbers that may be left out they take
     those that are named. What an earlier process has kept of them is read."""
     mesh = mesh_of(trial, shape.rows)
-    # The rows are spread evenly: what does not fill the devices is padding.
-    shape = Shape(-(-shape.rows // mesh.size) * mesh.size, shape.lanes)
-    of_data = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(data)], str(jax.tree.structure(data))
-    path = kept_programs.path_of(trial, (compiled_in(trial), shape, optional, of_data, mesh.size))
+    shape, path = spread(shape, mesh), kept_programs.path_of(trial, made_of(trial, shape, optional, data))
     programs = kept_programs.read(path, mesh.devices.ravel().tolist()) if path else None
     if not programs:
         with kept_programs.compiled_anew() if path else contextlib.nullcontext():
@@ -159,6 +156,18 @@ def compile_programs(trial: Config, shape: Shape, optional: tuple[str, ...], dat
         if path:
             kept_programs.write(path, programs)
     return Programs(**programs, sharding=NamedSharding(mesh, PartitionSpec("rows")), optional=optional, shape=shape)
+
+
+def spread(shape: Shape, mesh: Mesh) -> Shape:
+    """The shape whose rows are spread evenly: what does not fill the devices is padding."""
+    return Shape(-(-shape.rows // mesh.size) * mesh.size, shape.lanes)
+
+
+def made_of(trial: Config, shape: Shape, optional: tuple[str, ...], data: Data) -> tuple[Any, ...]:
+    """What `compile_programs` compiles for these depends on, beside what `kept_programs` knows of itself."""
+    mesh = mesh_of(trial, shape.rows)
+    of_data = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(data)], str(jax.tree.structure(data))
+    return compiled_in(trial), spread(shape, mesh), optional, of_data, mesh.size, ONE_CORE
 
 
 def compiled_side_by_side(

@@ -1,5 +1,7 @@
 """Compiled programs as files: what a later process reads gives the bits of what was compiled, or is compiled again."""
 
+import hashlib
+
 import jax
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import input_pipeline
 from experiments.engine import executors, kept_programs, lanes, plan, space
 from nets import activations
 from training import compiling
+from training.batches import make_data
 from training.config import Config, as_config
 from training.files import write_atomically
 
@@ -41,6 +44,7 @@ def compiled(monkeypatch):
 
 def swept(config=SMALL):
     """The rows of a sweep by a runner of its own, as a later process would have it."""
+    executors.recent_programs.clear()
     trials = space.make_trials(config, None, AXES)
     dataset = input_pipeline.split(input_pipeline.load("synthetic"), 0, config.validation)
     packs = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images))
@@ -75,16 +79,18 @@ def test_a_later_process_reads_what_one_has_compiled(folder, compiled):
 
 
 def test_a_damaged_file_is_compiled_again(folder, compiled):
-    """A flipped byte, a torn file, and one of something else under a digest that is right."""
-    first = swept()
+    """A torn file, an empty one, one of something else under a digest that is right, and a flipped byte."""
+    config = SMALL.replace(probes=(), validation="test")
+    first = swept(config)
     (file,) = folder.glob("whole-*")
     whole = file.read_bytes()
-    for content in (whole[:500] + bytes([whole[500] ^ 1]) + whole[501:], whole[: len(whole) // 2], b"", b"x" * 99):
-        del compiled[:]
+    other = hashlib.sha256(b"x").digest() + b"x"
+    for content in (whole[: len(whole) // 2], b"", other, whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]):
         write_atomically(file, content)
         assert kept_programs.read(file, jax.devices()) is None
-        assert same(first, swept()) and len(compiled) == 5 and file.read_bytes() != content
-    assert kept_programs.read(file, jax.devices())
+    del compiled[:]
+    assert same(first, swept(config)) and len(compiled) == 3
+    assert file.read_bytes() != content and kept_programs.read(file, jax.devices())
 
 
 def test_other_programs_have_other_files(folder, monkeypatch):
@@ -117,3 +123,69 @@ def test_what_a_key_does_not_cover_is_not_kept(folder, monkeypatch, tmp_path):
         assert kept_programs.path_of(SMALL, ()) is None
     monkeypatch.setattr(kept_programs, "ENABLED", "jax_enable_x64")
     assert kept_programs.path_of(SMALL, ()) is None
+
+
+def trained(config, **axes):
+    """The rows of `train_all`."""
+    trials = space.make_trials(config, None, AXES | axes)
+    return executors.train_all(trials, input_pipeline.synthetic()).replace_schema_metadata(None)
+
+
+@pytest.fixture
+def recent(monkeypatch):
+    """The programs of this process: none of earlier tests; what a test adds is gone after it."""
+    monkeypatch.setattr(executors, "recent_programs", {})
+    return executors.recent_programs
+
+
+def test_a_later_call_has_the_programs_of_an_earlier_one(recent, compiled):
+    """The bits of what is compiled anew; rates, seeds and lengths are arguments."""
+    config = SMALL.replace(probes=())
+    others = {"learning_rate": [0.3, 3.0], "seed": [7, 9], "epochs": [3]}
+    first, other = trained(config), trained(config, **others)
+    assert trained(config).equals(first) and len(compiled) == 3 and len(recent) == 1
+    recent.clear()
+    assert trained(config, **others).equals(other) and len(compiled) == 6
+    assert trained(config).equals(first) and len(compiled) == 6
+
+
+def test_what_makes_other_programs_here():
+    """Other fields, lanes, data, settings of JAX and of XLA, functions in the tables; nothing of a model of one's own
+    is taken from an earlier call."""
+    data = make_data(SMALL, input_pipeline.synthetic())
+    fewer = data._replace(validation=jax.tree.map(lambda leaf: leaf[:100], data.validation))
+
+    def key(trial=SMALL, shape=(2, 2), optional=(), data=data):
+        return kept_programs.key_here(trial, lanes.made_of(trial, lanes.Shape(*shape), optional, data))
+
+    here = key()
+    assert here and here == key(SMALL.replace(epochs=9, learning_rate=3.0, seed=3))
+    found = {here, key(SMALL.replace(hidden=(9,))), key(shape=(2, 3)), key(optional=("warmup",)), key(data=fewer)}
+    with jax.enable_x64(True):
+        found.add(key())
+    with jax.default_prng_impl("rbg"):
+        found.add(key())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+        found.add(key())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(activations.ACTIVATIONS, "tanh", activations.ACTIVATIONS["tanh"]._replace(function=jax.numpy.sin))
+        found.add(key())
+    assert len(found) == 9 and key() == here
+    assert key(SMALL.replace(activation=f"{__file__}:trained")) is None
+
+
+def test_a_few_programs_are_kept(recent, monkeypatch):
+    """Those that were used last; of a model of one's own none, whose file may change."""
+    monkeypatch.setattr(lanes, "compile_programs", lambda *given: given)
+    data = make_data(SMALL, input_pipeline.synthetic())
+    made = lambda trial: executors.programs_for(trial, lanes.Shape(2, 2), (), data)  # noqa: E731
+    widths = [SMALL.replace(hidden=(width,)) for width in range(1, executors.MOST_RECENT + 2)]
+    first = made(widths[0])
+    for trial in widths[1:-1]:
+        made(trial)
+    assert made(widths[0]) is first and len(recent) == executors.MOST_RECENT
+    made(widths[-1])
+    assert {trial.hidden for trial, *_ in recent.values()} == {trial.hidden for trial in widths} - {(2,)}
+    mine = SMALL.replace(activation=f"{__file__}:trained")
+    assert made(mine) is not made(mine) and len(recent) == executors.MOST_RECENT
