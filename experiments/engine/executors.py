@@ -8,7 +8,7 @@ import pyarrow as pa
 
 import input_pipeline
 import train
-from experiments.engine import lanes, plan, results
+from experiments.engine import lanes, plan, recent_programs, results
 from experiments.engine.space import Trials
 from training.batches import Data, make_data
 from training.console import progress
@@ -36,7 +36,7 @@ Keep: TypeAlias = Callable[[plan.Pack, pa.Table, dict[str, train.TrainState]], N
 
 class Runner:
     """Runs packs on the local devices, and keeps the compiled programs of the last structure and the last data set for
-    the next one."""
+    the next one; on a CPU those of the last few structures serve all runners of this process."""
 
     def __init__(self) -> None:
         self._programs: dict[plan.ProgramKey, lanes.Programs] = {}
@@ -116,7 +116,7 @@ class Runner:
         if any(known._replace(shape=shape) != key for known in self._programs):
             self._programs = {}  # Its memory is free before the next ones are compiled.
         if key not in self._programs:
-            self._programs[key] = lanes.compile_programs(trial, shape, pack.optional, self._data[1])
+            self._programs[key] = recent_programs.programs_for(trial, shape, pack.optional, self._data[1])
         return self._data[1], self._programs[key]
 
 

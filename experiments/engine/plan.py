@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 import train
 from experiments.engine import lanes
@@ -242,10 +242,13 @@ def step_seconds(trial: Config, width: int, steps: int = 30) -> float:
     """Seconds that a step of that many lanes takes on one device, measured here."""
     functions, batch_size = train.make_train(trial), trial.batch_size
     numbers = lanes.numbers_of([[trial] * width], optional_of([trial]), batch_size)
-    numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf)[0], numbers)
-    states = jax.vmap(functions.init, in_axes=(0, None))(numbers, jax.random.key(0))
-    images_BxD, labels_B = jnp.zeros((batch_size, trial.inputs), jnp.uint8), jnp.zeros(batch_size, jnp.int32)
-    batch = images_BxD, labels_B, jnp.ones(batch_size, jnp.float32)
+    numbers = jax.tree.map(lambda leaf: np.asarray(leaf)[0], numbers)
+    # How long a step takes does not depend on the weights; to draw them would take longer than all steps.
+    shapes = jax.eval_shape(jax.vmap(functions.init, in_axes=(0, None)), numbers, jax.eval_shape(jax.random.key, 0))
+    states = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    images_BxD, labels_B = np.zeros((batch_size, trial.inputs), np.uint8), np.zeros(batch_size, np.int32)
+    batch = images_BxD, labels_B, np.ones(batch_size, np.float32)
+    states, numbers, batch = jax.device_put((states, numbers, batch))
 
     def of_lane(state: train.TrainState, numbers: Hyperparameters, batch: tuple[jax.Array, ...]) -> train.TrainState:
         return jax.lax.scan(lambda state, _: functions.step(state, numbers, batch), state, length=steps)[0]

@@ -36,6 +36,8 @@ NOT_SHIPPED = ["/*", "!/.", *(f"!/{name}" for name in SHIPPED), "**/__pycache__"
 # Ray of its own accord listens on all addresses of a machine; told that clusters of several are not wanted, on the
 # loopback alone. It says so of Windows and macOS, but heeds it everywhere.
 ON_THE_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Ray starts a worker a core with a program's first word, none of which has the environment of a task and is ever used.
+NO_SPARE_WORKERS = {"RAY_prestart_worker_first_driver": "0"}
 
 
 # What a worker does with a pack, given its trials, their data set, how many CPUs it has, how far the trials have come
@@ -67,7 +69,7 @@ def of_this_machine_alone() -> Generator[None]:
     """A cluster that is started within the block is reached from this machine alone, and with a token that is known to
     its own processes. Where the environment says RAY_AUTH_MODE itself, that is left as it is."""
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    variables = ON_THE_LOOPBACK | ({} if "RAY_AUTH_MODE" in os.environ else token)
+    variables = ON_THE_LOOPBACK | NO_SPARE_WORKERS | ({} if "RAY_AUTH_MODE" in os.environ else token)
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -10,15 +10,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 import ray
+from ray._private.node import Node
 from ray.cluster_utils import Cluster
 
-from configs import shallow
-from experiments.engine import ray_executor, space, sweeping
+# Nobody looks at this cluster, or asks it to grow.
+UNUSED = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
 
 
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    node = cluster.add_node(num_cpus=1)
+    Node.start_api_server = lambda *_, **__: None
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **UNUSED})
+    node = cluster.add_node(wait=False, num_cpus=1)
+    # While the cluster comes up.
+    from configs import shallow
+    from experiments.engine import ray_executor, space, sweeping
+
     cluster.wait_for_nodes()
     run_on_ray = ray_executor.run_on_ray
 

@@ -8,7 +8,7 @@ import pytest
 import input_pipeline
 import train
 from configs import deep, shallow
-from experiments.engine import executors, lanes, plan, space
+from experiments.engine import executors, lanes, plan, recent_programs, space
 from training import compiling
 from training.config import as_config, optional_of
 from training.descent import recorded_rate
@@ -157,6 +157,7 @@ def test_one_program_serves_all_packs_of_a_structure(monkeypatch):
         return compiled(function, *arguments, **options)
 
     monkeypatch.setattr(compiling, "compiled", counting)
+    monkeypatch.setattr(recent_programs, "recent", {})
     axes = {"epochs": [1, 2], "activation": ["sigmoid", "relu"], "learning_rate": [0.1, 0.2], "seed": [0, 1, 2, 3]}
     trials = space.make_trials(small(), None, axes)
     packs = plan.make_packs(trials, plan.this_machine(), EXAMPLES, 4)
@@ -177,6 +178,7 @@ def test_scheduled_lanes_are_their_runs_alone_and_compile_once(monkeypatch):
         return compiled(function, *arguments, **options)
 
     monkeypatch.setattr(compiling, "compiled", counting)
+    monkeypatch.setattr(recent_programs, "recent", {})
     peaks = {"learning_rate": [0.1 * i for i in range(1, 9)], "warmup": [0.0, 0.25, 1.0, 1.7]}
     trials = space.make_trials(small(schedule="cosine", batch_size=60), None, peaks | {"epochs": [2, 5]})
     packs = plan.make_packs(trials, plan.this_machine(), EXAMPLES)

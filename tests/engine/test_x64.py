@@ -1,27 +1,26 @@
-"""Float32 nets in a process in which 64-bit numbers are switched on."""
+"""Float32 nets where 64-bit numbers are switched on."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
+import jax
 import pytest
 
 import input_pipeline
 from experiments.engine import executors, space
 from training.config import Config
 
-ROOT = Path(__file__).parent.parent.parent
-SCRIPT = """
-import json, sys
-import jax
-jax.config.update("jax_num_cpu_devices", 2)
-assert jax.config.jax_enable_x64
-sys.path.insert(0, "tests/engine")
-import test_x64
-print(json.dumps(test_x64.rows()))
-"""
+
+@pytest.fixture
+def with_64_bits():
+    """64-bit numbers in all threads, as JAX_ENABLE_X64=1 switches them on."""
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """The rows without."""
+    assert not jax.config.jax_enable_x64
+    return rows()
 
 
 def rows():
@@ -31,15 +30,10 @@ def rows():
     return executors.train_all(trials, input_pipeline.synthetic()).to_pylist()
 
 
-def test_a_sweep_is_the_same_with_64_bit_numbers():
+def test_a_sweep_is_the_same_with_64_bit_numbers(expected, with_64_bits):
     """The same draw, the same order of the batches, the same numbers to rounding."""
-    environment = os.environ | {"JAX_ENABLE_X64": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    there, here = json.loads(done.stdout.splitlines()[-1]), rows()
-    assert len(there) == len(here) and any(row["diverged"] for row in here)
-    for found, expected in zip(there, here, strict=True):
-        for name, value in expected.items():
-            assert found[name] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else value), name
+    found = rows()
+    assert len(found) == len(expected) and any(row["diverged"] for row in expected)
+    for there, here in zip(found, expected, strict=True):
+        for name, value in here.items():
+            assert there[name] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else value), name

@@ -98,14 +98,14 @@ def command(workdir, config):
 
 
 def test_run_ended_by_signals(tmp_path, no_figures, signals_by_default):
-    """A process ended by KILL, TERM, INT and HUP at random instants, and started again each time, ends as the unbroken
-    run; all but KILL say how to go on, and leave their checkpoint."""
+    """A process ended by KILL and HUP at random instants, in any order, and started again each time, ends as the
+    unbroken run; HUP says how to go on, and leaves its checkpoint. (TERM ends a sweep, in tests/engine.)"""
     seed = random.SystemRandom().randrange(10**6)
     dice, config = random.Random(seed), make_config(epochs=60, checkpoint_every=20)
     train.train_and_evaluate(config, tmp_path / "unbroken")
     workdir, instants = tmp_path / "ended", []
-    endings = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
-    for number in dice.sample(list(endings), 4):
+    endings = {signal.SIGKILL: -9, signal.SIGHUP: 129}
+    for number in dice.sample(list(endings), 2):
         epochs, delay = dice.randint(4, 10), dice.uniform(0, 0.05)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command(workdir, config), cwd=ROOT, text=True, **pipes) as run:
