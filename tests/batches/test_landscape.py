@@ -70,14 +70,14 @@ def test_straightness_of_a_path():
 
 
 def test_a_path_lies_in_a_plane_more_than_a_walk_does():
-    """Paths of 40 points of 3,000 weights: a random walk's own share is that of a walk, a line's is all."""
-    walks_SxLxP = np.cumsum(np.random.default_rng(1).normal(size=(4, 40, 3_000)), axis=1)
-    lines_SxLxP = np.linspace(0, 1, 40)[:, None] * np.ones(3_000) * np.arange(1, 5)[:, None, None]
+    """Paths of 40 points of 1,000 weights: a random walk's own share is that of a walk, a line's is all."""
+    walks_SxLxP = np.cumsum(np.random.default_rng(1).normal(size=(4, 40, 1_000)), axis=1)
+    lines_SxLxP = np.linspace(0, 1, 40)[:, None] * np.ones(1_000) * np.arange(1, 5)[:, None, None]
     trained = {
         name: landscape.Trained(np.float32(path), np.zeros((4, 40)), np.zeros(4, int))
         for name, path in (("small", lines_SxLxP), ("large", walks_SxLxP))
     }
-    claims = landscape.path_claims(trained, landscape.walk_shares((4, 40, 3_000)))
+    claims = landscape.path_claims(trained, landscape.walk_shares((4, 40, 1_000)))
     assert [claim.verdict for claim in claims] == ["reproduced", "not reproduced", "reproduced"]
     assert claims[0].rival_at == (landscape.WALK_SHARE,)
     assert [bool(claim.exploratory) for claim in claims] == [True, True, False]
