@@ -14,7 +14,8 @@ from training.batches import Data
 from training.config import FIELDS, Config
 
 MOST_RECENT = 8
-# By what they depend on, in the order in which they were used; with what the key names by identity, which lives as long.
+# By what they depend on, in the order in which they were used; beside them what the key names by identity, to live as
+# long.
 recent: dict[Hashable, tuple[lanes.Programs, list[Any]]] = {}
 # Of JAX's settings those that only say where compiled programs are kept.
 NOT_COMPILED = ("jax_compilation_cache_dir", "jax_persistent_cache")
