@@ -18,11 +18,11 @@ QUICK = "/train?train_examples=1000&batch_size=100&learning_rate=1&hidden=16"
 def test_clicks_leave_the_page_whole(visitor, tmp_path, capfd):
     """None is without an answer, and there is no traceback; the same seed does the same."""
     (tmp_path / "errors").touch()
-    lines, counted = measured.click_lines(visitor.browser, visitor.address, 30, tmp_path / "errors", seed=2)
+    lines, counted = measured.click_lines(visitor.browser, visitor.address, 18, tmp_path / "errors", seed=5)
     assert counted["bad"] == [] and "Traceback" not in capfd.readouterr().err
     assert [(line["measured"], line["target"]) for line in lines] == [(0, 0)] * 4
     total = {each: sum(of[each] for of in counted["counts"].values()) for each in CLASSES}
-    assert total["answered"] + total["refused"] + total["stopped"] == 30 and total["answered"] > 15
+    assert total["answered"] + total["refused"] + total["stopped"] == 18 and total["answered"] > 9
     assert "| view descent | " in tables.table(counted)
 
 
@@ -45,7 +45,7 @@ def test_what_is_bad_is_counted(visitor, tmp_path):
 def test_updates_and_answers(visitor):
     """Of a page that trains, each of which has its time; epochs beside those of a run that takes a minute for each."""
     alone: Any = SimpleNamespace(seconds=lambda _: 60.0)
-    size = measured.Size(rounds=1, seconds=0.5, visitors=2, watched=0.5)
+    size = measured.Size(rounds=1, seconds=0.2)
     gap, ratio = measured.training_lines(visitor.browser, visitor.address + QUICK, alone, size)
     assert 0.05 < gap["measured"] < 10 and 0 < ratio["measured"] < 1
     assert (gap["target"], ratio["target"]) == (0.2, 1.3)
