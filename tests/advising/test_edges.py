@@ -11,6 +11,7 @@ import train
 from experiments.advising import edges, measuring
 from experiments.advising.estimates import Estimate
 from training.config import Config
+from training.own import code_of
 
 LINEAR = Config(dataset="synthetic", inputs=3, classes=2, hidden=(), output="identity", batch_size=8)
 # Above all costs: the start alone says what descent comes back from.
@@ -247,7 +248,10 @@ class Net(nn.Module):
 def test_dropout_of_a_model_of_ones_own_is_no_divergence(parts, tmp_path):
     """It is judged by the cost as in evaluation, that of the start included: at low rates it falls."""
     (tmp_path / "own.py").write_text(OWN)
-    own = LINEAR.replace(output="softmax", cost="cross_entropy", model=f"{tmp_path / 'own.py'}:Net", optimizer="sgd")
+    model = f"{tmp_path / 'own.py'}:Net"
+    own = Config(
+        dataset="synthetic", inputs=3, classes=2, batch_size=8, cost="cross_entropy", model=model, code=code_of([model])
+    )
     sample = edges.Sample(*parts.probe_set(0), 3)
     (cost_M,) = edges.descend(own, sample, [0.05], 30)
     assert len(cost_M) == 31 and not edges.climbs(cost_M[::10]) and cost_M[-1] < cost_M[0]
