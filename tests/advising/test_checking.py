@@ -177,9 +177,8 @@ def test_batches_are_tried_from_the_state_on(parts, monkeypatch):
     assert checking.check_batch(LINEAR, 1.0, math.inf, parts, point).verdict == "not checked"
 
 
-def test_scale_that_keeps_a_net_from_learning(parts, monkeypatch):
+def test_scale_that_keeps_a_net_from_learning(parts):
     """At a hundred times the weights a saturated net learns nothing; the one that is advised makes the progress."""
-    monkeypatch.setattr(checking, "SEEDS", 4)
     config = Config(dataset="synthetic", inputs=3, classes=2, hidden=(8,), batch_size=20)
     scale = Scale(Estimate(1.0), 1.0, [1.0], [1.0], [1.0])
     largest = Estimate(8.0, 6.0, 10.0)
