@@ -79,6 +79,8 @@ def check_rate(config: Config, advice: Advice, parts: Parts, guess: float) -> Ch
     climbs above its start at all and a step raises it: between these and the edge of divergence the curvature gives
     way, and descent comes back."""
     largest, stable = advice.largest, advice.rate or Estimate(math.nan)
+    if not advice.edges.steps:
+        return Check("rate", "the largest rate was not looked for", NOT_CHECKED)
     if not largest.low:
         return Check("rate", f"no rate was found from which descent comes back, {edge_in_words(largest)}", NOT_CHECKED)
     rates, steps = rates_about(stable.value, largest.value), advice.edges.steps

@@ -96,6 +96,10 @@ def test_verdicts_of_rates():
     parts: Any = None
     check = checking.check_rate(LINEAR, advised(1.0, Estimate(0.5, 0.0, 0.5)), parts, GUESS)
     assert check.verdict == "not checked" and "below 0.5" in check.said
+    unknown = edges.over_sets([])
+    nowhere: Any = Namespace(rate=None, largest=unknown, edges=edges.Edges([], 0, is_cut=True))
+    check = checking.check_rate(LINEAR, nowhere, parts, GUESS)
+    assert check.verdict == "not checked" and check.said == "the largest rate was not looked for"
 
 
 def test_rates_about_both():
