@@ -65,7 +65,7 @@ def run(config: Config, dataset: Dataset, parts: measuring.Parts, epochs: int, c
     with console.progress(epochs + 2, "measure") as bar:
         found = measuring.measure_net(config, dataset, parts, epochs, lambda _: bar.update())
     guess = guess_cost(config, dataset)
-    made = advising.advise(config, found, edges.find_edges(config, parts, found, guess))
+    made = advising.advise(config, found, edges.find_edges(config, parts, found, guess, edges.BUDGET))
     say(words.in_words(config, made, found, parts))
     if wrong := record.in_one_line(SPEED):
         say(wrong)

@@ -18,12 +18,12 @@ K probe sets, F factors on the initial scale, S draws.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.advising.edges import over_sets
+from experiments.advising.edges import BUDGET, RATE_STEPS, Edges, over_sets
 from experiments.advising.estimates import Estimate, geometric, mean, ratio
 from experiments.advising.measuring import Measured, Point
 from training.config import Config
@@ -63,7 +63,7 @@ class Advice(NamedTuple):
     rates: list[Estimate]
     rate: Estimate | None
     rate_doubts: list[str]
-    edges: list[Estimate]
+    edges: Edges
     largest: Estimate
     largest_doubts: list[str]
     batches: list[Estimate]
@@ -90,7 +90,12 @@ class Advice(NamedTuple):
                 "top_eigenvalue_by_point": self.sharpness,
                 "doubts": self.rate_doubts,
             },
-            "largest_rate": {"advised": self.largest, "by_set": self.edges, "doubts": self.largest_doubts},
+            "largest_rate": {
+                "advised": self.largest,
+                "by_set": self.edges.of_sets,
+                "steps": self.edges.steps,
+                "doubts": self.largest_doubts,
+            },
             "useful_batch": {"advised": self.batch, "by_point": self.batches, "doubts": self.batch_doubts},
             "init_scale": (self.scale._asdict() if self.scale else {"advised": None}) | {"doubts": self.scale_doubts},
             "layers": layers,
@@ -105,7 +110,7 @@ def stability(config: Config) -> float | None:
     return 2 * (1 + kept) / (1 + 2 * kept) if config.nesterov else 2 * (1 + kept)
 
 
-def advise(config: Config, found: Measured, edges: Sequence[Estimate]) -> Advice:
+def advise(config: Config, found: Measured, edges: Edges) -> Advice:
     """The advice for a net that was measured, and from which rates on descent was found to diverge."""
     sharpness = [mean(point.measured["curvature/top_eigenvalue"] + config.l2) for point in found.points]
     factor = stability(config)
@@ -119,9 +124,9 @@ def advise(config: Config, found: Measured, edges: Sequence[Estimate]) -> Advice
         rates=rates,
         rate=None if factor is None else rates[0],
         rate_doubts=rate_doubts(config, found, rates),
-        edges=list(edges),
-        largest=over_sets(edges),
-        largest_doubts=largest_doubts(config, edges),
+        edges=edges,
+        largest=over_sets(edges.of_sets),
+        largest_doubts=largest_doubts(config, found, edges),
         batches=batches,
         batch=batches[-1],
         batch_doubts=batch_doubts(config, found, batches),
@@ -172,13 +177,25 @@ def rate_doubts(config: Config, found: Measured, rates: list[Estimate]) -> list[
     return doubts
 
 
-def largest_doubts(config: Config, edges: Sequence[Estimate]) -> list[str]:
+def largest_doubts(config: Config, found: Measured, edges: Edges) -> list[str]:
     """What makes the largest rate unsure, or none of this run."""
     doubts: list[str] = []
-    if any(math.isinf(edge.high) for edge in edges):
-        doubts.append("descent came back from every rate that was tried")
-    if any(not edge.low for edge in edges):
-        doubts.append("descent came back from no rate that was tried")
+    sets, all_sets = len(edges.of_sets), len(found.points[0].measured["curvature/top_eigenvalue"])
+    for words, count in (
+        ("every rate", sum(math.isinf(edge.high) for edge in edges.of_sets)),
+        ("no rate", sum(not edge.low for edge in edges.of_sets)),
+    ):
+        if count:
+            doubts.append(
+                f"on {f'{count} of' if count < sets else 'all'} {sets} sets descent came back from {words} tried"
+            )
+    if edges.is_cut and sets:
+        doubts.append(
+            f"to end within {BUDGET / 60:g} minutes, {edges.steps} steps on {sets} sets were run instead of "
+            f"{RATE_STEPS} on {all_sets}"
+        )
+    if config.has_own_model and found.has_statistics:
+        doubts.append("noise that the model makes itself, as dropout does, may count as divergence")
     if config.is_scheduled:
         doubts.append("it was run at constant rates: a warm-up may bear more")
     return doubts

@@ -18,9 +18,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 import train
 from experiments.advising import edges
 from experiments.advising.advice import Advice, Scale, stability
-from experiments.advising.edges import as_dataset, edge_in_words, edge_of, plain
+from experiments.advising.edges import as_dataset, edge_in_words, edge_of, over_sets, plain
 from experiments.advising.estimates import Estimate, brief, geometric, mean
-from experiments.advising.measuring import Parts, Point
+from experiments.advising.measuring import DRAWS, Parts, Point, seed_after
 from experiments.engine import executors, lanes, results, space
 from experiments.study.claims import judged
 from training.compiling import compiled, options_for
@@ -33,8 +33,8 @@ RATE_OFF, BATCH_OFF = 2.0, 3.0
 BATCH_FACTORS, MOST_BATCH = (1 / 16, 1 / 4, 1, 4, 16), 2048
 BATCH_RATES, BATCH_STEPS, SEEDS = tuple(2.0**power for power in range(-3, 2)), 32, 8
 SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-4, 2)), 150
-# How often rates are added where the best one lies at the end of those that were tried.
-EXTENSIONS = 2
+# How many sets of other examples, each with a draw of its own, the largest rate is judged on.
+OTHER_SETS = 3
 # The share of the progress of the best scale that the advised one may lack.
 LACKING = 0.1
 HELD_OUT, MOST_EXAMPLES = 1_000, 10_000
@@ -44,8 +44,8 @@ WORDS = {"reproduced": "held", "not reproduced": "did not hold", "undecided": "u
 
 
 class Check(NamedTuple):
-    """What came of a check: `held`, `did not hold`, `undecided` or `not checked`, in words and numbers; `also` has what
-    was measured beside that, {name: {"measured", ...}}."""
+    """What came of a check: `held`, `did not hold`, `undecided` or `not checked`, in words and numbers;
+    `comparisons` has what else was measured, {name: {"measured", ...}}."""
 
     part: str
     said: str
@@ -53,11 +53,11 @@ class Check(NamedTuple):
     predicted: float = math.nan
     measured: Estimate = Estimate(math.nan)
     notes: tuple[str, ...] = ()
-    also: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    comparisons: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return self._asdict() | {"also": {name: dict(one) for name, one in self.also.items()}}
+        return self._asdict() | {"comparisons": {name: dict(one) for name, one in self.comparisons.items()}}
 
 
 def checks_of(config: Config, advice: Advice, parts: Parts, point: Point, guess: float) -> Iterator[Check]:
@@ -73,35 +73,46 @@ def checks_of(config: Config, advice: Advice, parts: Parts, point: Point, guess:
 
 
 def check_rate(config: Config, advice: Advice, parts: Parts, guess: float) -> Check:
-    """Descent on examples that were in no probe set, from another initial draw, at rates from below 2 / lambda to above
-    the largest rate: from which one on does it diverge? By that the largest rate is judged. 2 / lambda is held against
-    it as well, beside the check, and against the rates from which on the cost climbs above its start at all and a step
-    raises it: between these and the edge of divergence the curvature gives way, and descent comes back."""
+    """Descent on sets of examples that were in no probe set, each from another initial draw, at rates from below
+    2 / lambda to above the largest rate: from which one on does it diverge? By that, made one number as the advice is,
+    the largest rate is judged. 2 / lambda is held against it as well, and against the rates from which on the cost
+    climbs above its start at all and a step raises it: between these and the edge of divergence the curvature gives
+    way, and descent comes back."""
     largest, stable = advice.largest, advice.rate or Estimate(math.nan)
+    if not advice.edges.steps:
+        return Check("rate", "the largest rate was not looked for", NOT_CHECKED)
     if not largest.low:
         return Check("rate", f"no rate was found from which descent comes back, {edge_in_words(largest)}", NOT_CHECKED)
-    rates = rates_about(stable.value, largest.value)
-    other = edges.Set(*parts.another_set(config.seed), config.seed + len(parts.labels_KxP))
-    costs_R = edges.descend(config, other, rates)
-    edge = edges.Courses(rates, costs_R, guess).edge()
-    climbing, rising = (edge_of(rates, list(map(is_so, costs_R))) for is_so in (edges.climbs, edges.rises))
+    rates, steps = rates_about(stable.value, largest.value), advice.edges.steps
+    runner = executors.Runner()
+    others = [
+        edges.Sample(*one, seed_after(config, len(parts.labels_KxP) + number))
+        for number, one in enumerate(parts.other_sets(config.seed, OTHER_SETS, edges.RUN_EXAMPLES))
+    ]
+    costs_KxR = [edges.descend(config, sample, rates, steps, runner) for sample in others]
+    edges_K = [edges.Courses(rates, costs_R, guess).edge() for costs_R in costs_KxR]
+    edge = over_sets(edges_K)
+    climbing, rising = (
+        over_sets([edge_of(rates, list(map(is_so, costs_R))) for costs_R in costs_KxR])
+        for is_so in (edges.climbs, edges.rises)
+    )
     said = (
-        f"on {len(other.labels):,} other examples and from another draw, of {len(rates)} rates the first at which "
-        f"{edges.RATE_STEPS} steps of descent climb above the cost of the start and do not come back lies "
-        f"{edge_in_words(edge)}, where {about(largest)} was the advice"
+        f"on {len(others)} sets of {len(others[0].labels):,} other examples, each from another draw, of {len(rates)} "
+        f"rates the first at which {steps} steps of descent climb above the cost of the start and do not come back "
+        f"lies {edge_in_words(edge)}, where {about(largest)} was the advice"
     )
     note = (
         f"the cost climbs above its start at all from a rate {edge_in_words(climbing)} on, and a step raises it from a "
         f"rate {edge_in_words(rising)} on"
     )
-    also: dict[str, dict[str, Any]] = {}
+    comparisons: dict[str, dict[str, Any]] = {}
     if math.isfinite(stable.value):
         note += f", where 2 / lambda is {brief(stable.value)}"
-        also = {
+        comparisons = {
             name: {"predicted": stable.value, "measured": found, "verdict": rate_verdict(found, stable)}
             for name, found in (("diverges", edge), ("climbs", climbing), ("rises", rising))
         }
-    return Check("rate", said, rate_verdict(edge, largest), largest.value, edge, (note,), also)
+    return Check("rate", said, rate_verdict(edge, largest), largest.value, edge, (note,), comparisons)
 
 
 def about(largest: Estimate) -> str:
@@ -236,19 +247,17 @@ def make_costs(
 def costs_about(costs_of: CostsOf, rates: Sequence[float]) -> np.ndarray:
     """The costs at the rates and, where the best of the last step is the first or the last one, at as many beyond it in
     the same ratio, at most EXTENSIONS times: [S, M + 1, more R], in the order of the rates."""
-    rates, cost_SxMxR = list(rates), costs_of(rates)
-    ratio, count = rates[1] / rates[0], len(rates)
-    for _ in range(EXTENSIONS):
+    rates, cost_SxMxR, count = list(rates), costs_of(rates), len(rates)
+    for _ in range(edges.EXTENSIONS):
         best = best_of(cost_SxMxR)
-        if best == len(rates) - 1:
-            beyond = [rates[-1] * ratio**i for i in range(1, count + 1)]
-            rates, parts = rates + beyond, (cost_SxMxR, costs_of(beyond))
-        elif best == 0:
-            beyond = [rates[0] / ratio**i for i in range(count, 0, -1)]
-            rates, parts = beyond + rates, (costs_of(beyond), cost_SxMxR)
-        else:
+        if best not in (0, len(rates) - 1):
             break
-        cost_SxMxR = np.concatenate(parts, axis=2)
+        is_above = best > 0
+        added = edges.more_rates(rates, count, is_above)
+        both, costs = ((rates, added), [cost_SxMxR, costs_of(added)])
+        if not is_above:
+            both, costs = both[::-1], costs[::-1]
+        rates, cost_SxMxR = both[0] + both[1], np.concatenate(costs, axis=2)
     return cost_SxMxR
 
 
@@ -315,11 +324,14 @@ def knee_of(batches: Sequence[int], steps_B: np.ndarray) -> float:
 
 def check_scale(config: Config, largest: Estimate, scale: Scale | None, parts: Parts, guess: float) -> Check:
     """Short runs from several initial scales, each at its best rate: how much of the progress of the best one does the
-    advised one lack?"""
+    advised one lack? From draws by which it was not chosen, and judged on other examples than it was."""
     if scale is None:
         return Check("scale", "no initial scale was advised", NOT_CHECKED)
     advised = scale.advised.value
-    images, labels = (part[:MOST_EXAMPLES] for part in parts.rest)
+    held = min(HELD_OUT, len(parts.rest[1]) // 4)
+    order_N = np.random.default_rng(config.seed).permutation(len(parts.rest[1]))
+    held_out = [part[order_N[:held]] for part in parts.rest]
+    images, labels = (part[order_N[held : held + MOST_EXAMPLES]] for part in parts.rest)
     batch_size = min(config.batch_size, len(labels))
     epochs = max(1, round(SCALE_STEPS * batch_size / len(labels)))
     top = largest.value if largest.low else 64 * config.learning_rate
@@ -327,10 +339,9 @@ def check_scale(config: Config, largest: Estimate, scale: Scale | None, parts: P
     axes = {
         "init_scale": scales,
         "learning_rate": [top * rate for rate in SCALE_RATES],
-        "seed": range(config.seed, config.seed + SEEDS),
+        "seed": [seed_after(config, DRAWS + number) for number in range(SEEDS)],
     }
     trials = space.make_trials(plain(config, batch_size=batch_size, epochs=epochs), None, axes)
-    held_out = parts.pooled(HELD_OUT)
     courses = results.by_epoch(
         executors.train_all(trials, as_dataset((images, labels), held_out), "scales"), "val_loss"
     )

@@ -3,21 +3,25 @@ all examples of a set.
 
 Above 2 / lambda a step along the sharpest direction is longer than the one before, and the cost may climb; yet where it
 climbs the curvature may give way, so that descent comes back from rates that are many times as high (the catapult of
-Lewkowycz et al. 2020). On a quadratic cost the two are one. What optimizer it is does not matter.
+Lewkowycz et al. 2020). On a quadratic cost the two are one. What optimizer it is does not matter. Dropout is left out:
+its noise would count as a climb.
 
 K sets, R rates, M steps.
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 import input_pipeline
+import train
 from experiments.advising.estimates import Estimate, brief, geometric
-from experiments.advising.measuring import Measured, Parts
+from experiments.advising.measuring import SETS, Measured, Parts, seed_after
 from experiments.engine import executors, results, space
 from training.config import FIELDS, Config
 from training.schedules import SCHEDULES
@@ -26,22 +30,39 @@ from training.schedules import SCHEDULES
 # it comes back to where it does not diverge: of the gain below its start, or below the cost of knowing nothing where
 # that is less, since there every net ends whose units the first steps have killed.
 RATE_STEPS, LAST_STEPS, BACK = 60, 10, 0.5
-# Of how many examples of a probe set: the edge moves little with more of them, the time in proportion.
+# Of how many examples of a probe set; the time is in proportion.
 RUN_EXAMPLES = 250
 ROUNDING = 1e-5
 # The rates of the first set, from half of 2 / lambda on; those of every set, about the last one that comes back there.
 COARSE, FINE = 2.0, math.sqrt(2)
 COARSE_FACTORS, FINE_FACTORS = tuple(COARSE**i for i in range(-1, 11)), tuple(FINE**i for i in range(-2, 5))
-# How often as many rates are added above where none diverges, or below where all do.
+# How often as many rates are added above where none diverges, or below where all do; and how far from the first ones.
 EXTENSIONS = 2
+FARTHEST = 2.0**17
+# The seconds that the running may take; and of how many steps on how many sets it is, whichever fits first.
+BUDGET = 120.0
+SIZES = ((RATE_STEPS, SETS), (RATE_STEPS, 3), (30, 3), (30, 2), (20, 2))
+TIMED_STEPS = 4
+# Where the best rate ends no lower than this share of the cost of knowing nothing, that says nothing of what came back.
+LEARNS = 0.99
 
 
-class Set(NamedTuple):
+class Sample(NamedTuple):
     """Examples with the seed of the draw that descends on them."""
 
     images: np.ndarray
     labels: np.ndarray
     seed: int
+
+
+class Edges(NamedTuple):
+    """The edge of divergence on each set, found in so many steps on so many examples of each; `steps` is 0 where it was
+    not run, since it would have taken too long, and `is_cut` says whether fewer steps or sets were run for that."""
+
+    of_sets: list[Estimate]
+    steps: int = RATE_STEPS
+    examples: int = RUN_EXAMPLES
+    is_cut: bool = False
 
 
 class Courses(NamedTuple):
@@ -67,9 +88,9 @@ Run = Callable[[list[float]], list[np.ndarray]]
 
 
 def plain(config: Config, **fields: Any) -> Config:
-    """The config at a constant rate, measured by nothing, that ends by itself, with other fields."""
+    """The config at a constant rate, without dropout, measured by nothing, that ends by itself, with other fields."""
     of_schedules = {name for schedule in SCHEDULES.values() for name in schedule.takes} | {"schedule", "warmup"}
-    reset = {name: FIELDS[name].default for name in (*of_schedules, "stop_at", "patience")}
+    reset = {name: FIELDS[name].default for name in (*of_schedules, "stop_at", "patience", "dropout")}
     return config.replace(**{**reset, "probes": (), "train_examples": 0, "validation": "test", **fields})
 
 
@@ -79,32 +100,73 @@ def as_dataset(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -
 
 
 def descend(
-    config: Config, one: Set, rates: Sequence[float], runner: executors.Runner | None = None
+    config: Config,
+    sample: Sample,
+    rates: Sequence[float],
+    steps: int = RATE_STEPS,
+    runner: executors.Runner | None = None,
 ) -> list[np.ndarray]:
-    """The cost before each of RATE_STEPS steps of descent on all examples of a set, [M], at each rate; NaN from where
-    on it left the numbers. A runner has the programs of sets as large."""
-    base = plain(config, batch_size=len(one.labels), epochs=RATE_STEPS, seed=one.seed)
+    """The cost before each of so many steps of descent on all examples of a sample, [M], at each rate; NaN from where
+    on it left the numbers. Of a model of one's own it is evaluated, and after the last step as well: it may drop units
+    that no config tells of. With running statistics, which lag behind, it is that of the training after all. A runner
+    keeps the programs for the next sample."""
+    base = plain(config, batch_size=len(sample.labels), epochs=steps, seed=sample.seed)
     trials = space.make_trials(base, None, {"learning_rate": rates})
-    dataset = as_dataset(one[:2], (one.images[:1], one.labels[:1]))
-    courses = results.by_epoch(executors.train_all(trials, dataset, "rates", runner), "loss")
-    return [courses[name] for name in trials]
+    table = executors.train_all(trials, as_dataset(sample[:2], sample[:2]), "rates", runner)
+    if not is_evaluated(base):
+        courses = results.by_epoch(table, "loss")
+        return [courses[name] for name in trials]
+    first = train.make_train(base).evaluate(train.initial_state(base), sample.images, sample.labels)["loss"]
+    courses = results.by_epoch(table, "val_loss")
+    return [np.array([float(first), *courses[name]]) for name in trials]
 
 
-def find_edges(config: Config, parts: Parts, found: Measured, guess: float) -> list[Estimate]:
+def is_evaluated(config: Config) -> bool:
+    """Whether descent is judged by the cost as in evaluation."""
+    return config.has_own_model and not jax.tree.leaves(train.state_shapes(config).batch_stats)
+
+
+def seconds_of_step(config: Config, sample: Sample, rate: float) -> float:
+    """How long a step at one rate takes: the least of a few after the first one."""
+    base = plain(config, batch_size=len(sample.labels), epochs=TIMED_STEPS, seed=sample.seed, learning_rate=rate)
+    ends: list[float] = []
+    trials, dataset = space.make_trials(base, None, {}), as_dataset(sample[:2], sample[:2])
+    executors.train_states(trials, dataset, "a step", watch=lambda *_: ends.append(time.perf_counter()))
+    return float(np.min(np.diff(ends))) if len(ends) > 1 else 0.0
+
+
+def size_within(seconds: float, seconds_of_step: float) -> tuple[int, int]:
+    """Of how many steps and sets the running fits into the seconds, all rates that may be added included; (0, 0) where
+    none does."""
+    for steps, sets in SIZES:
+        rates = (1 + EXTENSIONS) * (len(COARSE_FACTORS) + sets * len(FINE_FACTORS)) + sets
+        if rates * steps * seconds_of_step <= seconds:
+            return steps, sets
+    return 0, 0
+
+
+def find_edges(config: Config, parts: Parts, found: Measured, guess: float, budget: float = math.inf) -> Edges:
     """The edge of divergence on each of the probe sets, each from a draw of its own: of the config's seed and of those
-    after it; `guess` is the cost of knowing nothing. Narrow nets differ by their draws more than by their examples.
+    after it; `guess` is the cost of knowing nothing. Narrow nets differ by their draws more than by their examples. In
+    fewer steps, on fewer sets or not at all where it would take more seconds than the budget.
 
     The first set's is looked for at rates of twice each other, from half of 2 / lambda on, of other optimizers than
     plain descent from half of the config's rate on; then all at finer ones about that.
     """
-    sets = [
-        Set(images_PxD[:RUN_EXAMPLES], labels_P[:RUN_EXAMPLES], config.seed + number)
+    samples = [
+        Sample(images_PxD[:RUN_EXAMPLES], labels_P[:RUN_EXAMPLES], seed_after(config, number))
         for number, (images_PxD, labels_P) in enumerate(zip(parts.images_KxPxD, parts.labels_KxP, strict=True))
     ]
-    start, runner = first_rate(config, found), executors.Runner()
-    runs = [partial(descend, config, one, runner=runner) for one in sets]
+    start, steps, examples = first_rate(config, found), RATE_STEPS, len(samples[0].labels)
+    sets, runner = len(samples), executors.Runner()
+    if math.isfinite(budget):
+        steps, sets = size_within(budget, seconds_of_step(config, samples[0], start))
+        if not steps:
+            return Edges([], 0, examples, is_cut=True)
+    is_cut = steps < RATE_STEPS or sets < len(samples)
+    runs = [partial(descend, config, sample, steps=steps, runner=runner) for sample in samples[:sets]]
     rates = [start * factor for factor in COARSE_FACTORS]
-    coarse = extended(Courses(rates, runs[0](rates), guess), runs[0], COARSE)
+    coarse = extended(Courses(rates, runs[0](rates), guess), runs[0])
     edge = coarse.edge()
     rates = [(edge.low or edge.high) * factor for factor in FINE_FACTORS]
     # What a rate has to come back to is said by the best one, which may be much lower than these.
@@ -114,8 +176,8 @@ def find_edges(config: Config, parts: Parts, found: Measured, guess: float) -> l
     for run in runs:
         costs = run(lower + rates)
         end = end_of(costs[0]) if lower else math.nan
-        found_K.append(extended(Courses(rates, costs[len(lower) :], guess, end), run, FINE).edge())
-    return found_K
+        found_K.append(extended(Courses(rates, costs[len(lower) :], guess, end), run).edge())
+    return Edges(found_K, steps, examples, is_cut)
 
 
 def first_rate(config: Config, found: Measured) -> float:
@@ -124,33 +186,55 @@ def first_rate(config: Config, found: Measured) -> float:
     return 2 / float(np.mean(top_K)) if config.optimizer == "sgd" and np.mean(top_K) > 0 else config.learning_rate
 
 
-def extended(found: Courses, run: Run, ratio: float) -> Courses:
-    """The courses and, where none of them diverges, as many at rates above them in that ratio, or below them where the
-    first one does; at most EXTENSIONS times."""
-    count = len(found.rates)
+def more_rates(rates: Sequence[float], count: int, is_above: bool) -> list[float]:
+    """So many rates in the ratio of those, above the last one or below the first one; ascending."""
+    ratio = rates[1] / rates[0]
+    if is_above:
+        return [rates[-1] * ratio**i for i in range(1, count + 1)]
+    return [rates[0] / ratio**i for i in range(count, 0, -1)]
+
+
+def extended(found: Courses, run: Run) -> Courses:
+    """The courses and, where none of them diverges, as many at rates above them in their ratio, or below them where the
+    first one does; at most EXTENSIONS times, and none FARTHEST from the first ones."""
+    first = found.rates
+    least, most = first[0] / FARTHEST, first[0] * FARTHEST
     for _ in range(EXTENSIONS):
         edge = found.edge()
-        if math.isinf(edge.high):
-            beyond = [found.rates[-1] * ratio**i for i in range(1, count + 1)]
-            found = found._replace(rates=found.rates + beyond, costs=found.costs + run(beyond))
-        elif not edge.low:
-            beyond = [found.rates[0] / ratio**i for i in range(count, 0, -1)]
-            found = found._replace(rates=beyond + found.rates, costs=run(beyond) + found.costs)
-        else:
+        if edge.low and math.isfinite(edge.high):
             break
+        is_above = math.isinf(edge.high)
+        added = [rate for rate in more_rates(found.rates, len(first), is_above) if least <= rate <= most]
+        if not added:
+            break
+        costs = run(added)
+        if is_above:
+            found = found._replace(rates=found.rates + added, costs=found.costs + costs)
+        else:
+            found = found._replace(rates=added + found.rates, costs=costs + found.costs)
     return found
 
 
 def over_sets(edges: Sequence[Estimate]) -> Estimate:
     """The geometric mean of the edges with its interval over the sets, wider by half a step between rates at either
-    side; open where an edge is known from one side alone."""
-    of_sets = geometric(np.array([edge.value for edge in edges]))
-    low, high = of_sets.low / math.sqrt(FINE), of_sets.high * math.sqrt(FINE)
-    if any(math.isinf(edge.high) for edge in edges):
-        low, high = min(edge.low for edge in edges), math.inf
-    if any(not edge.low for edge in edges):
-        low, high = 0.0, max(edge.high for edge in edges)
-    return Estimate(of_sets.value, low, high)
+    side. Where the edge of some sets alone is known from one side, the others decide: their mean, from the least to the
+    largest of their rates. Where that of all is, it is open at that side; unknown without sets."""
+    closed = [edge for edge in edges if edge.low and math.isfinite(edge.high)]
+    if closed and len(closed) == len(edges):
+        of_sets = geometric(np.array([edge.value for edge in edges]))
+        if len(edges) == 1:
+            return edges[0]
+        return Estimate(of_sets.value, of_sets.low / math.sqrt(FINE), of_sets.high * math.sqrt(FINE))
+    if closed:
+        value = geometric(np.array([edge.value for edge in closed])).value
+        return Estimate(value, min(edge.low for edge in closed), max(edge.high for edge in closed))
+    if not edges:
+        return Estimate(math.nan, 0.0, math.inf)
+    value = geometric(np.array([edge.value for edge in edges])).value
+    tried = [edge.value for edge in edges]
+    low = min(tried) if any(edge.low for edge in edges) else 0.0
+    high = max(tried) if any(not edge.low for edge in edges) else math.inf
+    return Estimate(value, low, high)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -160,8 +244,9 @@ def over_sets(edges: Sequence[Estimate]) -> Estimate:
 def diverges(cost_M: np.ndarray, best: float, guess: float) -> bool:
     """Whether descent left the numbers, or its cost climbs above its start and does not come back: ends above the
     middle between `best`, the end of the best rate, and its start, or the cost of knowing nothing where that is less: a
-    net that was killed on the way ends there."""
-    above = float(np.fmin(cost_M[0], guess))
+    net that was killed on the way ends there. Where the best one does so too, as on a plateau, the start says it."""
+    knows_nothing = guess if best < LEARNS * guess else math.nan
+    above = float(np.fmin(cost_M[0], knows_nothing))
     return climbs(cost_M) and not end_of(cost_M) <= above + BACK * (best - above)
 
 
@@ -191,5 +276,5 @@ def edge_of(rates: Sequence[float], is_beyond: Sequence[bool]) -> Estimate:
 def edge_in_words(edge: Estimate) -> str:
     """`between 9.3 and 13.1`, `above 98`, `below 1.7`."""
     if math.isinf(edge.high):
-        return f"above {brief(edge.low)}"
+        return f"above {brief(edge.low)}" if edge.low else "nowhere that is known"
     return f"between {brief(edge.low)} and {brief(edge.high)}" if edge.low else f"below {brief(edge.high)}"

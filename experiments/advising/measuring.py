@@ -40,16 +40,23 @@ class Parts(NamedTuple):
         """Images and labels of one of them."""
         return self.images_KxPxD[number], self.labels_KxP[number]
 
-    def another_set(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images and labels of as many examples as a probe set has, drawn from the rest."""
+    def other_sets(self, seed: int, count: int, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Images and labels of so many sets that share nothing, drawn from the rest, each of as many examples as a
+        probe set has, at most so many."""
         images, labels = self.rest
-        drawn = np.random.default_rng(seed).permutation(len(labels))[: self.labels_KxP.shape[1]]
-        return images[drawn], labels[drawn]
+        size = min(self.labels_KxP.shape[1], most)
+        drawn_KxP = np.random.default_rng(seed).permutation(len(labels))[: count * size].reshape(count, size)
+        return [(images[drawn_P], labels[drawn_P]) for drawn_P in drawn_KxP]
 
     def pooled(self, most: int) -> tuple[np.ndarray, np.ndarray]:
         """Images and labels of all of them, at most so many."""
         images, labels = (np.concatenate(list(part))[:most] for part in (self.images_KxPxD, self.labels_KxP))
         return images, labels
+
+
+def seed_after(config: Config, number: int) -> int:
+    """The seed that comes so many after the config's; after the last one comes 0."""
+    return (config.seed + number) % 2**32
 
 
 class Point(NamedTuple):
@@ -136,7 +143,7 @@ def measure_scales(config: Config, parts: Parts) -> dict[str, np.ndarray]:
     for f, factor in enumerate(FACTORS):
         scaled = numbers._replace(init_scale=jnp.float32(config.init_scale * factor))
         for s in range(DRAWS):
-            measured = measure(init(scaled, train.run_keys(config.seed + s)[0]), 0)
+            measured = measure(init(scaled, train.run_keys(seed_after(config, s))[0]), 0)
             for name, value in measured.items():
                 if name.partition("/")[0] in ("slope_mass", "speed"):
                     found.setdefault(name, np.full((len(FACTORS), DRAWS), np.nan))[f, s] = value

@@ -9,6 +9,8 @@ from experiments.advising import checking
 from experiments.advising.words import TITLE
 
 PARTS = ("rate", "batch", "scale")
+# Of the largest rate, which is found by running descent, and of the rates from which batches and scales are checked.
+CHOSEN = "(chosen after these settings were seen)"
 HELD, WRONG, UNDECIDED = (checking.WORDS[verdict] for verdict in ("reproduced", "not reproduced", "undecided"))
 CLASSES = (HELD, WRONG, UNDECIDED, checking.NOT_CHECKED)
 
@@ -24,7 +26,8 @@ def in_one_line(path: Path) -> str:
         return ""
     settings = max(sum(found.values()) for found in counts.values())
     said = "; ".join(f"{name} {of_checked(found)}" for name, found in counts.items())
-    return f"{'record':{TITLE}}Of {settings} settings, advice that was wrong: {said} ({command})."
+    how = f"the rate is found, and batch and scale are checked from it, in a way {CHOSEN[1:-1]}"
+    return f"{'record':{TITLE}}Of {settings} settings, advice that was wrong: {said} ({command}; {how})."
 
 
 def of_checked(found: dict[str, int]) -> str:

@@ -5,7 +5,7 @@ import textwrap
 
 from experiments.advising.advice import Advice, Layer, percent, stability
 from experiments.advising.checking import Check, about
-from experiments.advising.edges import RATE_STEPS, RUN_EXAMPLES, edge_in_words
+from experiments.advising.edges import BUDGET, Edges, edge_in_words
 from experiments.advising.estimates import Estimate, brief
 from experiments.advising.measuring import Measured, Parts
 from training.config import Config
@@ -32,7 +32,7 @@ def in_words(config: Config, advice: Advice, found: Measured, parts: Parts) -> s
     return "\n".join(
         [
             paragraph("measured", measured_words(advice, found, parts)),
-            paragraph("rate", rate_words(config, advice, parts.labels_KxP.shape[1])),
+            paragraph("rate", rate_words(config, advice)),
             paragraph("batch", batch_words(config, advice)),
             paragraph("scale", scale_words(config, advice)),
             paragraph("layers", layer_words(advice)),
@@ -64,10 +64,10 @@ def measured_words(advice: Advice, found: Measured, parts: Parts) -> list[str]:
     return words
 
 
-def rate_words(config: Config, advice: Advice, size: int) -> list[str]:
+def rate_words(config: Config, advice: Advice) -> list[str]:
     """The largest stable rate, the largest one from which descent comes back, what each is for, and where the config's
     own stands."""
-    words = [stable_words(config, advice), largest_words(config, advice, size), *use_words(config, advice)]
+    words = [stable_words(config, advice), largest_words(config, advice), *use_words(config, advice)]
     return words + advice.rate_doubts + advice.largest_doubts
 
 
@@ -83,18 +83,27 @@ def stable_words(config: Config, advice: Advice) -> str:
     )
 
 
-def largest_words(config: Config, advice: Advice, size: int) -> str:
-    """What running it has found."""
+def largest_words(config: Config, advice: Advice) -> str:
+    """What running it has found, and what it means to come back."""
     optimizer = "" if config.optimizer == "sgd" else f" of {config.optimizer}"
-    run = (
-        f"run on {min(size, RUN_EXAMPLES):,} examples of each probe set, from a draw of its own, {RATE_STEPS} steps of "
-        f"descent{optimizer}"
-    )
+    found = advice.edges
+    if not found.steps:
+        return (
+            f"from which rate on descent{optimizer} diverges was not looked for: running it would take more than "
+            f"{BUDGET / 60:g} minutes"
+        )
+    run = f"run on {ran_on(found)}, from a draw of its own, {found.steps} steps of descent{optimizer}"
+    back = "descent comes back where a cost that rose above its start falls again, half-way or more to the best rate's"
     if not advice.largest.low:
-        return f"{run} are known to come back from no rate: it lies {edge_in_words(advice.largest)}"
+        return f"{run} are known to come back from no rate: the largest lies {edge_in_words(advice.largest)}; {back}"
     if math.isinf(advice.largest.high):
-        return f"{run} come back from a rate of {brief(advice.largest.low)} and above"
-    return f"{run} come back from a rate of up to {advice.largest}, and diverge beyond it"
+        return f"{run} come back from a rate of {brief(advice.largest.low)}, and diverged at none above it; {back}"
+    return f"{run} come back from a rate of up to {advice.largest}, and diverge beyond it; {back}"
+
+
+def ran_on(found: Edges) -> str:
+    """`250 examples of each of 5 probe sets`."""
+    return f"{found.examples:,} examples of each of {count(found.of_sets, 'probe set')}"
 
 
 def use_words(config: Config, advice: Advice) -> list[str]:
@@ -126,7 +135,10 @@ def stands(own: float, largest: Estimate) -> str:
     """Where a rate stands to the largest one."""
     if math.isinf(largest.high) and own > largest.low:
         return "is larger than any that was tried"
-    return f"is {times(own / largest.value)} the largest" + (": descent diverges" if own > largest.value else "")
+    said = f"is {times(own / largest.value)} the largest"
+    if own > largest.high:
+        return f"{said}: descent diverges"
+    return f"{said}: descent may diverge" if own > largest.low else said
 
 
 def times(factor: float) -> str:

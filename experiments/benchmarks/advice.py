@@ -26,8 +26,7 @@ from experiments.advising import advice as advising
 from experiments.advising import checking, edges, estimates, measuring, record
 from experiments.advising.estimates import Estimate, as_json, brief
 from experiments.benchmarks.tables import Line, Measured, line
-from experiments.engine import statistics
-from experiments.engine.space import cells_of
+from experiments.engine import executors, lanes, plan, results, space, statistics
 from experiments.study import claims
 from training import batches, models, optimizers, probes
 from training.config import Config
@@ -53,7 +52,8 @@ RATES = {
 BATCH_SIZE, EPOCHS = 32, 2
 # What a setting is measured and judged by.
 CODE = (
-    *(advising, checking, edges, estimates, measuring, statistics, claims),
+    *(advising, checking, edges, estimates, measuring, claims),
+    *(executors, lanes, plan, results, space, statistics),
     *(nets.activations, nets.costs, nets.curvature, nets.lanczos, nets.mlp, nets.noise, nets.saturation, nets.speed),
     *(batches, models, optimizers, probes, train),
 )
@@ -64,6 +64,7 @@ EDGES = {
     "rises": "where a step raises the cost",
 }
 STABLE = "2 / lambda"
+NOTHING = {"measured": None}
 Found = Mapping[str, Any]
 
 
@@ -121,7 +122,7 @@ def checks_of(setting: Setting) -> dict[str, Any]:
 
 def asked(setting: Setting) -> dict[str, Any]:
     """What a setting's file has to be of, as JSON has it: the config, and by which code it was measured."""
-    of = {"config": cells_of(setting.config), "epochs": EPOCHS, "code": code(), "versions": versions()}
+    of = {"config": space.cells_of(setting.config), "epochs": EPOCHS, "code": code(), "versions": versions()}
     return json.loads(json.dumps(of))
 
 
@@ -188,7 +189,8 @@ def recorded(found: Mapping[str, Found]) -> Measured:
     verdicts = {part: [check["verdict"] for check in of.values()] for part, of in checks.items()}
     for edge, words in EDGES.items():
         verdicts[f"{STABLE}, held against {words}"] = [
-            check["also"].get(edge, {"verdict": checking.NOT_CHECKED})["verdict"] for check in checks["rate"].values()
+            check["comparisons"].get(edge, {"verdict": checking.NOT_CHECKED})["verdict"]
+            for check in checks["rate"].values()
         ]
     counts = {name: {each: Counter(of)[each] for each in record.CLASSES} for name, of in verdicts.items()}
     bad = [
@@ -213,18 +215,22 @@ def lines(checks: Mapping[str, Mapping[str, Found]], seconds: list[float]) -> li
     """Ratios of what was advised to what was measured; how many settings the advice did not hold in, of which there is
     to be none; of scales what the advised ones lack."""
 
-    def ratios(part: str, beside: str = "") -> list[float]:
+    def ratios(part: str, comparison: str = "") -> list[float]:
         of = checks[part].values()
-        # What is measured beside a check is held against the same advice, where it does not say against which.
-        held = [check | check["also"].get(beside, {"measured": None}) if beside else check for check in of]
+        # A comparison is with the same advice, where it does not say with which.
+        held = [check | check["comparisons"].get(comparison, NOTHING) if comparison else check for check in of]
         return [one["predicted"] / one["measured"]["value"] for one in held if one["measured"] and is_known(one)]
 
     lacking = [check["measured"]["value"] for check in checks["scale"].values()]
     values: list[tuple[str, list[float], float | None]] = [
-        ("largest rate advised / the edge of divergence", ratios("rate"), None),
+        (f"largest rate advised / the edge of divergence {record.CHOSEN}", ratios("rate"), None),
         *((f"{STABLE} / {words}", ratios("rate", edge), None) for edge, words in EDGES.items()),
-        ("batch advised / knee", ratios("batch"), None),
-        ("scale advised / best of the scales that were tried", ratios("scale", "best"), None),
+        (f"batch advised / knee, tried from that rate on {record.CHOSEN}", ratios("batch"), None),
+        (
+            f"scale advised / best of those that were tried from that rate on {record.CHOSEN}",
+            ratios("scale", "best"),
+            None,
+        ),
         ("progress of the best scale that the advised one lacks", [x for x in lacking if x is not None], None),
         *(
             (f"settings in which the {part} {record.WRONG}", [float(wrong(checks[part]))], 0.0)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+import jax
 import pyarrow as pa
 
 import input_pipeline
@@ -41,9 +42,10 @@ class Runner:
     def __init__(self) -> None:
         self._programs: dict[plan.ProgramKey, lanes.Programs] = {}
         self._data: tuple[Any, Data] | None = None
+        self._shapes: list[tuple[int, ...]] = []
 
     def drop_data(self) -> None:
-        """What comes next is of another data set, with as many examples: the programs are kept."""
+        """What comes next is of another data set: the programs are kept, where they fit its examples and inputs."""
         self._data = None
 
     def run(
@@ -112,6 +114,10 @@ class Runner:
         key = lanes.data_key(trial), trial.probe_examples, config.decays, mesh
         if self._data is None or self._data[0] != key:
             self._data = key, lanes.replicate(make_data(config, dataset), mesh)
+            # Inputs that are zero in all examples are left out, so that as many examples may have fewer inputs.
+            shapes = [leaf.shape for leaf in jax.tree.leaves(self._data[1])]
+            if shapes != self._shapes:
+                self._programs, self._shapes = {}, shapes
         key = plan.program_key(pack._replace(shape=shape), trials)
         if any(known._replace(shape=shape) != key for known in self._programs):
             self._programs = {}  # Its memory is free before the next ones are compiled.
@@ -177,7 +183,7 @@ def train_all(
 ) -> pa.Table:
     """All rows of the trials, which share a data set, trained here with a progress bar; nothing is written, and no
     test set is measured beside the validation examples. With a runner its programs are used again, where the data set
-    before had as many examples."""
+    before had as many examples and inputs."""
     return _train(trials, dataset, label, runner)
 
 

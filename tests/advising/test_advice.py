@@ -10,6 +10,7 @@ import pytest
 from experiments.advising import words
 from experiments.advising.advice import Advice, stability
 from experiments.advising.advice import advise as make_advice
+from experiments.advising.edges import RATE_STEPS, Edges
 from experiments.advising.estimates import Estimate
 from experiments.advising.measuring import FACTORS, Measured, Parts, Point
 from training.config import Config
@@ -47,7 +48,7 @@ def measured(epochs: int = 1, has_statistics: bool = False, **changed: float) ->
 
 def advise(config: Config, found: Measured, edges: Sequence[Estimate] = EDGES) -> Advice:
     """The advice where descent comes back from rates of up to 2 to 2.8 on every probe set."""
-    return make_advice(config, found, edges)
+    return make_advice(config, found, Edges(list(edges), examples=10))
 
 
 def said(config: Config, found: Measured, edges: Sequence[Estimate] = EDGES) -> str:
@@ -73,24 +74,59 @@ def test_two_rates_and_what_each_is_for():
     """From where on a step may raise the cost, and from where on descent does not come back."""
     advice = advise(Config(), measured())
     assert advice.largest == pytest.approx((2.4, 2.4 / 2**0.25, 2.4 * 2**0.25))
-    assert advice.to_dict()["largest_rate"] == {"advised": advice.largest, "by_set": list(EDGES), "doubts": []}
+    assert advice.to_dict()["largest_rate"] == {
+        "advised": advice.largest,
+        "by_set": list(EDGES),
+        "steps": RATE_STEPS,
+        "doubts": [],
+    }
     text = said(Config(learning_rate=0.25), measured())
-    assert "Run on 10 examples of each probe set" in text
-    assert "come back from a rate of up to 2.4 (2.02 to 2.85), and diverge beyond it." in text
+    assert "Run on 10 examples of each of 5 probe sets" in text
+    assert "come back from a rate of up to 2.4 (2.02 to 2.85), and diverge beyond it; descent comes back where" in text
     assert "Start a search for the best rate from 0.5 on and end it at 2.4" in text
     assert "The config's, 0.25, is 0.5 times the lowest stable rate, and is 0.104 times the largest." in text
     assert "is 6 times the lowest stable rate, and is 1.25 times the largest: descent diverges" in said(
         Config(learning_rate=3.0), measured()
     )
+    assert "the largest: descent may diverge." in said(Config(learning_rate=2.5), measured())
+    assert "0.833 times the largest." in said(Config(learning_rate=2.0), measured())
     adam = said(Config(optimizer="adam", learning_rate=0.001), measured())
     assert "60 steps of descent of adam come back from a rate of up to 2.4" in adam
     assert "Search for the best rate below 2.4; the config's, 0.001, is 1/2,400 of the largest." in adam
     assert "Search for the best rate below 0.24;" in said(Config(), measured(), [Estimate(0.24, 0.2, 0.28)] * 3)
     beyond = said(Config(learning_rate=9.0), measured(), [Estimate(8.0, 8.0, math.inf)] * 3)
-    assert "come back from a rate of 8 and above" in beyond and "end it at above 8" not in beyond
-    assert "is larger than any that was tried" in beyond and "came back from every rate that was tried" in beyond
+    assert "come back from a rate of 8, and diverged at none above it" in beyond and "end it at above 8" not in beyond
+    assert (
+        "is larger than any that was tried" in beyond
+        and "n all 3 sets descent came back from every rate tried" in beyond
+    )
     nowhere = said(Config(), measured(), [Estimate(0.1, 0.0, 0.1)] * 3)
-    assert "come back from no rate: it lies below 0.1" in nowhere and "earch for the best" not in nowhere
+    assert "come back from no rate: the largest lies below 0.1" in nowhere and "earch for the best" not in nowhere
+
+
+def test_sets_that_are_known_from_one_side_are_counted():
+    """One of five does not speak for all."""
+    closed, above, below = Estimate(2.4, 2.0, 2.8), Estimate(8.0, 8.0, math.inf), Estimate(0.5, 0.0, 0.5)
+    text = said(Config(learning_rate=9.0), measured(), [closed] * 4 + [above])
+    assert "come back from a rate of up to 2.4 (2 to 2.8), and diverge beyond it" in text
+    assert "On 1 of 5 sets descent came back from every rate tried." in text and "descent diverges" in text
+    text = said(Config(), measured(), [closed] * 4 + [below])
+    assert "up to 2.4 (2 to 2.8)" in text and "On 1 of 5 sets descent came back from no rate tried." in text
+
+
+def test_what_was_cut_is_said():
+    """Fewer steps and sets than is usual, or none at all."""
+    found, config = measured(), Config()
+    parts = Parts(np.zeros((K, 10, 1)), np.zeros((K, 10)), (np.zeros((90, 1)), np.zeros(90)))
+    for cut, expected in (
+        (
+            Edges(list(EDGES)[:3], 30, 10, is_cut=True),
+            "To end within 2 minutes, 30 steps on 3 sets were run instead of 60 on 5.",
+        ),
+        (Edges([], 0, 10, is_cut=True), "was not looked for: running it would take more than 2 minutes."),
+    ):
+        advice = make_advice(config, found, cut)
+        assert expected in " ".join(words.in_words(config, advice, found, parts).split())
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_advice_on_a_net_of_ones_own(call, capsys, tmp_path):
     assert rate["low"] < rate["value"] < rate["high"]
     assert rate["value"] == pytest.approx(2 / eigenvalue["value"], rel=0.05)
     largest = found["largest_rate"]
-    assert len(largest["by_set"]) == measuring.SETS and set(largest) == {"advised", "by_set", "doubts"}
+    assert len(largest["by_set"]) == measuring.SETS and set(largest) == {"advised", "by_set", "steps", "doubts"}
     assert largest["advised"]["low"] > 0 and "60 steps of descent come back from a rate of" in " ".join(text.split())
     assert set(found["layers"]) == {"first"} and 0 < found["layers"]["first"]["slope_mass"]["value"] <= 1
     assert str(tmp_path) not in json.dumps(found["layers"])
