@@ -72,7 +72,7 @@ def test_divergence_is_reached(visitor, monkeypatch):
 
 def test_a_page_that_does_not_open_again_is_left(visitor):
     """What was found before it is kept."""
-    somebody = Visitor(visitor.browser, "http://127.0.0.1:9", find_views(), 0)
+    somebody = Visitor(visitor.browser, "http://127.0.0.1:9", find_views(), 0, opening=0.1)
     somebody.click_around(5)
     assert sum(of["hung"] for of in somebody.counts.values()) == 1 + clicks.MOST_HANGS
     assert "did not open again, after 1 of 5" in somebody.bad[-1]
