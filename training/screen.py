@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import nets
@@ -103,11 +102,11 @@ def ending(rows: list[dict[str, Any]], config: Config) -> str:
 def uniform_guess_cost(config: AnyConfig) -> float:
     """The cost of giving every class the same share: the plateau that a run starts from."""
     config = as_config(config)
-    share_1xC = jnp.full((1, config.classes), 1 / config.classes)
-    logits_1xC = {"softmax": jnp.zeros_like(share_1xC), "sigmoid": jnp.log(share_1xC / (1 - share_1xC))}
-    targets_1xC = jnp.eye(1, config.classes)
-    cost = models.cost_of(config)
-    return float(cost.per_example(logits_1xC.get(config.output, share_1xC), targets_1xC)[0])
+    share_1xC = np.full((1, config.classes), 1 / config.classes, np.float32)
+    logits_1xC = {"softmax": np.zeros_like(share_1xC), "sigmoid": np.log(share_1xC / (1 - share_1xC))}
+    targets_1xC = np.eye(1, config.classes, dtype=np.float32)
+    cost = jax.jit(models.cost_of(config).per_example)  # One program, not one for each of its operations.
+    return float(np.asarray(cost(logits_1xC.get(config.output, share_1xC), targets_1xC))[0])
 
 
 def guess_cost(config: Config, dataset: Dataset) -> float:

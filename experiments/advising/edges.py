@@ -78,13 +78,15 @@ def as_dataset(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -
     return input_pipeline.Dataset(training[0], training[1], held_out[0], held_out[1])
 
 
-def descend(config: Config, one: Set, rates: Sequence[float]) -> list[np.ndarray]:
+def descend(
+    config: Config, one: Set, rates: Sequence[float], runner: executors.Runner | None = None
+) -> list[np.ndarray]:
     """The cost before each of RATE_STEPS steps of descent on all examples of a set, [M], at each rate; NaN from where
-    on it left the numbers."""
+    on it left the numbers. A runner has the programs of sets as large."""
     base = plain(config, batch_size=len(one.labels), epochs=RATE_STEPS, seed=one.seed)
     trials = space.make_trials(base, None, {"learning_rate": rates})
     dataset = as_dataset(one[:2], (one.images[:1], one.labels[:1]))
-    courses = results.by_epoch(executors.train_all(trials, dataset, "rates"), "loss")
+    courses = results.by_epoch(executors.train_all(trials, dataset, "rates", runner), "loss")
     return [courses[name] for name in trials]
 
 
@@ -99,8 +101,8 @@ def find_edges(config: Config, parts: Parts, found: Measured, guess: float) -> l
         Set(images_PxD[:RUN_EXAMPLES], labels_P[:RUN_EXAMPLES], config.seed + number)
         for number, (images_PxD, labels_P) in enumerate(zip(parts.images_KxPxD, parts.labels_KxP, strict=True))
     ]
-    start = first_rate(config, found)
-    runs = [partial(descend, config, one) for one in sets]
+    start, runner = first_rate(config, found), executors.Runner()
+    runs = [partial(descend, config, one, runner=runner) for one in sets]
     rates = [start * factor for factor in COARSE_FACTORS]
     coarse = extended(Courses(rates, runs[0](rates), guess), runs[0], COARSE)
     edge = coarse.edge()

@@ -130,7 +130,7 @@ def make_measure(
 def measure_scales(config: Config, parts: Parts) -> dict[str, np.ndarray]:
     """`slope_mass` and `speed` of every layer by initial scale and draw, [F, S], on the first probe set; the scales are
     FACTORS times the config's own."""
-    measure, init = make_measure(config, ("saturation", "speed"), parts), train.make_train(config).init
+    measure, init = make_measure(config, ("saturation", "speed"), parts), jax.jit(train.make_train(config).init)
     numbers = hyperparameters(config, parts.examples)
     found: dict[str, np.ndarray] = {}
     for f, factor in enumerate(FACTORS):

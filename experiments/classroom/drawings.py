@@ -185,7 +185,7 @@ class Bowl:
         _, self.problem, self.neuron = gradient_descent.problems(x_NxP, y_N)
         self.mean_cost = jax.jit(lambda w_P: jnp.mean(self.problem.cost(w_P, self.problem.data)))
         # Of two weights the Hessian is written out at once.
-        self.top = float(np.linalg.eigvalsh(jax.hessian(self.mean_cost)(self.problem.start_P))[-1])
+        self.top = float(np.linalg.eigvalsh(jax.jit(jax.hessian(self.mean_cost))(self.problem.start_P))[-1])
         limits, labels = (-1.6, 1.6), ("weight of the whole image", "weight of its middle")
         self.surface = surfaces.surface(self.problem.cost, self.problem.data, labels, limits, limits, 61)
 

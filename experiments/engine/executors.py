@@ -42,6 +42,10 @@ class Runner:
         self._programs: dict[plan.ProgramKey, lanes.Programs] = {}
         self._data: tuple[Any, Data] | None = None
 
+    def drop_data(self) -> None:
+        """What comes next is of another data set, with as many examples: the programs are kept."""
+        self._data = None
+
     def run(
         self,
         pack: plan.Pack,
@@ -168,10 +172,13 @@ def run_begun(
     return table, {name: state for name, state in (last or {}).items() if name not in diverged}
 
 
-def train_all(trials: Trials, dataset: input_pipeline.Dataset, label: str = "trials") -> pa.Table:
+def train_all(
+    trials: Trials, dataset: input_pipeline.Dataset, label: str = "trials", runner: Runner | None = None
+) -> pa.Table:
     """All rows of the trials, which share a data set, trained here with a progress bar; nothing is written, and no
-    test set is measured beside the validation examples."""
-    return _train(trials, dataset, label)
+    test set is measured beside the validation examples. With a runner its programs are used again, where the data set
+    before had as many examples."""
+    return _train(trials, dataset, label, runner)
 
 
 def train_states(
@@ -187,13 +194,16 @@ def train_states(
     is called after every epoch of every trial, or after those alone of which `looks(name, epoch)` is true (without
     `watch` nothing is looked at)."""
     last: dict[str, train.TrainState] = {}
-    return _train(trials, dataset, label, starts=starts, watch=watch, last=last, looks=looks), last
+    return _train(trials, dataset, label, None, starts=starts, watch=watch, last=last, looks=looks), last
 
 
-def _train(trials: Trials, dataset: input_pipeline.Dataset, label: str, **states: Any) -> pa.Table:
+def _train(
+    trials: Trials, dataset: input_pipeline.Dataset, label: str, runner: Runner | None, **states: Any
+) -> pa.Table:
     # Nobody asks for the test set here, and thousands of short epochs would spend most of their time on it.
     dataset = dataset._replace(test_images=dataset.test_images[:0], test_labels=dataset.test_labels[:0])
-    packs, runner = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images)), Runner()
+    packs, runner = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images)), runner or Runner()
+    runner.drop_data()
     total = sum(trial.epochs for trial in trials.values())
     with progress(total, "epoch", desc=label) as bar:
         return results.join([runner.run(pack, trials, dataset, bar.update, **states) for pack in packs])

@@ -81,7 +81,7 @@ def draw() -> Any:
     figure, axes = figures.new_figure(15, 4, len(NEURONS))
     for axis, name in zip(axes, NEURONS, strict=True):
         activation = nets.activations.get(name)
-        a, slope = activation.function(jnp.asarray(z)), jax.vmap(jax.grad(activation.function))(jnp.asarray(z))
+        a, slope = jax.jit(jax.vmap(jax.value_and_grad(activation.function)))(z)
         axis.plot(z, a, label="output a = f(z)")
         axis.plot(z, slope, "--", label="slope f'(z)")
         flat = is_flat(name, np.asarray(slope))

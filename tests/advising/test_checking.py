@@ -64,14 +64,13 @@ def test_rates_of_a_quadratic_cost(parts):
     assert not check.also
 
 
-@pytest.mark.parametrize(("factor", "high", "verdict"), [(4, 5, "did not hold"), (4, math.inf, "did not hold")])
-def test_rates_that_do_not_hold(parts, factor, high, verdict):
-    """Four times the edge, as a number or as what descent still comes back from."""
+def test_rates_that_do_not_hold(parts):
+    """Four times the edge, as what descent still comes back from."""
     images, _ = parts.another_set(LINEAR.seed)
     x_PxD = np.hstack([images, np.ones((80, 1))])
     exact = 2 / float(np.linalg.eigvalsh(x_PxD.T @ x_PxD / 80)[-1])
-    largest = Estimate(factor * exact, factor * exact, high * exact)
-    assert checking.check_rate(LINEAR, advised(exact, largest), parts, GUESS).verdict == verdict
+    largest = Estimate(4 * exact, 4 * exact, math.inf)
+    assert checking.check_rate(LINEAR, advised(exact, largest), parts, GUESS).verdict == "did not hold"
 
 
 def test_verdicts_of_rates():
@@ -80,6 +79,8 @@ def test_verdicts_of_rates():
     assert checking.rate_verdict(beyond, beyond) == "held" and checking.rate_verdict(edge, beyond) == "undecided"
     assert checking.rate_verdict(beyond, edge) == "undecided" and checking.rate_verdict(edge, edge) == "held"
     assert checking.rate_verdict(edge, Estimate(1.0)) == "did not hold"
+    for largest in (Estimate(16.0, 16.0, 20.0), Estimate(16.0, 16.0, math.inf)):
+        assert checking.rate_verdict(edge, largest) == "did not hold"
     parts: Any = None
     check = checking.check_rate(LINEAR, advised(1.0, Estimate(0.5, 0.0, 0.5)), parts, GUESS)
     assert check.verdict == "not checked" and "below 0.5" in check.said
@@ -164,8 +165,9 @@ def test_batches_are_tried_from_the_state_on(parts, monkeypatch):
     assert checking.check_batch(LINEAR, 1.0, math.inf, parts, point).verdict == "not checked"
 
 
-def test_scale_that_keeps_a_net_from_learning(parts):
+def test_scale_that_keeps_a_net_from_learning(parts, monkeypatch):
     """At a hundred times the weights a saturated net learns nothing; the one that is advised makes the progress."""
+    monkeypatch.setattr(checking, "SEEDS", 4)
     config = Config(dataset="synthetic", inputs=3, classes=2, hidden=(8,), batch_size=20)
     scale = Scale(Estimate(1.0), 1.0, [1.0], [1.0], [1.0])
     largest = Estimate(8.0, 6.0, 10.0)

@@ -17,12 +17,14 @@ GUESS = 1e9
 SHARES = (0.3, 0.6, 1.0)
 
 
-def cut(noise: float) -> measuring.Parts:
+def cut(noise: float, sets: int = measuring.SETS) -> measuring.Parts:
     """Eight hundred random examples of three numbers and two classes, cut up."""
     random = np.random.default_rng(0)
     images = np.float32(random.normal(size=(800, 3)) * SHARES)
     labels = np.int32(images @ [1.0, -1.0, 0.5] + noise * random.normal(size=800) > 0)
-    return measuring.cut(LINEAR, input_pipeline.Dataset(images, labels, images[:4], labels[:4]))
+    return measuring.cut(
+        LINEAR.replace(probe_examples=80), input_pipeline.Dataset(images, labels, images[:4], labels[:4]), sets
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +64,9 @@ def test_edge_of_a_quadratic_cost(parts, fields, factor):
     assert largest.low < factor / top_of(np.concatenate(list(parts.images_KxPxD))) < largest.high
 
 
-def test_edge_does_not_depend_on_where_it_is_looked_for(parts):
+def test_edge_does_not_depend_on_where_it_is_looked_for():
     """Thousands of times too low or too high a start, by as many rates again above or below."""
+    parts = cut(1.0, sets=1)
     exact = 2 / top_of(parts.images_KxPxD[0])
     for wrong in (1e-5, 1e3):
         edge = edges.find_edges(LINEAR, parts, measured(2 / (wrong * exact)), GUESS)[0]
@@ -107,17 +110,17 @@ def test_descent_on_cross_entropy_comes_back_from_beyond():
         by_hand = [costs_by_hand(rate, one, zeros) for rate in rates]
         assert edges.Courses(rates, by_hand, GUESS).edge() == edge
         assert edge.low > 4 * 2 / top
-    apart = edges.find_edges(config, cut(0.0), measured(top), GUESS)
+    apart = edges.find_edges(config, cut(0.0, sets=2), measured(top), GUESS)
     assert all(edge.low == edge.value > 1_000 * 2 / top and math.isinf(edge.high) for edge in apart)
     assert math.isinf(edges.over_sets(apart).high)
 
 
-def test_adam_is_run_as_well(parts):
+def test_adam_is_run_as_well():
     """From the config's own rate on, as 2 / lambda says nothing of its rate."""
     adam = LINEAR.replace(optimizer="adam", learning_rate=0.01)
     assert edges.first_rate(adam, measured(1e9)) == 0.01 and edges.first_rate(LINEAR, measured(4.0)) == 0.5
     assert edges.first_rate(LINEAR, measured(-4.0)) == LINEAR.learning_rate
-    found = edges.find_edges(adam, parts, measured(1e9), GUESS)
+    found = edges.find_edges(adam, cut(1.0, sets=2), measured(1e9), GUESS)
     assert all(0.01 < edge.low < edge.high for edge in found)
 
 
