@@ -53,7 +53,7 @@ SAID = ("diverge", "thrown", "beyond the edge")
 # Settings of a view that is opened at which numbers leave.
 LARGE: dict[str, State] = {
     "train": {"activation": "relu", "learning_rate": 1e4, "at": 1},
-    "descent": {"rate": 2.5, "at": 4_096},
+    "descent": {"rate": 8.0, "at": 60},
 }
 # A page that does not open so often in turn is left.
 MOST_HANGS = 3

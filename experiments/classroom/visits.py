@@ -67,5 +67,5 @@ def until(page: Browser, condition: str, seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not page.run(condition):
         if time.monotonic() > end:
-            raise BrowserError(f"{condition} did not come true within {seconds:g} s")
+            raise BrowserError(f"this did not come true within {seconds:g} s: {condition}")
         time.sleep(0.02)

@@ -19,7 +19,7 @@ QUICK = "/train?train_examples=1000&batch_size=100&learning_rate=1&hidden=16"
 def test_clicks_leave_the_page_whole(visitor, tmp_path, capfd):
     """None is without an answer, and there is no traceback but the one that was said before."""
     (tmp_path / "errors").write_text("ready\nTraceback (most recent call last):\n  File ...\nKeyError: 'w'\n")
-    lines, counted = measured.click_lines(visitor.browser, visitor.address, 18, tmp_path / "errors", seed=5)
+    lines, counted = measured.click_lines(visitor.browser, visitor.address, 18, tmp_path / "errors", seed=2)
     assert counted["bad"] == ["traceback: KeyError: 'w'"] and "Traceback" not in capfd.readouterr().err
     assert [(line["measured"], line["target"]) for line in lines] == [(1, 0), (0, 0), (0, 0), (0, 0)]
     total = {each: sum(of[each] for of in counted["counts"].values()) for each in CLASSES}
@@ -72,7 +72,7 @@ def test_divergence_is_reached(visitor, monkeypatch):
 
 def test_a_page_that_does_not_open_again_is_left(visitor):
     """What was found before it is kept."""
-    somebody = Visitor(visitor.browser, "http://127.0.0.1:9", find_views(), 0)
+    somebody = Visitor(visitor.browser, "http://127.0.0.1:9", find_views(), 0, opening=0.1)
     somebody.click_around(5)
     assert sum(of["hung"] for of in somebody.counts.values()) == 1 + clicks.MOST_HANGS
     assert "did not open again, after 1 of 5" in somebody.bad[-1]
@@ -91,12 +91,12 @@ def test_updates_and_answers(visitor, monkeypatch):
         return known
 
     monkeypatch.setattr(visitor.browser, "run", recorded)
-    alone: Any = SimpleNamespace(seconds=lambda seconds: 8 * seconds)
-    size = measured.Size(rounds=1, seconds=0.5, visitors=2, watched=0.5)
+    alone: Any = SimpleNamespace(seconds=lambda seconds: 10 * seconds)
+    size = measured.Size(rounds=1, seconds=0.4)
     gap, ratio = measured.training_lines(visitor.browser, visitor.address + QUICK, alone, size)
     assert (gap["measured"], gap["target"]) == (pytest.approx(0.5), 0.2)
     assert (ratio["measured"], ratio["target"]) == (pytest.approx(0.25), 1.3)
-    assert len(measured.moved(seen)) >= 2 and seen == sorted(seen) and seen[-1][0] - seen[0][0] >= 0.5
+    assert len(measured.moved(seen)) >= 2 and seen == sorted(seen) and seen[-1][0] - seen[0][0] >= 0.4
     (answer,) = measured.answer_lines(visitor.browser, 2)
     assert answer["n"] == 2 and 0 < answer["measured"] < 10_000
 
