@@ -15,7 +15,6 @@ import nets
 from nets import speed
 from nets.activations import ACTIVATIONS, Activation
 
-
 NAMES = tuple(ACTIVATIONS)
 
 
@@ -260,9 +259,7 @@ def jacobians_and_singular_values(shape, examples, names):
     return jax.device_get(jax.jit(lambda: {name: of(name) for name in names})())
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "examples"), [*((name, (4, 3), 5) for name in NAMES), ("tanh", (3, 5), 20)]
-)
+@pytest.mark.parametrize(("name", "shape", "examples"), [*((name, (4, 3), 5) for name in NAMES), ("tanh", (3, 5), 20)])
 def test_singular_values_are_those_of_the_layers_jacobian(name, shape, examples):
     """d a(x W + b) / dx by automatic differentiation at every example, then numpy; wide and narrow layers."""
     names = NAMES if examples == 5 else (name,)
