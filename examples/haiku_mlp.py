@@ -11,7 +11,7 @@ import nets
 mnist = input_pipeline.load("mnist")
 batch = jnp.asarray(mnist.images[:500].reshape(-1, 784) / 255), jnp.asarray(mnist.labels[:500])
 net = hk.without_apply_rng(hk.transform(lambda x: hk.nets.MLP((64, 32, 10), activation=jax.nn.relu)(x)))
-params = net.init(jax.random.key(0), batch[0])
+params = jax.jit(net.init)(jax.random.key(0), batch[0])
 
 
 def cost(params, batch):

@@ -21,7 +21,8 @@ class CNN(nn.Module):
 mnist = input_pipeline.load("mnist")
 images, labels = jnp.asarray(mnist.images[:100].reshape(-1, 28, 28, 1) / 255), jnp.asarray(mnist.labels[:100])
 model = CNN()
-params, statistics = (variables := model.init(jax.random.key(0), images))["params"], variables["batch_stats"]
+variables = jax.jit(model.init)(jax.random.key(0), images)
+params, statistics = variables["params"], variables["batch_stats"]
 
 
 def cost(params, batch):

@@ -1,7 +1,7 @@
 """The models of the examples, with what their frameworks say of them and their costs written by hand: helpers of tests.
 
-At weights of float64 that were moved at random, so that units saturate and die. Nothing here is measured by `nets`, and
-each example is run once: compiling is nearly all of the time.
+At weights of float64 that were moved at random, so that units saturate and die. Each example is run once, and what it
+measures it measures there: compiling is nearly all of the time.
 
 B examples of a batch, C classes, I inputs and O outputs of a layer, P parameters.
 """
@@ -23,9 +23,12 @@ import pytest
 from flax import nnx
 
 import input_pipeline
+from nets.watching import Watched
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 COUNT = 10
+# How far the weights are moved, where it is not .3.
+SIZES = {"equinox_mlp": 0.4, "transformer": 0.1}
 
 
 class Case(NamedTuple):
@@ -35,7 +38,8 @@ class Case(NamedTuple):
     params: Any
     batch: Any
     values: dict[str, tuple[str, Any, Any]]  # Of each layer with an activation: its name, z and a, units last.
-    costs_B: Any  # By hand.
+    own_costs_B: np.ndarray  # As the example computes them,
+    costs_B: Any  # and by hand.
     deltas: dict[str, Any]  # The derivatives of their mean by a shift of every unit's weighted input.
     slopes_BxP: np.ndarray  # The gradients of the examples.
     gradients: dict[str, list[Any]]  # Of the mean cost, by container of parameters.
@@ -49,25 +53,42 @@ def in_float32():
         yield
 
 
+@contextlib.contextmanager
+def in_float64():
+    """Shapes are added as the frameworks themselves do."""
+    with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+        yield
+
+
 @cache
 def ran(example: str) -> tuple[dict[str, Any], str]:
-    """The names of an example that was run as it stands, and what it printed.
+    """The names of an example that was run as it stands, with what it `measured`, and what it printed.
 
-    It measures a few images, or texts, so that its program is that of the case; but those that a loop is trained on are
-    all there, and in float64, in which numpy trains it as well.
+    It measures a few images, or texts, at the moved weights in float64, which is the program of the case; but what a
+    loop is trained on is all there, and in float64, in which numpy trains it as well.
     """
-    mnist, read = input_pipeline.load("mnist"), Path.read_bytes
+    mnist, read, measure = input_pipeline.load("mnist"), Path.read_bytes, Watched.measure
     few = mnist._replace(images=mnist.images[:COUNT], labels=mnist.labels[:COUNT])
+    measured = {}
+
+    def measure_there(watched: Watched, cost: Any, params: Any, batch: Any, groups: tuple[str, ...]) -> Any:
+        with in_float64():
+            if (statistics := cost.__globals__.get("statistics")) is not None:
+                cost.__globals__["statistics"] = moved_statistics(statistics)
+            found = measure(watched, cost, moved(params, SIZES.get(example, 0.3)), given(batch), groups)
+            measured.update({name: float(value) for name, value in found.items()})
+        return found
+
     with contextlib.redirect_stdout(io.StringIO()) as printed, pytest.MonkeyPatch.context() as patch:
         if example == "optax_loop":
+            return runpy.run_path(str(EXAMPLES / f"{example}.py")), printed.getvalue()
+        patch.setattr(input_pipeline, "load", lambda name: few)
+        # A text of the transformer has 17 letters.
+        patch.setattr(Path, "read_bytes", lambda path: read(path)[: 17 * COUNT])
+        patch.setattr(Watched, "measure", measure_there)
+        with in_float32():
             names = runpy.run_path(str(EXAMPLES / f"{example}.py"))
-        else:
-            patch.setattr(input_pipeline, "load", lambda name: few)
-            # A text of the transformer has 17 letters.
-            patch.setattr(Path, "read_bytes", lambda path: read(path)[: 17 * COUNT])
-            with in_float32():
-                names = runpy.run_path(str(EXAMPLES / f"{example}.py"))
-    return names, printed.getvalue()
+    return names | {"measured": measured}, printed.getvalue()
 
 
 def cast(tree: Any, kind: Any, change: Callable[[Any], Any] = lambda x: x) -> Any:
@@ -77,10 +98,16 @@ def cast(tree: Any, kind: Any, change: Callable[[Any], Any] = lambda x: x) -> An
     return jax.tree.map(lambda x: cast_one(x) if is_float(x) else x, tree)
 
 
-def moved(params: Any, size: float = 0.3) -> Any:
+def moved(params: Any, size: float) -> Any:
     """The parameters with noise of that size; float64, of numbers that float32 has."""
     random = np.random.default_rng(0)
     return cast(params, np.float64, lambda x: np.float32(x + size * random.normal(size=x.shape)))
+
+
+def moved_statistics(statistics: Any) -> Any:
+    """Running means and variances of another batch, in the same way."""
+    random = np.random.default_rng(1)
+    return cast(statistics, np.float64, lambda x: np.float32(x * random.uniform(0.5, 2, x.shape) + 0.1))
 
 
 def given(batch: Any) -> Any:
@@ -106,13 +133,13 @@ def of_floats(cost: Callable[[Any, Any], Any], params: Any) -> tuple[Any, Callab
     return floats, lambda floats, batch: cost(eqx.combine(floats, others), batch)
 
 
-def slopes_of(cost: Callable[[Any, Any], Any], params: Any, batch: Any) -> tuple[np.ndarray, Any]:
-    """The gradients of the examples [B, P], and that of their mean cost as a tree."""
+def slopes_of(cost: Callable[[Any, Any], Any], params: Any, batch: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+    """The costs of the examples [B], their gradients [B, P], and that of the mean cost as a tree."""
     floats, of_batch = of_floats(cost, params)
-    single = jax.grad(lambda floats, example: of_batch(floats, jax.tree.map(lambda x: x[None], example))[0])
-    slopes = jax.tree.leaves(jax.jit(jax.vmap(single, (None, 0)))(floats, batch))
-    slopes_BxP = np.concatenate([np.reshape(slope, (len(slope), -1)) for slope in slopes], axis=1)
-    return slopes_BxP, as_tree(slopes_BxP.mean(0), floats)
+    single = jax.value_and_grad(lambda floats, example: of_batch(floats, jax.tree.map(lambda x: x[None], example))[0])
+    costs_B, slopes = jax.jit(jax.vmap(single, (None, 0)))(floats, batch)
+    slopes_BxP = np.concatenate([np.reshape(slope, (len(slope), -1)) for slope in jax.tree.leaves(slopes)], axis=1)
+    return np.asarray(costs_B), slopes_BxP, as_tree(slopes_BxP.mean(0), floats)
 
 
 def by_shifts(run: Callable[[Any], tuple[Any, Any]], shifts: Any) -> tuple[Any, Any, Any]:
@@ -152,7 +179,7 @@ def sigmoid(z: Any) -> np.ndarray:
 
 def equinox_mlp() -> Case:
     names, _ = ran("equinox_mlp")
-    model, (x, labels) = moved(names["model"], 0.4), given(names["batch"])
+    model, (x, labels) = moved(names["model"], SIZES["equinox_mlp"]), given(names["batch"])
 
     @jax.jit
     def values(x):
@@ -160,12 +187,13 @@ def equinox_mlp() -> Case:
         return z, jax.vmap(model.layers[1])(jnp.tanh(z))
 
     weights = {f"layers/{i}": (layer.weight.T, layer.bias) for i, layer in enumerate(model.layers)}
-    slopes_BxP, gradient = slopes_of(names["cost"], model, (x, labels))
+    own_costs_B, slopes_BxP, gradient = slopes_of(names["cost"], model, (x, labels))
     return Case(
         names["cost"],
         model,
         (x, labels),
         {f"layers/{i}": ("tanh", z, np.tanh(z)) for i, z in enumerate(values(x))},
+        own_costs_B,
         *perceptron(weights, jnp.tanh, x, labels),
         slopes_BxP,
         {f"layers/{i}": [layer.weight, layer.bias] for i, layer in enumerate(gradient.layers)},
@@ -175,7 +203,7 @@ def equinox_mlp() -> Case:
 
 def haiku_mlp() -> Case:
     names, _ = ran("haiku_mlp")
-    params, (x, labels) = moved(names["params"]), given(names["batch"])
+    params, (x, labels) = moved(names["params"], 0.3), given(names["batch"])
     z = {}
 
     def recorded(function, args, kwargs, context):
@@ -191,12 +219,13 @@ def haiku_mlp() -> Case:
 
     z = jax.jit(hk.without_apply_rng(hk.transform(net)).apply)(params, x)
     weights = {name: (layer["w"], layer["b"]) for name, layer in params.items()}
-    slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
+    own_costs_B, slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
     return Case(
         names["cost"],
         params,
         (x, labels),
         {name: ("relu", z[name], np.maximum(z[name], 0)) for name in ("mlp/~/linear_0", "mlp/~/linear_1")},
+        own_costs_B,
         *perceptron(weights, lambda z: jnp.maximum(z, 0), x, labels),
         slopes_BxP,
         {name: [*layer.values()] for name, layer in gradient.items()},
@@ -206,9 +235,9 @@ def haiku_mlp() -> Case:
 
 def nnx_mlp() -> Case:
     names, _ = ran("nnx_mlp")
-    params, (x, labels) = moved(names["params"]), given(names["batch"])
+    params, (x, labels) = moved(names["params"], 0.3), given(names["batch"])
     model = nnx.merge(names["graph"], params)
-    slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
+    own_costs_B, slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
 
     def layers_of(model):
         return {"layers/0": model.layers[0], "layers/1": model.layers[1], "head": model.head}
@@ -226,6 +255,7 @@ def nnx_mlp() -> Case:
         params,
         (x, labels),
         {f"layers/{i}": ("sigmoid", z, sigmoid(z)) for i, z in enumerate(values(params, x))},
+        own_costs_B,
         *perceptron(weights, lambda z: 1 / (1 + jnp.exp(-z)), x, labels),
         slopes_BxP,
         {name: [layer.kernel[...], layer.bias[...]] for name, layer in gradient.items()},
@@ -235,15 +265,13 @@ def nnx_mlp() -> Case:
 
 def linen_cnn() -> Case:
     names, _ = ran("linen_cnn")
-    params, (x, labels) = moved(names["params"]), given((names["images"], names["labels"]))
-    random = np.random.default_rng(1)
-    statistics = cast(names["statistics"], np.float64, lambda x: np.float32(x * random.uniform(0.5, 2, x.shape) + 0.1))
-    names["cost"].__globals__["statistics"] = statistics
+    params, (x, labels) = moved(names["params"], 0.3), given((names["images"], names["labels"]))
+    statistics = names["cost"].__globals__["statistics"]  # Those that were moved.
     apply = jax.jit(lambda *of: names["model"].apply(*of, capture_intermediates=True)[1]["intermediates"])
     captured = apply({"params": params, "batch_stats": statistics}, x)
     z = {f"Conv_{i}": captured[f"BatchNorm_{i}"]["__call__"][0] for i in range(2)}
     z["Dense_0"] = captured["Dense_0"]["__call__"][0]
-    slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
+    own_costs_B, slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
 
     def run(shifts):
         a = x
@@ -270,30 +298,12 @@ def linen_cnn() -> Case:
             name: ("tanh", z, np.tanh(z)) if name == "Dense_0" else ("relu", z, np.maximum(z, 0))
             for name, z in z.items()
         },
+        own_costs_B,
         *by_shifts(run, {name: np.zeros(size) for name, size in sizes.items()})[:2],
         slopes_BxP,
         {name: [*layer.values()] for name, layer in gradient.items()},
         # What a normalization adds goes into the activation, as a bias does.
         biases | {f"Conv_{i}": biases[f"BatchNorm_{i}"] for i in range(2)},
-    )
-
-
-def optax_loop() -> Case:
-    names, _ = ran("optax_loop")
-    params = moved(names["params"])
-    x, labels = given((np.asarray(names["images"])[:COUNT], np.asarray(names["labels"])[:COUNT]))
-    z = np.asarray(x) @ np.asarray(params["hidden"])
-    weights = {"hidden": (params["hidden"], 0), "head": (params["head"], 0)}
-    slopes_BxP, gradient = slopes_of(names["cost"], params, (x, labels))
-    return Case(
-        names["cost"],
-        params,
-        (x, labels),
-        {"hidden": ("sigmoid", z, sigmoid(z))},
-        *perceptron(weights, lambda z: 1 / (1 + jnp.exp(-z)), x, labels),
-        slopes_BxP,
-        {".": [gradient["hidden"], gradient["head"]]},
-        {},
     )
 
 
@@ -304,7 +314,7 @@ def gelu(z: Any) -> Any:
 
 def transformer() -> Case:
     names, _ = ran("transformer")
-    params, tokens = moved(names["params"], 0.1), names["tokens"]
+    params, tokens = moved(names["params"], SIZES["transformer"]), names["tokens"]
     blocks = range(3)
 
     def standardized(x):
@@ -333,12 +343,13 @@ def transformer() -> Case:
     shifts = {f"block/{name}[{i}]": np.zeros(shape) for name, shape in shapes.items() for i in blocks}
     shifts |= {f"block/qkv[{i}]#2": np.zeros(4) for i in blocks} | {"head": np.zeros(128)}
     costs_B, deltas, values = by_shifts(run, shifts)
-    slopes_BxP, gradient = slopes_of(names["cost"], params, tokens)
+    own_costs_B, slopes_BxP, gradient = slopes_of(names["cost"], params, tokens)
     return Case(
         names["cost"],
         params,
         tokens,
         {name: ("gelu", *of_layer) for name, of_layer in values.items()},
+        own_costs_B,
         costs_B,
         deltas,
         slopes_BxP,
@@ -347,4 +358,4 @@ def transformer() -> Case:
     )
 
 
-CASES = {case.__name__: cache(case) for case in (equinox_mlp, haiku_mlp, linen_cnn, nnx_mlp, optax_loop, transformer)}
+CASES = {case.__name__: cache(case) for case in (equinox_mlp, haiku_mlp, linen_cnn, nnx_mlp, transformer)}

@@ -107,28 +107,42 @@ def test_each_addition_is_one_file_of_code_and_its_test(name):
     assert sorted(path.startswith("tests/") for path in paths) == [False, True]
 
 
-def test_the_tests_of_the_additions_pass(followed):
-    """Those that the page gives, and of the tables that they join the ones of what was added."""
+def of_all_additions() -> list[str]:
+    """The flags of the five of them that a config names."""
+    flags = sorted(set(re.findall(r"`(--config\.[^`]*)`", PAGE)))
+    assert len(flags) == 5, flags
+    given = {flag.partition("=")[0]: flag for words in flags for flag in words.split()}
+    assert {"--config.activation", "--config.cost", "--config.dataset", "--config.note", "--config.probes"} < set(given)
+    return [*given.values(), "--config.epochs=1", "--config.probes=weights", "--config.note=a first try"]
+
+
+TRAINING = """
+import pytest
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # Of ml_collections.
+def test_all_additions_train_at_once(call, capsys):
+    call(*{arguments})
+    assert "Epoch 1/1" in capsys.readouterr().out
+"""
+
+
+def test_additions_pass_their_tests_and_train_at_once(followed):
+    """Those that the page gives, and of the tables that they join the ones of what was added; then all of them on one
+    command line. In one process, which imports all there is once."""
     added = [step.path for step in steps_of(PAGE) if step.path.startswith("tests/")]
     of_tables = ["tests/nets/test_activations.py::test_table_states_range_asymptotes_and_slope[lecun_tanh]"]
     of_tables += [f"tests/nets/test_costs.py::test_stable_far_out[absolute-{output}]" for output in costs.OUTPUTS]
-    run(followed, "-m", "pytest", *added, *of_tables, "-n", "0", "-p", "no:cacheprovider")
+    folder, config = followed / "run", followed / "configs" / "shallow.py"
+    arguments = [f"--config={config}", *of_all_additions(), f"--workdir={folder}"]
+    training = "tests/test_all_additions.py"
+    (followed / training).write_text(TRAINING.format(arguments=arguments), encoding="utf-8")
+    run(followed, "-m", "pytest", *added, *of_tables, training, "-n", "0", "-p", "no:cacheprovider")
+    recorded = (folder / "config.json").read_text()
+    assert '"note": "a first try"' in recorded and '"activation": "lecun_tanh"' in recorded
+    assert "weight_std/hidden_0" in (folder / "metrics.jsonl").read_text()
 
 
 def test_ruff_finds_nothing(followed):
     """As in the checkout."""
     run(followed, "-m", "ruff", "check", "--no-cache", *paths_of(PAGE))
-
-
-def test_all_additions_train_at_once(followed):
-    """The five of them that a config names, on its command line."""
-    flags = sorted(set(re.findall(r"`(--config\.[^`]*)`", PAGE)))
-    assert len(flags) == 5, flags
-    given = {flag.partition("=")[0]: flag for words in flags for flag in words.split()}
-    assert {"--config.activation", "--config.cost", "--config.dataset", "--config.note", "--config.probes"} < set(given)
-    shorter = ["--config.epochs=1", "--config.probes=weights", "--config.note=a first try", "--workdir=run"]
-    printed = run(followed, "train.py", "--config=configs/shallow.py", *given.values(), *shorter)
-    assert "Epoch 1/1" in printed
-    recorded = (followed / "run" / "config.json").read_text()
-    assert '"note": "a first try"' in recorded and '"activation": "lecun_tanh"' in recorded
-    assert "weight_std/hidden_0" in (followed / "run" / "metrics.jsonl").read_text()

@@ -59,7 +59,7 @@ def exact(pair=("quadratic", "softmax")):
 @cache
 def small_problem():
     """(params, data) of the small net: 43 parameters, 37 examples."""
-    params = jax.jit(NET.init)(KEY, jnp.zeros((1, D)))["params"]
+    params = jax.jit(NET.init)(KEY, np.zeros((1, D), np.float32))["params"]
     images_NxD = jax.random.normal(jax.random.key(1), (N, D))
     return params, (images_NxD, jax.random.randint(jax.random.key(2), (N,), 0, 3))
 
@@ -76,4 +76,4 @@ def bowl_of(eigenvalues, examples=3):
     size = len(eigenvalues)
     q = np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0]
     matrix = np.broadcast_to((q * np.asarray(eigenvalues)) @ q.T, (examples, size, size))
-    return jnp.asarray(matrix, jnp.float32), jnp.zeros((examples, size))
+    return jnp.asarray(matrix, jnp.float32), jnp.asarray(np.zeros((examples, size), np.float32))

@@ -82,7 +82,7 @@ def test_signal_is_the_same_at_any_scale_and_chunk():
         (1, 1000, CHUNK, 1e-3),
     ]:
         data = np.float32(scale) * (g_NxP + np.float32(offset))
-        got = cockpit.gradient_signal(linear, jnp.ones(4), jnp.asarray(data), chunk=chunk)
+        got = cockpit.gradient_signal(linear, np.ones(4, np.float32), data, chunk=chunk)
         for value, expected in zip(got, signal_of(data.astype(np.float64)), strict=True):
             np.testing.assert_allclose(value, expected, rtol=tolerance)
 
@@ -196,8 +196,9 @@ def test_blocks_of_a_bowl_are_exact():
     matrix = np.diag([3.0, -1.0, 2.0, -4.0, -5.0])
     matrix[:2, 2:] = 7
     matrix[2:, :2] = 7
-    data = jnp.asarray(np.broadcast_to(matrix, (5, 5, 5)), jnp.float32), jnp.ones((5, 5))
-    params = {"a": {"b": jnp.ones(1), "w": jnp.ones((1, 1))}, "z": [{"w": jnp.ones(3)}]}
+    data = np.broadcast_to(matrix, (5, 5, 5)).astype(np.float32), np.ones((5, 5), np.float32)
+    ones = [np.ones(shape, np.float32) for shape in (1, (1, 1), 3)]
+    params = {"a": {"b": ones[0], "w": ones[1]}, "z": [{"w": ones[2]}]}
     traces = cockpit.block_traces(bowl, params, data, KEY, samples=2)
     assert list(traces) == ["a", "z/0"]
     np.testing.assert_allclose([*traces.values()], [[2, 0], [-7, 0]], atol=1e-5)

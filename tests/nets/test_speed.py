@@ -15,6 +15,8 @@ import nets
 from nets import speed
 from nets.activations import ACTIVATIONS, Activation
 
+NAMES = tuple(ACTIVATIONS)
+
 
 def sigmoid(z):
     """In numpy's float64."""
@@ -244,19 +246,26 @@ def test_jit_and_vmap_over_lanes_agree_with_each_lane_alone():
             assert size_L[0] == 0 and size_L[2] > size_L[1] > 0
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "examples"), [*((name, (4, 3), 5) for name in ACTIVATIONS), ("tanh", (3, 5), 20)]
-)
-def test_singular_values_are_those_of_the_layers_jacobian(name, shape, examples):
-    """d a(x W + b) / dx by automatic differentiation at every example, then numpy; wide and narrow layers."""
+@functools.cache
+def jacobians_and_singular_values(shape, examples, names):
+    """Of a(x W + b) by automatic differentiation at every example, and what is measured: one program for all names."""
     random = np.random.default_rng(0)
     kernel, bias, x = (random.standard_normal(s).astype(np.float32) for s in (shape, shape[1:], (examples, shape[0])))
-    layer = jax.jacobian(lambda x_I: ACTIVATIONS[name].function(x_I @ kernel + bias))
-    jacobians = jax.jit(jax.vmap(layer))(x)
+
+    def of(name):
+        layer = jax.jacobian(lambda x_I: ACTIVATIONS[name].function(x_I @ kernel + bias))
+        return jax.vmap(layer)(x), speed.layer_jacobian_singular_values(kernel, x @ kernel + bias, name)
+
+    return jax.device_get(jax.jit(lambda: {name: of(name) for name in names})())
+
+
+@pytest.mark.parametrize(("name", "shape", "examples"), [*((name, (4, 3), 5) for name in NAMES), ("tanh", (3, 5), 20)])
+def test_singular_values_are_those_of_the_layers_jacobian(name, shape, examples):
+    """d a(x W + b) / dx by automatic differentiation at every example, then numpy; wide and narrow layers."""
+    names = NAMES if examples == 5 else (name,)
+    jacobians, measured = jacobians_and_singular_values(shape, examples, names)[name]
     assert jacobians.shape == (examples, shape[1], shape[0])
     expected = np.linalg.svd(np.asarray(jacobians, np.float64), compute_uv=False)
-    singular_values = jax.jit(speed.layer_jacobian_singular_values, static_argnums=2)
-    measured = np.asarray(singular_values(kernel, x @ kernel + bias, name))
     assert measured.shape == (examples, 3)
     np.testing.assert_allclose(measured, expected, rtol=1e-4, atol=1e-5)
     assert (measured.max() > 0) == (name != "step")
@@ -319,24 +328,25 @@ class TwoLayers(nnx.Module):
 def test_layers_of_nnx():
     """The gradient with respect to a module, its state and its plain dicts: the same layers, the same numbers."""
     net = TwoLayers(nnx.Rngs(0))
-    state = nnx.grad(lambda net: net(jnp.ones((2, 3))).sum())(net)
+    ones = np.ones((2, 3), np.float32)
+    state = nnx.jit(nnx.grad(lambda net: net(ones).sum()))(net)
     plain = nnx.to_pure_dict(state)
     assert {name: set(leaves) for name, leaves in speed.by_layer(state).items()} == {
         "first": {"kernel", "bias"},
         "norm": {"scale", "bias"},
         "second": {"kernel", "bias"},
     }
-    for measure in (speed.bias_gradient_norms, speed.gradient_norms, jax.jit(speed.bias_gradient_norms)):
+    for measure in (speed.bias_gradient_norms, jax.jit(speed.gradient_norms), jax.jit(speed.bias_gradient_norms)):
         found = measure(state)
         expected = measure(plain)
         assert all(float(found[name]) == pytest.approx(float(expected[name])) for name in found)
         assert found.keys() == {"first", "norm", "second"}
     assert float(speed.bias_gradient_norms(state)["second"]) == pytest.approx(2 * 2**0.5)
     weights = nnx.state(net, nnx.Param)
-    moved = jax.tree.map(lambda x: 1.5 * x, weights)
+    moved = jax.tree.map(lambda x: np.float32(1.5) * np.asarray(x), weights)
     assert float(speed.update_ratios(weights, moved)["first"]) == pytest.approx(0.5)
     assert speed.by_layer(net).keys() == {"first", "norm", "second"}
-    boxed = {"layer": {"kernel": linen.Partitioned(jnp.ones((2, 2)), names=(None, None))}}
+    boxed = {"layer": {"kernel": linen.Partitioned(np.ones((2, 2)), names=(None, None))}}
     assert speed.by_layer(boxed)["layer"].keys() == {"kernel"}
 
 

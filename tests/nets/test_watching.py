@@ -16,8 +16,9 @@ import nets
 pytestmark = pytest.mark.usefixtures("quick_to_compile")
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    ("framework", "pair"), [*((name, "tanh, relu") for name in FRAMEWORKS), *(("JAX", pair) for pair in [*PAIRS][1:])]
+)
 def test_what_was_put_in_is_found(framework, pair):
     """Both activations, under the names of the layers that feed them, and the output layer without one; no other."""
     first, second, expected = PAIRS[pair]
@@ -83,7 +84,7 @@ def test_parts_and_statistics_are_no_activations():
             return nn.log_sigmoid(linen.GroupNorm(2)(linen.Dense(H)(x_BxD)))
 
     net = Net()
-    layers = nets.watch(net.apply).layers(net.init(KEY, X_BxD), X_BxD)
+    layers = nets.watch(net.apply).layers(jax.eval_shape(net.init, KEY, X_BxD), X_BxD)
     assert [(row.name, row.activation) for row in layers] == [("Dense_0", "gelu_tanh"), ("Dense_1", None)]
 
 
@@ -98,7 +99,7 @@ def test_outputs_are_those_that_linen_captures():
             return linen.Dense(2, name="head")(linen.tanh(linen.Dense(H, name="dense")(x.reshape(len(x), -1))))
 
     net = Net()
-    variables = net.init(KEY, X_BxD)
+    variables = jax.jit(net.init)(KEY, X_BxD)
     captured = net.apply(variables, X_BxD, capture_intermediates=True)[1]["intermediates"]
     outputs = nets.watch(net.apply).outputs(variables, X_BxD)
     assert set(outputs) == {"conv", "dense", "head"}
@@ -109,7 +110,7 @@ def test_outputs_are_those_that_linen_captures():
 
 def test_outputs_are_those_that_the_mlp_names():
     net = nets.MLP(hidden=(4, 5), classes=3, activation="softsign")
-    variables = net.init(KEY, X_BxD)
+    variables = jax.jit(net.init)(KEY, X_BxD)
     named = net.apply(variables, X_BxD)[1]
     for layer, (z, a) in nets.watch(net.apply).outputs(variables, X_BxD).items():
         np.testing.assert_array_equal(z, named[f"{layer}/z"])
@@ -156,14 +157,13 @@ def test_measures_are_those_of_the_formulas(framework):
 def test_modules_are_measured_as_they_are(framework):
     """Curvature and noise of a module with its functions are those of its floats alone."""
     forward, params, _ = framework(jnp.tanh, jnp.tanh)
-    cost, batch = squared(forward), (X_BxD, jnp.ones((B, 2)))
-    top = nets.curvature.top_eigenvalues(cost, params, batch, KEY, k=1)
+    cost, batch = squared(forward), (X_BxD, np.ones((B, 2), np.float32))
     flat_P, unravel = ravel_pytree(nets.trees.floats_of(params))
     whole = nets.trees.CostOfFloats(cost, params)
     hessian = jax.jit(jax.hessian(lambda flat_P: jnp.mean(whole(unravel(flat_P), batch))))(flat_P)
-    np.testing.assert_allclose(top.values_K[0], np.linalg.eigvalsh(np.float64(hessian))[-1], rtol=1e-4)
     measured = nets.watch(cost).measure(cost, params, batch, ("curvature", "noise"))
-    np.testing.assert_allclose(measured["curvature/top_eigenvalue"], top.values_K[0], rtol=1e-3)
+    top = np.linalg.eigvalsh(np.float64(hessian))[-1]
+    np.testing.assert_allclose(measured["curvature/top_eigenvalue"], top, rtol=1e-4)
     scale = nets.noise.gradient_noise_scale(cost, params, batch)
     np.testing.assert_allclose(measured["noise/scale"], scale.noise_scale, rtol=1e-5)
 
@@ -172,7 +172,7 @@ def test_modules_are_measured_as_they_are(framework):
 def test_steps_of_modules_are_measured(framework):
     """Where a step ended on the local fit: a module after it is taken as it is, like the one before."""
     forward, params, _ = framework(jnp.tanh, jnp.tanh)
-    cost, batch = squared(forward), (X_BxD, jnp.ones((B, 2)))
+    cost, batch = squared(forward), (X_BxD, np.ones((B, 2), np.float32))
     floats = nets.trees.floats_of(params)
     whole = nets.trees.CostOfFloats(cost, params)
     gradient = jax.jit(jax.grad(lambda floats: jnp.mean(whole(floats, batch))))(floats)
@@ -206,7 +206,7 @@ def test_scanned_layers_have_a_name_each():
         "block": {"w": jax.random.normal(keys[0], (3, D, D)), "b": jax.random.normal(keys[1], (3, D))},
         "head": {"w": jax.random.normal(keys[2], (D, 2))},
     }
-    batch = X_BxD, jnp.ones((B, 2))
+    batch = X_BxD, np.ones((B, 2), np.float32)
     one = nets.watch(scanned).measure(squared(scanned), params, batch)
     other = nets.watch(written_out).measure(squared(written_out), params, batch)
     assert [row.name for row in nets.watch(scanned).layers(params, X_BxD)] == [
@@ -233,7 +233,7 @@ def test_weights_of_a_loop_that_are_the_same_in_every_step_are_one_layer():
         return jax.lax.scan(step, jnp.zeros((B, H)), x_BxT.T)[0]
 
     params = {"in": jnp.ones(H), "cell": {"w": jax.random.normal(KEY, (H, H)), "b": jnp.full(H, 0.5)}}
-    cost, batch = squared(recurrent), (X_BxD, jnp.zeros((B, H)))
+    cost, batch = squared(recurrent), (X_BxD, np.zeros((B, H), np.float32))
     watched = nets.watch(recurrent)
     assert watched.outputs(params, X_BxD)["cell"][1].shape == (D, B, H)
     gradient = nets.curvature.gradient(cost, params, batch)
@@ -243,7 +243,8 @@ def test_weights_of_a_loop_that_are_the_same_in_every_step_are_one_layer():
 
 def test_units_of_pictures_are_channels_or_places():
     """A channel is dead where it is zero at all places of all examples; a place of it is dead more easily."""
-    images_BxHxWxC = jnp.zeros((2, 3, 3, 1)).at[0, 0, 0].set(1.0)
+    images_BxHxWxC = np.zeros((2, 3, 3, 1), np.float32)
+    images_BxHxWxC[0, 0, 0] = 1
 
     def forward(params, x_BxHxWxC):
         return nn.relu(jax.lax.conv_general_dilated(x_BxHxWxC, params["w"], (1, 1), "SAME", dimension_numbers=AXES))
@@ -251,7 +252,7 @@ def test_units_of_pictures_are_channels_or_places():
     def cost(params, x_BxHxWxC):
         return jnp.sum(forward(params, x_BxHxWxC), (1, 2, 3))
 
-    params = {"w": jnp.ones((1, 1, 1, 2)) * jnp.array([1.0, -1.0])[None, None, None]}
+    params = {"w": np.float32([1, -1]).reshape(1, 1, 1, 2)}
     watched = nets.watch(forward)
     channels = watched.measure(cost, params, images_BxHxWxC)
     places = watched.measure(cost, params, images_BxHxWxC, units="positions")
@@ -266,7 +267,7 @@ def test_a_layer_that_is_used_again_has_a_number():
     def forward(params, x_BxD):
         return jnp.tanh(jnp.tanh(x_BxD @ params["w"]) @ params["w"])
 
-    names = [row.name for row in nets.watch(forward).layers({"w": jnp.ones((D, D))}, X_BxD)]
+    names = [row.name for row in nets.watch(forward).layers({"w": np.ones((D, D), np.float32)}, X_BxD)]
     assert names == ["w", "w#2"]
 
 
@@ -278,7 +279,7 @@ def test_what_cannot_be_followed_is_one_line_with_its_place():
     with pytest.raises(
         ValueError, match=r"test_watching.py:\d+: tanh in a while loop cannot be followed; accepted: jit"
     ):
-        nets.watch(forward).layers({"w": jnp.ones((D, D))}, X_BxD)
+        nets.watch(forward).layers({"w": np.ones((D, D), np.float32)}, X_BxD)
 
 
 def test_whatever_a_model_takes_passes_through():
@@ -290,8 +291,9 @@ def test_whatever_a_model_takes_passes_through():
             x_BxTxH = jnp.where(jax.random.bernoulli(key, 0.5, x_BxTxH.shape), x_BxTxH, 0.0)
         return nn.silu(x_BxTxH @ params["dense"]["w"]) * (scale or 1)
 
-    params = {"table": jnp.ones((9, H)), "dense": {"w": jnp.ones((H, 2))}}
-    inputs = jnp.ones((B, 5), int), jax.random.key(0), {"mean": jnp.zeros(H)}
+    one = np.float32(1)
+    params = {"table": np.full((9, H), one), "dense": {"w": np.full((H, 2), one)}}
+    inputs = np.ones((B, 5), np.int32), jax.random.key(0), {"mean": np.zeros(H, np.float32)}
     watched = nets.watch(forward)
     rows = watched.layers(params, *inputs, train=True)
     assert [tuple(row[:3]) for row in rows] == [("dense", "silu", (B, 5, 2))]
@@ -305,7 +307,7 @@ def test_whatever_a_model_takes_passes_through():
 def test_every_few_steps_in_a_jitted_loop():
     """NaN between, and at the steps the measures that are taken alone; the measure runs as often as it is asked for."""
     forward, params, names = of_plain_jax(jnp.tanh, nn.relu)
-    cost, batch, watched = squared(forward), (X_BxD, jnp.ones((B, 2))), nets.watch(forward)
+    cost, batch, watched = squared(forward), (X_BxD, np.ones((B, 2), np.float32)), nets.watch(forward)
     called = []
 
     def measure(params):
@@ -364,7 +366,7 @@ def of_the_mean():
 def test_what_is_refused(made, options, error):
     cost, params = made()
     with pytest.raises(ValueError, match=error) as refused:
-        nets.watch(cost).measure(cost, params, (X_BxD, jnp.ones((B, 2))), **options)
+        nets.watch(cost).measure(cost, params, (X_BxD, np.ones((B, 2), np.float32)), **options)
     assert "\n" not in str(refused.value) and len(str(refused.value)) <= 300
 
 
