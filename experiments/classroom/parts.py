@@ -244,8 +244,10 @@ _programs: Shared[Any, Programs] = Shared(MOST_PROGRAMS)
 
 
 def programs_of(config: Config, count: int, optional: tuple[str, ...], data: Data) -> Programs:
-    """`make_programs`, once for all visitors that set what is of one structure."""
-    key = lanes.structure(config), count, optional
+    """`make_programs`, once for all visitors that set what is of one structure and whose data have one shape: without
+    decay, inputs that are always zero are left out."""
+    shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(data)), jax.tree.structure(data)
+    key = lanes.structure(config), count, optional, shapes
     return _programs.get(key, lambda: make_programs(config, count, optional, data))
 
 
@@ -261,7 +263,8 @@ class Run:
 
     def __init__(self, configs: Sequence[Config]) -> None:
         self.configs = list(configs)
-        self.dataset, self.data = data_of(configs[0])
+        # Where the weights of one lane decay, all inputs are kept for both.
+        self.dataset, self.data = data_of(next((config for config in configs if config.decays), configs[0]))
         optional = optional_of(configs)
         self.programs = programs_of(configs[0], len(configs), optional, self.data)
         self.programs.start(*OF_START)

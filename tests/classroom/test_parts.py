@@ -56,6 +56,27 @@ def test_two_settings_have_the_same_start_and_order():
     assert not np.allclose(both.kernels()[0], run.kernels()[0])
 
 
+def test_weights_of_inputs_that_are_always_zero_decay_where_one_lane_decays():
+    """Of one structure are runs with and without decay, alone and side by side: each as alone."""
+    plain = SYNTHETIC.replace(dataset="mnist", train_examples=300, validation="100", hidden=(3,))
+    decaying = plain.replace(l2=0.2)
+    dead = np.flatnonzero(~np.asarray(parts.data_of(plain)[0].images).any(axis=0))
+    assert len(dead) > 67
+    ends = {}
+    for configs in ([plain], [decaying], [plain, decaying]):
+        run = parts.Run(configs)
+        start = run.kernels()[0][dead]
+        while not run.is_over():
+            run.advance(1)
+        for lane, config in enumerate(configs):
+            ends.setdefault(config, []).append(run.kernels()[lane][dead])
+    np.testing.assert_allclose(ends[plain][0], start, rtol=1e-6)
+    shrunk = (1 - 0.5 * 0.2) ** 3
+    np.testing.assert_allclose(ends[decaying][0], shrunk * start, rtol=1e-5)
+    for alone, together in ends.values():
+        np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
 def test_same_bits_as_train(tmp_path):
     """After three epochs the rows that train.py records, to the last bit, and its probes."""
     dataset, _ = parts.data_of(SYNTHETIC)
