@@ -14,12 +14,12 @@ from experiments.classroom.worker import Frame
 from experiments.engine import lanes
 from training.screen import as_number
 
-# Seconds of training between two answers to the visitor.
-STRIDE = 0.07
+# Seconds of training between two answers to the visitor: an update takes a little longer, a fifth of a second at most.
+STRIDE = 0.15
 # Seconds between two looks at whether what it needs is compiled.
 NAP = 0.01
 # The share of the time that each look may take: what costs more is taken less often.
-SHARES = {"probe": 0.03, "curvature": 0.015, "answer": 0.01, "kernels": 0.015}
+SHARES = {"probe": 0.02, "curvature": 0.01, "answer": 0.005, "kernels": 0.005}
 
 
 class Look:
