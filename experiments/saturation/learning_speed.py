@@ -1,6 +1,6 @@
 """Do early layers learn more slowly than late ones, before training has begun and through it?
 
-    python -m experiments.saturation.learning_speed [--budget=full]      40 seconds on 2 cores, full 14 minutes with fresh seeds
+    python -m experiments.saturation.learning_speed [--budget=full]      40 seconds on 2 cores, full 14 minutes
 
 Source: Nielsen, Neural Networks and Deep Learning, chapter 5: |delta^l|, the norm of the mean of dC/db^l over the first
 1,000 training images, in nets of 2, 3 and 4 hidden layers of 30 sigmoid units with cross-entropy, N(0, 1 / n_in)
