@@ -84,12 +84,11 @@ def check_rate(config: Config, advice: Advice, parts: Parts, guess: float) -> Ch
     if not largest.low:
         return Check("rate", f"no rate was found from which descent comes back, {edge_in_words(largest)}", NOT_CHECKED)
     rates, steps = rates_about(stable.value, largest.value), advice.edges.steps
-    runner = executors.Runner()
     others = [
         edges.Sample(*one, seed_after(config, len(parts.labels_KxP) + number))
         for number, one in enumerate(parts.other_sets(config.seed, OTHER_SETS, edges.RUN_EXAMPLES))
     ]
-    costs_KxR = [edges.descend(config, sample, rates, steps, runner) for sample in others]
+    costs_KxR = [edges.descend(config, sample, rates, steps) for sample in others]
     edges_K = [edges.Courses(rates, costs_R, guess).edge() for costs_R in costs_KxR]
     edge = over_sets(edges_K)
     climbing, rising = (

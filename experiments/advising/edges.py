@@ -99,20 +99,13 @@ def as_dataset(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -
     return input_pipeline.Dataset(training[0], training[1], held_out[0], held_out[1])
 
 
-def descend(
-    config: Config,
-    sample: Sample,
-    rates: Sequence[float],
-    steps: int = RATE_STEPS,
-    runner: executors.Runner | None = None,
-) -> list[np.ndarray]:
+def descend(config: Config, sample: Sample, rates: Sequence[float], steps: int = RATE_STEPS) -> list[np.ndarray]:
     """The cost before each of so many steps of descent on all examples of a sample, [M], at each rate; NaN from where
     on it left the numbers. Of a model of one's own it is evaluated, and after the last step as well: it may drop units
-    that no config tells of. With running statistics, which lag behind, it is that of the training after all. A runner
-    keeps the programs for the next sample."""
+    that no config tells of. With running statistics, which lag behind, it is that of the training after all."""
     base = plain(config, batch_size=len(sample.labels), epochs=steps, seed=sample.seed)
     trials = space.make_trials(base, None, {"learning_rate": rates})
-    table = executors.train_all(trials, as_dataset(sample[:2], sample[:2]), "rates", runner)
+    table = executors.train_all(trials, as_dataset(sample[:2], sample[:2]), "rates")
     if not is_evaluated(base):
         courses = results.by_epoch(table, "loss")
         return [courses[name] for name in trials]
@@ -158,13 +151,13 @@ def find_edges(config: Config, parts: Parts, found: Measured, guess: float, budg
         for number, (images_PxD, labels_P) in enumerate(zip(parts.images_KxPxD, parts.labels_KxP, strict=True))
     ]
     start, steps, examples = first_rate(config, found), RATE_STEPS, len(samples[0].labels)
-    sets, runner = len(samples), executors.Runner()
+    sets = len(samples)
     if math.isfinite(budget):
         steps, sets = size_within(budget, seconds_of_step(config, samples[0], start))
         if not steps:
             return Edges([], 0, examples, is_cut=True)
     is_cut = steps < RATE_STEPS or sets < len(samples)
-    runs = [partial(descend, config, sample, steps=steps, runner=runner) for sample in samples[:sets]]
+    runs = [partial(descend, config, sample, steps=steps) for sample in samples[:sets]]
     rates = [start * factor for factor in COARSE_FACTORS]
     coarse = extended(Courses(rates, runs[0](rates), guess), runs[0])
     edge = coarse.edge()

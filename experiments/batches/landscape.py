@@ -95,7 +95,7 @@ class Size(NamedTuple):
 
 QUICK = Size(2_000, 6, Way(16, 0.1, 60, 1), Way(1_000, 0.3, 600, 10), 0.05, 2_000, 5, 2.0, 41, 21, 21)
 SIZES = {
-    "tiny": Size(64, 2, Way(32, 0.3, 2, 1), Way(32, 0.1, 2, 1), 0.05, 64, 1, 9.0, 5, 5, 3),  # One program.
+    "tiny": Size(64, 2, Way(32, 0.1, 2, 1), Way(64, 0.3, 2, 1), 0.05, 64, 1, 9.0, 5, 5, 3),
     "quick": QUICK,
     "full": QUICK._replace(seeds=12),
 }

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
 import pyarrow as pa
 
 import input_pipeline
@@ -42,11 +41,6 @@ class Runner:
     def __init__(self) -> None:
         self._programs: dict[plan.ProgramKey, lanes.Programs] = {}
         self._data: tuple[Any, Data] | None = None
-        self._shapes: list[tuple[int, ...]] = []
-
-    def drop_data(self) -> None:
-        """What comes next is of another data set: the programs are kept, where they fit its examples and inputs."""
-        self._data = None
 
     def run(
         self,
@@ -114,10 +108,6 @@ class Runner:
         key = lanes.data_key(trial), trial.probe_examples, config.decays, mesh
         if self._data is None or self._data[0] != key:
             self._data = key, lanes.replicate(make_data(config, dataset), mesh)
-            # Inputs that are zero in all examples are left out, so that as many examples may have fewer inputs.
-            shapes = [leaf.shape for leaf in jax.tree.leaves(self._data[1])]
-            if shapes != self._shapes:
-                self._programs, self._shapes = {}, shapes
         key = plan.program_key(pack._replace(shape=shape), trials)
         if any(known._replace(shape=shape) != key for known in self._programs):
             self._programs = {}  # Its memory is free before the next ones are compiled.
@@ -178,13 +168,10 @@ def run_begun(
     return table, {name: state for name, state in (last or {}).items() if name not in diverged}
 
 
-def train_all(
-    trials: Trials, dataset: input_pipeline.Dataset, label: str = "trials", runner: Runner | None = None
-) -> pa.Table:
+def train_all(trials: Trials, dataset: input_pipeline.Dataset, label: str = "trials") -> pa.Table:
     """All rows of the trials, which share a data set, trained here with a progress bar; nothing is written, and no
-    test set is measured beside the validation examples. With a runner its programs are used again, where the data set
-    before had as many examples and inputs."""
-    return _train(trials, dataset, label, runner)
+    test set is measured beside the validation examples."""
+    return _train(trials, dataset, label)
 
 
 def train_states(
@@ -200,16 +187,13 @@ def train_states(
     is called after every epoch of every trial, or after those alone of which `looks(name, epoch)` is true (without
     `watch` nothing is looked at)."""
     last: dict[str, train.TrainState] = {}
-    return _train(trials, dataset, label, None, starts=starts, watch=watch, last=last, looks=looks), last
+    return _train(trials, dataset, label, starts=starts, watch=watch, last=last, looks=looks), last
 
 
-def _train(
-    trials: Trials, dataset: input_pipeline.Dataset, label: str, runner: Runner | None, **states: Any
-) -> pa.Table:
+def _train(trials: Trials, dataset: input_pipeline.Dataset, label: str, **states: Any) -> pa.Table:
     # Nobody asks for the test set here, and thousands of short epochs would spend most of their time on it.
     dataset = dataset._replace(test_images=dataset.test_images[:0], test_labels=dataset.test_labels[:0])
-    packs, runner = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images)), runner or Runner()
-    runner.drop_data()
+    packs, runner = plan.make_packs(trials, plan.this_machine(), lambda _: len(dataset.images)), Runner()
     total = sum(trial.epochs for trial in trials.values())
     with progress(total, "epoch", desc=label) as bar:
         return results.join([runner.run(pack, trials, dataset, bar.update, **states) for pack in packs])

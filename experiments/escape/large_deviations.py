@@ -49,8 +49,11 @@ from training import figures
 
 SECOND = 22.0  # Near the second minimum.
 NOISES: dict[Noise, float] = {"examples": 42.217, "diffusion": 32.026, "constant": 3.237}
-CONSTANT = "constant noise"
-NAMES: dict[Noise, str] = {"examples": "large deviation", "diffusion": "diffusion, true noise", "constant": CONSTANT}
+NAMES: dict[Noise, str] = {
+    "examples": "large deviation",
+    "diffusion": "diffusion, true noise",
+    "constant": "constant noise",
+}
 AGREEING: tuple[Noise, Noise] = "examples", "diffusion"  # Where noise is Gaussian.
 BACK, SLOPE_AT_8, R2 = 562.4, 38.35, 0.4
 COARSE = 0.05  # The grid of the medians that were computed beforehand.

@@ -358,13 +358,10 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     x_BxD = input_pipeline.load("mnist").images[: size.digits].astype(np.float32) / 255
     values = {name: singular_values(kernel_init, size, x_BxD) for name, kernel_init in INITS.items()}
-    # Nets that are alike, as all are at the tiny size, are trained once.
-    watched_as = {net: name for name, net in size.watch.nets.items()}
-    of_net = {net: watched(name, config_of(size, net), size.watch, size.seeds_from) for net, name in watched_as.items()}
-    courses = {name: of_net[net] for name, net in size.watch.nets.items()}
-    tested_as = {rates: name for name, rates in size.tested.items()}
-    of_rates = {rates: errors_of(name, size) for rates, name in tested_as.items()}
-    errors = {name: of_rates[rates] for name, rates in size.tested.items()}
+    courses = {
+        name: watched(name, config_of(size, net), size.watch, size.seeds_from) for name, net in size.watch.nets.items()
+    }
+    errors = {name: errors_of(name, size) for name in size.tested}
     steps = size.watch.images // size.batch
     claims = [*jacobian_claims(values), *course_claims(courses, size.watch.epochs * steps), error_claim(errors)]
     return draw(values, courses, errors, steps), claims
