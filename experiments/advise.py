@@ -11,7 +11,7 @@ which descent comes back, with whichever optimizer, is found by running some ste
 with its interval and with what makes it unsure, and it is said where one does not apply (2 / lambda to Adam, batch
 normalization, schedules). Nothing is trained to the end, and the test set is not looked at. How often such advice was
 wrong, in the settings in which that was counted, is said in one line. With --check lanes are trained that test the
-advice on other examples, at rates, from another draw, batches and scales about what it says.
+advice on other examples and from other draws, at rates, batches and scales about what it says.
 
 Formulas: `experiments/advising/advice.py`; the checks: `experiments/advising/checking.py`. All numbers go as JSON to
 --out, or to advice.json in --workdir. Exit status: 0, whether the advice held or not; 2 for what is wrong with the

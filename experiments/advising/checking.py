@@ -34,7 +34,7 @@ BATCH_FACTORS, MOST_BATCH = (1 / 16, 1 / 4, 1, 4, 16), 2048
 BATCH_RATES, BATCH_STEPS, SEEDS = tuple(2.0**power for power in range(-3, 2)), 32, 8
 SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-4, 2)), 150
 # How many sets of other examples, each with a draw of its own, the largest rate is judged on.
-OTHER_SETS = 3
+OTHER_SETS = 5
 # The share of the progress of the best scale that the advised one may lack.
 LACKING = 0.1
 HELD_OUT, MOST_EXAMPLES = 1_000, 10_000

@@ -42,9 +42,9 @@ class Parts(NamedTuple):
 
     def other_sets(self, seed: int, count: int, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Images and labels of so many sets that share nothing, drawn from the rest, each of as many examples as a
-        probe set has, at most so many."""
+        probe set has, at most so many, and fewer where the rest has not as many."""
         images, labels = self.rest
-        size = min(self.labels_KxP.shape[1], most)
+        size = min(self.labels_KxP.shape[1], most, len(labels) // count)
         drawn_KxP = np.random.default_rng(seed).permutation(len(labels))[: count * size].reshape(count, size)
         return [(images[drawn_P], labels[drawn_P]) for drawn_P in drawn_KxP]
 

@@ -31,6 +31,7 @@ def in_one_line(path: Path) -> str:
 
 
 def of_checked(found: dict[str, int]) -> str:
-    """`5 of 22, 8 undecided`: those that did not hold, of those that were checked."""
+    """`5 of 22 (9 held, 8 undecided)`: those that did not hold, of those that were checked."""
     undecided = f", {found[UNDECIDED]} undecided" if found[UNDECIDED] else ""
-    return f"{found[WRONG]} of {sum(found.values()) - found[checking.NOT_CHECKED]}{undecided}"
+    checked = sum(found.values()) - found[checking.NOT_CHECKED]
+    return f"{found[WRONG]} of {checked} ({found[HELD]} held{undecided})"

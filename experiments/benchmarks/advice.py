@@ -6,8 +6,6 @@ that was ended goes on with the settings that it lacks; files of other code of `
 measures by, of other versions or of another set are measured anew.
 """
 
-import functools
-import hashlib
 import itertools
 import json
 import math
@@ -20,19 +18,16 @@ from typing import Any, NamedTuple
 
 import jax
 
-import nets.lanczos
 import train
 from experiments.advising import advice as advising
-from experiments.advising import checking, edges, estimates, measuring, record
+from experiments.advising import checking, edges, measuring, record
 from experiments.advising.estimates import Estimate, as_json, brief
 from experiments.benchmarks.tables import Line, Measured, line
-from experiments.engine import executors, lanes, plan, results, space, statistics
-from experiments.study import claims
-from training import batches, models, optimizers, probes
+from experiments.engine import space
 from training.config import Config
 from training.console import count, progress, say
 from training.files import lock, write_atomically
-from training.provenance import versions
+from training.provenance import code_digest, versions
 from training.screen import guess_cost
 
 # The settings: every one of these with every other. They were stated before any of them was run.
@@ -51,12 +46,8 @@ RATES = {
 }
 BATCH_SIZE, EPOCHS = 32, 2
 # What a setting is measured and judged by.
-CODE = (
-    *(advising, checking, edges, estimates, measuring, claims),
-    *(executors, lanes, plan, results, space, statistics),
-    *(nets.activations, nets.costs, nets.curvature, nets.lanczos, nets.mlp, nets.noise, nets.saturation, nets.speed),
-    *(batches, models, optimizers, probes, train),
-)
+ROOMS = ("experiments/advising", "experiments/engine", "experiments/study", "nets", "training", "readers")
+CODE = (*ROOMS, "train.py", "input_pipeline.py")
 # What 2 / lambda is held against beside the check of the largest rate, which is judged by the first of these.
 EDGES = {
     "diverges": "the edge of divergence",
@@ -122,15 +113,8 @@ def checks_of(setting: Setting) -> dict[str, Any]:
 
 def asked(setting: Setting) -> dict[str, Any]:
     """What a setting's file has to be of, as JSON has it: the config, and by which code it was measured."""
-    of = {"config": space.cells_of(setting.config), "epochs": EPOCHS, "code": code(), "versions": versions()}
+    of = {"config": space.cells_of(setting.config), "epochs": EPOCHS, "code": code_digest(CODE), "versions": versions()}
     return json.loads(json.dumps(of))
-
-
-@functools.cache
-def code() -> str:
-    """The digest of what settings are measured by, read once a process: a file may be changed while it measures."""
-    texts = [Path(str(module.__file__)).read_bytes() for module in CODE]
-    return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
 def kept(setting: Setting, folder: Path) -> Found | None:
@@ -233,17 +217,21 @@ def lines(checks: Mapping[str, Mapping[str, Found]], seconds: list[float]) -> li
         ),
         ("progress of the best scale that the advised one lacks", [x for x in lacking if x is not None], None),
         *(
-            (f"settings in which the {part} {record.WRONG}", [float(wrong(checks[part]))], 0.0)
-            for part in ("rate", "batch")
+            (f"settings in which the {part} {words}", [float(count_of(checks[part], *verdicts))], 0.0)
+            for part in record.PARTS
+            for words, verdicts in (
+                (record.WRONG, [record.WRONG]),
+                (f"{record.WRONG} or is {record.UNDECIDED}", [record.WRONG, record.UNDECIDED]),
+            )
         ),
         ("seconds of a setting, measured and checked", seconds, None),
     ]
     return [line(name, of, target) for name, of, target in values if of]
 
 
-def wrong(checks: Mapping[str, Found]) -> int:
-    """In how many of them the advice did not hold."""
-    return sum(check["verdict"] == record.WRONG for check in checks.values())
+def count_of(checks: Mapping[str, Found], *verdicts: str) -> int:
+    """How many of them have one of these verdicts."""
+    return sum(check["verdict"] in verdicts for check in checks.values())
 
 
 def is_known(held: Found) -> bool:

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from experiments.classroom import browser
+from experiments.classroom import browser, visits
 
 # The table has rows, and all plots that are within the window are drawn.
 SHOWN = (
@@ -24,9 +24,6 @@ def seconds_to_show(page: Path) -> list[float]:
         with browser.opened() as chromium:
             start = time.perf_counter()
             chromium.visit(page.resolve().as_uri())
-            while not chromium.run(SHOWN):
-                if time.perf_counter() - start > MOST_SECONDS:
-                    raise browser.BrowserError(f"{page} is not shown after {MOST_SECONDS:.0f} seconds")
-                time.sleep(0.02)
+            visits.until(chromium, SHOWN, MOST_SECONDS)
             found.append(time.perf_counter() - start)
     return found

@@ -61,7 +61,7 @@ PARTS = {
         "that were stated before any was run, is measured and checked as `python -m experiments.advise --check` does "
         "both: at the start, and after 2 epochs of batches of 32. The *rate* is the largest one from which descent "
         "comes back, found by running it on at most 250 examples of each of five probe sets, from a draw of its own; "
-        "it held where it is within a factor of 2 of the *edge of divergence* on three sets of as many other "
+        "it held where it is within a factor of 2 of the *edge of divergence* on five sets of as many other "
         "examples, each from another draw, made one number as the advice is: the first rate, in the ratio of the root "
         "of 2, at which "
         "60 steps of descent on all examples of a set climb above the cost of the start and do not come back half-way "
@@ -77,7 +77,9 @@ PARTS = {
         "*batch* held where it is within a factor of 3 of the knee, the batch that takes twice the least steps; the "
         "*scale* where it lacks at most a tenth of the progress of the best one tried. *Undecided* is an interval "
         "that lies partly within and partly without, and a best rate at the end of those tried. Ratios are of "
-        "settings where both numbers are known, from both sides.",
+        "settings where both numbers are known, from both sides; the rates of a check lie about the advice, so that "
+        "equal ones give 1 to the digit. The command ends its running of descent within two minutes, the benchmark "
+        "does not.",
     ),
     "page": (
         "The page for a class",

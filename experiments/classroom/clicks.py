@@ -33,6 +33,7 @@ TYPED: dict[str, tuple[Any, ...]] = {
 SMALL: dict[str, State] = {"train": {"train_examples": 1_000}, "forward": {"train_examples": 1_000}}
 SHARES = {"open": 0.2, "set": 0.4, "press": 0.3, "part": 0.07, "save": 0.03}
 TEXT = "document.getElementById('{}').textContent".format
+RUNNING = "document.getElementById('classroom').dataset.running"
 # What is said at controls, by their names.
 WRONG = (
     "Object.fromEntries([...document.querySelectorAll('[data-wrong]')].map((e) => [e.dataset.wrong, e.textContent]))"
@@ -168,6 +169,8 @@ class Visitor:
         self._page.visit(self._address + path)
         stopped = "document.getElementById('status')?.textContent === 'stopped'"
         until(self._page, f"{HAS_STARTED} || {stopped}", self._opening)
+        if state.get("at"):  # It goes there by itself, and may come to no end before it.
+            until(self._page, f"{RUNNING} === 'false'", self._opening)
         self._page.run(COUNTED)
         # Whatever is there has come of it.
         self._own, self._frames, self._wrong = "", -1, {}

@@ -88,7 +88,7 @@ _shapes: dict[Any, train.TrainState] = {}
 def shapes_of(config: Config, optional: Collection[str]) -> train.TrainState:
     """The shapes of the state of a run in a program that takes those optional numbers."""
     names = names_taken(config, optional)
-    known = lanes.structure(config), tuple(names), jax.config.jax_enable_x64
+    known = lanes.structure(config), tuple(names), jnp.result_type(float)
     if known not in _shapes:
         numbers = {name: jnp.float32(number_of(config, name, 1) or 0.0) for name in names}
         key = train.run_keys(config.seed)[0]

@@ -124,9 +124,14 @@ def table_elsewhere(record: Record, others: Sequence[Record]) -> str:
         tried = [title for title, claim in zip(titles, claims, strict=True) if claim]
         holds = [title for title, claim in zip(titles, claims, strict=True) if claim and claim.is_reproduced]
         bands = dict.fromkeys(scoreboards.band_in_words(claim.band) for claim in claims if claim)
-        # The words of another set: a problem may be called after it.
-        name = next(claim.name for claim in reversed(claims) if claim)
-        cells = [f"{in_brief(claim)}, {claim.verdict}" if claim else "not claimed" for claim in claims]
+        name = next(claim.name for claim in claims if claim)
+        # A problem may be called after its set, and a large batch may be another one there.
+        cells = [
+            f"{in_brief(claim)}, {claim.verdict}" + f" ({claim.name})" * (claim.name != name)
+            if claim
+            else "not claimed"
+            for claim in claims
+        ]
         rows.append([name, *cells, "; ".join(bands), where_it_holds(holds, tried)])
     commands = "\n".join(
         f"- [{title_of(other.dataset)}](gallery/{other.study}-{title_of(other.dataset)}.png): `{other.command}`, "

@@ -57,12 +57,12 @@ def test_rates_of_a_quadratic_cost(parts):
     """Descent on other examples and from other draws rises, climbs and diverges beyond 2 / lambda, with momentum m
     beyond 1 + m times that."""
     images = np.concatenate([images for images, _ in parts.other_sets(LINEAR.seed, checking.OTHER_SETS, 999)])
-    assert images.shape == (240, 3) and len(np.unique(images, axis=0)) == 240
+    assert images.shape == (400, 3) and len(np.unique(images, axis=0)) == 400
     assert not set(map(tuple, images)) & set(map(tuple, np.concatenate(parts.images_KxPxD)))
     exact = edge_on_others(parts)
     check = checking.check_rate(LINEAR, advised(3 * exact, Estimate(1.3 * exact, exact, 1.5 * exact)), parts, GUESS)
     assert check.measured.low < 1.001 * exact < 1.002 * check.measured.high
-    assert check.measured.high / check.measured.low >= math.sqrt(2) * 0.999
+    assert math.sqrt(2) * 0.999 <= check.measured.high / check.measured.low < 2
     assert check.verdict == "held" and check.predicted == 1.3 * exact and "do not come back lies between" in check.said
     for beside in ("diverges", "climbs", "rises"):
         assert (

@@ -16,8 +16,8 @@ def test_one_line(tmp_path):
     assert record.in_one_line(path) == ""
     of = {"rate": counts(20, 3, 1, 0), "batch": counts(10, 4, 8, 2), "scale": counts(24, 0, 0, 0)}
     path.write_text(json.dumps({"advice": {"command": command, "measured": {"counts": of | {"rate, beside": {}}}}}))
-    said = "record     Of 24 settings, advice that was wrong: rate 3 of 24, 1 undecided; batch 4 of 22, 8 undecided; "
-    said += "scale 0 of 24"
+    said = "record     Of 24 settings, advice that was wrong: rate 3 of 24 (20 held, 1 undecided); "
+    said += "batch 4 of 22 (10 held, 8 undecided); scale 0 of 24 (24 held)"
     how = "the rate is found, and batch and scale are checked from it, in a way chosen after these settings were seen"
     assert record.in_one_line(path) == f"{said} ({command}; {how})."
     for damaged in ("{", "[]", '{"epoch": {}}', '{"advice": {"command": "c", "measured": {"counts": {"rate": 1}}}}'):

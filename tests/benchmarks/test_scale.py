@@ -79,7 +79,7 @@ def test_a_page_is_shown_once_its_plots_are(tmp_path, monkeypatch):
     assert 0.5 <= seconds < 20
     path.write_text(html.replace("main-svg", "none"), encoding="utf-8")
     monkeypatch.setattr(shown, "MOST_SECONDS", 0.1)
-    with pytest.raises(browser.BrowserError, match="not shown after"):
+    with pytest.raises(browser.BrowserError, match="did not come true within"):
         shown.seconds_to_show(path)
 
 

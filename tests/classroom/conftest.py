@@ -54,7 +54,7 @@ class Visitor:
 
     def open(self, path):
         """Opens a view and waits for its first picture."""
-        self.browser.send("POST", "/url", {"url": self.address + path})
+        self.browser.visit(self.address + path)
         self.until("document.getElementById('classroom')?.dataset.frames > 0")
 
     def until(self, condition, seconds=30):

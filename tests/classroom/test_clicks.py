@@ -60,14 +60,15 @@ def test_refused_is_what_is_refused_now(visitor, monkeypatch):
     assert somebody.counts["escape"]["hung"] == 1
 
 
-def test_divergence_is_reached(visitor, monkeypatch):
+@pytest.mark.parametrize("name", ["train", "descent"])
+def test_divergence_is_reached(visitor, monkeypatch, name):
     """At settings at which numbers leave, and it is told in words."""
-    monkeypatch.setitem(clicks.SMALL, "descent", clicks.LARGE["descent"])
+    monkeypatch.setitem(clicks.SMALL, name, clicks.SMALL.get(name, {}) | clicks.LARGE[name])
     monkeypatch.setattr(clicks, "JUNK", ("1",))
-    somebody = Visitor(visitor.browser, visitor.address, {"descent": find_views()["descent"]}, 0)
+    somebody = Visitor(visitor.browser, visitor.address, {name: find_views()[name]}, 0)
     for _ in range(3):
         somebody.does("open")
-    assert somebody.counts["descent"]["diverged, told"] > 0 and somebody.bad == []
+    assert somebody.counts[name]["diverged, told"] > 0 and somebody.bad == []
 
 
 def test_a_page_that_does_not_open_again_is_left(visitor):

@@ -105,9 +105,10 @@ def complaints(browser, axe):
     ones."""
     if not browser.run("Boolean(window.axe)"):
         browser.run(f"(window.eval({json.dumps(axe)}), 0)")
-    found = []
+    found, papers = [], set()
     for scheme, part, rules in (("light", "document", ""), ("dark", LIKE_OTHERS, ", runOnly: ['color-contrast']")):
         browser.emulate(scheme)
+        papers.add(browser.run("getComputedStyle(document.body).backgroundColor"))
         options = f"{{ resultTypes: ['violations']{rules} }}"
         violations = browser.run(f"axe.run({part}, {options}).then((found) => found.violations)")
         found += [
@@ -117,6 +118,7 @@ def complaints(browser, axe):
             for node in one["nodes"]
         ]
     browser.emulate("light")
+    assert len(papers) == 2, papers
     return found
 
 

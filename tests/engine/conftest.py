@@ -1,5 +1,7 @@
 """The command `python -m experiments.sweep` in the process of the tests."""
 
+import os
+
 import jax
 import pytest
 from commands import in_this_process
@@ -17,7 +19,9 @@ def compile_once(trial, shape, optional, data):
     leaves, tree = jax.tree.flatten(data)
     # What is compiled by itself for lanes is not what is compiled for one core.
     options = tuple(lanes.ONE_CORE)
-    key = lanes.structure(trial), shape, optional, tree, *((leaf.shape, leaf.dtype) for leaf in leaves), options
+    settings = jax.config.jax_enable_x64, jax.config.jax_default_prng_impl, os.environ.get("XLA_FLAGS")
+    of_data = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+    key = lanes.structure(trial), shape, optional, tree, of_data, options, settings
     if key not in compiled:
         compiled[key] = compile_programs(trial, shape, optional, data)
     return compiled[key]

@@ -115,14 +115,25 @@ def test_another_question_is_not_answered_by_it(start, monkeypatch, tmp_path):
     assert start()[1] == 0
     ran, read, _ = start(rates=(0.1, 0.2, 0.5, 1.0, 2.0))
     assert (ran, read) == (1, 2) and start(rates=(0.1, 0.2, 0.5, 1.0, 2.0))[:2] == (0, 0)
-    assert start(validation="50", folder=tmp_path / "other")[0] == 2
-    for name, value in (("code_digest", lambda _: "another"), ("versions", lambda _: {"jax": "another"})):
+    load = sweeping.load_datasets
+
+    def relabelled(*given):
+        roll = lambda data: data._replace(validation_labels=np.roll(data.validation_labels, 1))  # noqa: E731
+        return {key: roll(data) for key, data in load(*given).items()}
+
+    for room, name, value in (
+        (sweeping, "load_datasets", relabelled),
+        (finished, "code_digest", lambda _: "another"),
+        (finished, "versions", lambda _: {"jax": "another"}),
+        (finished, "device", lambda: "another"),
+        (finished, "environment", lambda: {"cores": "another"}),
+    ):
         start()
         assert start()[1] == 3  # With the fifth trial in the folder, it is all read.
         with monkeypatch.context() as context:
             rates = (0.1, 0.2, 0.5, 1.0, 2.0)
             start(rates=rates)
-            context.setattr(finished, name, value)
+            context.setattr(room, name, value)
             assert start(rates=rates)[1] == 3
     start(folder=tmp_path / "third")
     (tmp_path / "third" / "states").mkdir()

@@ -16,6 +16,7 @@ import input_pipeline
 from configs import shallow
 from experiments.engine import executors, ray_executor, results, space
 from experiments.engine.sweep_directory import SweepDirectory
+from training import console
 from training.config import as_config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -288,6 +289,27 @@ def test_a_sweep_that_is_killed_ends_as_an_unbroken_one(call, tmp_path):
     unbroken = pq.read_table(tmp_path / "unbroken" / "results.parquet")
     assert len(unbroken) == 8 * 50
     assert pq.read_table(ended / "results.parquet").equals(unbroken)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_a_sweep_in_one_line(call, monkeypatch, capsys, tmp_path, signals_by_default, number):
+    """Sent to this process as its second pack begins: what is finished is kept, and goes on."""
+    run, begun = executors.Runner.run, []
+
+    def signalled(self, pack, *arguments, **options):
+        begun.append(pack)
+        if len(begun) == 2:
+            os.kill(os.getpid(), number)
+        return run(self, pack, *arguments, **options)
+
+    with monkeypatch.context() as context, console.endings(), pytest.raises(SystemExit) as ended:
+        context.setattr(executors.Runner, "run", signalled)
+        call(*QUICK, "--axis", "learning_rate=0.1,1", "--seeds=2", "--lanes=2", "--workdir=mine")
+    assert ended.value.code == 128 + number
+    assert capsys.readouterr().out.splitlines()[-1].startswith("interrupted; the same command")
+    assert len(list((tmp_path / "mine" / "packs").glob("*.parquet"))) == 1
+    call(*QUICK, "--axis", "learning_rate=0.1,1", "--seeds=2", "--lanes=2", "--workdir=mine")
+    assert "4 trials, 2 finished; 1 pack to run" in capsys.readouterr().out
 
 
 def test_a_signal_ends_a_sweep_on_ray_in_one_line(tmp_path, signals_by_default):

@@ -11,9 +11,10 @@ from training.config import Config
 @pytest.fixture
 def with_64_bits():
     """64-bit numbers in all threads, as JAX_ENABLE_X64=1 switches them on."""
+    before = getattr(jax.config, "jax_enable_x64")  # noqa: B009
     jax.config.update("jax_enable_x64", True)
     yield
-    jax.config.update("jax_enable_x64", False)
+    jax.config.update("jax_enable_x64", before)
 
 
 @pytest.fixture(scope="module")

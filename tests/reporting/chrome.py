@@ -27,9 +27,13 @@ class Browser(browser.Browser):
         super().__init__(port, profile)
         self.page, self.shown = profile / "report.html", ""
 
+    def visit(self, address):
+        """Opens a page, whichever was there before."""
+        self.shown = ""
+        super().visit(address)
+
     def open(self, page, state=""):
         """Opens a file, with what stands after # in its address."""
-        self.shown = ""
         self.visit(page.resolve().as_uri() + state)
 
     def show(self, text):

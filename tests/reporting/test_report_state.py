@@ -102,7 +102,7 @@ def test_pictures_are_saved_as_wide_as_said(light_page):
         assert not any("Share" in str(title) for title in titles)  # Nothing leaves this machine.
     finally:
         browser.emulate("light")
-        browser.run("(Plotly.downloadImage = window.download, 0)")
+        browser.run("(Plotly.downloadImage = window.download ?? Plotly.downloadImage, 0)")
     assert browser.errors() == []
 
 

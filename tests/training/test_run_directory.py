@@ -170,6 +170,7 @@ def test_figures_are_pictures(finished):
     [
         ({}, [2, 4, 6]),
         ({"checkpoint_every": 2, "checkpoints_kept": 2, "epochs": 5}, [4, 5]),
+        ({"checkpoint_every": 4, "checkpoints_kept": 9, "epochs": 5}, [4, 5]),
     ],
 )
 def test_last_checkpoints_are_kept(tmp_path, finished, no_figures, changes, kept):
