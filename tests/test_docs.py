@@ -93,8 +93,8 @@ def test_table_of_the_readme():
         "| `lecture_nets` | no | oracle | 0.95 | 0.5, exact | **no** |",
     ]
     assert text.startswith(f"a\n{reproduction.BEGIN}\n| study |") and text.endswith(f"{reproduction.END}\nb\n")
-    assert "published number: 1 of 1 reproduced, 0 not reproduced, 0 undecided" in text and "2026-01-02" in text
-    assert "oracle: 0 of 1 reproduced, 1 not reproduced, 0 undecided. 0 verdicts where the band holds" in text
+    assert "\n| published number | 1 of 1 | 0 | 0 |  |  |  |  |\n| oracle | 0 of 1 | 1 | 0 |  |  |  |  |\n" in text
+    assert "All claims of the 2 studies that were run, 2026-01-02; 0 verdicts where the band holds" in text
     with pytest.raises(records.RunError, match="lacks the marks"):
         reproduction.with_table("a", found)
 

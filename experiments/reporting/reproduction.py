@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments.study import scoreboard as scoreboards
 from experiments.study.claims import IN_RANGE, Claim
 from experiments.study.elsewhere import title_of
-from experiments.study.records import Record, headline_of, outcome
+from experiments.study.records import Record, counts_by_kind_of, headline_of, outcome
 from experiments.study.scoreboard import COLUMNS, markdown
 from experiments.study.standard import STANDINGS, counts_in_words, faults_of
 from training.console import count, duration
@@ -36,6 +36,10 @@ IN_README = (
 )
 STANDING_WORDS = tuple(f"({letter}) {words}" for letter, words in STANDINGS.items())
 README_COLUMNS = ("study", "what", "kind", "reference", "measured (95 % interval), of", "reproduced")
+COUNT_COLUMNS = (
+    *("kind", "reproduced", "not", "undecided"),
+    *("exploratory: reproduced", "not", "undecided", "on fresh seeds"),
+)
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 # A number within the text of a document: <!-- STUDY KEY -->149 (146 to 153)<!-- / -->. Or whether it can be told from
 # that of another key of its study, or from a given one: <!-- STUDY KEY ? OTHER -->cannot be told from<!-- / -->.
@@ -164,8 +168,8 @@ def document_section(record: Record, others: Sequence[Record] = ()) -> str:
 
 
 def readme_table(records: Iterable[Record]) -> str:
-    """The table of the README: a line a claim of `IN_README`, as far as its study was run, and below how many there
-    are of each kind, and how often the standard is not kept."""
+    """The table of the README: a line a claim of `IN_README`, as far as its study was run, and below how often the
+    standard is not kept, and how many there are of each kind."""
     records = list(records)
     claims = {(record.study, claim.key): claim for record in records for claim in record.claims}
     rows: list[list[str]] = []
@@ -177,9 +181,8 @@ def readme_table(records: Iterable[Record]) -> str:
             rows.append([f"`{study}`", claim.name, kind, published, measured, scoreboards.cells(claim)[-1]])
     dates = sorted(record.date for record in records) or [""]
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    kinds = "; ".join(headline_of(records))
-    below = f"All claims of the {len(records)} studies that were run, by kind, {when}: {kinds}. {counts_of(records)}."
-    return f"{markdown(README_COLUMNS, rows)}\n\n{below}"
+    of_all = f"All claims of the {len(records)} studies that were run, {when}; {counts_of(records)}. By kind:"
+    return "\n\n".join([markdown(README_COLUMNS, rows), of_all, markdown(COUNT_COLUMNS, counts_by_kind_of(records))])
 
 
 def with_table(readme: str, records: Iterable[Record]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.engine import lanes
 from experiments.study.claims import Claim
-from experiments.study.scoreboard import headline
+from experiments.study.scoreboard import counts_by_kind, headline
 from training.files import RunError, write_atomically
 from training.provenance import versions
 
@@ -76,6 +76,11 @@ def write(path: Path, records: Iterable[Record], elsewhere: Iterable[Record] = (
 def headline_of(records: Iterable[Record]) -> list[str]:
     """A line a kind of claim, over all studies."""
     return headline(claim for record in records for claim in record.claims)
+
+
+def counts_by_kind_of(records: Iterable[Record]) -> list[list[str]]:
+    """The headline as rows, over all studies."""
+    return counts_by_kind(claim for record in records for claim in record.claims)
 
 
 def machine() -> dict[str, Any]:

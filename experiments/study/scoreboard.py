@@ -178,28 +178,51 @@ def _named(some: Sequence[Claim], claims: Sequence[Claim]) -> str:
 def headline(claims: Iterable[Claim]) -> list[str]:
     """A line a kind: how many of its claims are reproduced, not reproduced and undecided; those that are exploratory
     are counted apart."""
-    claims, lines = list(claims), list[str]()
-    for kind, words in KINDS.items():
-        for exploratory in (False, True):
-            found = [claim for claim in claims if claim.kind == kind and bool(claim.exploratory) is exploratory]
-            verdicts = [claim.verdict for claim in found]
-            counts = [verdicts.count(verdict) for verdict in get_args(Verdict)]
+    lines = list[str]()
+    for words, settled, exploratory in _by_kind(claims):
+        for found, name in ((settled, words), (exploratory, f"{words}, exploratory")):
             if found:
-                lines.append(
-                    f"{words}{', exploratory' * exploratory}: {counts[0]} of {len(found)} reproduced, "
-                    f"{counts[1]} not reproduced, {counts[2]} undecided{_confirmations(found) * exploratory}"
-                )
+                reproduced, failed, undecided = _verdicts(found)
+                line = f"{name}: {reproduced} reproduced, {failed} not reproduced, {undecided} undecided"
+                fresh, seedless = _confirmations(found) if found is exploratory else ("", "")
+                lines.append("; ".join(filter(None, [line, fresh and f"on fresh seeds {fresh}", seedless])))
     return lines
 
 
-def _confirmations(claims: Sequence[Claim]) -> str:
+def counts_by_kind(claims: Iterable[Claim]) -> list[list[str]]:
+    """The headline as rows: the kind; of its claims how many are reproduced, not, and undecided; the same of those that
+    are exploratory; what fresh seeds say of these."""
+    return [
+        [words, *_verdicts(settled), *_verdicts(exploratory), "; ".join(filter(None, _confirmations(exploratory)))]
+        for words, settled, exploratory in _by_kind(claims)
+        if settled or exploratory
+    ]
+
+
+def _by_kind(claims: Iterable[Claim]) -> list[tuple[str, list[Claim], list[Claim]]]:
+    """Of each kind those that are not exploratory and those that are."""
+    claims = list(claims)
+    of = lambda kind, exploratory: [  # noqa: E731
+        claim for claim in claims if claim.kind == kind and bool(claim.exploratory) is exploratory
+    ]
+    return [(words, of(kind, False), of(kind, True)) for kind, words in KINDS.items()]
+
+
+def _verdicts(claims: Sequence[Claim]) -> tuple[str, str, str]:
+    """`55 of 67`, how many are reproduced; how many are not and are undecided; nothing where there are none."""
+    if not claims:
+        return "", "", ""
+    verdicts = [claim.verdict for claim in claims]
+    reproduced, failed, undecided = (verdicts.count(verdict) for verdict in get_args(Verdict))
+    return f"{reproduced} of {len(claims)}", str(failed), str(undecided)
+
+
+def _confirmations(claims: Sequence[Claim]) -> tuple[str, str]:
     """How many of these exploratory claims fresh seeds confirm, contradict and leave open, and of how many they were
-    not run; of those that no seed enters how many there are."""
+    not run; and how many there are that no seed enters."""
     seeded = [claim for claim in claims if can_be_fresh(claim)]
     found = [claim.confirmation for claim in seeded if claim.fresh]
     counts = [f"{found.count(word)} {word}" for word in get_args(Confirmation)] if found else []
     counts += [f"{len(seeded) - len(found)} not run"] if len(found) < len(seeded) else []
     seedless = len(claims) - len(seeded)
-    return (f"; on fresh seeds {', '.join(counts)}" if counts else "") + (
-        f"; {seedless} that no seed enters" if seedless else ""
-    )
+    return ", ".join(counts), f"{seedless} that no seed enters" if seedless else ""

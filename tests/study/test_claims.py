@@ -295,3 +295,7 @@ def test_headline_counts_kinds_apart():
         "published number: 1 of 2 reproduced, 0 not reproduced, 1 undecided",
         "oracle, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided; 1 that no seed enters",
     ]
+    assert scoreboard.counts_by_kind(found) == [
+        ["published number", "1 of 2", "0", "1", "", "", "", ""],
+        ["oracle", "", "", "", "0 of 1", "1", "0", "1 that no seed enters"],
+    ]
