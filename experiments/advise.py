@@ -5,13 +5,14 @@
 
 The net of the config, Plateau's own or a model of one's own, is measured on sets of its training examples, at the start
 and after the first --epochs of its run, at the config's own rate: the largest stable rate, f / lambda, beyond which a
-step may raise the cost; the batch up to which more examples a step are worth it, the gradient noise scale; the initial
-scale at which slopes survive and layers learn evenly; the layers that are saturated or dying. The largest rate from
-which descent comes back, with whichever optimizer, is found by running some steps of it at a grid of rates. Each comes
-with its interval and with what makes it unsure, and it is said where one does not apply (2 / lambda to Adam, batch
-normalization, schedules). Nothing is trained to the end, and the test set is not looked at. How often such advice was
-wrong, in the settings in which that was counted, is said in one line. With --check lanes are trained that test the
-advice on other examples and from other draws, at rates, batches and scales about what it says.
+step may raise the cost; the batch up to which more examples a step are worth it, the gradient noise scale along the
+next steps at their best rate; the initial scale at which slopes survive and layers learn evenly; the layers that are
+saturated or dying. The largest rate from which descent comes back, with whichever optimizer, is found by running some
+steps of it at a grid of rates. Each comes with its interval and with what makes it unsure, and it is said where one
+does not apply (2 / lambda to Adam, batch normalization, schedules). Nothing is trained to the end, and the test set is
+not looked at. How often such advice was wrong, in the settings in which that was counted, is said in one line. With
+--check lanes are trained that test the advice on other examples and from other draws, at rates, batches and scales
+about what it says.
 
 Formulas: `experiments/advising/advice.py`; the checks: `experiments/advising/checking.py`. All numbers go as JSON to
 --out, or to advice.json in --workdir. Exit status: 0, whether the advice held or not; 2 for what is wrong with the
@@ -29,7 +30,7 @@ from absl import flags, logging
 
 import train
 from experiments.advising import advice as advising
-from experiments.advising import checking, edges, measuring, record, words
+from experiments.advising import along, checking, edges, measuring, record, words
 from experiments.advising.estimates import as_json
 from experiments.engine import lanes
 from experiments.engine.space import cells_of
@@ -65,7 +66,8 @@ def run(config: Config, dataset: Dataset, parts: measuring.Parts, epochs: int, c
     with console.progress(epochs + 2, "measure") as bar:
         found = measuring.measure_net(config, dataset, parts, epochs, lambda _: bar.update())
     guess = guess_cost(config, dataset)
-    made = advising.advise(config, found, edges.find_edges(config, parts, found, guess, edges.BUDGET))
+    of_rates = edges.find_edges(config, parts, found, guess, edges.BUDGET)
+    made = advising.advise(config, found, of_rates, along.noise_along(config, parts, found, of_rates))
     say(words.in_words(config, made, found, parts))
     if wrong := record.in_one_line(SPEED):
         say(wrong)
@@ -73,7 +75,7 @@ def run(config: Config, dataset: Dataset, parts: measuring.Parts, epochs: int, c
     checks: list[checking.Check] = []
     if check:
         say("Checking by lanes about the advice:")
-        for one in checking.checks_of(config, made, parts, found.points[-1], guess):
+        for one in checking.checks_of(config, made, parts, found, guess):
             checks.append(one)
             say(words.check_in_words(one))
         say(f"{'':{words.TITLE}}Checked in {duration(time.perf_counter() - start)}, the measuring included.")

@@ -43,7 +43,15 @@ from nets.chunks import (
 )
 from nets.lanczos import Lanczos, block_lanczos, lanczos
 from nets.landscape import cost_on_line, cost_on_plane, filter_normalised_direction
-from nets.noise import EXAMPLES_CHUNK, NoiseScale, gradient_covariance_trace, gradient_noise_scale, noise_scale
+from nets.noise import (
+    EXAMPLES_CHUNK,
+    CurvedNoiseScale,
+    NoiseScale,
+    curved_noise_scale,
+    gradient_covariance_trace,
+    gradient_noise_scale,
+    noise_scale,
+)
 from nets.sharpness import HALVINGS, MEMORY, sharpness
 
 __all__ = [
@@ -53,12 +61,14 @@ __all__ = [
     "MEMORY",
     "VECTORS",
     "Cost",
+    "CurvedNoiseScale",
     "Eigenvalues",
     "Lanczos",
     "NoiseScale",
     "SpectralDensity",
     "cost_on_line",
     "cost_on_plane",
+    "curved_noise_scale",
     "filter_normalised_direction",
     "gradient",
     "gradient_covariance_trace",

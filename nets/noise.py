@@ -9,10 +9,24 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from nets.chunks import Cost, Tree, check_cost, check_whole, measure, sum_over_chunks, summed, value_and_gradient, widen
+from nets.chunks import (
+    CHUNK,
+    Cost,
+    Tree,
+    check_cost,
+    check_whole,
+    hessian_product,
+    measure,
+    sum_over_chunks,
+    summed,
+    value_and_gradient,
+    widen,
+)
 
 # Gradients of single examples take B x P numbers at a time.
 EXAMPLES_CHUNK = 100
+# Random vectors of the curved noise scale.
+SIGNS = 8
 
 
 class NoiseScale(NamedTuple):
@@ -83,3 +97,50 @@ def gradient_noise_scale(cost: Cost, params: Tree, data: Tree, chunk: int = EXAM
     squared, trace = _noise(cost, params, data, chunk)
     squared = squared - trace / len(jax.tree.leaves(data)[0])
     return NoiseScale(squared, trace, trace / squared)
+
+
+class CurvedNoiseScale(NamedTuple):
+    """Estimates of G' H G, G being the true gradient and H the Hessian, of tr(H Sigma), Sigma being the covariance of
+    one example's gradient, and their ratio.
+
+    `noise_scale` = tr(H Sigma) / (G' H G) in examples. Both may be negative where the cost is curved downwards, and
+    G' H G where noise hides the gradient as well: the ratio then says nothing but that.
+    """
+
+    gradient_curvature: jax.Array
+    covariance_curvature: jax.Array
+    noise_scale: jax.Array
+
+
+@measure("samples", singles=True)
+def curved_noise_scale(
+    cost: Cost, params: Tree, data: Tree, key: jax.Array, samples: int = SIGNS, chunk: int = CHUNK
+) -> CurvedNoiseScale:
+    """McCandlish et al.'s (2018) B_noise = tr(H Sigma) / (G' H G), in examples: the batch whose best step lowers the
+    cost by half as much as that of all examples. Where H is a multiple of the identity it is `gradient_noise_scale`.
+
+    The data are N >= 2 draws with gradients g_i, of which g is the mean. tr(H Sigma) is the mean of v' H v over
+    `samples` >= 1 vectors v = sum_i (s_i - s) g_i / sqrt(N - 1), with random signs s_i of mean s, whose covariance is
+    that of the g_i (Hutchinson 1990), so that no single gradient is made; and E[g' H g] = G' H G + tr(H Sigma) / N,
+    the second term of which is taken off. Unbiased but the ratio, as far as H, which is of the same draws, does not
+    depend on them; numerators have the cost's unit cubed per parameter^4. Takes chunk examples at a time.
+    """
+    count = check_cost(cost, params, data, chunk, least=2)
+    check_whole("samples", samples, 1)
+    product = hessian_product(cost, params, data, chunk)
+
+    def curvature(vector: Tree) -> jax.Array:
+        pairs = zip(jax.tree.leaves(vector), jax.tree.leaves(product(vector)), strict=True)
+        return sum((jnp.sum(widen(v) * widen(h)) for v, h in pairs), start=jnp.float32(0))
+
+    def sample(key: jax.Array) -> jax.Array:
+        signs_N = jax.random.rademacher(key, (count,), jnp.float32)
+
+        def gradient(batch: tuple[Tree, jax.Array], weights_B: jax.Array) -> Tree:
+            return jax.grad(summed(cost, batch[0], weights_B * batch[1]))(params)
+
+        return curvature(sum_over_chunks(gradient, (data, signs_N - jnp.mean(signs_N)), chunk)) / (count - 1)
+
+    of_covariance = jnp.mean(jax.lax.map(sample, jax.random.split(key, samples)))
+    of_gradient = curvature(value_and_gradient(cost, params, data, chunk)[1]) - of_covariance / count
+    return CurvedNoiseScale(of_gradient, of_covariance, of_covariance / of_gradient)

@@ -8,8 +8,9 @@ them unsure.
                   once: noise lowers it.
     largest rate  the edge of divergence, found by running descent (`experiments/advising/edges.py`): above it the cost
                   climbs above its start and does not come back. Of any optimizer.
-    useful batch  the gradient noise scale tr(Sigma) / |G|^2 (McCandlish et al. 2018): steps to a cost are in proportion
-                  to 1 + it / batch, so that a batch beyond it saves less than half of the steps that a doubling could.
+    useful batch  the gradient noise scale along descent at its best rate (`experiments/advising/along.py`): steps to a
+                  cost are in proportion to 1 + it / batch, so that a batch beyond it saves less than half of the steps
+                  that a doubling could. That of the state alone, tr(Sigma) / |G|^2, is said beside it.
     initial scale slopes survive where every layer keeps half of the slope mass that it has at the smallest scale; among
                   these scales the one at which layers learn most evenly: the highest ratio of the slowest layer's speed
                   to the fastest one's.
@@ -23,8 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.advising.edges import BUDGET, RATE_STEPS, Edges, over_sets
-from experiments.advising.estimates import Estimate, geometric, mean, ratio
+from experiments.advising.along import Along
+from experiments.advising.edges import BUDGET, RATE_STEPS, Edges, over_sets, rate_of, stability
+from experiments.advising.estimates import Estimate, mean, ratio
 from experiments.advising.measuring import Measured, Point
 from training.config import Config
 
@@ -67,6 +69,7 @@ class Advice(NamedTuple):
     largest: Estimate
     largest_doubts: list[str]
     batches: list[Estimate]
+    along: Along
     batch: Estimate
     batch_doubts: list[str]
     scale: Scale | None
@@ -96,22 +99,21 @@ class Advice(NamedTuple):
                 "steps": self.edges.steps,
                 "doubts": self.largest_doubts,
             },
-            "useful_batch": {"advised": self.batch, "by_point": self.batches, "doubts": self.batch_doubts},
+            "useful_batch": {
+                "advised": self.batch,
+                "steps": self.along.steps,
+                "rate": self.along.rate or None,
+                "noise_scale_by_point": self.batches,
+                "doubts": self.batch_doubts,
+            },
             "init_scale": (self.scale._asdict() if self.scale else {"advised": None}) | {"doubts": self.scale_doubts},
             "layers": layers,
         }
 
 
-def stability(config: Config) -> float | None:
-    """f of the stable rate f / lambda of the config's descent; None where there is none, as for Adam."""
-    if config.optimizer != "sgd":
-        return None
-    kept = config.momentum
-    return 2 * (1 + kept) / (1 + 2 * kept) if config.nesterov else 2 * (1 + kept)
-
-
-def advise(config: Config, found: Measured, edges: Edges) -> Advice:
-    """The advice for a net that was measured, and from which rates on descent was found to diverge."""
+def advise(config: Config, found: Measured, edges: Edges, along: Along) -> Advice:
+    """The advice for a net that was measured: from which rates on descent was found to diverge, and how noisy its
+    gradients are along it."""
     sharpness = [mean(point.measured["curvature/top_eigenvalue"] + config.l2) for point in found.points]
     factor = stability(config)
     rates = [rate_of(point, config.l2, factor or 2.0) for point in found.points]
@@ -128,8 +130,9 @@ def advise(config: Config, found: Measured, edges: Edges) -> Advice:
         largest=over_sets(edges.of_sets),
         largest_doubts=largest_doubts(config, found, edges),
         batches=batches,
-        batch=batches[-1],
-        batch_doubts=batch_doubts(config, found, batches),
+        along=along,
+        batch=along.scale if along.steps else batches[-1],
+        batch_doubts=batch_doubts(config, found, along, batches),
         scale=scale,
         scale_doubts=scale_doubts,
         layers=layers_of(found.points[0], found.points[-1]),
@@ -139,12 +142,6 @@ def advise(config: Config, found: Measured, edges: Edges) -> Advice:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The rate.
-
-
-def rate_of(point: Point, l2: float, factor: float) -> Estimate:
-    """factor / lambda over the probe sets; infinite where nothing is curved upwards."""
-    top_K = point.measured["curvature/top_eigenvalue"] + l2
-    return Estimate(math.inf) if np.all(top_K <= 0) else geometric(factor / np.where(top_K > 0, top_K, np.nan))
 
 
 def rate_doubts(config: Config, found: Measured, rates: list[Estimate]) -> list[str]:
@@ -206,14 +203,22 @@ def largest_doubts(config: Config, found: Measured, edges: Edges) -> list[str]:
 
 
 def noise_scale(point: Point) -> Estimate:
-    """The gradient noise scale over the probe sets, in examples: the ratio of its two means."""
+    """The gradient noise scale tr(Sigma) / |G|^2 of a state over the probe sets, in examples: the ratio of its two
+    means."""
     return ratio(point.measured["noise/covariance_trace"], point.measured["noise/gradient_squared"])
 
 
-def batch_doubts(config: Config, found: Measured, batches: list[Estimate]) -> list[str]:
+def batch_doubts(config: Config, found: Measured, along: Along, batches: list[Estimate]) -> list[str]:
     """What makes the useful batch unsure."""
     doubts: list[str] = []
-    if math.isinf(batches[-1].high):
+    if not along.steps:
+        doubts.append(
+            f"to end within {BUDGET / 60:g} minutes, it is of this state alone: along descent at a higher rate it may "
+            "be many times smaller"
+        )
+    if along.at_edge:
+        doubts.append("the best rate is the least or the largest one tried: a better one may lie beyond it")
+    if math.isinf((along.scale if along.steps else batches[-1]).high):
         doubts.append("noise hides the gradient on sets of this size: it is known from below alone")
     if config.optimizer != "sgd":
         doubts.append(f"it is that of plain descent; {config.optimizer} weighs parameters otherwise")

@@ -6,32 +6,33 @@ B batch, R rates, S seeds, M steps.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 import train
-from experiments.advising import edges
-from experiments.advising.advice import Advice, Scale, stability
+from experiments.advising import edges, steps
+from experiments.advising.advice import Advice, Scale
+from experiments.advising.along import largest_at_last
 from experiments.advising.edges import as_dataset, edge_in_words, edge_of, over_sets, plain
-from experiments.advising.estimates import Estimate, brief, geometric, mean
-from experiments.advising.measuring import DRAWS, Parts, Point, seed_after
-from experiments.engine import executors, lanes, results, space
+from experiments.advising.estimates import Estimate, brief, mean
+from experiments.advising.measuring import DRAWS, Measured, Parts, Point, seed_after
+from experiments.engine import executors, results, space
 from experiments.study.claims import judged
-from training.compiling import compiled, options_for
 from training.config import Config
 
 # How far below 2 / lambda and above the largest rate that comes back rates are tried.
 BELOW, ABOVE = 7.0, 5.0
 # By which factors rate and batch may be off.
 RATE_OFF, BATCH_OFF = 2.0, 3.0
-BATCH_FACTORS, MOST_BATCH = (1 / 16, 1 / 4, 1, 4, 16), 2048
-BATCH_RATES, BATCH_STEPS, SEEDS = tuple(2.0**power for power in range(-3, 2)), 32, 8
+# The batches that are tried, by the advised one: the two between which it holds, and one beyond each.
+BATCH_FACTORS = tuple(BATCH_OFF**power for power in range(-2, 3))
+# How often as many rates are tried beyond the last one of a batch. Within the two ends there are as many seeds as draw
+# so many examples a step, all batches together.
+BATCH_EXTENSIONS, BATCH_SEEDS, SEED_EXAMPLES = 4, (8, 24), 20_000
+SEEDS = 8
 SCALE_FACTORS, SCALE_RATES, SCALE_STEPS = (1 / 16, 1 / 4, 1, 4, 16), tuple(4.0**power for power in range(-4, 2)), 150
 # How many sets of other examples, each with a draw of its own, the largest rate is judged on.
 OTHER_SETS = 5
@@ -39,7 +40,6 @@ OTHER_SETS = 5
 LACKING = 0.1
 HELD_OUT, MOST_EXAMPLES = 1_000, 10_000
 NOT_CHECKED = "not checked"
-CostsOf = Callable[[Sequence[float]], np.ndarray]
 WORDS = {"reproduced": "held", "not reproduced": "did not hold", "undecided": "undecided"}
 
 
@@ -60,11 +60,11 @@ class Check(NamedTuple):
         return self._asdict() | {"comparisons": {name: dict(one) for name, one in self.comparisons.items()}}
 
 
-def checks_of(config: Config, advice: Advice, parts: Parts, point: Point, guess: float) -> Iterator[Check]:
-    """All three checks, each as it ends; `point` is the last one that was measured, `guess` the cost of knowing
-    nothing."""
+def checks_of(config: Config, advice: Advice, parts: Parts, found: Measured, guess: float) -> Iterator[Check]:
+    """All three checks, each as it ends; `guess` is the cost of knowing nothing."""
     yield check_rate(config, advice, parts, guess)
-    yield check_batch(config, largest_at_last(config, advice), advice.batch.value, parts, point)
+    largest = largest_at_last(config, found, advice.largest)
+    yield check_batch(config, largest, advice, parts, found.points[-1])
     yield check_scale(config, advice.largest, advice.scale, parts, guess)
 
 
@@ -139,182 +139,135 @@ def rate_verdict(edge: Estimate, predicted: Estimate) -> str:
 # The batch.
 
 
-def largest_at_last(config: Config, advice: Advice) -> float:
-    """The largest rate where the last state is, NaN where nobody knows it: it moves as 2 / lambda does, by which the
-    optimizer's has to be told. The best rate of large batches mostly lies between the two."""
-    if stability(config) is None or not advice.largest.low:
-        return math.nan
-    return advice.largest.value * advice.rates[-1].value / advice.rates[0].value
-
-
-def check_batch(config: Config, largest: float, predicted: float, parts: Parts, point: Point) -> Check:
-    """From the last state on, where that rate is the largest, some steps with batches about the useful one, each at its
-    best rate: which K of steps in proportion to 1 + K / batch fits best? At it they take twice the least."""
+def check_batch(config: Config, largest: float, advice: Advice, parts: Parts, point: Point) -> Check:
+    """From the last state on, where that rate is the largest, some steps with batches about the useful one and with all
+    examples, each at its best rate: which batch comes as far as all examples do in half of the steps? The noise scale
+    of the state alone is held against it as well."""
+    predicted, alone = advice.batch.value, advice.batches[-1].value
     if not (math.isfinite(predicted) and predicted > 0):
         return Check("batch", "there is no finite useful batch", NOT_CHECKED)
-    batches = batches_about(predicted, len(parts.rest[0]))
+    images, labels = parts.rest
+    training, held_out = (images[:MOST_EXAMPLES], labels[:MOST_EXAMPLES]), parts.pooled(HELD_OUT)
+    batches = batches_about(predicted, len(training[1]))
     if len(batches) < 3:
-        few = f"{len(parts.rest[0]):,} examples are too few for batches about {brief(predicted)}"
+        few = f"{len(training[1]):,} examples are too few for batches about {brief(predicted)}"
         return Check("batch", few, NOT_CHECKED)
-    held_out = parts.pooled(HELD_OUT)
     costs: dict[int, np.ndarray] = {}
-    for size in batches:
-        # Of the largest batches every step is looked at, of the others the last one.
-        costs_of = make_costs(config, parts.rest, held_out, point.state, size, every_step=size == batches[-1])
-        costs[size] = costs_about(costs_of, rates_for(config, largest, predicted, size))
-    steps_SxB = steps_of(costs, batches)
-    knees_S = np.array([knee_of(batches, steps_B) for steps_B in steps_SxB])
-    knee = within_search(geometric(knees_S), knees_S, batches)
-    verdict = WORDS[judged(knee.low, knee.high, (predicted / BATCH_OFF, predicted * BATCH_OFF))]
+    for size in (*batches, len(training[1])):
+        # All examples are looked at every step, and need no seeds; batches after the last one.
+        is_all = size == len(training[1])
+        noise = 0.0 if is_all else predicted
+        seeds = 1 if is_all else seeds_of(batches)
+        costs_of = costs_from(config, (training, held_out), point.state, size, seeds, every_step=is_all)
+        _, costs[size] = steps.costs_about(
+            costs_of, steps.rates_for(config, largest, noise, size), extensions=BATCH_EXTENSIONS
+        )
+    knee = knee_of(batches, [costs[size] for size in batches], costs[len(training[1])])
     notes: list[str] = []
     if knee.low == 0 or math.isinf(knee.high):
-        notes.append("the knee lies beyond the batches that were tried")
-    if sizes := at_edge(costs):
-        verdict = WORDS["undecided"]
+        notes.append("the knee may lie beyond the batches that were tried")
+    # What the knee is interpolated between.
+    below = max((size for size in batches if size <= knee.value), default=batches[0])
+    above = min((size for size in batches if size >= knee.value), default=batches[-1])
+    if sizes := [size for size in at_edge(costs) if below <= size <= above or size == len(training[1])]:
         notes.append(
             f"with batches of {', '.join(map(str, sizes))} the best rate is the least or the largest one tried"
         )
     said = (
-        f"with batches of {batches[0]:,} to {batches[-1]:,}, each at its best of {len(BATCH_RATES)} rates or more, "
-        f"{BATCH_STEPS} steps from there on gain what a fit of 1 + K / batch gives with K {knee}, at which twice the "
-        f"least steps are taken; {brief(predicted)} was the advice"
+        f"of batches of {batches[0]:,} to {batches[-1]:,}, each at its best of {len(steps.RATES)} rates or more, those "
+        f"of {knee} come as far in {steps.STEPS} steps from there on as all {len(training[1]):,} examples do in "
+        f"{steps.STEPS // 2}; {brief(predicted)} was the advice"
     )
-    return Check("batch", said, verdict, predicted, knee, tuple(notes))
+    verdict, beside = (
+        WORDS["undecided" if sizes else judged(knee.low, knee.high, (batch / BATCH_OFF, batch * BATCH_OFF))]
+        for batch in (predicted, alone)
+    )
+    comparisons: dict[str, dict[str, Any]] = {}
+    if math.isfinite(alone) and alone > 0:
+        comparisons = {"alone": {"predicted": alone, "measured": knee, "verdict": beside}}
+        notes.append(
+            f"the noise scale of the state alone, {brief(alone)}, {beside if beside != 'undecided' else 'is undecided'}"
+        )
+    return Check("batch", said, verdict, predicted, knee, tuple(notes), comparisons)
 
 
 def batches_about(predicted: float, examples: int) -> list[int]:
-    """Powers of 2 about the useful batch, no larger than the examples."""
-    most = min(MOST_BATCH, examples)
-    middle = min(max(predicted, 16.0), most / 4)
-    powers = [2 ** round(math.log2(max(middle * factor, 1.0))) for factor in BATCH_FACTORS]
-    return sorted({min(size, 2 ** int(math.log2(most))) for size in powers})
+    """Batches in the ratio by which the useful one may be off, about it, at most half of the examples."""
+    return sorted({min(max(round(predicted * factor), 1), examples // 2) for factor in BATCH_FACTORS})
 
 
-def make_costs(
+def seeds_of(batches: Sequence[int]) -> int:
+    """How many seeds draw these batches."""
+    fewest, most = BATCH_SEEDS
+    return min(max(SEED_EXAMPLES // sum(batches), fewest), most)
+
+
+def costs_from(
     config: Config,
-    training: Sequence[np.ndarray],
-    held_out: Sequence[np.ndarray],
+    examples: tuple[steps.Examples, steps.Examples],
     state: train.TrainState,
     batch_size: int,
-    every_step: bool = True,
-    count: int = len(BATCH_RATES),
-) -> CostsOf:
-    """costs(rates), of so many rates, [S, M + 1, R]: the held-out cost of BATCH_STEPS steps from the state on, at each
-    rate, before the first and after each; without `every_step` before the first and after the last, [S, 2, R]. Seeds
-    draw their batches with replacement, which all rates share."""
-    config = plain(config, batch_size=batch_size)
-    functions = train.make_train(config)
-
-    def numbers_at(rates: Sequence[float]) -> Any:
-        lanes_1xR = [[config.replace(learning_rate=rate) for rate in rates]]
-        return jax.tree.map(lambda leaf: leaf[0], lanes.numbers_of(lanes_1xR, optional=()))
-
-    # As many devices as share the seeds out evenly.
-    mesh = lanes.make_mesh(1 if config.has_own_model else math.gcd(SEEDS, len(jax.local_devices())))
-
-    def course(seed: Any, numbers_R: Any, state: Any, training: Any, held_out: Any) -> jax.Array:
-        states_R = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *jnp.shape(leaf))), state)
-
-        def cost_of(states_R: Any) -> jax.Array:
-            return lanes.over_lanes(config, functions.evaluate, same=2)(states_R, *held_out)["loss"]
-
-        def go_on(states_R: Any, key: jax.Array) -> tuple[Any, jax.Array | None]:
-            drawn_B = jax.random.randint(key, (batch_size,), 0, len(training[0]))
-            batch = training[0][drawn_B], training[1][drawn_B], jnp.ones(batch_size)
-            states_R, _ = lanes.over_lanes(config, functions.step, same=1)(states_R, numbers_R, batch)
-            return states_R, cost_of(states_R) if every_step else None
-
-        keys_M = jax.random.split(jax.random.key(seed), BATCH_STEPS)
-        last_R, cost_MxR = jax.lax.scan(go_on, states_R, keys_M)
-        after_MxR = cost_of(last_R)[None] if cost_MxR is None else cost_MxR
-        return jnp.concatenate([cost_of(states_R)[None], after_MxR])
-
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    seeds_S = jax.device_put(np.arange(SEEDS, dtype=np.uint32), NamedSharding(mesh, PartitionSpec("rows")))
-    shared = jax.device_put((state, tuple(training), tuple(held_out)), everywhere)
-    numbers_R = jax.device_put(numbers_at([config.learning_rate] * count), everywhere)
-    options = options_for(max(batch_size, len(held_out[1])), config.has_own_model)
-    run = compiled(lanes.over_rows(course, mesh, same=4), seeds_S, numbers_R, *shared, cpu_options=options)
-
-    def costs_of(rates: Sequence[float]) -> np.ndarray:
-        numbers_R = jax.device_put(numbers_at(rates), everywhere)
-        return np.asarray(jax.device_get(run(seeds_S, numbers_R, *shared)), np.float64)
-
-    return costs_of
-
-
-def costs_about(costs_of: CostsOf, rates: Sequence[float]) -> np.ndarray:
-    """The costs at the rates and, where the best of the last step is the first or the last one, at as many beyond it in
-    the same ratio, at most EXTENSIONS times: [S, M + 1, more R], in the order of the rates."""
-    rates, cost_SxMxR, count = list(rates), costs_of(rates), len(rates)
-    for _ in range(edges.EXTENSIONS):
-        best = best_of(cost_SxMxR)
-        if best not in (0, len(rates) - 1):
-            break
-        is_above = best > 0
-        added = edges.more_rates(rates, count, is_above)
-        both, costs = ((rates, added), [cost_SxMxR, costs_of(added)])
-        if not is_above:
-            both, costs = both[::-1], costs[::-1]
-        rates, cost_SxMxR = both[0] + both[1], np.concatenate(costs, axis=2)
-    return cost_SxMxR
-
-
-def best_of(cost_SxMxR: np.ndarray) -> int:
-    """Which rate gains most by the last step, in the mean over the seeds."""
-    return int(np.argmax(np.mean(gains(cost_SxMxR)[:, -1], axis=0)))
-
-
-def rates_for(config: Config, largest: float, noise: float, batch_size: int) -> list[float]:
-    """The rates that are tried with a batch: up to twice the largest one, lowered as McCandlish et al. have it; where
-    that is not known about the config's own."""
-    if not (math.isfinite(largest) and largest > 0):
-        return [config.learning_rate * factor * 2 for factor in BATCH_RATES]
-    return [largest / (1 + noise / batch_size) * factor for factor in BATCH_RATES]
+    seeds: int,
+    every_step: bool,
+) -> steps.CostsOf:
+    """costs(rates), of as many rates as `steps.RATES`: the cost on the second part of the examples, of steps from the
+    state on with batches of the first, of so many seeds."""
+    run = steps.make_run(config, state, batch_size, examples, steps.cost_look(config), seeds, every_step)
+    return lambda rates: run(range(seeds), rates, *examples)
 
 
 def at_edge(costs: Mapping[int, np.ndarray]) -> list[int]:
     """The batches whose best rate, of the last step, is the first or the last one: a better one may lie beyond it."""
-    return [size for size, cost_SxMxR in costs.items() if best_of(cost_SxMxR) in (0, cost_SxMxR.shape[2] - 1)]
-
-
-def gains(cost_SxMxR: np.ndarray) -> np.ndarray:
-    """By how much costs fell below their start, minus infinity where they left the numbers."""
-    return np.where(np.isfinite(cost_SxMxR), cost_SxMxR[:, :1] - cost_SxMxR, -np.inf)
+    return [size for size, cost_SxMxR in costs.items() if steps.best_of(cost_SxMxR) in (0, cost_SxMxR.shape[2] - 1)]
 
 
 def gain_of(cost_SxMxR: np.ndarray) -> np.ndarray:
-    """The gain at the rate that is best in the mean over the seeds, at each step, [S, M]."""
-    gain_SxMxR = gains(cost_SxMxR)
-    best_M = np.argmax(np.mean(gain_SxMxR, axis=0), axis=1)
-    return np.take_along_axis(gain_SxMxR, best_M[None, :, None], axis=2)[:, :, 0]
+    """The mean gain over the seeds at the rate that is best for it, at each step, [M]."""
+    return np.max(np.mean(steps.gains(cost_SxMxR), axis=0), axis=1)
 
 
-def steps_of(costs: Mapping[int, np.ndarray], batches: Sequence[int]) -> np.ndarray:
-    """How many times the steps of the largest batches each takes to come as far in BATCH_STEPS steps, [S, B]; the best
-    rate is that of the mean over the seeds, for the largest batches at every step."""
-    largest_M = np.maximum.accumulate(np.mean(gain_of(costs[batches[-1]]), axis=0))
-    steps = np.arange(len(largest_M), dtype=float)
+def knee_of(batches: Sequence[int], costs: Sequence[np.ndarray], of_all: np.ndarray) -> Estimate:
+    """The batch that gains by its last step, in the mean over the seeds, what all examples gain in half of the steps:
+    it takes twice the least of them. The jackknife's interval over the seeds; open at a side on which it may lie beyond
+    the batches."""
+    seeds = len(costs[0])
+    log_S = np.array(
+        [
+            crossing(batches, [gain_of(np.delete(cost_SxMxR, left_out, axis=0))[-1] for cost_SxMxR in costs], of_all)
+            for left_out in range(seeds)
+        ]
+    )
+    log = crossing(batches, [gain_of(cost_SxMxR)[-1] for cost_SxMxR in costs], of_all)
+    low, high = (math.log(end) for end in (batches[0], batches[-1]))
+    # Clipped, so that a seed that decides whether the knee is within the batches makes the interval wide.
+    found = mean(seeds * np.clip(log, low, high) - (seeds - 1) * np.clip(log_S, low, high))
+    half = (found.high - found.low) / 2
+    value = min(max(log, low), high)
+    return Estimate(
+        math.exp(value),
+        0.0 if min(log, *log_S) < low else math.exp(value - half),
+        math.inf if max(log, *log_S) > high else math.exp(value + half),
+    )
+
+
+def crossing(batches: Sequence[int], gains_B: Sequence[float], of_all: np.ndarray) -> float:
+    """The logarithm of the batch that gains what all examples gain in half of their steps, minus infinity where the
+    least one gains more, infinity where the largest gains less. In between the logarithm of the steps that all examples
+    need for it is interpolated in that of the batch."""
+    all_M = np.maximum.accumulate(gain_of(of_all))
+    done_M = np.arange(len(all_M), dtype=float)
     # What rises no more tells no steps apart.
-    rising = np.flatnonzero(np.diff(largest_M, prepend=-np.inf) > 0)
-    ends_SxB = np.stack([gain_of(costs[size])[:, -1] for size in batches], axis=1)
-    equal_SxB = np.interp(ends_SxB, largest_M[rising], steps[rising])
-    return (len(largest_M) - 1) / np.maximum(equal_SxB, 0.25)
-
-
-def within_search(knee: Estimate, knees_S: np.ndarray, batches: Sequence[int]) -> Estimate:
-    """The knee, open at the side on which a seed's lies at the end of where it is searched for."""
-    low = 0.0 if np.min(knees_S) <= min(batches) / 8 else knee.low
-    return knee._replace(low=low, high=math.inf if np.max(knees_S) >= max(batches) * 8 else knee.high)
-
-
-def knee_of(batches: Sequence[int], steps_B: np.ndarray) -> float:
-    """K of steps in proportion to 1 + K / B, by least squares in the logarithm; searched for between a sixteenth of the
-    least and sixteen times the largest batch."""
-    sizes_B = np.array(batches, float)
-    knees_K = np.geomspace(sizes_B.min() / 16, sizes_B.max() * 16, 2_001)
-    apart_KxB = np.log1p(knees_K[:, None] / sizes_B) - np.log(steps_B)
-    return float(knees_K[np.argmin(np.var(apart_KxB, axis=1))])
+    rising = np.flatnonzero(np.diff(all_M, prepend=-np.inf) > 0)
+    needed_B = np.interp(np.maximum.accumulate(gains_B), all_M[rising], done_M[rising])
+    half = done_M[-1] / 2
+    if needed_B[0] > half:
+        return -math.inf
+    if needed_B[-1] < half:
+        return math.inf
+    # Where no step of all examples gains as little, a quarter of one.
+    above = np.log(np.maximum(needed_B, 0.25))
+    above += np.arange(len(above)) * 1e-9  # Equal ones still have an order.
+    return float(np.interp(math.log(half), above, np.log(batches)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

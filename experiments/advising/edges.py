@@ -21,7 +21,7 @@ import numpy as np
 import input_pipeline
 import train
 from experiments.advising.estimates import Estimate, brief, geometric
-from experiments.advising.measuring import SETS, Measured, Parts, seed_after
+from experiments.advising.measuring import SETS, Measured, Parts, Point, seed_after
 from experiments.engine import executors, results, space
 from training.config import FIELDS, Config
 from training.schedules import SCHEDULES
@@ -82,6 +82,21 @@ class Courses(NamedTuple):
 
 
 Run = Callable[[list[float]], list[np.ndarray]]
+
+
+def stability(config: Config) -> float | None:
+    """f of the stable rate f / lambda of the config's descent; None where there is none, as for Adam."""
+    if config.optimizer != "sgd":
+        return None
+    kept = config.momentum
+    return 2 * (1 + kept) / (1 + 2 * kept) if config.nesterov else 2 * (1 + kept)
+
+
+def rate_of(point: Point, l2: float, factor: float) -> Estimate:
+    """factor / lambda over the probe sets; infinite where nothing is curved upwards."""
+    top_K = point.measured["curvature/top_eigenvalue"] + l2
+    return Estimate(math.inf) if np.all(top_K <= 0) else geometric(factor / np.where(top_K > 0, top_K, np.nan))
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Running.

@@ -40,6 +40,11 @@ class Parts(NamedTuple):
         """Images and labels of one of them."""
         return self.images_KxPxD[number], self.labels_KxP[number]
 
+    def without(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels of all of them but that one."""
+        images, labels = (np.delete(part, number, axis=0) for part in (self.images_KxPxD, self.labels_KxP))
+        return images.reshape(-1, *images.shape[2:]), labels.reshape(-1)
+
     def other_sets(self, seed: int, count: int, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Images and labels of so many sets that share nothing, drawn from the rest, each of as many examples as a
         probe set has, at most so many, and fewer where the rest has not as many."""

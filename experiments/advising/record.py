@@ -9,7 +9,8 @@ from experiments.advising import checking
 from experiments.advising.words import TITLE
 
 PARTS = ("rate", "batch", "scale")
-# Of the largest rate, which is found by running descent, and of the rates from which batches and scales are checked.
+# Of the largest rate and the useful batch, which are found by running descent, and of how batches and scales are
+# checked.
 CHOSEN = "(chosen after these settings were seen)"
 HELD, WRONG, UNDECIDED = (checking.WORDS[verdict] for verdict in ("reproduced", "not reproduced", "undecided"))
 CLASSES = (HELD, WRONG, UNDECIDED, checking.NOT_CHECKED)
@@ -26,7 +27,7 @@ def in_one_line(path: Path) -> str:
         return ""
     settings = max(sum(found.values()) for found in counts.values())
     said = "; ".join(f"{name} {of_checked(found)}" for name, found in counts.items())
-    how = f"the rate is found, and batch and scale are checked from it, in a way {CHOSEN[1:-1]}"
+    how = f"rate and batch are found, and batch and scale checked, in a way {CHOSEN[1:-1]}"
     return f"{'record':{TITLE}}Of {settings} settings, advice that was wrong: {said} ({command}; {how})."
 
 

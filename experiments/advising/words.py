@@ -3,9 +3,9 @@
 import math
 import textwrap
 
-from experiments.advising.advice import Advice, Layer, percent, stability
+from experiments.advising.advice import Advice, Layer, percent
 from experiments.advising.checking import Check, about
-from experiments.advising.edges import BUDGET, Edges, edge_in_words
+from experiments.advising.edges import BUDGET, Edges, edge_in_words, stability
 from experiments.advising.estimates import Estimate, brief
 from experiments.advising.measuring import Measured, Parts
 from training.config import Config
@@ -151,9 +151,16 @@ def batch_words(config: Config, advice: Advice) -> list[str]:
     last = advice.epochs[-1]
     if math.isnan(advice.batch.value):
         return ["the gradient noise cannot be told", *advice.batch_doubts]
-    words = [f"batches are worth their examples up to about {advice.batch} {when(last)}"]
+    alone = f"tr(Sigma) / |G|^2, is {advice.batches[-1]} {when(last)}"
     if last:
-        words[0] += f" ({advice.batches[0]} {when(0)})"
+        alone += f" ({advice.batches[0]} {when(0)})"
+    words = [f"batches are worth their examples up to about {advice.batch}"]
+    if advice.along.steps:
+        words[0] += (
+            f" in the next {advice.along.steps} steps {when(last)}, at their best rate, {brief(advice.along.rate)}"
+        )
+        alone += ": that of descent at the rate by which it was reached"
+    words.append(f"the noise scale of the state alone, {alone}")
     if math.isfinite(advice.batch.value) and advice.batch.value > 0:
         steps = 1 + advice.batch.value / config.batch_size
         words.append(

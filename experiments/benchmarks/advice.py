@@ -20,7 +20,7 @@ import jax
 
 import train
 from experiments.advising import advice as advising
-from experiments.advising import checking, edges, measuring, record
+from experiments.advising import along, checking, edges, measuring, record
 from experiments.advising.estimates import Estimate, as_json, brief
 from experiments.benchmarks.tables import Line, Measured, line
 from experiments.engine import space
@@ -54,7 +54,7 @@ EDGES = {
     "climbs": "where the cost climbs above its start at all",
     "rises": "where a step raises the cost",
 }
-STABLE = "2 / lambda"
+STABLE, ALONE = "2 / lambda", "noise scale of the state alone"
 NOTHING = {"measured": None}
 Found = Mapping[str, Any]
 
@@ -104,8 +104,9 @@ def checks_of(setting: Setting) -> dict[str, Any]:
     parts = measuring.cut(config, dataset)
     found = measuring.measure_net(config, dataset, parts, EPOCHS, lambda _: None)
     guess = guess_cost(config, dataset)
-    made = advising.advise(config, found, edges.find_edges(config, parts, found, guess))
-    checks = checking.checks_of(config, made, parts, found.points[-1], guess)
+    of_rates = edges.find_edges(config, parts, found, guess)
+    made = advising.advise(config, found, of_rates, along.noise_along(config, parts, found, of_rates))
+    checks = checking.checks_of(config, made, parts, found, guess)
     by_part = {one.part: as_json(one.to_dict()) for one in checks}
     jax.clear_caches()  # No setting uses the programs of another.
     return by_part
@@ -176,6 +177,10 @@ def recorded(found: Mapping[str, Found]) -> Measured:
             check["comparisons"].get(edge, {"verdict": checking.NOT_CHECKED})["verdict"]
             for check in checks["rate"].values()
         ]
+    verdicts[f"{ALONE}, held against the knee"] = [
+        check["comparisons"].get("alone", {"verdict": checking.NOT_CHECKED})["verdict"]
+        for check in checks["batch"].values()
+    ]
     counts = {name: {each: Counter(of)[each] for each in record.CLASSES} for name, of in verdicts.items()}
     bad = [
         f"{part} {record.WRONG}: {name} ({brief(check['predicted'])} advised, {estimate(check['measured'])} measured)"
@@ -210,6 +215,7 @@ def lines(checks: Mapping[str, Mapping[str, Found]], seconds: list[float]) -> li
         (f"largest rate advised / the edge of divergence {record.CHOSEN}", ratios("rate"), None),
         *((f"{STABLE} / {words}", ratios("rate", edge), None) for edge, words in EDGES.items()),
         (f"batch advised / knee, tried from that rate on {record.CHOSEN}", ratios("batch"), None),
+        (f"{ALONE} / knee", ratios("batch", "alone"), None),
         (
             f"scale advised / best of those that were tried from that rate on {record.CHOSEN}",
             ratios("scale", "best"),

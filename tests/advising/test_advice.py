@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from experiments.advising import words
-from experiments.advising.advice import Advice, stability
+from experiments.advising.advice import Advice
 from experiments.advising.advice import advise as make_advice
-from experiments.advising.edges import RATE_STEPS, Edges
+from experiments.advising.along import Along
+from experiments.advising.edges import RATE_STEPS, Edges, stability
 from experiments.advising.estimates import Estimate
 from experiments.advising.measuring import FACTORS, Measured, Parts, Point
 from training.config import Config
 
 K = 5
 EDGES = (Estimate(2.4, 2.0, 2.8),) * K
+ALONG = Along(Estimate(12.0, 10.0, 15.0), 0.75)
 # Of a net with one hidden layer: the largest eigenvalue 4, tr Sigma 60 and |G|^2 2.
 MEASURES = {
     "curvature/top_eigenvalue": 4.0,
@@ -46,25 +48,35 @@ def measured(epochs: int = 1, has_statistics: bool = False, **changed: float) ->
     return Measured(points, FACTORS, scales, 0, has_statistics, 100)
 
 
-def advise(config: Config, found: Measured, edges: Sequence[Estimate] = EDGES) -> Advice:
-    """The advice where descent comes back from rates of up to 2 to 2.8 on every probe set."""
-    return make_advice(config, found, Edges(list(edges), examples=10))
+def advise(config: Config, found: Measured, edges: Sequence[Estimate] = EDGES, along: Along = ALONG) -> Advice:
+    """The advice where descent comes back from rates of up to 2 to 2.8 on every probe set, and has a noise scale of
+    12."""
+    return make_advice(config, found, Edges(list(edges), examples=10), along)
 
 
-def said(config: Config, found: Measured, edges: Sequence[Estimate] = EDGES) -> str:
+def said(config: Config, found: Measured, edges: Sequence[Estimate] = EDGES, along: Along = ALONG) -> str:
     """The advice in one line of words."""
     parts = Parts(np.zeros((K, 10, 1)), np.zeros((K, 10)), (np.zeros((90, 1)), np.zeros(90)))
-    return " ".join(words.in_words(config, advise(config, found, edges), found, parts).split())
+    return " ".join(words.in_words(config, advise(config, found, edges, along), found, parts).split())
 
 
 def test_rate_batch_and_scale():
-    """2 / 4, 60 / 2, and the scale at which speeds are even where slopes are still there."""
+    """2 / 4, the noise scale along descent beside 60 / 2, and the scale of even speeds where slopes are still there."""
     advice = advise(Config(), measured())
     assert advice.rate is not None and advice.rate.value == pytest.approx(0.5)
-    assert advice.batch.value == pytest.approx(30.0)
+    assert advice.batch == ALONG.scale and advice.batches[-1].value == pytest.approx(30.0)
+    assert advice.to_dict()["useful_batch"] == {
+        "advised": ALONG.scale,
+        "steps": 32,
+        "rate": 0.75,
+        "noise_scale_by_point": advice.batches,
+        "doubts": [],
+    }
     assert advice.scale is not None and advice.scale.advised.value == 1.0 and advice.scale.survives_to == 1.0
     assert not (advice.rate_doubts or advice.batch_doubts or advice.scale_doubts or advice.layers[0].faults)
-    text = said(Config(batch_size=30), measured())
+    text = said(Config(batch_size=12), measured())
+    assert "up to about 12 (10 to 15) in the next 32 steps after epoch 1, at their best rate, 0.75." in text
+    assert "of the state alone, tr(Sigma) / |G|^2, is 30 (30 to 30) after epoch 1 (30 (30 to 30) at the start)" in text
     assert "stable up to a rate of 0.5 (0.5 to 0.5) at the start" in text and "which is 2 / lambda" in text
     assert "takes about 2 times the least steps" in text and "save 25 % of them" in text
     assert "None is saturated or dying after epoch 1" in text
@@ -125,7 +137,7 @@ def test_what_was_cut_is_said():
         ),
         (Edges([], 0, 10, is_cut=True), "was not looked for: running it would take more than 2 minutes."),
     ):
-        advice = make_advice(config, found, cut)
+        advice = make_advice(config, found, cut, Along(Estimate(math.nan), steps=0))
         assert expected in " ".join(words.in_words(config, advice, found, parts).split())
 
 
@@ -180,11 +192,16 @@ def test_what_does_not_apply_is_said():
 
 
 def test_noise_that_hides_the_gradient():
-    """Nothing is said of a batch that nobody can know."""
+    """Nothing is said of a batch that nobody can know; and where descent was not run, the state alone says it."""
+    hidden = Along(Estimate(50.0, 20.0, math.inf), 0.5, at_edge=True)
+    doubts = advise(Config(), measured(), along=hidden).batch_doubts
+    assert "a better one may lie beyond" in doubts[0] and "from below alone" in doubts[1]
     found = measured()
     found.points[-1].measured["noise/gradient_squared"][:] = [2.0, -1.0, 0.5, -0.5, 0.1]
-    advice = advise(Config(), found)
-    assert math.isinf(advice.batch.high) and "from below alone" in advice.batch_doubts[0]
+    assert not any("below alone" in doubt for doubt in advise(Config(), found).batch_doubts)
+    advice = advise(Config(), found, along=Along(Estimate(math.nan), steps=0))
+    assert advice.batch == advice.batches[-1] and math.isinf(advice.batch.high)
+    assert "of this state alone" in advice.batch_doubts[0] and "from below alone" in advice.batch_doubts[1]
 
 
 def test_layers_that_are_saturated_or_dying():

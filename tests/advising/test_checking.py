@@ -1,12 +1,9 @@
 """The lanes that test advice, and what is made of them, where the answer is known."""
 
 import math
-from collections.abc import Sequence
-from functools import partial
 from types import SimpleNamespace as Namespace
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
@@ -112,73 +109,59 @@ def test_rates_about_both():
         assert np.isclose(np.min(rates[rates > largest]), largest * 2**0.25)
 
 
+def costs_of_law(
+    knee: float, size: float, seeds: int = 4, scatter: float = 0.0, every_step: bool = False
+) -> np.ndarray:
+    """Costs of steps that count as 1 / (1 + knee / size) each, at the best of three rates, which some seeds miss by a
+    little."""
+    scattered_S = 1 + scatter * np.linspace(-1, 1, seeds)
+    done_SxM = scattered_S[:, None] * np.arange(33.0) / (1 + knee / size)
+    cost_SxMxR = 1 - (1 - np.exp(-done_SxM / 10))[:, :, None] * np.array([0.5, 1.0, np.nan])
+    cost_SxMxR[:, 0] = 1.0
+    return cost_SxMxR if every_step else cost_SxMxR[:, [0, -1]]
+
+
 def test_knee_of_steps_that_follow_the_law():
-    """Gains as after m / (1 + K / B) steps, at the best of three rates, give K again."""
-    batches, knee, steps_M = [4, 16, 64, 256, 4096], 40.0, np.arange(33.0)
-
-    def cost_of(size: int) -> np.ndarray:
-        done_M = steps_M / (1 + knee / size)
-        cost_MxR = 1 - (1 - np.exp(-done_M / 10))[:, None] * np.array([0.5, 1.0, np.nan])
-        cost_MxR[0] = 1.0
-        return np.stack([cost_MxR] * 2)
-
-    steps_SxB = checking.steps_of({size: cost_of(size) for size in batches}, batches)
-    assert [checking.knee_of(batches, steps_B) for steps_B in steps_SxB] == pytest.approx([knee, knee], rel=0.05)
-
-
-def test_rates_beyond_the_best_one_that_was_tried():
-    """Where the best of the first three lies at their end, three more are tried; then none that lies within."""
-    asked: list[list[float]] = []
-
-    def costs_of(rates: Sequence[float], best: float) -> np.ndarray:
-        asked.append(list(rates))
-        ends_R = np.log(np.array(rates) / best) ** 2
-        return np.broadcast_to(np.stack([np.full(len(rates), 9.0), ends_R]), (2, 2, len(rates)))
-
-    assert checking.best_of(checking.costs_about(partial(costs_of, best=2.0), [1.0, 2.0, 4.0])) == 1 and len(asked) == 1
-    cost_SxMxR = checking.costs_about(partial(costs_of, best=16.0), [1.0, 2.0, 4.0])
-    assert asked[1:] == [[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]] and checking.best_of(cost_SxMxR) == 4
-    assert checking.at_edge({8: cost_SxMxR, 16: cost_SxMxR[:, :, :5]}) == [16]
-    assert checking.costs_about(partial(costs_of, best=0.0625), [1.0, 2.0, 4.0]).shape == (2, 2, 9)
-    assert asked[-2:] == [[0.125, 0.25, 0.5], [0.015625, 0.03125, 0.0625]]
-
-
-def test_rates_of_batches():
-    """Up to twice the largest rate, which moves as 2 / lambda does, lowered for noise; about the config's own where it
-    is not known."""
-    rates, largest = [Estimate(0.5), Estimate(0.25)], Estimate(8.0, 6.0, 10.0)
-    advice: Any = Namespace(largest=largest, rates=rates)
-    assert checking.largest_at_last(LINEAR, advice) == 4.0
-    assert checking.rates_for(LINEAR, 4.0, 30.0, 10) == [0.125, 0.25, 0.5, 1.0, 2.0]
-    adam = LINEAR.replace(optimizer="adam", learning_rate=0.01)
-    assert math.isnan(checking.largest_at_last(adam, advice))
-    unknown: Any = Namespace(largest=Estimate(1.0, 0.0, 1.0), rates=rates)
-    assert math.isnan(checking.largest_at_last(LINEAR, unknown))
-    assert checking.rates_for(adam, math.nan, 30.0, 10) == pytest.approx([0.0025, 0.005, 0.01, 0.02, 0.04])
+    """Gains as after m / (1 + K / B) steps give K again, with an interval that holds it; open where it is not among the
+    batches."""
+    batches, of_all = [8, 16, 32, 64, 128], costs_of_law(0.0, 1.0, seeds=1, every_step=True)
+    knee = checking.knee_of(batches, [costs_of_law(40.0, size, scatter=0.1) for size in batches], of_all)
+    assert knee.value == pytest.approx(40.0, rel=0.05) and 29 < knee.low < 40 < knee.high < 60
+    exact = checking.knee_of(batches, [costs_of_law(40.0, size) for size in batches], of_all)
+    assert exact.high - exact.low == pytest.approx(0.0, abs=1e-4)
+    for law, expected in ((4.0, (8.0, 0.0, 8.0)), (1e4, (128.0, 128.0, math.inf))):
+        open_ended = checking.knee_of(batches, [costs_of_law(law, size) for size in batches], of_all)
+        assert open_ended == pytest.approx(expected)
 
 
 def test_batches_about_the_advice():
-    """Powers of 2, no more of them than there are examples."""
-    assert checking.batches_about(64, 50_000) == [4, 16, 64, 256, 1024]
-    assert checking.batches_about(1e6, 50_000) == [32, 128, 512, 2048]
-    assert max(checking.batches_about(64, 100)) == 64
+    """A third, a ninth, three and nine times it, at most half of the examples; of small ones more seeds."""
+    assert checking.batches_about(63, 10_000) == [7, 21, 63, 189, 567]
+    assert checking.batches_about(900, 10_000) == [100, 300, 900, 2700, 5000]
+    assert checking.batches_about(1e6, 9_000) == [4500]
+    assert checking.batches_about(2, 10_000)[:2] == [1, 2] and max(checking.batches_about(64, 100)) == 50
+    assert [checking.seeds_of(sizes) for sizes in ([7, 63, 567], [100, 900], [900, 8100])] == [24, 20, 8]
 
 
-def test_batches_are_tried_from_the_state_on(parts, monkeypatch):
-    """The cost before the first step is that of the state, in every lane; and what was predicted is judged."""
-    monkeypatch.setattr(checking, "BATCH_STEPS", 3)
-    monkeypatch.setattr(checking, "batches_about", lambda *_: [8])
-    state, held_out = train.initial_state(LINEAR), parts.pooled(50)
-    cost_SxMxR = checking.make_costs(LINEAR, parts.rest, held_out, state, 8, count=2)([0.01, 0.5])
-    assert cost_SxMxR.shape == (checking.SEEDS, 4, 2)
-    params: Any = jax.device_get(state.params)["output"]
-    logits_NxC = held_out[0] @ params["kernel"] + params["bias"]
-    expected = np.mean((logits_NxC - np.eye(2)[held_out[1]]) ** 2)
-    np.testing.assert_allclose(cost_SxMxR[:, 0], expected, rtol=1e-5)
-    assert np.all(cost_SxMxR[:, -1, 1] < expected) and len(np.unique(cost_SxMxR[:, -1, 1])) == checking.SEEDS
+def batch_advice(batch: float, alone: float = math.nan) -> Any:
+    """Advice of that batch, beside the noise scale of the state."""
+    return Namespace(batch=Estimate(batch), batches=[Estimate(alone)])
+
+
+def test_batch_that_is_advised_is_judged(parts, monkeypatch):
+    """The knee does not depend on the advice about which batches are tried: what is right holds, a sixth of it does
+    not, each as the advice and as the noise scale of the state alone."""
+    config, state = LINEAR.replace(learning_rate=0.1), train.initial_state(LINEAR)
     point = measuring.Point(0, math.nan, {}, state)
-    assert checking.check_batch(LINEAR, 1.0, 30.0, parts, point).verdict == "not checked"
-    assert checking.check_batch(LINEAR, 1.0, math.inf, parts, point).verdict == "not checked"
+    low, right = (
+        checking.check_batch(config, 2.0, batch_advice(*pair), parts, point) for pair in ((15.0, 90.0), (90.0, 15.0))
+    )
+    assert low.measured.value == pytest.approx(right.measured.value, rel=0.25)
+    assert (low.verdict, right.verdict) == ("did not hold", "held") and "in 16; 90 was the advice" in right.said
+    assert (low.comparisons["alone"]["verdict"], right.comparisons["alone"]["verdict"]) == ("held", "did not hold")
+    monkeypatch.setattr(checking, "batches_about", lambda *_: [8])
+    assert checking.check_batch(config, 1.0, batch_advice(30.0), parts, point).verdict == "not checked"
+    assert checking.check_batch(config, 1.0, batch_advice(math.inf), parts, point).verdict == "not checked"
 
 
 def test_scale_that_keeps_a_net_from_learning(parts):

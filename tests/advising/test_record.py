@@ -18,7 +18,7 @@ def test_one_line(tmp_path):
     path.write_text(json.dumps({"advice": {"command": command, "measured": {"counts": of | {"rate, beside": {}}}}}))
     said = "record     Of 24 settings, advice that was wrong: rate 3 of 24 (20 held, 1 undecided); "
     said += "batch 4 of 22 (10 held, 8 undecided); scale 0 of 24 (24 held)"
-    how = "the rate is found, and batch and scale are checked from it, in a way chosen after these settings were seen"
+    how = "rate and batch are found, and batch and scale checked, in a way chosen after these settings were seen"
     assert record.in_one_line(path) == f"{said} ({command}; {how})."
     for damaged in ("{", "[]", '{"epoch": {}}', '{"advice": {"command": "c", "measured": {"counts": {"rate": 1}}}}'):
         path.write_text(damaged)

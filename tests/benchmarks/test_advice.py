@@ -68,6 +68,20 @@ def test_record_of_what_is_known():
     assert "| b | 3 | 1 (0.9 to 1.1) | did not hold |  |  | not checked | 1 | 0.05 (0.02 to 0.08) | held |" in text
 
 
+def test_noise_scale_of_the_state_alone_is_counted_beside_the_batch():
+    """Both are held against the same knee."""
+    knee = Estimate(50.0, 45.0, 55.0)
+    alone = {"predicted": 200.0, "measured": knee, "verdict": "did not hold"}
+    of = checked(1.0, Estimate(2.0, 1.8, 2.2), "held")
+    of["batch"] = as_json(Check("batch", "", "held", 40.0, knee, comparisons={"alone": alone}).to_dict())
+    measured = advice.recorded(json.loads(json.dumps({"a": {"checks": of, "seconds": 3.0}})))
+    lines = {line["name"]: line["measured"] for line in measured["figures"]}
+    assert lines[f"batch advised / knee, tried from that rate on {record.CHOSEN}"] == 0.8
+    assert lines["noise scale of the state alone / knee"] == 4.0
+    assert measured["counts"]["noise scale of the state alone, held against the knee"]["did not hold"] == 1
+    assert measured["counts"]["batch"]["held"] == 1
+
+
 def test_a_call_that_was_ended_goes_on(monkeypatch, capsys, tmp_path):
     """Settings that are there are not measured again, but for damaged ones; with the record they are gone."""
     of, measured = advice.settings()[:3], list[advice.Setting]()

@@ -53,3 +53,49 @@ def test_noise_scale_from_two_batch_sizes():
     pair = square(single) / N, square(mean)
     exactly = curvature.gradient_noise_scale(function, params, data, CHUNK)
     np.testing.assert_allclose(curvature.noise_scale(*pair, 1, N), exactly, rtol=1e-4)
+
+
+def test_curved_noise_scale_of_a_quadratic_cost():
+    """For (w - x)' H (w - x) / 2 the gradients are H (w - x): Sigma is H C H, C the sample covariance of x, whatever H
+    is; where H is the identity it is the plain noise scale."""
+    random = np.random.default_rng(0)
+    half_DxD = random.normal(size=(D, D))
+    x_NxD, w_D = random.normal(size=(N, D)) * [1, 2, 3, 4], np.array([2.0, -1.0, 0.5, 3.0])
+    for hessian_DxD in (half_DxD @ half_DxD.T + np.diag([0.0, 1.0, 4.0, 9.0]), np.eye(D)):
+
+        def cost(w, x_BxD, h_DxD=hessian_DxD):
+            apart_BxD = w[None] - x_BxD
+            return 0.5 * jnp.sum(apart_BxD @ jnp.asarray(h_DxD, jnp.float32) * apart_BxD, axis=-1)
+
+        sigma_DxD = hessian_DxD @ np.cov(x_NxD.T) @ hessian_DxD
+        mean_D = hessian_DxD @ (w_D - x_NxD.mean(0))
+        trace = np.trace(hessian_DxD @ sigma_DxD)
+        curved = mean_D @ hessian_DxD @ mean_D - trace / N
+        arguments = cost, jnp.asarray(w_D, jnp.float32), jnp.asarray(x_NxD, jnp.float32)
+        result = curvature.curved_noise_scale(*arguments, jax.random.key(0), samples=4_000, chunk=CHUNK)
+        assert float(result.covariance_curvature) == pytest.approx(trace, rel=0.1)
+        assert float(result.gradient_curvature) == pytest.approx(curved, rel=0.02)
+        assert float(result.noise_scale) == pytest.approx(trace / curved, rel=0.1)
+    plain = curvature.gradient_noise_scale(*arguments, CHUNK)
+    assert float(result.noise_scale) == pytest.approx(float(plain.noise_scale), rel=0.1)
+
+
+def test_curved_noise_scale_takes_off_what_noise_adds():
+    """Over many draws of few examples both parts come out at their values of the distribution."""
+    draws, size, w_D = 4_000, 6, jnp.array([1.0, 0.5])
+    h_D, spread_D = np.array([4.0, 1.0]), np.array([1.0, 3.0])
+    cost = lambda w, x_BxD: 0.5 * jnp.square(w[None] - x_BxD) @ jnp.array(h_D, jnp.float32)  # noqa: E731
+    x_RxNxD = jnp.asarray(np.random.default_rng(0).normal(size=(draws, size, 2)) * spread_D, jnp.float32)
+    keys_R = jax.random.split(jax.random.key(0), draws)
+    found = jax.vmap(lambda x_NxD, key: curvature.curved_noise_scale(cost, w_D, x_NxD, key, samples=2))(x_RxNxD, keys_R)
+    assert float(jnp.mean(found.covariance_curvature)) == pytest.approx(np.sum(h_D**3 * spread_D**2), rel=0.05)
+    assert float(jnp.mean(found.gradient_curvature)) == pytest.approx(np.sum(h_D**3 * np.square(w_D)), rel=0.15)
+
+
+def test_curved_noise_scale_needs_examples():
+    """Two at least, and a vector."""
+    cost = lambda w, x_BxD: x_BxD @ w  # noqa: E731
+    with pytest.raises(ValueError, match="at least 2"):
+        curvature.curved_noise_scale(cost, jnp.ones(D), jnp.ones((1, D)), jax.random.key(0))
+    with pytest.raises(ValueError, match="samples is 0"):
+        curvature.curved_noise_scale(cost, jnp.ones(D), jnp.ones((3, D)), jax.random.key(0), samples=0)
