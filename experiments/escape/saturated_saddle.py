@@ -1,6 +1,6 @@
 """How long do deep sigmoid nets stay on their plateau, and does the most negative curvature there say so?
 
-    python -m experiments.escape.saturated_saddle [--budget=full]      1 minute on 2 cores, full 20 with fresh seeds
+    python -m experiments.escape.saturated_saddle [--budget=full]      1 minute on 2 cores, full 25 with fresh seeds
 
 Glorot & Bengio's (2010) deep sigmoid nets answer the shares of the classes to every image for a long time, with a top
 layer that has fallen to 0. Near such a plateau the cost is a saddle. The linearised descent leaves it at
@@ -11,6 +11,15 @@ layer that has fallen to 0. Near such a plateau the cost is a saddle. The linear
 lambda, over that at which the quadratic cost has fallen by as much as counts as leaving. Beside it the linearised
 descent along all eigenvectors at once, of which there are many with much the same lambda. One law has to cover 3, 4
 and 5 layers and rates from .1 to 1.6, of which the rival, a time that depends on the rate alone, knows nothing.
+
+It errs in two ways that partly cancel, as nets show that go on otherwise from the look on. With all images they leave
+before it says: out on the way the Hessian is no longer that of the look. In batches they stay longer than with all
+images: the noise of the labels adds to the cost, with J the derivatives of the logits and p the classes' shares,
+
+    rate / (4 B) tr((diag p - p p^T) J J^T)           (`nets.saddle.label_noise`, which has nothing to fit either)
+
+which drives the top layer further into saturation, where the plateau is flatter. Descent on that sum leaves when nets
+in small batches do, and batches of one image of each class, whose labels have no noise, when all images do.
 
 The nets are those of `deep_saturation`: layers of 50 sigmoids, weights U[+-1 / sqrt n], zero biases, softmax cross-
 entropy, batches of 10 (here drawn with replacement), at most 15,000 steps. They learn the first 500 images of MNIST; as
@@ -25,14 +34,14 @@ each setting; a correlation of logs of .95 over the settings, times counted as r
 gives none; full-batch descent as late as small batches, in rate x steps, within a factor of 1.5. Whether a net leaves
 within the budget is said rightly of 70 % or more (at first the share that leaves was to lie in Wilson's interval of
 that predicted, in which no exact interval of as many nets can lie). What counts as leaving, the time of the look and
-the best output biases were chosen in runs of seven nets with other seeds, so that every line is exploratory.
+the best output biases were chosen in runs of seven nets with other seeds, so that every line is exploratory. What
+nets do after the look was chosen once the lateness was seen, with the same factor of 1.5.
 """
 
-import functools
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -40,52 +49,37 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-import input_pipeline
 import nets
 from experiments.study import command, toolkit
-from experiments.study.claims import Band, Claim, against, interval_claim, mean_claim, share_claim
+from experiments.study.claims import Band, Claim, Names, against, interval_claim, mean_claim, share_claim
+from experiments.study.plateau_nets import SMALL, Data, Setting, Walk, Way, load, programs
 from experiments.study.study import Study
 from training import figures
 
-CLASSES = 10
-SMALL = 10  # The batch of the nets.
 # Rate x steps at which the plateau is looked at; the share of the entropy by which the cost has fallen when a net has
 # left; between two looks at that, rate x steps by layers: some 2 % of the leaving time.
 LOOKED_AT, LEFT = 50.0, 0.02
 EVERY = {3: 8.0, 4: 32.0, 5: 128.0}
-# Of the output biases, which settle at once on the plateau, and of Lanczos from the gradient.
-SETTLING, LANCZOS = 15, 40
 FACTOR, RIGHT = 1.5, 0.7
-SHOWN, SHOWN_CURVATURE = (100.0, 40_000.0), (1e-4, 0.03)
+SHOWN = (100.0, 40_000.0)
 BAND: Band = (1 / FACTOR, FACTOR)
-SOURCE = "nets.saddle"
+SOURCE, NOISE = "nets.saddle", "nets.saddle.label_noise"
 PREDICTIONS = {"law": "ln(1/delta)/lambda", "descent": "the time of the linearised descent along all directions"}
 CHOSEN = "what counts as leaving, the time of the look and the settled biases were chosen in runs of seven other nets"
 RESTATED = f"{CHOSEN}; restated, as no sample could pass the first band"
 EXPLORATORY = {"law": CHOSEN, "descent": f"{CHOSEN}; claims since a run with six of these seeds, where it was a note"}
-
-
-class Setting(NamedTuple):
-    """Nets of so many hidden layers, their rate, and examples in a batch (0: all)."""
-
-    layers: int
-    rate: float
-    batch: int = SMALL
-
-    @property
-    def key(self) -> str:
-        """`4layers/rate0.8`, and `/all` where a batch has all examples."""
-        return f"{self.layers}layers/rate{self.rate:g}" + "/all" * (not self.batch)
-
-    @property
-    def words(self) -> str:
-        """For the scoreboard."""
-        return f"{self.layers} layers, rate {self.rate:g}, {f'batch {self.batch}' if self.batch else 'all images'}"
+LATE = "chosen after the lateness was seen, in runs of three to six nets a setting with other seeds"
+# What a net does from the look on, beside going on with its batches.
+AFTER: dict[Way, str] = {
+    "all": "all images",
+    "classes": "one image of each class in a batch",
+    "noise": "descent on the cost and that of the labels' noise",
+}
 
 
 class Size(NamedTuple):
     """Images, main axes that are kept, units a layer; seeds and steps; which nets are trained; of which the share that
-    leaves is judged; the first seed."""
+    leaves is judged; which go other ways after the look, and how many seeds of each; the first seed."""
 
     images: int
     axes: int
@@ -94,124 +88,19 @@ class Size(NamedTuple):
     steps: int
     settings: tuple[Setting, ...]
     shares: tuple[Setting, ...]
+    after: tuple[Setting, ...]
+    after_seeds: int
     seeds_from: int = 0
 
 
 RATES = (0.1, 0.2, 0.4, 0.8, 1.6)
 SHARES = (Setting(5, 0.8), Setting(5, 1.6))
 SETTINGS = (*(Setting(3, r) for r in RATES), *(Setting(4, r) for r in RATES[1:]), *SHARES, Setting(3, 1.6, 0))
-QUICK = Size(images=500, axes=50, units=50, seeds=12, steps=15_000, settings=SETTINGS, shares=SHARES)
+LATER = (Setting(4, 0.8), Setting(4, 1.6))
+QUICK = Size(500, 50, 50, seeds=12, steps=15_000, settings=SETTINGS, shares=SHARES, after=LATER, after_seeds=6)
 MORE = (*(Setting(n, r) for n in EVERY for r in RATES), Setting(3, 1.6, 0), Setting(3, 0.4, 0))
-FULL = QUICK._replace(seeds=72, settings=MORE)
-TINY = Size(60, 5, 4, 2, 40, (Setting(3, 1.6),), (Setting(3, 1.6),))
-
-
-class Data(NamedTuple):
-    """Images in their first K main axes and labels as C outputs; the axes, [pixels, K]; the entropy of the classes."""
-
-    x_NxK: jax.Array
-    y_NxC: jax.Array
-    axes_DxK: jax.Array
-    entropy: float
-
-
-def load(size: Size) -> Data:
-    """The first images of MNIST."""
-    dataset = input_pipeline.load("mnist")
-    x_NxD = dataset.images[: size.images].reshape(size.images, -1).astype(np.float32) / 255
-    y_NxC = np.eye(CLASSES, dtype=np.float32)[dataset.labels[: size.images]]
-    axes_DxK = np.linalg.svd(x_NxD, full_matrices=False)[2][: size.axes].T
-    shares_C = y_NxC.mean(axis=0)
-    entropy = -float(np.sum(shares_C * np.log(np.maximum(shares_C, 1e-9))))
-    return Data(jnp.asarray(x_NxD @ axes_DxK), jnp.asarray(y_NxC), jnp.asarray(axes_DxK), entropy)
-
-
-class Walk(NamedTuple):
-    """Where a descent is, after how many steps, and whether its net has left."""
-
-    params: Any
-    steps: jax.Array
-    left: jax.Array
-
-
-class Programs(NamedTuple):
-    """What is compiled for nets of a depth: `draw(key, axes)`; `descend(walk, key, data, numbers)` with numbers rate,
-    last step, steps between looks and the cost below which a net has left; `look(params, data)`, eigenvalues and
-    squared slopes."""
-
-    draw: Callable[..., Any]
-    descend: Callable[..., Walk]
-    look: Callable[..., tuple[jax.Array, jax.Array]]
-
-
-def settled(params: Any, top_NxH: jax.Array, y_NxC: jax.Array) -> tuple[Any, jax.Array]:
-    """The params with output biases at which the mean outputs are the shares of the classes, the best ones, and the
-    mean cost there."""
-    kernel_HxC, bias_C = params["output"]["kernel"], params["output"]["bias"]
-    logits_NxC, shares_C = jnp.matmul(top_NxH, kernel_HxC), jnp.maximum(jnp.mean(y_NxC, axis=0), 1e-9)
-
-    def improved(_: int, bias_C: jax.Array) -> jax.Array:
-        means_C = jnp.mean(jax.nn.softmax(logits_NxC + bias_C[None]), axis=0)
-        return bias_C + jnp.log(shares_C / means_C)
-
-    bias_C = jax.lax.fori_loop(0, SETTLING, improved, bias_C)
-    costs_N = nets.costs.cross_entropy(logits_NxC + bias_C[None], y_NxC, "softmax")
-    return params | {"output": {"kernel": kernel_HxC, "bias": bias_C}}, jnp.mean(costs_N)
-
-
-@functools.cache
-def programs(layers: int, units: int, batch: int) -> Programs:
-    """The programs of nets of so many layers; with a batch of 0 each step takes all examples."""
-    net = nets.MLP(hidden=(units,) * layers, classes=CLASSES, kernel_init="glorot_standard")
-
-    def outputs(params: Any, x_BxK: jax.Array) -> tuple[jax.Array, jax.Array]:
-        applied: Any = net.apply({"params": params}, x_BxK)
-        logits_BxC, named = applied
-        return logits_BxC, named[f"hidden_{layers - 1}/a"]
-
-    def mean_cost(params: Any, x_BxK: jax.Array, y_BxC: jax.Array) -> jax.Array:
-        return jnp.mean(nets.costs.cross_entropy(outputs(params, x_BxK)[0], y_BxC, "softmax"))
-
-    @jax.jit
-    def draw(key: jax.Array, axes_DxK: jax.Array) -> Any:
-        """The net's own draw, its first layer turned to the main axes."""
-        params: Any = net.init(key, jnp.zeros((1, len(axes_DxK))))["params"]
-        first = params["hidden_0"] | {"kernel": axes_DxK.T @ params["hidden_0"]["kernel"]}
-        return params | {"hidden_0": first}
-
-    @jax.jit
-    def descend(walk: Walk, key: jax.Array, data: Data, numbers: tuple[jax.Array, ...]) -> Walk:
-        rate, last, every, below = numbers
-
-        def step(i: jax.Array, params: Any) -> Any:
-            if batch:
-                index_B = jax.random.randint(jax.random.fold_in(key, i), (batch,), 0, len(data.x_NxK))
-                gradient = jax.grad(mean_cost)(params, data.x_NxK[index_B], data.y_NxC[index_B])
-            else:
-                gradient = jax.grad(mean_cost)(params, data.x_NxK, data.y_NxC)
-            return jax.tree.map(lambda p, g: p - rate * g, params, gradient)
-
-        def on(walk: Walk) -> Walk:
-            end = jnp.minimum(walk.steps + every, last)
-            params = jax.lax.fori_loop(walk.steps, end, step, walk.params)
-            cost = settled(params, outputs(params, data.x_NxK)[1], data.y_NxC)[1]
-            return Walk(params, end, cost < below)
-
-        return jax.lax.while_loop(lambda walk: ~walk.left & (walk.steps < last), on, walk)
-
-    @jax.jit
-    def look(params: Any, data: Data) -> tuple[jax.Array, jax.Array]:
-        params = settled(params, outputs(params, data.x_NxK)[1], data.y_NxC)[0]
-        slope = jax.grad(lambda params: mean_cost(params, data.x_NxK, data.y_NxC))
-        product = lambda vector: jax.jvp(slope, (params,), (vector,))[1]  # noqa: E731
-        gradient = slope(params)
-        run = nets.curvature.lanczos(product, params, jax.random.key(0), LANCZOS, gradient)
-        beside_SxS = jnp.diag(run.betas_S[:-1], 1)
-        values_S, vectors_SxS = jnp.linalg.eigh(jnp.diag(run.alphas_S) + beside_SxS + beside_SxS.T)
-        square = sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(gradient))
-        return values_S, jnp.square(vectors_SxS[0]) * square
-
-    return Programs(draw, descend, look)
+FULL = QUICK._replace(seeds=72, settings=MORE, after=(*LATER, Setting(5, 1.6)), after_seeds=20)
+TINY = Size(60, 5, 4, 2, 40, (Setting(3, 1.6),), (Setting(3, 1.6),), (Setting(3, 1.6),), 2)
 
 
 class Found(NamedTuple):
@@ -225,20 +114,37 @@ class Found(NamedTuple):
     eigenvalue: float
 
 
-def one_net(setting: Setting, seed: int, size: Size, data: Data) -> Found:
-    """Trains a net to the look, looks, and trains on until it leaves."""
-    of = programs(setting.layers, size.units, setting.batch)
+# Of each setting and way, rate x steps at which its nets left, infinite where the budget ended.
+Ways: TypeAlias = dict[tuple[Setting, Way], list[float]]
+
+
+def walked(setting: Setting, seed: int, size: Size, data: Data, way: Way = "draws") -> tuple[Walk, Walk]:
+    """A net at the look, and where it ended from there, by that way."""
+    first = programs(setting.layers, size.units, setting.batch)
+    then = programs(setting.layers, size.units, setting.batch, way)
     draw_key, walk_key = jax.random.split(jax.random.key(seed))
     whole = lambda time: min(max(1, round(time / setting.rate)), size.steps)  # noqa: E731
     every, below = whole(EVERY[setting.layers]), (1 - LEFT) * data.entropy
-    start = Walk(of.draw(draw_key, data.axes_DxK), jnp.int32(0), jnp.asarray(False))
+    start = Walk(first.draw(draw_key, data.axes_DxK), jnp.int32(0), jnp.asarray(False))
     numbers = lambda last: tuple(map(jnp.asarray, (setting.rate, last, every, below)))  # noqa: E731
-    at_look = of.descend(start, walk_key, data, numbers(whole(LOOKED_AT)))
+    at_look = first.descend(start, walk_key, data, numbers(whole(LOOKED_AT)))
+    return at_look, then.descend(at_look, walk_key, data, numbers(size.steps))
+
+
+def time_after(setting: Setting, seed: int, size: Size, data: Data, way: Way) -> float:
+    """Rate x steps until a net left that went that way from the look on; infinite where the budget ended."""
+    ended = walked(setting, seed, size, data, way)[1]
+    return int(ended.steps) * setting.rate if ended.left else math.inf
+
+
+def one_net(setting: Setting, seed: int, size: Size, data: Data) -> Found:
+    """Trains a net until it leaves, and looks at where it was at the look."""
+    at_look, ended = walked(setting, seed, size, data)
     # In float64, in which a Hessian's small eigenvalues can be seen beside its large ones.
     with jax.enable_x64(True):
         exact = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), (at_look.params, data))
-        values_S, squares_S = map(np.asarray, of.look(*exact))
-    ended = of.descend(at_look, walk_key, data, numbers(size.steps))
+        look = programs(setting.layers, size.units, setting.batch).look
+        values_S, squares_S = map(np.asarray, look(*exact))
     before, drop = int(at_look.steps) * setting.rate, LEFT * data.entropy
     lowest, slope = float(values_S[0]), float(np.sqrt(squares_S[0]))
     overlap = nets.saddle.overlap(min(lowest, -1e-12), slope, drop)
@@ -352,6 +258,57 @@ def batch_claims(size: Size, found: dict[Setting, list[Found]]) -> list[Claim]:
     return claims
 
 
+def ratio_line(names: Names, upper: ArrayLike, lower: ArrayLike, **words: Any) -> Claim:
+    """The geometric mean of upper over lower time, of nets that left both ways."""
+    upper_S, lower_S = np.asarray(upper, float), np.asarray(lower, float)
+    left_S = np.isfinite(upper_S) & np.isfinite(lower_S)
+    ratios_S = np.divide(upper_S, lower_S, out=np.full(len(left_S), np.nan), where=left_S)
+    note = "" if left_S.all() else f"{left_S.sum()} of {len(left_S)} nets left both ways before the budget ended"
+    key, title, kind, source = names
+    return mean_claim(key, title, kind, source, ratios_S, BAND, log=True, exploratory=LATE, note=note, **words)
+
+
+def after_claims(size: Size, found: Mapping[Setting, list[Found]], ways: Ways) -> list[Claim]:
+    """What keeps the nets: without noise in the labels they leave as with all images, which is before the linearised
+    descent says; with the cost that this noise amounts to, as with batches."""
+    claims: list[Claim] = []
+    for setting in size.after:
+        nets_S = found[setting][: size.after_seeds]
+        all_S, classes_S, noise_S = (np.array(ways[setting, way]) for way in AFTER)
+        measured_S = np.array([math.inf if net.censored else net.time for net in nets_S])
+        # The ratios with batches and without; of a net that stays it is known that it is at least so.
+        at_least = geometric_mean([net.time for net in nets_S] / np.minimum(all_S, size.steps * setting.rate))
+        rival: Any = f"that of batches of {SMALL}, {at_least:.2g}", at_least
+        title, of = f"{setting.layers} layers, rate {setting.rate:g}, after the look ", setting.key
+        words = f"{title}{AFTER['classes']}: leaving time over that of all images"
+        line = ratio_line((f"classes/{of}", words, "ours", "no noise in the labels"), classes_S, all_S)
+        claims.append(against(line, *rival))
+        words = f"{title}{AFTER['all']}: leaving time over {PREDICTIONS['descent']}"
+        descents_S = [net.descent for net in nets_S]
+        line = ratio_line((f"all/{of}", words, "oracle", SOURCE), all_S, descents_S, published=1.0)
+        claims.append(beside_rival(line, setting, dict(found)))
+        words = f"{title}batch {SMALL}: leaving time over that of {AFTER['noise']}"
+        line = ratio_line((f"noise/{of}", words, "oracle", NOISE), measured_S, noise_S, published=1.0)
+        claims.append(against(line, f"all images, without the noise's cost: {at_least:.2g}", at_least))
+        if setting in size.shares:
+            claims.append(noise_share_claim(setting, size, nets_S, noise_S))
+    return claims
+
+
+def noise_share_claim(setting: Setting, size: Size, nets_S: list[Found], noise_S: np.ndarray) -> Claim:
+    """Of how many nets the descent with the noise's cost says rightly whether they leave within the budget."""
+    left_S = np.array([not net.censored for net in nets_S])
+    law = float(np.mean(left_S == np.array([net.law <= size.steps * setting.rate for net in nets_S])))
+    said = f"nets of which {AFTER['noise']} says rightly whether they leave within {size.steps:,} steps"
+    key, title = f"share/noise/{setting.key}", f"{setting.words}: {said}"
+    note = f"{np.isfinite(noise_S).sum()} of {len(left_S)} are to leave, and {left_S.sum()} do"
+    words: Any = {"published": 1.0, "exploratory": LATE, "note": note}
+    right_S = np.isfinite(noise_S) == left_S
+    line = share_claim(key, title, "oracle", NOISE, right_S, (RIGHT, 1.0), **words)
+    # By all images all leave.
+    return against(line, f"that all leave, {left_S.mean():.2g} (the law: {law:.2g})", left_S.mean())
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The picture.
 
@@ -396,28 +353,27 @@ def draw_survival(axis: Any, size: Size, found: dict[Setting, list[Found]]) -> N
     toolkit.legend_below(axis)
 
 
-def draw_curvature(axis: Any, found: dict[Setting, list[Found]]) -> None:
-    """The time a net takes against its most negative eigenvalue, with the line of least squares through the logs."""
-    nets_S = [net for of in found.values() for net in of if not net.censored]
-    logs_Sx2 = np.log([(-net.eigenvalue, net.time) for net in nets_S]).reshape(-1, 2)
-    for i, layers in enumerate(sorted({setting.layers for setting in found})):
-        of = [net for setting in found if setting.layers == layers for net in found[setting] if not net.censored]
-        points = np.array([(-net.eigenvalue, net.time) for net in of]).reshape(-1, 2)
-        axis.plot(*points.T, "o", color=f"C{i}", markersize=4, alpha=0.6, label=f"{layers} layers")
-    if len(logs_Sx2) > 2:
-        slope, height = np.polyfit(logs_Sx2[:, 0], logs_Sx2[:, 1], 1)
-        across = np.exp([logs_Sx2[:, 0].min(), logs_Sx2[:, 0].max()])
-        axis.plot(across, math.exp(height) * across**slope, "k--", linewidth=1, label="least squares")
-        axis.set_title(f"Leaving time ~ |h|^{slope:.2f} over {len(nets_S)} nets")
-    words = {"xlabel": "|h|, most negative eigenvalue on the plateau", "ylabel": "measured rate x steps"}
-    axis.set(xscale="log", yscale="log", xlim=SHOWN_CURVATURE, ylim=SHOWN, **words)
+def draw_after(axis: Any, size: Size, found: dict[Setting, list[Found]], ways: Ways) -> None:
+    """The time with batches against that of what goes on otherwise from the same look, a point a net."""
+    ends = np.array(SHOWN)
+    axis.plot(ends, ends, "k-", linewidth=1)
+    axis.fill_between(ends, ends / FACTOR, ends * FACTOR, color="gray", alpha=0.2, label="equal, and a factor of 1.5")
+    for (way, words), marker in zip(AFTER.items(), ("s", "+", "o"), strict=True):
+        points = [
+            (min(time, size.steps * setting.rate), net.time)
+            for setting in size.after
+            for time, net in zip(ways[setting, way], found[setting], strict=False)
+        ]
+        axis.plot(*np.array(points).T, marker, markersize=5, alpha=0.7, fillstyle="none", label=words)
+    axis.set(xscale="log", yscale="log", xlim=SHOWN, ylim=SHOWN, title="What keeps them is the noise of the labels")
+    axis.set(xlabel="rate x steps, other ways from the look on", ylabel=f"rate x steps with batches of {SMALL}")
     axis.grid(alpha=0.3)
     toolkit.legend_below(axis)
 
 
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
-    data = load(size)
+    data = load(size.images, size.axes)
     # The longest first, and as many at once as there are cores: a net is one thread's work.
     settings = sorted(size.settings, key=lambda setting: (-setting.layers, setting.rate))
     jobs = [(setting, seed) for setting in settings for seed in range(size.seeds_from, size.seeds_from + size.seeds)]
@@ -427,14 +383,23 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     found: dict[Setting, list[Found]] = {setting: [] for setting in size.settings}
     for (setting, _seed), net in zip(jobs, trained, strict=True):
         found[setting].append(net)
+    others: list[tuple[Setting, Way]] = [
+        (setting, way) for setting in sorted(size.after, reverse=True) for way in reversed(AFTER)
+    ]
+    again = [(*of, seed) for of in others for seed in range(size.seeds_from, size.seeds_from + size.after_seeds)]
+    with toolkit.threads() as pool:
+        times = pool.map(lambda job: time_after(job[0], job[2], size, data, job[1]), again)
+        times = list(tqdm(times, desc="other ways", total=len(again), leave=False, disable=None))
+    ways: Ways = {of: [time for job, time in zip(again, times, strict=True) if job[:2] == of] for of in others}
     factors = [claim for name in PREDICTIONS for claim in factor_claims(found, name, size.steps)]
     correlations = [correlation_claim(found, prediction) for prediction in PREDICTIONS]
     claims = [*factors, *correlations, *share_claims(size, found), *batch_claims(size, found)]
+    claims += after_claims(size, found, ways)
     figure, axes = figures.new_figure(17, 6, 3)
     draw_law(axes[0], found)
     axes[0].set_title(f"{correlations[0].count} settings: correlation of logs {correlations[0].measured:.3f}")
     draw_survival(axes[1], size, found)
-    draw_curvature(axes[2], found)
+    draw_after(axes[2], size, found, ways)
     return figure, claims
 
 

@@ -10,12 +10,17 @@ the cost along that eigenvector (Newton's step back to the saddle), and it has l
     nets.saddle.leaving_time(-0.01, delta) / 0.1                 # ln(1 / delta) / (eta |h|), in steps of eta = 0.1
 
 Times are rate x steps, for rates small beside 1 / |h|. With all eigenvalues h_K and the squared components of the
-gradient along their eigenvectors, `descent_time` does not take one direction for all of them. ValueError, in one line,
-names what is out of range.
+gradient along their eigenvectors, `descent_time` does not take one direction for all of them. `label_noise` is what
+small batches add to the cost of a plateau, which can be longer for it. ValueError, in one line, names what is out of
+range.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -75,3 +80,29 @@ def descent_time(values_K: ArrayLike, squares_K: ArrayLike, drop: float) -> floa
         middle = (early + late) / 2
         early, late = (middle, late) if won(middle) < drop else (early, middle)
     return late
+
+
+def label_noise(logits_of: Callable[[Any], jax.Array], params: Any, rate: float | jax.Array, batch: int) -> jax.Array:
+    """What the noise of the labels adds to a softmax net's mean cross-entropy on a plateau, in nats: a scalar.
+
+    On a plateau all examples have the same logits, `logits_of(params)`, [C], and the labels come with the probabilities
+    p of their softmax. The gradient of a batch of B, drawn with replacement, is J^T (p - mean of y), with J the
+    logits' derivatives by the parameters. Descent in such batches moves, on average, as descent on the mean cost and a
+    quarter of the rate times the mean square of that noise (Smith, Dherin, Barrett & De 2021; of the noise of labels
+    Blanc, Gupta, Valiant & Valiant 2020 and Damian, Ma & Lee 2021), for rates small beside 2 over the largest
+    eigenvalue:
+
+        rate / (4 B) tr((diag p - p p^T) J J^T)
+
+    It falls where the logits depend less on the parameters, as where a sigmoid layer saturates at 0. The noise has the
+    probabilities of where it is: nothing is differentiated by p. ValueError for a batch below 1 or logits that are not
+    [C].
+    """
+    _check("batch", batch, batch >= 1, "1 or more")
+    logits_C = logits_of(params)
+    if logits_C.ndim != 1:
+        raise ValueError(f"logits_of(params) has the shape {logits_C.shape}; accepted: one axis C")
+    p_C = jax.lax.stop_gradient(jax.nn.softmax(logits_C))
+    rows = [leaf.reshape(len(p_C), -1) for leaf in jax.tree.leaves(jax.jacrev(logits_of)(params))]
+    traces = [p_C @ jnp.sum(jnp.square(row_CxP), axis=1) - jnp.sum(jnp.square(p_C @ row_CxP)) for row_CxP in rows]
+    return rate / (4 * batch) * sum(traces, jnp.zeros(()))

@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 
 from experiments.escape import saturated_saddle as study
-from experiments.escape.saturated_saddle import Found, Setting
+from experiments.escape.saturated_saddle import Found
+from experiments.study import plateau_nets as plateau
 from experiments.study.claims import holds
+from experiments.study.plateau_nets import Setting
 
 
 def test_end_to_end(tiny_claims):
     """Four units on 60 images do not leave in 40 steps, so that no time is judged."""
     claims = tiny_claims(study.STUDY)
     assert list(claims)[:2] == ["law/3layers/rate1.6", "descent/3layers/rate1.6"]
-    assert list(claims)[2:] == ["correlation/law", "correlation/descent", "share/3layers/rate1.6"]
-    assert all(claim.kind == "oracle" and claim.exploratory for claim in claims.values())
+    assert list(claims)[2:5] == ["correlation/law", "correlation/descent", "share/3layers/rate1.6"]
+    assert list(claims)[5:] == [f"{name}/3layers/rate1.6" for name in ("classes", "all", "noise", "share/noise")]
+    assert all(claim.kind == "oracle" for key, claim in claims.items() if not key.startswith("classes"))
+    assert all(claim.exploratory for claim in claims.values())
     assert not any(claim.is_reproduced for claim in claims.values())
     assert claims["share/3layers/rate1.6"].rival_at == (0.0,) and claims["share/3layers/rate1.6"].count == 2
 
@@ -81,12 +85,56 @@ def test_shares_and_batches():
     assert claim.exploratory
 
 
+def test_other_ways_are_judged_beside_small_batches():
+    """The noise's cost explains it where it takes as long as batches do, and no noise where that is as all images."""
+    size = study.QUICK._replace(after=(Setting(4, 0.8),), after_seeds=8)
+    found = nets_of(Setting(4, 0.8), 3_000, 0.5) | nets_of(Setting(3, 0.8), 300, 1.0)
+    times = np.array([net.time for net in found[Setting(4, 0.8)]])
+    ways: study.Ways = {(Setting(4, 0.8), "all"): list(times / 2), (Setting(4, 0.8), "classes"): list(times / 1.9)}
+    ways[Setting(4, 0.8), "noise"] = list(times / 1.05)
+    claims = {claim.key.split("/")[0]: claim for claim in study.after_claims(size, found, ways)}
+    assert [claim.measured for claim in claims.values()] == pytest.approx([2 / 1.9, 0.125, 1.05])
+    assert [claim.is_reproduced for claim in claims.values()] == [True, False, True]
+    assert claims["noise"].rival_at == claims["classes"].rival_at == pytest.approx((2.0,))
+    # One whose budget ended is left out, and said to be; where the noise costs nothing, the rival is not excluded.
+    ways[Setting(4, 0.8), "noise"][0] = np.inf
+    ways[Setting(4, 0.8), "all"] = list(times / 1.1)
+    claims = {claim.key.split("/")[0]: claim for claim in study.after_claims(size, found, ways)}
+    assert claims["noise"].count == 7 and claims["noise"].note.startswith("7 of 8 nets")
+    assert claims["noise"].verdict == "undecided"
+
+
+def test_said_rightly_with_the_noise():
+    """It counts for how many nets leaving or staying was said, beside that all leave."""
+    stays, leaves = net(24_000, 10_000, censored=True), net(9_000, 10_000)
+    nets_S, noise_S = [stays] * 8 + [leaves] * 12, np.array([np.inf] * 8 + [8_000.0] * 12)
+    claim = study.noise_share_claim(Setting(5, 1.6), study.QUICK, nets_S, noise_S)
+    assert claim.measured == 1 and claim.is_reproduced and claim.rival_at == (0.6,)
+    assert "the law: 0.6" in claim.rival and claim.note == "12 of 20 are to leave, and 12 do"
+
+
+def test_one_image_of_each_class_leaves_the_output_biases_alone():
+    """From a plateau with the best biases they stay where they are, whichever images are drawn; in random batches they
+    do not."""
+    data = plateau.load(60, 5)
+    chosen: tuple[plateau.Way, ...] = ("draws", "classes")
+    of = {way: plateau.programs(2, 4, 10, way) for way in chosen}
+    params = of["draws"].draw(jax.random.key(0), data.axes_DxK)
+    params["output"]["kernel"] = jnp.zeros_like(params["output"]["kernel"])
+    params = plateau.settled(params, jnp.zeros((60, 4)), data.y_NxC)[0]
+    numbers = tuple(map(jnp.asarray, (0.5, 1, 1, 0.0)))
+    walk = plateau.Walk(params, jnp.int32(0), jnp.asarray(False))
+    moved = {way: of[way].descend(walk, jax.random.key(1), data, numbers).params["output"]["bias"] for way in of}
+    np.testing.assert_allclose(moved["classes"], params["output"]["bias"], atol=1e-6)
+    assert float(jnp.max(jnp.abs(moved["draws"] - params["output"]["bias"]))) > 0.01
+
+
 def test_settled_biases_are_the_best():
     """The mean outputs are the shares of the classes, where the cost has no slope in the biases."""
     key, noise = jax.random.split(jax.random.key(0))
     top_NxH, y_NxC = jax.random.uniform(key, (30, 4)), jax.nn.one_hot(jnp.arange(30) % 7, 10)
     kernel_HxC = 0.3 * jax.random.normal(noise, (4, 10))
-    params, cost = study.settled({"output": {"kernel": kernel_HxC, "bias": jnp.ones(10)}}, top_NxH, y_NxC)
+    params, cost = plateau.settled({"output": {"kernel": kernel_HxC, "bias": jnp.ones(10)}}, top_NxH, y_NxC)
     means_C = jnp.mean(jax.nn.softmax(top_NxH @ kernel_HxC + params["output"]["bias"][None]), axis=0)
     np.testing.assert_allclose(means_C, y_NxC.mean(axis=0), atol=1e-5)
     other = study.nets.costs.cross_entropy(top_NxH @ kernel_HxC, y_NxC, "softmax")

@@ -62,3 +62,53 @@ def test_lanczos_from_a_gradient_gives_its_shares():
     values_S, vectors_SxS = np.linalg.eigh(t_3x3)
     np.testing.assert_allclose(values_S, [-0.5, 2.0, 3.0], atol=1e-5)
     np.testing.assert_allclose(vectors_SxS[0] ** 2 * 1.69, [0.09, 0.16, 1.44], atol=1e-5)
+
+
+def logits_of(params):
+    """A sigmoid unit that sees nothing, before three outputs."""
+    return params["bias"] + params["weights"] * jax.nn.sigmoid(params["z"])
+
+
+def test_label_noise_of_known_derivatives():
+    """Logits b + w a(z): the derivatives by b are 1, by w a, by z w a'; with equal biases p is 1/3 where w is 0."""
+    params = {"bias": jnp.zeros(3), "weights": jnp.zeros(3), "z": jnp.float32(0.0)}
+    noise = nets.saddle.label_noise(logits_of, params, 0.8, 4)
+    assert float(noise) == pytest.approx(0.8 / 16 * (2 / 3) * (1 + 0.25))
+    # With w the third derivative counts, by its variance under p.
+    scales_C = np.array([0.5, 1.0, 2.0])
+    weights_C, p_C = 2 * np.log(scales_C), scales_C / scales_C.sum()
+    noise = nets.saddle.label_noise(logits_of, params | {"weights": jnp.float32(weights_C)}, 0.8, 4)
+    spread = p_C @ np.square(weights_C) - (p_C @ weights_C) ** 2
+    assert float(noise) == pytest.approx(0.05 * ((1 - p_C @ p_C) * 1.25 + spread / 16), rel=1e-5)
+    for wrong, words in (
+        (lambda: nets.saddle.label_noise(logits_of, params, 0.8, 0), "batch is 0"),
+        (lambda: nets.saddle.label_noise(lambda p: p["z"], params, 0.8, 1), "one axis C"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            wrong()
+
+
+def test_label_noise_saturates_a_unit_that_sees_nothing():
+    """Descent on batches of labels lowers the unit's output, on average as descent with the noise's cost does; by the
+    mean cost alone it would stay at 1/2."""
+    rate, batch, steps = 0.5, 2, 1_500
+    start = {"bias": jnp.zeros(3), "weights": jnp.zeros(3), "z": jnp.float32(0.0)}
+
+    def cost(params, y_C):
+        return -jnp.sum(y_C * jax.nn.log_softmax(logits_of(params)))
+
+    def walk(key):
+        def step(params, key):
+            y_C = jnp.mean(jax.nn.one_hot(jax.random.randint(key, (batch,), 0, 3), 3), axis=0)
+            return jax.tree.map(lambda p, g: p - rate * g, params, jax.grad(cost)(params, y_C)), None
+
+        return jax.nn.sigmoid(jax.lax.scan(step, start, jax.random.split(key, steps))[0]["z"])
+
+    def with_noise(params, _):
+        whole = lambda p: cost(p, jnp.ones(3) / 3) + nets.saddle.label_noise(logits_of, p, rate, batch)  # noqa: E731
+        return jax.tree.map(lambda p, g: p - rate * g, params, jax.grad(whole)(params)), None
+
+    walked_W = jax.jit(jax.vmap(walk))(jax.random.split(jax.random.key(0), 400))
+    expected = jax.nn.sigmoid(jax.jit(lambda: jax.lax.scan(with_noise, start, length=steps)[0])()["z"])
+    assert float(expected) < 0.3
+    assert float(jnp.mean(walked_W)) == pytest.approx(float(expected), rel=0.1)
