@@ -79,7 +79,7 @@ def run(config: Config, dataset: Dataset, parts: measuring.Parts, epochs: int, c
             checks.append(one)
             say(words.check_in_words(one))
         say(f"{'':{words.TITLE}}Checked in {duration(time.perf_counter() - start)}, the measuring included.")
-    sets, size = parts.labels_KxP.shape
+    sets, size = parts.labels_KxP.shape[:2]
     of = {"config": cells_of(config), "parameters": found.parameters, "probe_sets": sets, "probe_examples": size}
     return of | made.to_dict() | {"checks": [one.to_dict() for one in checks]}
 

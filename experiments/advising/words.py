@@ -47,7 +47,7 @@ def when(epoch: int) -> str:
 
 def measured_words(advice: Advice, found: Measured, parts: Parts) -> list[str]:
     """What was measured, of what."""
-    sets, size = parts.labels_KxP.shape
+    sets, size = parts.labels_KxP.shape[:2]
     last = advice.epochs[-1]
     course = f", at the start and to epoch {last} of the run as it is configured" if last else ", at the start alone"
     words = [
