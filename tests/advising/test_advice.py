@@ -183,6 +183,7 @@ def test_what_does_not_apply_is_said():
     normalized = advise(Config(), measured(has_statistics=True))
     for doubts in (normalized.rate_doubts, normalized.batch_doubts, normalized.scale_doubts):
         assert "normalization" in " ".join(doubts)
+    assert "l2 adds" in " ".join(advise(Config(l2=0.1), measured()).batch_doubts)
     doubts = " ".join(advise(Config(schedule="cosine", dropout=0.2), measured()).rate_doubts)
     assert "schedule" in doubts and "dropout" in doubts
     found = measured(curvature__top_eigenvalue=1.0)
