@@ -103,6 +103,7 @@ class Advice(NamedTuple):
                 "advised": self.batch,
                 "steps": self.along.steps,
                 "rate": self.along.rate or None,
+                "left_out": self.along.left_out,
                 "noise_scale_by_point": self.batches,
                 "doubts": self.batch_doubts,
             },
