@@ -67,7 +67,8 @@ def run(config: Config, dataset: Dataset, parts: measuring.Parts, epochs: int, c
         found = measuring.measure_net(config, dataset, parts, epochs, lambda _: bar.update())
     guess = guess_cost(config, dataset)
     of_rates = edges.find_edges(config, parts, found, guess, edges.BUDGET)
-    made = advising.advise(config, found, of_rates, along.noise_along(config, parts, found, of_rates))
+    of_noise = along.noise_along(config, parts, found, of_rates, edges.BUDGET)
+    made = advising.advise(config, found, of_rates, of_noise)
     say(words.in_words(config, made, found, parts))
     if wrong := record.in_one_line(SPEED):
         say(wrong)
@@ -79,7 +80,7 @@ def run(config: Config, dataset: Dataset, parts: measuring.Parts, epochs: int, c
             checks.append(one)
             say(words.check_in_words(one))
         say(f"{'':{words.TITLE}}Checked in {duration(time.perf_counter() - start)}, the measuring included.")
-    sets, size = parts.labels_KxP.shape
+    sets, size = parts.labels_KxP.shape[:2]
     of = {"config": cells_of(config), "parameters": found.parameters, "probe_sets": sets, "probe_examples": size}
     return of | made.to_dict() | {"checks": [one.to_dict() for one in checks]}
 

@@ -103,6 +103,7 @@ class Advice(NamedTuple):
                 "advised": self.batch,
                 "steps": self.along.steps,
                 "rate": self.along.rate or None,
+                "left_out": self.along.left_out,
                 "noise_scale_by_point": self.batches,
                 "doubts": self.batch_doubts,
             },
@@ -222,8 +223,13 @@ def batch_doubts(config: Config, found: Measured, along: Along, batches: list[Es
         doubts.append("noise hides the gradient on sets of this size: it is known from below alone")
     if config.optimizer != "sgd":
         doubts.append(f"it is that of plain descent; {config.optimizer} weighs parameters otherwise")
+    if config.l2:
+        doubts.append("what l2 adds to the cost that is descended is left out of it")
     if found.has_statistics:
-        doubts.append("batch normalization mixes the examples of a batch, which single gradients do not show")
+        doubts.append(
+            "batch normalization mixes the examples of a batch, which single gradients do not show, and its running "
+            "statistics, with which they are taken, lag behind the steps"
+        )
     values = [batch.value for batch in batches if math.isfinite(batch.value) and batch.value > 0]
     if len(values) > 1 and values[-1] > MOVED * values[0]:
         doubts.append("it grows as the cost falls: measure again (--epochs) where the run is later")

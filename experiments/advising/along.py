@@ -14,6 +14,7 @@ K sets, R rates, M steps.
 """
 
 import math
+import time
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -36,12 +37,13 @@ SIGNS = 2
 
 class Along(NamedTuple):
     """The noise scale of so many steps at a rate, which is 0 where they were not run; whether that rate is the least or
-    the largest one tried."""
+    the largest one tried; and which share of the steps is left out, since the cost lies above its start there."""
 
     scale: Estimate
     rate: float = 0.0
     steps: int = steps.STEPS
     at_edge: bool = False
+    left_out: float = 0.0
 
 
 def largest_at_last(config: Config, found: Measured, largest: Estimate) -> float:
@@ -68,10 +70,10 @@ def noise_look(config: Config) -> steps.Look:
     return look
 
 
-def noise_along(config: Config, parts: Parts, found: Measured, run: edges.Edges) -> Along:
+def noise_along(config: Config, parts: Parts, found: Measured, run: edges.Edges, budget: float = math.inf) -> Along:
     """The noise scale along STEPS steps from the last state on. Each probe set measures descent that draws its batches,
     MOST_BATCH examples or as many as there are, from the others; the rate is one for all. It is not run where running
-    descent to its edge had to be cut short."""
+    descent to its edge had to be cut short, nor where it would take more seconds than the budget."""
     if run.is_cut:
         return Along(Estimate(math.nan), steps=0)
     state, sets = found.points[-1].state, range(len(parts.labels_KxP))
@@ -85,6 +87,12 @@ def noise_along(config: Config, parts: Parts, found: Measured, run: edges.Edges)
 
     largest = largest_at_last(config, found, edges.over_sets(run.of_sets))
     tried = steps.rates_for(config, largest, 0.0, batch_size)
+    if math.isfinite(budget):
+        start = time.perf_counter()
+        run_costs([0], tried, *folds[0])
+        # With all rates that may be added; the noise takes about as long as the costs of one grid of rates.
+        if (time.perf_counter() - start) * len(folds) * (2 + edges.EXTENSIONS) > budget:
+            return Along(Estimate(math.nan), steps=0)
     rates, cost_KxMxR = steps.costs_about(costs_of, tried)
     best = steps.best_of(cost_KxMxR)
     counts_KxM = steps.gains(cost_KxMxR)[:, :-1, best] >= 0
@@ -92,4 +100,12 @@ def noise_along(config: Config, parts: Parts, found: Measured, run: edges.Edges)
     curved_K, noise_K = (
         np.sum(np.where(counts_KxM, np.concatenate(part)[:, :-1, 0], 0.0), axis=1) for part in zip(*seen, strict=True)
     )
-    return Along(ratio(noise_K, curved_K), rates[best], at_edge=best in (0, len(rates) - 1))
+    found_scale = ratio(noise_K, curved_K)
+    # A negative one says that noise gains by curvature, and one of no step says nothing.
+    is_known = found_scale.value >= 0 and bool(counts_KxM.any())
+    return Along(
+        found_scale if is_known else Estimate(math.nan),
+        rates[best],
+        at_edge=best in (0, len(rates) - 1),
+        left_out=1 - float(np.mean(counts_KxM)),
+    )

@@ -83,12 +83,12 @@ def check_rate(config: Config, advice: Advice, parts: Parts, guess: float) -> Ch
         return Check("rate", "the largest rate was not looked for", NOT_CHECKED)
     if not largest.low:
         return Check("rate", f"no rate was found from which descent comes back, {edge_in_words(largest)}", NOT_CHECKED)
-    rates, steps = rates_about(stable.value, largest.value), advice.edges.steps
+    rates, count = rates_about(stable.value, largest.value), advice.edges.steps
     others = [
         edges.Sample(*one, seed_after(config, len(parts.labels_KxP) + number))
         for number, one in enumerate(parts.other_sets(config.seed, OTHER_SETS, edges.RUN_EXAMPLES))
     ]
-    costs_KxR = [edges.descend(config, sample, rates, steps) for sample in others]
+    costs_KxR = [edges.descend(config, sample, rates, count) for sample in others]
     edges_K = [edges.Courses(rates, costs_R, guess).edge() for costs_R in costs_KxR]
     edge = over_sets(edges_K)
     climbing, rising = (
@@ -97,7 +97,7 @@ def check_rate(config: Config, advice: Advice, parts: Parts, guess: float) -> Ch
     )
     said = (
         f"on {len(others)} sets of {len(others[0].labels):,} other examples, each from another draw, of {len(rates)} "
-        f"rates the first at which {steps} steps of descent climb above the cost of the start and do not come back "
+        f"rates the first at which {count} steps of descent climb above the cost of the start and do not come back "
         f"lies {edge_in_words(edge)}, where {about(largest)} was the advice"
     )
     note = (
@@ -146,8 +146,9 @@ def check_batch(config: Config, largest: float, advice: Advice, parts: Parts, po
     predicted, alone = advice.batch.value, advice.batches[-1].value
     if not (math.isfinite(predicted) and predicted > 0):
         return Check("batch", "there is no finite useful batch", NOT_CHECKED)
-    images, labels = parts.rest
-    training, held_out = (images[:MOST_EXAMPLES], labels[:MOST_EXAMPLES]), parts.pooled(HELD_OUT)
+    # Drawn at random, since a data set may be in the order of its classes.
+    drawn_N = np.random.default_rng(config.seed).permutation(len(parts.rest[1]))[:MOST_EXAMPLES]
+    training, held_out = (parts.rest[0][drawn_N], parts.rest[1][drawn_N]), parts.pooled(HELD_OUT)
     batches = batches_about(predicted, len(training[1]))
     if len(batches) < 3:
         few = f"{len(training[1]):,} examples are too few for batches about {brief(predicted)}"
@@ -300,22 +301,25 @@ def check_scale(config: Config, largest: Estimate, scale: Scale | None, parts: P
     ends = np.array([courses[name][-1] for name in trials]).reshape(len(scales), len(SCALE_RATES), SEEDS)
     cost_FxS, chosen_F = best_rates(np.where(np.isfinite(ends), ends, np.inf))
     best = int(np.argmin(np.mean(cost_FxS, axis=1)))
-    lacking_S = (cost_FxS[scales.index(advised)] - cost_FxS[best]) / np.maximum(guess - cost_FxS[best], 1e-30)
-    lacking = mean(lacking_S)
-    verdict = WORDS[judged(lacking.low, lacking.high, (None, LACKING))]
-    notes: list[str] = []
-    if sizes := sorted({scales[f] for f in (scales.index(advised), best) if chosen_F[f] in (0, len(SCALE_RATES) - 1)}):
-        verdict = WORDS["undecided"]
-        notes.append(f"at {', '.join(map(brief, sizes))} the best rate is the least or the largest one tried")
     shown = ", ".join(
         f"{brief(float(np.mean(cost_S)))} at {brief(x)}" for x, cost_S in zip(scales, cost_FxS, strict=True)
     )
     said = (
         f"after {epochs * -(-len(labels) // batch_size)} steps, each scale at its best of {len(SCALE_RATES)} rates, "
-        f"the cost on held-out examples is {shown}; the advised {brief(advised)} lacks {brief(100 * lacking.value)} % "
-        f"of the best one's progress"
-        + (f" ({100 * lacking.low:.0f} to {100 * lacking.high:.0f})" if scales[best] != advised else "")
+        f"the cost on held-out examples is {shown}"
     )
+    progress = guess - float(np.mean(cost_FxS[best]))
+    if not progress > (1 - edges.LEARNS) * abs(guess):
+        return Check("scale", f"{said}; that of knowing nothing is {brief(guess)}: at none does it learn", NOT_CHECKED)
+    lacking = mean((cost_FxS[scales.index(advised)] - cost_FxS[best]) / progress)
+    verdict = WORDS[judged(lacking.low, lacking.high, (None, LACKING))]
+    notes: list[str] = []
+    if sizes := sorted({scales[f] for f in (scales.index(advised), best) if chosen_F[f] in (0, len(SCALE_RATES) - 1)}):
+        verdict = WORDS["undecided"]
+        notes.append(f"at {', '.join(map(brief, sizes))} the best rate is the least or the largest one tried")
+    said += f"; the advised {brief(advised)} lacks {brief(100 * lacking.value)} % of the best one's progress"
+    if scales[best] != advised:
+        said += f" ({100 * lacking.low:.0f} to {100 * lacking.high:.0f})"
     return Check("scale", said, verdict, advised, lacking, tuple(notes), {"best": {"measured": Estimate(scales[best])}})
 
 

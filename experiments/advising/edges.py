@@ -39,7 +39,8 @@ COARSE_FACTORS, FINE_FACTORS = tuple(COARSE**i for i in range(-1, 11)), tuple(FI
 # How often as many rates are added above where none diverges, or below where all do; and how far from the first ones.
 EXTENSIONS = 2
 FARTHEST = 2.0**17
-# The seconds that the running may take; and of how many steps on how many sets it is, whichever fits first.
+# The seconds that the running may take, and again that along which noise is measured (`along.py`); and of how many
+# steps on how many sets it is, whichever fits first.
 BUDGET = 120.0
 SIZES = ((RATE_STEPS, SETS), (RATE_STEPS, 3), (30, 3), (30, 2), (20, 2))
 TIMED_STEPS = 4

@@ -43,7 +43,7 @@ class Parts(NamedTuple):
     def without(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Images and labels of all of them but that one."""
         images, labels = (np.delete(part, number, axis=0) for part in (self.images_KxPxD, self.labels_KxP))
-        return images.reshape(-1, *images.shape[2:]), labels.reshape(-1)
+        return images.reshape(-1, *images.shape[2:]), labels.reshape(-1, *labels.shape[2:])
 
     def other_sets(self, seed: int, count: int, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Images and labels of so many sets that share nothing, drawn from the rest, each of as many examples as a

@@ -18,6 +18,8 @@ from experiments.advising.edges import plain
 from experiments.engine import lanes
 from training.compiling import compiled, options_for
 from training.config import Config
+from training.metrics import batch_metrics
+from training.models import cost_of, make_model
 
 RATES, STEPS, MOST_BATCH = tuple(2.0**power for power in range(-3, 2)), 32, 2048
 Examples: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -29,9 +31,18 @@ Run: TypeAlias = Callable[[Sequence[int], Sequence[float], Examples, Examples], 
 
 
 def cost_look(config: Config) -> Look:
-    """What it costs."""
-    evaluate = train.make_train(plain(config)).evaluate
-    return lambda state, images, labels, _: evaluate(state, images, labels)["loss"]
+    """What it costs. Running statistics lag behind, so that with them it is the cost as in training, where the examples
+    that are looked at are one batch."""
+    evaluate, model, cost = train.make_train(plain(config)).evaluate, make_model(plain(config)), cost_of(config)
+
+    def look(state: train.TrainState, images: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
+        if jax.tree.leaves(state.batch_stats):
+            ones_B = jnp.ones(len(labels))
+            logits_BxC, _ = model.apply_in_training(state.params, state.batch_stats, images, ones_B, key)
+            return batch_metrics(cost, logits_BxC, labels, ones_B)["loss"]
+        return evaluate(state, images, labels)["loss"]
+
+    return look
 
 
 def make_run(
@@ -65,17 +76,18 @@ def make_run(
             return lanes.over_lanes(config, look, same=3)(states_R, *held_out, key)
 
         def go_on(states_R: Any, key: jax.Array) -> tuple[Any, Any]:
-            drawn_B = jax.random.randint(key, (batch_size,), 0, len(training[0]))
+            draw_key, look_key = jax.random.split(key)
+            drawn_B = jax.random.randint(draw_key, (batch_size,), 0, len(training[0]))
             images, labels = training if is_whole else (training[0][drawn_B], training[1][drawn_B])
             step = lanes.over_lanes(config, functions.step, same=1)
             states_R, _ = step(states_R, numbers_R, (images, labels, jnp.ones(batch_size)))
-            return states_R, seen(states_R, jax.random.fold_in(key, 1)) if every_step else None
+            return states_R, seen(states_R, look_key) if every_step else None
 
-        key = jax.random.key(seed)
-        last_R, seen_MxR = jax.lax.scan(go_on, states_R, jax.random.split(key, STEPS))
+        steps_key, first_key, last_key = jax.random.split(jax.random.key(seed), 3)
+        last_R, seen_MxR = jax.lax.scan(go_on, states_R, jax.random.split(steps_key, STEPS))
         if not every_step:
-            seen_MxR = jax.tree.map(lambda leaf: leaf[None], seen(last_R, jax.random.fold_in(key, STEPS)))
-        first_R = seen(states_R, jax.random.fold_in(key, STEPS + 1))
+            seen_MxR = jax.tree.map(lambda leaf: leaf[None], seen(last_R, last_key))
+        first_R = seen(states_R, first_key)
         return jax.tree.map(lambda first_R, rest_MxR: jnp.concatenate([first_R[None], rest_MxR]), first_R, seen_MxR)
 
     everywhere = NamedSharding(mesh, PartitionSpec())

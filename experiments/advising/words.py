@@ -47,7 +47,7 @@ def when(epoch: int) -> str:
 
 def measured_words(advice: Advice, found: Measured, parts: Parts) -> list[str]:
     """What was measured, of what."""
-    sets, size = parts.labels_KxP.shape
+    sets, size = parts.labels_KxP.shape[:2]
     last = advice.epochs[-1]
     course = f", at the start and to epoch {last} of the run as it is configured" if last else ", at the start alone"
     words = [
@@ -151,17 +151,24 @@ def batch_words(config: Config, advice: Advice) -> list[str]:
     last = advice.epochs[-1]
     if math.isnan(advice.batch.value):
         return ["the gradient noise cannot be told", *advice.batch_doubts]
-    alone = f"tr(Sigma) / |G|^2, is {advice.batches[-1]} {when(last)}"
-    if last:
-        alone += f" ({advice.batches[0]} {when(0)})"
-    words = [f"batches are worth their examples up to about {advice.batch}"]
-    if advice.along.steps:
-        words[0] += (
-            f" in the next {advice.along.steps} steps {when(last)}, at their best rate, {brief(advice.along.rate)}"
-        )
-        alone += ": that of descent at the rate by which it was reached"
-    words.append(f"the noise scale of the state alone, {alone}")
-    if math.isfinite(advice.batch.value) and advice.batch.value > 0:
+    known = math.isfinite(advice.batch.value)
+    worth = f"about {advice.batch}" if known else f"{brief(advice.batch.low)} or more"
+    at_start = f" ({advice.batches[0]} {when(0)})" if last else ""
+    if not advice.along.steps:
+        words = [
+            f"batches are worth their examples up to {worth} {when(last)}{at_start}, the noise scale of "
+            "the state alone, tr(Sigma) / |G|^2"
+        ]
+    else:
+        left_out = advice.along.left_out
+        words = [
+            f"batches are worth their examples up to {worth} in the next {advice.along.steps} steps "
+            f"{when(last)}, at their best rate, {brief(advice.along.rate)}"
+            + (f", without the {100 * left_out:.2g} % at which the cost lies above its start" if left_out else ""),
+            f"the noise scale of the state alone, tr(Sigma) / |G|^2, is {advice.batches[-1]} {when(last)}{at_start}"
+            + (": that of descent at the rate by which it was reached" if last else ""),
+        ]
+    if known and advice.batch.value > 0:
         steps = 1 + advice.batch.value / config.batch_size
         words.append(
             f"the config's, {config.batch_size}, takes about {brief(steps)} times the least steps; twice as large a "

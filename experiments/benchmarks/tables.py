@@ -86,8 +86,8 @@ PARTS = {
         "*scale* where it lacks at most a tenth of the progress of the best one tried. *Undecided* is an interval "
         "that lies partly within and partly without, and a best rate at the end of those tried. Ratios are of "
         "settings where both numbers are known, from both sides; the rates of a check lie about the advice, so that "
-        "equal ones give 1 to the digit. The command ends its running of descent within two minutes, the benchmark "
-        "does not.",
+        "equal ones give 1 to the digit. The command ends each of its two runs of descent, for rate and for batch, "
+        "within two minutes, or leaves it out; the benchmark does not.",
     ),
     "page": (
         "The page for a class",

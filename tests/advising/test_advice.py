@@ -69,6 +69,7 @@ def test_rate_batch_and_scale():
         "advised": ALONG.scale,
         "steps": 32,
         "rate": 0.75,
+        "left_out": 0.0,
         "noise_scale_by_point": advice.batches,
         "doubts": [],
     }
@@ -77,6 +78,7 @@ def test_rate_batch_and_scale():
     text = said(Config(batch_size=12), measured())
     assert "up to about 12 (10 to 15) in the next 32 steps after epoch 1, at their best rate, 0.75." in text
     assert "of the state alone, tr(Sigma) / |G|^2, is 30 (30 to 30) after epoch 1 (30 (30 to 30) at the start)" in text
+    assert "that of descent at the rate by which it was reached" in text
     assert "stable up to a rate of 0.5 (0.5 to 0.5) at the start" in text and "which is 2 / lambda" in text
     assert "takes about 2 times the least steps" in text and "save 25 % of them" in text
     assert "None is saturated or dying after epoch 1" in text
@@ -124,6 +126,13 @@ def test_sets_that_are_known_from_one_side_are_counted():
     assert "On 1 of 5 sets descent came back from every rate tried." in text and "descent diverges" in text
     text = said(Config(), measured(), [closed] * 4 + [below])
     assert "up to 2.4 (2 to 2.8)" in text and "On 1 of 5 sets descent came back from no rate tried." in text
+
+
+def test_steps_that_are_left_out_are_said():
+    """And nothing of the rate of a run that was not begun."""
+    text = said(Config(), measured(epochs=0), along=ALONG._replace(left_out=0.125))
+    assert "at their best rate, 0.75, without the 12 % at which the cost lies above its start." in text
+    assert "is 30 (30 to 30) at the start. " in text and "was reached" not in text
 
 
 def test_what_was_cut_is_said():
@@ -183,6 +192,7 @@ def test_what_does_not_apply_is_said():
     normalized = advise(Config(), measured(has_statistics=True))
     for doubts in (normalized.rate_doubts, normalized.batch_doubts, normalized.scale_doubts):
         assert "normalization" in " ".join(doubts)
+    assert "l2 adds" in " ".join(advise(Config(l2=0.1), measured()).batch_doubts)
     doubts = " ".join(advise(Config(schedule="cosine", dropout=0.2), measured()).rate_doubts)
     assert "schedule" in doubts and "dropout" in doubts
     found = measured(curvature__top_eigenvalue=1.0)
@@ -202,6 +212,11 @@ def test_noise_that_hides_the_gradient():
     advice = advise(Config(), found, along=Along(Estimate(math.nan), steps=0))
     assert advice.batch == advice.batches[-1] and math.isinf(advice.batch.high)
     assert "of this state alone" in advice.batch_doubts[0] and "from below alone" in advice.batch_doubts[1]
+    text = said(Config(), measured(), along=Along(Estimate(math.nan), steps=0))
+    assert "up to about 30 (30 to 30) after epoch 1 (30 (30 to 30) at the start), the noise scale of the state" in text
+    assert text.count("noise scale") == 1
+    text = said(Config(), measured(), along=Along(Estimate(math.inf, 20.0, math.inf), 0.5))
+    assert "worth their examples up to 20 or more in the next 32 steps" in text and "the least steps" not in text
 
 
 def test_layers_that_are_saturated_or_dying():

@@ -59,6 +59,25 @@ def test_advice_on_a_net_of_ones_own(call, capsys, tmp_path):
     assert str(tmp_path) not in json.dumps(found["layers"])
 
 
+def test_advice_on_a_regression(call, capsys, tmp_path):
+    """Of two targets an example; with all checks."""
+    random = np.random.default_rng(0)
+    x_NxD = random.normal(size=(200, 3))
+    targets_NxC = x_NxD @ random.normal(size=(3, 2)) + random.normal(size=(200, 2))
+    np.savez(tmp_path / "plane.npz", x_train=np.float32(x_NxD), y_train=np.float32(targets_NxC))
+    of = {"dataset": f"npz:{tmp_path / 'plane.npz'}", "inputs": 3, "classes": 2, "output": "identity"}
+    of |= {"validation": 20, "batch_size": 8, "hidden": "(4,)"}
+    call(
+        SHALLOW, *(f"--config.{name}={value}" for name, value in of.items()), "--check", f"--out={tmp_path / 'a.json'}"
+    )
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert (found["probe_sets"], found["probe_examples"]) == (measuring.SETS, 18)
+    assert found["useful_batch"]["steps"] == 32 and found["useful_batch"]["advised"]["value"] > 0
+    assert [check["part"] for check in found["checks"]] == ["rate", "batch", "scale"]
+    parts = measuring.Parts(np.zeros((5, 6, 3)), np.arange(60.0).reshape(5, 6, 2), (np.zeros(0), np.zeros(0)))
+    np.testing.assert_array_equal(parts.without(1)[1][6:8], parts.labels_KxP[2, :2])
+
+
 def test_eigenvalue_is_that_of_each_probe_set():
     """What the probe gives on the second set is what `nets.curvature` gives on it."""
     config = Config(dataset="synthetic", hidden=(3,), probe_examples=20)

@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -70,6 +71,16 @@ def test_noise_scale_grows_along_descent(parts):
     assert made.scale.value > 1.5 * first[1] / first[0] and not made.at_edge
 
 
+def test_what_says_nothing_of_noise(parts, monkeypatch):
+    """A scale that is negative, as where the cost is curved downwards, and that of a state that left the numbers."""
+    state = train.initial_state(LINEAR)
+    broken = state._replace(params=jax.tree.map(lambda leaf: leaf * math.nan, state.params))
+    assert math.isnan(along.noise_along(LINEAR, parts, found_at(broken, 1.0), EDGES).scale.value)
+    monkeypatch.setattr(along, "noise_look", lambda _: lambda *_: (jnp.float32(2.0), jnp.float32(-1.0)))
+    made = along.noise_along(LINEAR, parts, found_at(state, 1.0), EDGES)
+    assert math.isnan(made.scale.value) and made.left_out < 1
+
+
 def test_rates_along_which_it_is_measured():
     """The largest rate moves as 2 / lambda does; unknown of other optimizers, and where none comes back. Where running
     was cut short for its time, nothing more is run."""
@@ -79,3 +90,11 @@ def test_rates_along_which_it_is_measured():
     assert math.isnan(along.largest_at_last(LINEAR, found, Estimate(1.0, 0.0, 1.0)))
     cut = along.noise_along(LINEAR, None, found, EDGES._replace(is_cut=True))  # pyright: ignore[reportArgumentType]
     assert not cut.steps and math.isnan(cut.scale.value)
+
+
+def test_it_is_not_run_where_that_takes_too_long(parts):
+    """Seen from the time of one set's first rates."""
+    found = found_at(train.initial_state(LINEAR), 1.0)
+    slow = along.noise_along(LINEAR, parts, found, EDGES, budget=1e-9)
+    assert not slow.steps and math.isnan(slow.scale.value)
+    assert along.noise_along(LINEAR, parts, found, EDGES, budget=1e9) == along.noise_along(LINEAR, parts, found, EDGES)

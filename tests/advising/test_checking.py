@@ -164,6 +164,23 @@ def test_batch_that_is_advised_is_judged(parts, monkeypatch):
     assert checking.check_batch(config, 1.0, batch_advice(math.inf), parts, point).verdict == "not checked"
 
 
+def test_batches_are_drawn_from_all_classes(monkeypatch):
+    """Where the data set is in the order of its classes, and has more examples than are drawn from."""
+    labels = np.repeat(np.int32([0, 1]), 400)
+    dataset = input_pipeline.Dataset(np.ones((800, 3), np.float32), labels, np.ones((2, 3), np.float32), labels[:2])
+    monkeypatch.setattr(checking, "MOST_EXAMPLES", 100)
+    seen: list[np.ndarray] = []
+
+    def costs_from(_: Config, examples: Any, *others: Any, **kinds: Any) -> Any:
+        seen.append(examples[0][1])
+        return lambda rates: np.ones((2, 33, len(rates)))
+
+    monkeypatch.setattr(checking, "costs_from", costs_from)
+    point: Any = Namespace(state=None)
+    checking.check_batch(LINEAR, 1.0, batch_advice(10.0), measuring.cut(LINEAR, dataset), point)
+    assert all(len(labels_N) == 100 and 0.3 < np.mean(labels_N) < 0.7 for labels_N in seen) and seen
+
+
 def test_scale_that_keeps_a_net_from_learning(parts):
     """At a hundred times the weights a saturated net learns nothing; the one that is advised makes the progress."""
     config = Config(dataset="synthetic", inputs=3, classes=2, hidden=(8,), batch_size=20)
@@ -174,3 +191,5 @@ def test_scale_that_keeps_a_net_from_learning(parts):
     worse = checking.check_scale(config, largest, scale._replace(advised=Estimate(400.0)), parts, 0.25)
     assert worse.verdict == "did not hold" and worse.measured.value > 0.2
     assert checking.check_scale(config, largest, None, parts, 0.25).verdict == "not checked"
+    nothing = checking.check_scale(config, largest, scale, parts, 1e-3)
+    assert nothing.verdict == "not checked" and "at none does it learn" in nothing.said

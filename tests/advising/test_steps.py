@@ -11,7 +11,7 @@ import pytest
 
 import train
 from experiments.advising import checking, steps
-from training.config import Config
+from training.config import Config, hyperparameters
 
 LINEAR = Config(dataset="synthetic", inputs=3, classes=2, hidden=(), output="identity", batch_size=8)
 
@@ -49,6 +49,22 @@ def test_steps_go_on_from_the_state(monkeypatch):
         expected.append(cost())
     whole_1xMxR = make(40, seeds=1)([0], [0.01, 0.5], training, held_out)
     np.testing.assert_allclose(whole_1xMxR[0, :, 1], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fields", [{}, {"hidden": (4,), "batch_norm": True}])
+def test_cost_is_that_which_is_descended(fields):
+    """Its gradient is by what a step at the rate 1 moves the parameters, with batch normalization as well, whose
+    running statistics would give another one."""
+    config = LINEAR.replace(**fields, learning_rate=1.0)
+    state, (images, labels) = train.initial_state(config), examples(40, 0)
+    look = steps.cost_look(config)
+    gradient = jax.grad(lambda params: look(state._replace(params=params), images, labels, jax.random.key(0)))
+    numbers = hyperparameters(config)
+    after, _ = train.make_train(config).step(state, numbers, (images, labels, np.ones(len(labels), np.float32)))
+    for before, then, slope in zip(
+        *map(jax.tree.leaves, (state.params, after.params, gradient(state.params))), strict=True
+    ):
+        np.testing.assert_allclose(before - then, slope, rtol=1e-4, atol=1e-6)
 
 
 def test_rates_beyond_the_best_one_that_was_tried():
