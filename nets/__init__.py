@@ -36,9 +36,9 @@ sends walkers of SGD out of a minimum, certifies minima and has the action of th
 a batch may draw; `landscape` has the plane of a path, the cost on lines and planes, barriers and the widths of basins.
 `theory` has what is known exactly, and its modules are attributes of `nets` as well: `exit_time`, `step_chain` (SGD as
 a chain on a grid), `residual_passage` (exit under costs whose gradient is bounded), `wells` (neurons with two minima),
-`born_dead`, `absorbed_relu` (a unit's death in training), `saddle` (the time to leave one, and what noisy labels add),
-`relu_cells` (minima at the kinks of a ReLU net), `slope_bounds` (what slopes leave of a layer's curvature) and
-`student_teacher` (a net whose cost over all Gaussian inputs is known).
+`born_dead`, `absorbed_relu` (a unit's death in training), `saddle` (the time to leave one, and what small batches add
+to the cost there), `relu_cells` (minima at the kinks of a ReLU net), `slope_bounds` (what slopes leave of a layer's
+curvature) and `student_teacher` (a net whose cost over all Gaussian inputs is known).
 """
 
 from nets import (

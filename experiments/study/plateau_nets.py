@@ -139,7 +139,7 @@ def programs(layers: int, units: int, batch: int, way: Way = "draws") -> Program
         return jax.grad(mean_cost)(params, data.x_NxK, data.y_NxC)
 
     def noise_slope(params: Any, rate: jax.Array, data: Data) -> Any:
-        """Of the cost that the noise of the labels adds, at the mean image, as all images have the same outputs."""
+        """Of the cost that the labels' noise adds, at the mean image, as all images have nearly the same outputs."""
         mean_1xK = jnp.mean(data.x_NxK, axis=0, keepdims=True)
         logits_of = lambda params: outputs(params, mean_1xK)[0][0]  # noqa: E731
         return jax.grad(lambda params: nets.saddle.label_noise(logits_of, params, rate, batch))(params)

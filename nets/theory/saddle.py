@@ -11,8 +11,8 @@ the cost along that eigenvector (Newton's step back to the saddle), and it has l
 
 Times are rate x steps, for rates small beside 1 / |h|. With all eigenvalues h_K and the squared components of the
 gradient along their eigenvectors, `descent_time` does not take one direction for all of them. `label_noise` is what
-small batches add to the cost of a plateau, which can be longer for it. ValueError, in one line, names what is out of
-range.
+small batches add to the cost on a plateau, on which descent may stay longer for it. ValueError, in one line, names what
+is out of range.
 """
 
 import math
@@ -85,18 +85,23 @@ def descent_time(values_K: ArrayLike, squares_K: ArrayLike, drop: float) -> floa
 def label_noise(logits_of: Callable[[Any], jax.Array], params: Any, rate: float | jax.Array, batch: int) -> jax.Array:
     """What the noise of the labels adds to a softmax net's mean cross-entropy on a plateau, in nats: a scalar.
 
-    On a plateau all examples have the same logits, `logits_of(params)`, [C], and the labels come with the probabilities
-    p of their softmax. The gradient of a batch of B, drawn with replacement, is J^T (p - mean of y), with J the
-    logits' derivatives by the parameters. Descent in such batches moves, on average, as descent on the mean cost and a
-    quarter of the rate times the mean square of that noise (Smith, Dherin, Barrett & De 2021; of the noise of labels
-    Blanc, Gupta, Valiant & Valiant 2020 and Damian, Ma & Lee 2021), for rates small beside 2 over the largest
-    eigenvalue:
+    On a plateau all examples have the same logits, `logits_of(params)`, [C], with the same derivatives J by the
+    parameters, and the labels come with the probabilities p of their softmax. Noise is how many examples of each class
+    a batch happens to hold: the gradient of a batch of B, drawn with replacement, is J^T (p - mean of y). Its
+    covariance, J^T (diag p - p p^T) J / B, is the Hessian over B, so that across the plateau the parameters come to
+    fluctuate with the variance rate / (2 B) in every direction that changes p. Along it descent in such batches then
+    drifts, on average, as descent on the mean cost and
 
         rate / (4 B) tr((diag p - p p^T) J J^T)
 
-    It falls where the logits depend less on the parameters, as where a sigmoid layer saturates at 0. The noise has the
-    probabilities of where it is: nothing is differentiated by p. ValueError for a batch below 1 or logits that are not
-    [C].
+    (Blanc, Gupta, Valiant & Valiant 2020 and Damian, Ma & Lee 2021, where labels are perturbed on purpose). This is a
+    quarter of the rate times the mean square of the noise, which Smith, Dherin, Barrett & De (2021) derive for batches
+    without replacement. It holds for rates small beside 2 over the largest eigenvalue, and for drifts that are slow
+    beside the fluctuations.
+
+    It falls where the logits depend less on the parameters, as where a sigmoid layer saturates at 0. Nothing is
+    differentiated by p: along the plateau it does not change, and the covariance of the labels is that of the data,
+    whatever the net answers. ValueError for a batch below 1 or logits that are not [C].
     """
     _check("batch", batch, batch >= 1, "1 or more")
     logits_C = logits_of(params)

@@ -129,6 +129,29 @@ def test_one_image_of_each_class_leaves_the_output_biases_alone():
     assert float(jnp.max(jnp.abs(moved["draws"] - params["output"]["bias"]))) > 0.01
 
 
+def test_the_noise_pushes_the_top_layer_down():
+    """With a top layer of 0 its cost is rate / 40 (1 - p p) (1 + |a|^2), with a the outputs below at the mean image: a
+    step differs from one with all images by the slope of that, and not at all in the output layer."""
+    data, rate = plateau.load(60, 5), 0.5
+    chosen: tuple[plateau.Way, ...] = ("all", "noise")
+    of = {way: plateau.programs(2, 4, 10, way) for way in chosen}
+    params = of["all"].draw(jax.random.key(0), data.axes_DxK)
+    params["output"]["kernel"] = jnp.zeros_like(params["output"]["kernel"])
+    params = plateau.settled(params, jnp.zeros((60, 4)), data.y_NxC)[0]
+    numbers = tuple(map(jnp.asarray, (rate, 1, 1, 0.0)))
+    walk = plateau.Walk(params, jnp.int32(0), jnp.asarray(False))
+    moved = {way: of[way].descend(walk, jax.random.key(1), data, numbers).params for way in of}
+    a_H = jnp.mean(data.x_NxK, axis=0)
+    for layer in ("hidden_0", "hidden_1"):
+        a_H = jax.nn.sigmoid(a_H @ params[layer]["kernel"] + params[layer]["bias"])
+    shares_C = data.y_NxC.mean(axis=0)
+    expected_H = -rate * rate / 40 * (1 - shares_C @ shares_C) * 2 * a_H * a_H * (1 - a_H)
+    difference = jax.tree.map(jnp.subtract, moved["noise"], moved["all"])
+    np.testing.assert_allclose(difference["hidden_1"]["bias"], expected_H, atol=1e-6)
+    np.testing.assert_allclose(difference["output"]["kernel"], 0, atol=1e-6)
+    assert float(expected_H.max()) < -1e-4
+
+
 def test_settled_biases_are_the_best():
     """The mean outputs are the shares of the classes, where the cost has no slope in the biases."""
     key, noise = jax.random.split(jax.random.key(0))

@@ -80,6 +80,11 @@ def test_label_noise_of_known_derivatives():
     noise = nets.saddle.label_noise(logits_of, params | {"weights": jnp.float32(weights_C)}, 0.8, 4)
     spread = p_C @ np.square(weights_C) - (p_C @ weights_C) ** 2
     assert float(noise) == pytest.approx(0.05 * ((1 - p_C @ p_C) * 1.25 + spread / 16), rel=1e-5)
+    # Its slope is that of J J^T alone, with unequal p as they are: none by b, which changes nothing else.
+    unequal = params | {"bias": jnp.float32(np.log(scales_C))}
+    slopes = jax.grad(lambda params: nets.saddle.label_noise(logits_of, params, 0.8, 4))(unequal)
+    np.testing.assert_array_equal(slopes["bias"], 0)
+    assert float(slopes["z"]) == pytest.approx(0.05 * (1 - p_C @ p_C) * 2 * 0.5 * 0.25, rel=1e-5)
     for wrong, words in (
         (lambda: nets.saddle.label_noise(logits_of, params, 0.8, 0), "batch is 0"),
         (lambda: nets.saddle.label_noise(lambda p: p["z"], params, 0.8, 1), "one axis C"),
