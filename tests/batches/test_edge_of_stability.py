@@ -101,6 +101,39 @@ def test_interval_of_a_median():
     assert np.isnan(toolkit.median_interval(np.arange(5))).all()
 
 
+def test_a_run_that_diverges_is_said():
+    """It leaves the rest of its row empty."""
+    course = known_course()
+    course.sharpness_RxSxT[0, 1] = np.nan
+    first = edge_of_stability.claims_of("net", course)[0]
+    assert first.verdict == NO and first.note == "reached after 20 steps, by 1 of 2 seeds; 1 of 2 diverged"
+
+
+def test_rates_of_another_data_set_go_by_the_sharpness_at_its_start(synthetic_config, monkeypatch):
+    """Twice as large: half the rates and twice the steps, under the keys of the first."""
+    config = image_config(as_config(synthetic_config), 40, (3,), 4)
+    steeper = config.replace(cost="cross_entropy", output="softmax")
+    start = {config.cost: 3.0, steeper.cost: 6.0}
+    monkeypatch.setattr(edge_of_stability, "steepest_start", lambda config: start[config.cost])
+    monkeypatch.setattr(edge_of_stability, "sharpness", nets.curvature.mean_cost)
+    size = Images(steeper, rates=(0.2, 0.1), seeds=1, look_every=2, made_for=config)
+    course = edge_of_stability.images(size)
+    assert course.rates_R.tolist() == [0.1, 0.05] and course.looks_T.tolist() == [2, 4, 6, 8]
+    claims = edge_of_stability.claims_of("net", course)
+    assert [claim.key for claim in claims[:2]] == ["net/rate0.2/hovers", "net/rate0.1/hovers"]
+    assert "rate 0.1:" in claims[0].name and claims[0].exploratory.endswith("another data set")
+    assert edge_of_stability.on_dataset(STUDY.sizes["quick"], "sklearn:digits").images.made_for.dataset == "mnist"
+
+
+def test_sharpness_at_the_start_is_the_largest_of_the_seeds(synthetic_config, monkeypatch):
+    """With the mean cost in its place: that of the initial states."""
+    monkeypatch.setattr(edge_of_stability, "sharpness", nets.curvature.mean_cost)
+    config = image_config(as_config(synthetic_config), 40, (3,), 4)
+    data, cost = train.load_dataset(config, "")[:2], toolkit.cost_of(config)
+    found = [nets.curvature.mean_cost(cost, train.initial_state(config.replace(seed=s)).params, data) for s in (0, 1)]
+    assert edge_of_stability.steepest_start(config) == pytest.approx(float(max(found)))
+
+
 def test_study_end_to_end(tmp_path):
     """Ten claims, all directions, none of which holds after two steps."""
     command.run(STUDY, "tiny", tmp_path)
