@@ -27,10 +27,10 @@ IN_README = (
     ("lecture_nets", "intermediate"),
     ("quadratic_or_cross_entropy", "cross_entropy/30/best"),
     ("init_saturation", "nielsen_large/one"),
-    ("deep_saturation", "jacobian/standard"),
     ("two_wells", "median/rate20/batch1"),
     ("escape_time", "farthest"),
     ("power_law_escape", "far/slope"),
+    ("saturated_saddle", "noise/5layers/rate1.6"),
     ("batch_size", "shallow/steps/all"),
     ("sharp_minima", "sharpness"),
 )

@@ -1,6 +1,6 @@
 """How often does a deep and narrow ReLU net die, and is it born dead?
 
-    python -m experiments.saturation.dying_relu [--budget=full]      1.5 minutes on 2 cores; full not run
+    python -m experiments.saturation.dying_relu [--budget=full]      1.5 minutes on 2 cores; full 8
 
 Source: Lu, Shin, Su & Karniadakis (2019), Dying ReLU and Initialization: nets of ten layers learn |x| on [-sqrt 3,
 sqrt 3] from He's initialization, and more than 90 % of those of width 2 collapse to a constant function; of width 3
