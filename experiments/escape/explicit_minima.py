@@ -1,6 +1,6 @@
 """Is there data on which a ReLU net surely gets stuck, how often do small ones, and does noise help?
 
-    python -m experiments.escape.explicit_minima [--budget=full]      20 seconds on 2 cores, full 5 minutes with fresh seeds
+    python -m experiments.escape.explicit_minima [--budget=full]      20 seconds on 2 cores, full 5 minutes
 
 Source: Swirszcz, Czarnecki & Pascanu 2017, Local minima in training of neural networks. Two data sets of points (x, y)
 with a minimum each of the summed squared error of one or two ReLU units; XOR and Jellyfish, four points that are no
