@@ -201,11 +201,10 @@ def counts_by_kind(claims: Iterable[Claim]) -> list[list[str]]:
 
 def _by_kind(claims: Iterable[Claim]) -> list[tuple[str, list[Claim], list[Claim]]]:
     """Of each kind those that are not exploratory and those that are."""
-    claims = list(claims)
-    of = lambda kind, exploratory: [  # noqa: E731
-        claim for claim in claims if claim.kind == kind and bool(claim.exploratory) is exploratory
-    ]
-    return [(words, of(kind, False), of(kind, True)) for kind, words in KINDS.items()]
+    found: dict[str, tuple[list[Claim], list[Claim]]] = {kind: ([], []) for kind in KINDS}
+    for claim in claims:
+        found[claim.kind][bool(claim.exploratory)].append(claim)
+    return [(words, *found[kind]) for kind, words in KINDS.items()]
 
 
 def _verdicts(claims: Sequence[Claim]) -> tuple[str, str, str]:

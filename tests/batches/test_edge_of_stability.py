@@ -109,6 +109,17 @@ def test_a_run_that_diverges_is_said():
     assert first.verdict == NO and first.note == "reached after 20 steps, by 1 of 2 seeds; 1 of 2 diverged"
 
 
+def test_a_run_that_diverges_beyond_the_edge_is_not_left_out():
+    """The seeds that stay do not hover for it."""
+    course = known_course()
+    course = course._replace(cost_RxSxE=np.tile(course.cost_RxSxE, (1, 2, 1)))
+    course = course._replace(sharpness_RxSxT=np.tile(course.sharpness_RxSxT, (1, 2, 1)))
+    course.sharpness_RxSxT[0, 1, -1] = np.nan
+    first, second = edge_of_stability.claims_of("net", course)[:2]
+    assert (first.verdict, first.count, second.verdict) == (NO, 4, YES)
+    assert first.note == "reached after 20 steps; 1 of 4 diverged"
+
+
 def test_rates_of_another_data_set_go_by_the_sharpness_at_its_start(synthetic_config, monkeypatch):
     """Twice as large: half the rates and twice the steps, under the keys of the first."""
     config = image_config(as_config(synthetic_config), 40, (3,), 4)

@@ -240,6 +240,8 @@ def test_fresh_seeds_confirm_contradict_or_leave_open():
     fresh = "on fresh seeds 1 confirmed, 1 contradicted, 1 open, 1 not run"
     line = f"ours, exploratory: 4 of 4 reproduced, 0 not reproduced, 0 undecided; {fresh}"
     assert scoreboard.headline(found)[1] == line
+    counts = ["ours", "1 of 1", "0", "0", "4 of 4", "0", "0", fresh.removeprefix("on fresh seeds ")]
+    assert scoreboard.counts_by_kind(found) == [counts]
     text = json.dumps(found[1].to_dict(), allow_nan=False)
     assert Claim.from_dict(json.loads(text)) == found[1]
 
