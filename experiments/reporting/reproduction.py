@@ -131,7 +131,9 @@ def table_elsewhere(record: Record, others: Sequence[Record]) -> str:
         name = next(claim.name for claim in claims if claim)
         # A problem may be called after its set, and a large batch may be another one there.
         cells = [
-            f"{in_brief(claim)}, {claim.verdict}" + f" ({claim.name})" * (claim.name != name)
+            f"{in_brief(claim)}, {claim.verdict}"
+            + (f"; fresh {claim.fresh.verdict}" if claim.fresh else "")
+            + f" ({claim.name})" * (claim.name != name)
             if claim
             else "not claimed"
             for claim in claims

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from experiments.saturation import nielsen_init
 from experiments.study import command
@@ -44,3 +45,18 @@ def test_gaps_are_paired():
     curves = {"N(0, 1)": {"val_accuracy": large_ExS}, "N(0, 1/n)": {"val_accuracy": large_ExS + 0.05}}
     first, last = nielsen_init.claims_of(curves)
     assert first.high - first.low < 1e-9 and first.is_reproduced and last.verdict == "not reproduced"
+
+
+def test_another_data_set_is_given_as_many_steps():
+    """The first epoch of MNIST has 5,000: the digits are judged after the epoch that ends with as many, which says that
+    it was chosen later."""
+    size = nielsen_init.STUDY.elsewhere.on(nielsen_init.QUICK, "sklearn:digits")
+    steps = nielsen_init.steps_of(size.config)
+    assert nielsen_init.steps_of(nielsen_init.QUICK.config) == 5_000 and 100 < steps < 200
+    assert steps * (size.as_first - 1) < 5_000 <= steps * size.as_first <= steps * size.config.epochs
+    large_ExS = np.array([[0.5, 0.5], [0.6, 0.6], [0.7, 0.7]])
+    gaps_Ex1 = np.array([[-0.2], [0.01], [0.05]])
+    curves = {"N(0, 1)": {"val_accuracy": large_ExS}, "N(0, 1/n)": {"val_accuracy": large_ExS + gaps_Ex1}}
+    first, last = nielsen_init.claims_of(curves, as_first=2)
+    assert first.measured == pytest.approx(0.01) and "epoch 2" in first.name and first.exploratory
+    assert last.measured == pytest.approx(0.05) and not last.exploratory

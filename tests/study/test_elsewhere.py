@@ -1,5 +1,6 @@
 """Studies on other data sets: configs made to fit, claims that are made there, and their columns."""
 
+import dataclasses
 import json
 import sys
 
@@ -11,7 +12,7 @@ from experiments.batches import batch_size
 from experiments.reporting import reproduction
 from experiments.saturation import nielsen_init
 from experiments.study import command, elsewhere, records, study
-from experiments.study.claims import exact_claim, mean_claim
+from experiments.study.claims import Fresh, exact_claim, mean_claim
 from experiments.study.elsewhere import Elsewhere, claims_there
 from readers.dataset import DataError
 from training.config import Config, ConfigError
@@ -37,7 +38,9 @@ if __name__ == "__main__":
     print(*sys.argv[2:])
 '''
 CLAIM = exact_claim("pair", "how much", "direction", "a book", 1.0, (0.5, 2.5))
-OTHER = exact_claim("pair", "how much", "direction", "a book", 3.0, (0.5, 2.5))
+OTHER = exact_claim("pair", "how much", "direction", "a book", 3.0, (0.5, 2.5), exploratory="the pair")
+FRESH = Fresh(seeds_from=1_000, measured=2.0, low=1.0, high=3.0, count=5, verdict="undecided")
+OTHER = dataclasses.replace(OTHER, fresh=FRESH)
 
 
 def test_config_is_made_to_fit():
@@ -145,8 +148,8 @@ def test_columns_of_other_data_sets(stubs, tmp_path, capsys):
     assert [record["dataset"] for record in content["elsewhere"]] == ["sklearn:digits"]
     text = (docs / "results.md").read_text()
     assert "| on other data sets | MNIST | digits | band | reproduced on |" in text
-    assert "| how much | 1, reproduced | 3, not reproduced | 0.5000 to 2.5000 | MNIST only |" in text
-    assert "digits, published direction: 0 of 1 reproduced, 1 not reproduced, 0 undecided" in text
+    assert "| how much | 1, reproduced | 3, not reproduced; fresh undecided | 0.5000 to 2.5000 | MNIST only |" in text
+    assert "digits, published direction, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided" in text
     both = records.read(docs / "results.json"), records.read_elsewhere(docs / "results.json")
     assert text == reproduction.document(*(list(found.values()) for found in both))
     assert reproduction.where_it_holds(["a", "b"], ["a", "b"]) == "all 2"
