@@ -1,6 +1,6 @@
 """How does a ReLU die in training: as a walker that silence absorbs?
 
-    python -m experiments.escape.absorbed_relu [--budget=full]      1 minute on 2 cores; full not run
+    python -m experiments.escape.absorbed_relu [--budget=full]      1 minute on 2 cores; full 3
 
 Where a ReLU does not fire it does not learn, so that silence keeps who steps into it. One unit with a weight and a bias
 that learns |x| on inputs x ~ N(0, 1) by SGD, an example a step, from He's weight, is a Markov chain in two dimensions;

@@ -1,6 +1,6 @@
 """Do the lecture's intermediate and deep nets end where they were published to end?
 
-    python -m experiments.lecture.lecture_nets [--budget=full]      30 seconds on 2 cores, full not run
+    python -m experiments.lecture.lecture_nets [--budget=full]      30 seconds on 2 cores, full 1 minute
 
 Source: a lecture's notebooks (Keras), which print the validation accuracy after 20 epochs: two runs of the intermediate
 net, one of the deep one. Bands, set before the run: the mean of the seeds within .004 of every published number, which
