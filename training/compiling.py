@@ -80,7 +80,7 @@ def keep_programs(kind: str = "programs") -> None:
     JAX's own settings go before: JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=0 keeps
     nothing. Nothing is kept where the folder cannot be written, and a program that cannot be read is compiled again.
     """
-    _be_silent_of_preferences()
+    be_silent_of_preferences()
     if getattr(jax.config, FOLDER):
         return
     # A home may be shared by machines whose processors differ.
@@ -95,7 +95,7 @@ def keep_programs(kind: str = "programs") -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def _be_silent_of_preferences() -> None:
+def be_silent_of_preferences() -> None:
     """XLA's own messages below fatal ones are not printed on processors with AVX-512, unless TF_CPP_MIN_LOG_LEVEL=0.
 
     On some of them LLVM prefers no gather, which XLA takes for an instruction that the processor lacks when it loads

@@ -39,6 +39,7 @@ from experiments.engine import results, space, sweeping
 from experiments.engine.standing import Standing
 from training import weights
 from training.checkpoints import digest
+from training.compiling import be_silent_of_preferences
 from training.config import Config, as_config
 from training.console import progress, say
 from training.files import RunError
@@ -227,6 +228,7 @@ def finished_sweep(folder: Path, tensorboard: bool = True) -> Judge:
 def compiled_once() -> Iterator[None]:
     """Within the block what this process compiles again and again is compiled once, and kept where
     JAX_COMPILATION_CACHE_DIR says, or as long as the block lasts."""
+    be_silent_of_preferences()
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: getattr(jax.config, name) for name in names}
     with tempfile.TemporaryDirectory() as folder:
