@@ -47,6 +47,13 @@ def nothing_old_is_garbage():
     gc.freeze()
 
 
+@pytest.fixture
+def nothing_is_left():
+    """What a test leaves behind is collected, and complained of, at its own end."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Chromium, for all tests of pages."""

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from commands import refused, run_here
+from damaged import reads_damaged
 
 import input_pipeline
 import nets
@@ -105,6 +106,7 @@ def test_help(monkeypatch, capsys, module, flag):
     assert "Fields of the config" not in out
 
 
+@reads_damaged
 def test_one_mutation(monkeypatch, capsys, tmp_path):
     """The command counts it, of a run and of a sweep, prints the table and keeps it."""
     monkeypatch.setattr(lanes, "use_all_cores", lambda: None)

@@ -7,6 +7,7 @@ import shutil
 
 import orbax.checkpoint as ocp
 import pytest
+from damaged import READS_DAMAGED
 from small_run import (
     EPOCHS,
     KEYS,
@@ -23,14 +24,7 @@ import train
 from training.files import RunError, digests_of
 from training.run_directory import RunDirectory
 
-# Orbax leaves coroutines and callbacks behind where an array of a damaged checkpoint cannot be read.
-pytestmark = [
-    pytest.mark.usefixtures("programs_once"),
-    pytest.mark.filterwarnings("ignore:coroutine '.*read.*' was never awaited:RuntimeWarning"),
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. (None|<coroutine):pytest.PytestUnraisableExceptionWarning"
-    ),
-]
+pytestmark = [pytest.mark.usefixtures("programs_once"), *READS_DAMAGED]
 
 
 def lose_checkpoints(workdir):

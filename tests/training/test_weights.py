@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from commands import SYNTHETIC, in_this_process, one_line
+from damaged import READS_DAMAGED
 from small_run import assert_ends_as, checkpoints, last_state, make_config, metrics, snapshot, strict_rows
 
 import input_pipeline
@@ -21,13 +22,7 @@ from training.files import RunError
 from training.records import best_of
 from training.run_directory import RunDirectory
 
-pytestmark = [
-    pytest.mark.usefixtures("programs_once"),
-    pytest.mark.filterwarnings("ignore:coroutine '.*read.*' was never awaited:RuntimeWarning"),
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. (None|<coroutine):pytest.PytestUnraisableExceptionWarning"
-    ),
-]
+pytestmark = [pytest.mark.usefixtures("programs_once"), *READS_DAMAGED]
 ALL_KEPT = {"checkpoint_every": 1, "checkpoints_kept": 99}
 
 
