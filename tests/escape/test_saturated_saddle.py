@@ -77,6 +77,9 @@ def test_shares_and_batches():
     (claim,) = study.share_claims(size, {Setting(5, 0.8): [stays] * 16})
     assert claim.measured == 1 and claim.verdict == "reproduced" and claim.rival_at == (0.0,)
     assert claim.note == "0 of 16 are to leave, and 0 do"
+    # One that leaves later counts as staying.
+    (claim,) = study.share_claims(size, {Setting(5, 0.8): [net(12_001, 20_000)] * 16})
+    assert claim.measured == 1 and claim.note == "0 of 16 are to leave, and 0 do"
     (claim,) = study.share_claims(size, {Setting(5, 0.8): [leaves] * 16})
     assert claim.measured == 0 and claim.verdict == "not reproduced"
     found = nets_of(Setting(3, 1.6), 300, 1.0) | nets_of(Setting(3, 1.6, 0), 600, 1.0)
@@ -106,8 +109,9 @@ def test_other_ways_are_judged_beside_small_batches():
 
 def test_said_rightly_with_the_noise():
     """It counts for how many nets leaving or staying was said, beside that all leave."""
-    stays, leaves = net(24_000, 10_000, censored=True), net(9_000, 10_000)
-    nets_S, noise_S = [stays] * 8 + [leaves] * 12, np.array([np.inf] * 8 + [8_000.0] * 12)
+    late, leaves = net(24_001, 10_000), net(9_000, 10_000)
+    stays, late_too = net(480_000, 10_000, censored=True), 25_000.0
+    nets_S, noise_S = [stays] * 4 + [late] * 4 + [leaves] * 12, np.array([np.inf, late_too] * 4 + [8_000.0] * 12)
     claim = study.noise_share_claim(Setting(5, 1.6), study.QUICK, nets_S, noise_S)
     assert claim.measured == 1 and claim.is_reproduced and claim.rival_at == (0.6,)
     assert "the law: 0.6" in claim.rival and claim.note == "12 of 20 are to leave, and 12 do"
