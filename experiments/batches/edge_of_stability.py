@@ -30,13 +30,14 @@ seeds 0 and 1, and the steps longer or shorter by as much. That was chosen once 
 Fashion-MNIST, whose sharpness is twice as large.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tqdm import tqdm
 
 import nets
 import train
@@ -144,24 +145,27 @@ def toy(size: Toy, seeds_from: int = 0) -> Course:
     def cost(params: Any, batch: Any) -> jax.Array:
         return nets.costs.quadratic(net.apply({"params": params}, batch[0])[0], batch[1], "identity")
 
-    def course(key: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Sharpness at each look and cost before each step, [T, steps a look]."""
+    def go_on(params: Any, rate: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+        """The steps to the next look, and before them the sharpness, before each the cost, [steps a look]."""
 
         def step(params: Any, _: None) -> tuple[Any, jax.Array]:
             value, gradient = jax.value_and_grad(lambda params: jnp.mean(cost(params, data)))(params)
             return jax.tree.map(lambda w, g: w - rate * g, params, gradient), value
 
-        def look(params: Any, _: None) -> tuple[Any, tuple[jax.Array, jax.Array]]:
-            after, cost_E = jax.lax.scan(step, params, length=size.steps_a_look)
-            return after, (sharpness(cost, params, data), cost_E)
-
-        return jax.lax.scan(look, net.init(key, data[0])["params"], length=size.looks)[1]
+        after, cost_E = jax.lax.scan(step, params, length=size.steps_a_look)
+        return after, (sharpness(cost, params, data), cost_E)
 
     # On one device: its small eigenproblems and those of a second one have been seen to wait for each other for ever.
-    seeds_S = jax.random.split(jax.random.key(seeds_from), size.seeds)
-    both: Callable[..., Any] = jax.vmap(jax.vmap(course, in_axes=(0, None)), in_axes=(None, 0))
-    sharpness_RxSxT, cost_RxSxTxE = jax.device_get(jax.jit(both)(seeds_S, jnp.array(size.rates)))
-    cost_RxSxE = cost_RxSxTxE.reshape(len(size.rates), size.seeds, -1)
+    seeds_S, rates_R = jax.random.split(jax.random.key(seeds_from), size.seeds), jnp.array(size.rates)
+    params_S = jax.jit(jax.vmap(lambda key: net.init(key, data[0])["params"]))(seeds_S)
+    params_RxS = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(size.rates)), params_S)
+    to_look = jax.jit(jax.vmap(jax.vmap(go_on, in_axes=(0, None))), donate_argnums=0)
+    sharpness_T, cost_T = list[np.ndarray](), list[np.ndarray]()
+    for _ in tqdm(range(size.looks), "Chebyshev", leave=False, disable=None):
+        params_RxS, (sharpness_RxS, cost_RxSxE) = to_look(params_RxS, rates_R)
+        sharpness_T.append(np.asarray(sharpness_RxS))
+        cost_T.append(np.asarray(cost_RxSxE))
+    sharpness_RxSxT, cost_RxSxE = np.stack(sharpness_T, axis=-1), np.concatenate(cost_T, axis=-1)
     return Course(np.array(size.rates), cost_RxSxE, size.steps_a_look * np.arange(size.looks), sharpness_RxSxT)
 
 
