@@ -118,6 +118,22 @@ def test_claims_tell_a_knee_at_the_noise_scale_from_others():
     assert verdicts(5, scale_TxBxS, 1.0) == [False, True, True, True, True, False, False]
 
 
+def test_small_batches_are_those_below_half_of_the_knee():
+    """Where none is given; of the law with a knee of 20 all lines hold then, which they do not up to 32 or more."""
+    of_knee, scale_TxBxS = SIZE._replace(small=None), np.full((2, 8, 3), 20.0)
+    tuned = [law(10), law(20, power=1.0)]
+    assert steps_to_target.small_up_to(of_knee, tuned[1]) == max(b for b in SIZES if b <= 10)
+    assert (
+        steps_to_target.small_up_to(of_knee, law(0.5)) == SIZES[1]
+        and steps_to_target.small_up_to(SIZE, tuned[1]) == SIZE.small
+    )
+    claims = {claim.key: claim for claim in steps_to_target.claims_of(of_knee, tuned, scale_TxBxS)}
+    assert all(claim.is_reproduced for claim in claims.values())
+    assert "half of the knee" in claims["slope/small"].exploratory and claims["slope/small"].name.endswith("B <= 4")
+    before = {claim.key: claim for claim in steps_to_target.claims_of(SIZE, tuned, scale_TxBxS)}
+    assert not before["slope/small"].is_reproduced
+
+
 def test_noise_is_that_of_the_seed_and_the_rate_that_are_judged(monkeypatch):
     """Each size's parameters at its seed's own rate; none where the target is missed, or |G|^2 comes out negative."""
     monkeypatch.setattr(
