@@ -14,7 +14,6 @@ digits has 150 instead of 5,000, too few for either net to have begun to learn. 
 epoch had been judged.
 """
 
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,13 +137,8 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
 def on_dataset(size: Size, dataset: str) -> Size:
     """The nets on another data set, for as many epochs as the claims need."""
     config = fitted(size.config, dataset)
-    as_first = math.ceil(steps_of(size.config) / steps_of(config))
+    as_first = elsewhere.epochs_for(size.config.replace(epochs=1), config)
     return size._replace(config=config.replace(epochs=max(config.epochs, as_first)), as_first=as_first)
-
-
-def steps_of(config: Config) -> int:
-    """Of an epoch."""
-    return math.ceil(len(elsewhere.dataset_of(config).labels) / config.batch_size)
 
 
 QUICK = Size(trained(as_config(nielsen.get_config()), 30, 10_000), seeds=4)

@@ -8,6 +8,7 @@ pattern names it, it counts as a direction, without what was printed.
 
 import dataclasses
 import fnmatch
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,6 +67,12 @@ def fitted(config: AnyConfig, name: str) -> Config:
         train_examples=config.train_examples if config.train_examples <= left else 0,
         batch_size=min(config.batch_size, left),
     )
+
+
+def epochs_for(steps_of: Config, there: Config) -> int:
+    """The epochs on another data set that make at least as many steps as those of the first config on its own."""
+    here, elsewhere = (math.ceil(len(dataset_of(c).labels) / c.batch_size) for c in (steps_of, there))
+    return math.ceil(steps_of.epochs * here / elsewhere)
 
 
 def dataset_of(config: AnyConfig) -> Dataset:

@@ -51,9 +51,8 @@ def test_another_data_set_is_given_as_many_steps():
     """The first epoch of MNIST has 5,000: the digits are judged after the epoch that ends with as many, which says that
     it was chosen later."""
     size = nielsen_init.STUDY.elsewhere.on(nielsen_init.QUICK, "sklearn:digits")
-    steps = nielsen_init.steps_of(size.config)
-    assert nielsen_init.steps_of(nielsen_init.QUICK.config) == 5_000 and 100 < steps < 200
-    assert steps * (size.as_first - 1) < 5_000 <= steps * size.as_first <= steps * size.config.epochs
+    # 1,498 of them in batches of 10 are 150 steps an epoch, and MNIST's 50,000 are 5,000.
+    assert size.as_first == 34 <= size.config.epochs
     large_ExS = np.array([[0.5, 0.5], [0.6, 0.6], [0.7, 0.7]])
     gaps_Ex1 = np.array([[-0.2], [0.01], [0.05]])
     curves = {"N(0, 1)": {"val_accuracy": large_ExS}, "N(0, 1/n)": {"val_accuracy": large_ExS + gaps_Ex1}}

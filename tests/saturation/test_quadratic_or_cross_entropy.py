@@ -1,6 +1,7 @@
 """Rates that work are judged by their best epoch, rates that fail by their last; his eta becomes our learning rate."""
 
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,17 @@ def test_study_at_its_tiny_size(tmp_path):
     assert [claim["kind"] for claim in claims.values()] == ["number"] * 6 + ["ours"] * 2 + ["direction"]
     assert {claim["verdict"] for claim in claims.values()} == {"undecided"}
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_a_small_data_set_gets_as_many_steps():
+    """Of 1,498 digits in batches of 10, 150,000 steps are 1,000 epochs; which of its lines then says."""
+    size = study.on_dataset(study.QUICK, "sklearn:digits")
+    assert (size.config.epochs, size.is_longer) == (1_000, True)
+    tiny = study.on_dataset(study.TINY, "sklearn:digits")
+    claims = by_key(study.run(tiny._replace(config=tiny.config.replace(epochs=2), is_longer=True), Path())[1])
+    assert all(study.LONGER in claim.exploratory for key, claim in claims.items() if key not in STUCK)
+    large = study.on_dataset(study.QUICK, "mnist")
+    assert (large.config.epochs, large.is_longer) == (30, False)
 
 
 def curves_of(accuracy_ExS, wrong: float) -> dict[str, np.ndarray]:

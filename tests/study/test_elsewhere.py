@@ -53,6 +53,8 @@ def test_config_is_made_to_fit():
     kept = elsewhere.fitted(Config(train_examples=100, validation="50"), "synthetic")
     assert (kept.validation, kept.train_examples, kept.batch_size) == ("50", 100, 128)
     assert elsewhere.fitted(Config(validation="2000"), "synthetic").validation == "85"
+    # 15 epochs of 40 steps each; of 1,498 digits in batches of 10 an epoch has 150.
+    assert elsewhere.epochs_for(Config(train_examples=5_000, epochs=15), config.replace(batch_size=10)) == 4
     with pytest.raises(ConfigError, match="is a regression; accepted"):
         elsewhere.load("sklearn:diabetes")
     with pytest.raises(DataError, match="did you mean 'digits'"):
