@@ -162,6 +162,8 @@ def train_way(name: str, way: Way, dataset: input_pipeline.Dataset, size: Size) 
     watch = lambda key, _, state: paths[key].append(flat(state.params))  # noqa: E731
     looks = lambda _, epoch: epoch % way.look_every == 0  # noqa: E731
     executors.train_states(trials, dataset, f"{name} batches", watch=watch, looks=looks)
+    for path in paths.values():  # One that diverges stays where it was last seen.
+        path += [path[-1]] * (1 + way.epochs // way.look_every - len(path))
     path_SxLxP = np.array(list(paths.values()))
     data = dataset.images, dataset.labels
     cost_at = lambda point_P: float(nets.curvature.mean_cost(cost_of_net(), unravel(point_P), data))  # noqa: E731

@@ -77,7 +77,8 @@ class Runner:
                 advance(len(pack.trials))
                 if watch:
                     number = rows[-1]["epoch"]
-                    seen = [name for name in pack.trials if looks is None or looks(name, number)]
+                    going = (name for name, row in names_and_rows if row and not row["diverged"])
+                    seen = [name for name in going if looks is None or looks(name, number)]
                     # Copying all states from the devices may take longer than a short epoch.
                     states = epoch.states_by_name(part.rows) if seen else {}
                     for name in seen:
@@ -184,8 +185,8 @@ def train_states(
 ) -> tuple[pa.Table, dict[str, train.TrainState]]:
     """`train_all`, and the state of each trial after its last epoch, as numpy arrays; of one that diverged, the state
     in which it did. Trials start from `starts`, a state a trial name, where they are given; `watch(name, epoch, state)`
-    is called after every epoch of every trial, or after those alone of which `looks(name, epoch)` is true (without
-    `watch` nothing is looked at)."""
+    is called after every epoch of every trial that has neither ended nor diverged, or after those alone of which
+    `looks(name, epoch)` is true (without `watch` nothing is looked at)."""
     last: dict[str, train.TrainState] = {}
     return _train(trials, dataset, label, starts=starts, watch=watch, last=last, looks=looks), last
 

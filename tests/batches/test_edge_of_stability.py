@@ -117,7 +117,24 @@ def test_a_run_that_diverges_beyond_the_edge_is_not_left_out():
     course.sharpness_RxSxT[0, 1, -1] = np.nan
     first, second = edge_of_stability.claims_of("net", course)[:2]
     assert (first.verdict, first.count, second.verdict) == (NO, 4, YES)
-    assert first.note == "reached after 20 steps; 1 of 4 diverged"
+    assert first.note.startswith("reached after 20 steps; 1 of 4 diverged; the others hover at 1.0")
+
+
+def test_a_lost_run_is_one_whose_cost_does_not_fall():
+    """One of a seed's three leaves the worse of the other two; of two nothing is known."""
+    course, fall = known_course(), {}
+    three = [0, 1, 1]
+    course = course._replace(rates_R=course.rates_R[three], cost_RxSxE=course.cost_RxSxE[three])
+    course = course._replace(sharpness_RxSxT=course.sharpness_RxSxT[three])
+    course.cost_RxSxE[1, 0, -1] = 0.2
+    for lost in (0, 1, 2):
+        sharpness_RxSxT = course.sharpness_RxSxT.copy()
+        sharpness_RxSxT[:lost, 0] = np.nan
+        claims = edge_of_stability.claims_of("net", course._replace(sharpness_RxSxT=sharpness_RxSxT))
+        fall[lost] = next(claim for claim in claims if claim.key == "net/fall")
+    assert not fall[0].note and fall[1].note.startswith("1 of ") and fall[1].exploratory.endswith("had diverged")
+    # The geometric means of .1, and of .1 and .2.
+    assert [fall[lost].measured for lost in fall] == pytest.approx([0.1, 0.02**0.5, np.nan], nan_ok=True)
 
 
 def test_rates_of_another_data_set_go_by_the_sharpness_at_its_start(synthetic_config, monkeypatch):

@@ -137,6 +137,17 @@ def test_diverged_lanes_end_and_harm_no_other():
 
 
 @pytest.mark.usefixtures("shared_programs")
+def test_diverged_lanes_are_not_watched():
+    """Their state stands still, and would be taken for one that goes on."""
+    base, seen = small(activation="relu", epochs=4), []
+    trials = space.make_trials(base, None, {"learning_rate": [0.1, 1e30], "seed": [0, 1]})
+    executors.train_states(trials, SYNTHETIC, watch=lambda name, epoch, _: seen.append((name, epoch)))
+    rows = rows_of(trials)
+    assert seen == [pair for epoch in range(1, 5) for pair in rows if pair[1] == epoch and not rows[pair]["diverged"]]
+    assert {name for name, epoch in seen if epoch == 4} == {n for n, trial in trials.items() if trial.learning_rate < 1}
+
+
+@pytest.mark.usefixtures("shared_programs")
 def test_a_pack_without_a_lane_alive_stops():
     """Of a million epochs, those are run in which a lane is alive; the progress still reaches the end."""
     rates = {"learning_rate": [1e30, 2e30], "seed": [0, 1]}
