@@ -35,7 +35,9 @@ FEW = 3  # As many lines as a note names, where it is about several.
 
 
 def number(value: float) -> str:
-    """Four decimals, or two significant digits for what they would make zero."""
+    """Four decimals, or two significant digits for what they would make zero; `unknown` for NaN."""
+    if math.isnan(value):
+        return "unknown"
     return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2g}"
 
 

@@ -278,11 +278,12 @@ def test_bands_in_words():
 
 def test_numbers_of_the_scoreboard():
     """Four decimals, and two digits for what they would hide."""
-    assert [scoreboard.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0)] == [
+    assert [scoreboard.number(value) for value in (0.95, 0.0, 3.28e-5, 12.0, np.nan)] == [
         "0.9500",
         "0.0000",
         "3.3e-05",
         "12.0000",
+        "unknown",
     ]
 
 
