@@ -51,6 +51,8 @@ def nothing_old_is_garbage():
     gc.collect()  # Coroutines and files that were left open are complained of here.
     if bytes_held() > MOST_BYTES:
         jax.clear_caches()
+        gc.unfreeze()
+        gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
     gc.freeze()
 

@@ -43,7 +43,7 @@ FARTHEST = 2.0**17
 # steps on how many sets it is, whichever fits first.
 BUDGET = 120.0
 SIZES = ((RATE_STEPS, SETS), (RATE_STEPS, 3), (30, 3), (30, 2), (20, 2))
-# Steps that are timed, at so small a share of the rate that is tried first.
+# Steps that are timed, and at which rate at most: descent at a higher one may diverge, and end.
 TIMED_STEPS, SMALL_RATE = 4, 1e-6
 # Where the best rate ends no lower than this share of the cost of knowing nothing, that says nothing of what came back.
 LEARNS = 0.99
@@ -138,12 +138,12 @@ def is_evaluated(config: Config) -> bool:
 
 def seconds_of_step(config: Config, sample: Sample, rate: float) -> float:
     """How long a step takes, whatever the rate: the least of a few after the first one, at one where none diverges."""
-    rate *= SMALL_RATE
+    rate = min(rate, SMALL_RATE)
     base = plain(config, batch_size=len(sample.labels), epochs=TIMED_STEPS, seed=sample.seed, learning_rate=rate)
     ends: list[float] = []
     trials, dataset = space.make_trials(base, None, {}), as_dataset(sample[:2], sample[:2])
     executors.train_states(trials, dataset, "a step", watch=lambda *_: ends.append(time.perf_counter()))
-    return float(np.min(np.diff(ends))) if len(ends) > 1 else 0.0
+    return float(np.min(np.diff(ends))) if len(ends) > 1 else math.inf
 
 
 def size_within(seconds: float, seconds_of_step: float) -> tuple[int, int]:

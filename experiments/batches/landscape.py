@@ -52,6 +52,7 @@ from experiments.study.study import Study
 from training import figures, models
 from training.batches import scale
 from training.config import Config, as_config
+from training.files import RunError
 
 LI, FRANKLE, WALK = "Li et al. 2018", "Frankle et al. 2020 (R)", "Antognini & Sohl-Dickstein 2018, limit"
 RESTATED = "restated with the paths' shares in view, as the published range holds a random walk's"
@@ -162,8 +163,8 @@ def train_way(name: str, way: Way, dataset: input_pipeline.Dataset, size: Size) 
     watch = lambda key, _, state: paths[key].append(flat(state.params))  # noqa: E731
     looks = lambda _, epoch: epoch % way.look_every == 0  # noqa: E731
     executors.train_states(trials, dataset, f"{name} batches", watch=watch, looks=looks)
-    for path in paths.values():  # One that diverges stays where it was last seen.
-        path += [path[-1]] * (1 + way.epochs // way.look_every - len(path))
+    if any(len(path) <= way.epochs // way.look_every for path in paths.values()):
+        raise RunError(f"a run of {name} batches diverged at rate {way.rate:g}; accepted: a rate at which none does")
     path_SxLxP = np.array(list(paths.values()))
     data = dataset.images, dataset.labels
     cost_at = lambda point_P: float(nets.curvature.mean_cost(cost_of_net(), unravel(point_P), data))  # noqa: E731

@@ -136,7 +136,8 @@ def train_all(size: Size) -> dict[Key, Runs]:
     table, states = executors.train_states(trials, dataset, "rate to batch ratio", watch=watch, looks=looks)
     costs = results.by_epoch(table, "loss")
     eigenvalues = {name: eigenvalue(name, states[name]) for name in trials}
-    most = {name: max(seen, default=math.nan) for name, seen in early.items()}
+    lost = set(table.filter(table["diverged"])["trial"].to_pylist())
+    most = {name: math.nan if name in lost else max(seen, default=math.nan) for name, seen in early.items()}
     of = lambda values, names: np.array([values[name] for name in names])  # noqa: E731
     return {key: Runs(of(costs, of_key).T, of(eigenvalues, of_key), of(most, of_key)) for key, of_key in names.items()}
 

@@ -287,7 +287,8 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     if size.is_elsewhere:
         claims += gain_claims(found)
     if size.is_longer:
-        claims = [dataclasses.replace(claim, exploratory=claim.exploratory or LONGER) for claim in claims]
+        words = ("; ".join(filter(None, (claim.exploratory, LONGER))) for claim in claims)
+        claims = [dataclasses.replace(claim, exploratory=said) for claim, said in zip(claims, words, strict=True)]
     return draw(size.setups, found, claims), claims
 
 

@@ -69,10 +69,10 @@ def fitted(config: AnyConfig, name: str) -> Config:
     )
 
 
-def epochs_for(steps_of: Config, there: Config) -> int:
-    """The epochs on another data set that make at least as many steps as those of the first config on its own."""
-    here, elsewhere = (math.ceil(len(dataset_of(c).labels) / c.batch_size) for c in (steps_of, there))
-    return math.ceil(steps_of.epochs * here / elsewhere)
+def epochs_for(config: Config, there: Config) -> int:
+    """The epochs on the data set there that make at least as many steps as those of the first config on its own."""
+    steps, steps_there = (math.ceil(len(dataset_of(c).labels) / c.batch_size) for c in (config, there))
+    return math.ceil(config.epochs * steps / steps_there)
 
 
 def dataset_of(config: AnyConfig) -> Dataset:

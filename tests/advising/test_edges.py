@@ -54,6 +54,13 @@ def top_of(images_PxD: np.ndarray) -> float:
     return float(np.linalg.eigvalsh(x_PxD.T @ x_PxD / len(x_PxD))[-1])
 
 
+def test_a_step_is_timed_at_any_rate(parts):
+    """At one from which nothing comes back as well; what takes unknown time fits into no budget."""
+    sample = edges.Sample(*parts.probe_set(0), 0)
+    assert all(0 < edges.seconds_of_step(LINEAR, sample, rate) < 10 for rate in (0.1, 1e30))
+    assert edges.size_within(120.0, math.inf) == (0, 0)
+
+
 @pytest.mark.parametrize(("fields", "factor"), [({}, 2.0), ({"momentum": 0.5}, 3.0)])
 def test_edge_of_a_quadratic_cost(parts, fields, factor):
     """It is f / lambda: on each of the probe sets that of its own Hessian."""

@@ -11,6 +11,7 @@ from experiments.batches import landscape
 from experiments.batches.landscape import STUDY
 from experiments.study import command
 from experiments.study.claims import Claim
+from training.files import RunError
 
 SIZE = STUDY.sizes["quick"]
 
@@ -60,6 +61,8 @@ def test_a_way_is_looked_at_and_solved():
     ).any()
     target = float(trained.cost_SxL[:, 1].max())
     assert landscape.solved(trained.cost_SxL, target).tolist() == [1, 1]
+    with pytest.raises(RunError, match=r"a run of small batches diverged at rate 1e\+30; accepted"):
+        landscape.train_way("small", landscape.Way(32, 1e30, 4, 2), dataset, SIZE._replace(seeds=2))
 
 
 def test_straightness_of_a_path():

@@ -99,6 +99,16 @@ def test_eigenvalue_is_that_of_the_training_cost(synthetic_config):
     assert np.isnan(toolkit.sharpness_of(synthetic_config, broken, *batch))
 
 
+def test_a_run_that_diverged_has_no_early_eigenvalue(monkeypatch):
+    """However sharp it was before."""
+    monkeypatch.setattr(rate_to_batch_ratio, "RATIOS", (1e30, LOW))
+    size = STUDY.sizes["tiny"]
+    size = size._replace(config=size.config.replace(activation="relu"))
+    found = rate_to_batch_ratio.train_all(size)
+    early = {ratio: found[ratio, size.middle, size.config.epochs].early_S for ratio in (1e30, LOW)}
+    assert np.isnan(early[1e30]).all() and np.isfinite(early[LOW]).all()
+
+
 def test_study_end_to_end(tmp_path):
     """Nine claims, of which the control is ours; after two epochs the ratios do not differ."""
     command.run(STUDY, "tiny", tmp_path)
