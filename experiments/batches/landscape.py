@@ -159,22 +159,19 @@ def train_way(name: str, way: Way, dataset: input_pipeline.Dataset, size: Size) 
     trials = space.make_trials(config, None, {"seed": range(size.seeds_from, size.seeds_from + size.seeds)})
     init, numbers = train.make_train(config).init, train.hyperparameters(config)
     paths = {key: [flat(init(numbers, train.run_keys(trial.seed)[0]).params)] for key, trial in trials.items()}
-
     watch = lambda key, _, state: paths[key].append(flat(state.params))  # noqa: E731
     looks = lambda _, epoch: epoch % way.look_every == 0  # noqa: E731
     executors.train_states(trials, dataset, f"{name} batches", watch=watch, looks=looks)
     if any(len(path) <= way.epochs // way.look_every for path in paths.values()):
         raise RunError(f"a run of {name} batches diverged at rate {way.rate:g}; accepted: a rate at which none does")
     path_SxLxP = np.array(list(paths.values()))
-    data = dataset.images, dataset.labels
-    cost_at = lambda point_P: float(nets.curvature.mean_cost(cost_of_net(), unravel(point_P), data))  # noqa: E731
+    cost_at = lambda point_P: float(nets.curvature.mean_cost(cost_of_net(), unravel(point_P), dataset[:2]))  # noqa: E731
     cost_SxL = np.array([[cost_at(point_P) for point_P in path_LxP] for path_LxP in path_SxLxP])
     return Trained(path_SxLxP, cost_SxL, solved(cost_SxL, size.target))
 
 
 def solved(cost_SxL: np.ndarray, target: float) -> np.ndarray:
-    """The first look with a cost of at most the target, [S]; the last one where there is none, which the costs in the
-    note of the width give away."""
+    """The first look with a cost of at most the target, [S]; the last where there is none, as its cost gives away."""
     is_solved_SxL = cost_SxL <= target
     return np.where(is_solved_SxL.any(axis=1), np.argmax(is_solved_SxL, axis=1), cost_SxL.shape[1] - 1)
 
