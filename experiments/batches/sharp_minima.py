@@ -2,7 +2,7 @@
 
     python -m experiments.batches.sharp_minima [--budget=full]
 
-About 75 seconds on 2 cores, 90 minutes for full.
+About 75 seconds on 2 cores, 40 minutes for full.
 
 Source: Keskar, Mudigere, Nocedal, Smelyanskiy & Tang 2017, On large-batch training for deep learning, net F1 on MNIST:
 5 layers of 512 ReLU with batch normalization, Adam, batches of 256 against 10 % of the training images. Sharpness is
