@@ -1,8 +1,10 @@
 """For every test: no silent broadcasting between ranks (and, in pyproject.toml, every warning an error)."""
 
+import ctypes
 import gc
 import os
 import signal
+from pathlib import Path
 
 # Before JAX starts, and for the processes that tests start: tests compile much and run little. Each program in one
 # part: the workers have all cores already, and more parts are more work.
@@ -23,6 +25,8 @@ import train
 from configs import shallow
 from training.compiling import keep_programs
 
+MOST_BYTES = 2 * 2**30  # Of a worker, beyond which it drops the programs that it has compiled.
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Lanes are spread over devices: here as on a machine of two cores, however many there are.
 jax.config.update("jax_num_cpu_devices", 2)
@@ -42,9 +46,21 @@ def pytest_configure(config):
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_old_is_garbage():
-    """What earlier modules have left, mostly compiled programs, is not looked through again and again."""
+    """What earlier modules have left, mostly compiled programs, is not looked through again and again; where it has
+    become much, it is dropped. Those that are wanted again are read from the disk."""
     gc.collect()  # Coroutines and files that were left open are complained of here.
+    if bytes_held() > MOST_BYTES:
+        jax.clear_caches()
+        gc.unfreeze()
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
     gc.freeze()
+
+
+def bytes_held() -> int:
+    """The memory of this process, where Linux says it; 0 elsewhere."""
+    page = Path("/proc/self/statm")
+    return int(page.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if page.exists() else 0
 
 
 @pytest.fixture
