@@ -23,9 +23,9 @@ of those whose cost rises at every rate, which is stricter than what was set.
 The rates were chosen afterwards, by short runs, as those whose 2 / rate is reached within these steps; on MNIST .5 and
 1 diverge at once. These runs also gave the word "risen": on MNIST the sharpness starts above 2 / rate and falls below.
 So every claim is marked exploratory. There the sharpness also overshoots, until the cost jumps and takes it down again.
-A share of 90 % takes 36 seeds to decide, which the full budget has. Of these some diverge at MNIST's
-largest rate. A run that diverges, or does not reach the edge, counts as one whose cost does not fall, which was chosen
-once that had been seen, on the fresh seeds as well; where most of a seed's runs are such, the line is unknown.
+A share of 90 % takes 36 seeds to decide, which the full budget has. Of these some diverge at MNIST's largest rate. A
+run that diverges, or does not reach the edge, counts as one whose cost does not fall, which was chosen once that had
+been seen, on the fresh seeds as well; where most of a seed's runs are such, the line is unknown.
 
 On another data set the rates are those of MNIST times the ratio of the two sharpnesses at the start, the largest of
 seeds 0 and 1, and the steps longer or shorter by as much. That was chosen once the rates of MNIST had diverged on

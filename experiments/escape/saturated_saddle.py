@@ -1,6 +1,6 @@
 """How long do deep sigmoid nets stay on their plateau, and does the most negative curvature there say so?
 
-    python -m experiments.escape.saturated_saddle [--budget=full]      1.5 minutes on 2 cores, full 34
+    python -m experiments.escape.saturated_saddle [--budget=full]      30 seconds on 2 cores, full 34
 
 Glorot & Bengio's (2010) deep sigmoid nets answer the shares of the classes to every image for a long time, with a top
 layer that has fallen to 0. Near such a plateau the cost is a saddle. The linearised descent leaves it at
