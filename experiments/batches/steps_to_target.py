@@ -1,6 +1,6 @@
 """How many steps does a larger batch save, and from which batch size on does it save no more?
 
-    python -m experiments.batches.steps_to_target [--budget=full]      2 to 3 minutes on 2 cores
+    python -m experiments.batches.steps_to_target [--budget=full]      2 to 3 minutes on 2 cores, full 9
 
 Sources: Shallue et al. 2019, Measuring the effects of data parallelism: the steps to a target fall as 1 / B, then ever
 less, then stay flat. McCandlish et al. 2018, An empirical model of large-batch training: S(B) = S_min (1 + B_crit / B),
@@ -23,8 +23,7 @@ targets, where neither end of the batch sizes lies, and larger at .3 than at .7.
 <= 32: 1 +- .25. The bands are of before, but the grids' ceiling, with which all lines are measured, is not, and neither
 is the number of steps of a larger batch, 96, twice what the best rates take: every line is exploratory. On another data
 set the small batches are those up to half of its fitted knee, in each run its own, as 32 nearly is on MNIST; that was
-chosen once the digits' lines had failed up to 32, beyond their knee of 19, on the fresh seeds as well. Below it they
-have two sizes.
+chosen once the digits' lines had failed up to 32, beyond their knee of 19, on fresh seeds as well. It leaves two sizes.
 
 The knee moves with the noise scale but lies below it. One reason is that the knee is a matter of the whole way and this
 noise scale that of its end, where it is largest: it is several times smaller at .7, where a large batch has made half
@@ -62,7 +61,10 @@ from training.screen import uniform_guess_cost
 SHALLUE, MCCANDLISH = "Shallue et al. 2019 (P)", "McCandlish et al. 2018 (S)"
 SLOPE_BAND, FLAT_BAND, RATE_BAND, KNEE_BAND = (-1.15, -0.85), (-0.3, 0.1), (0.75, 1.25), (0.25, 4.0)
 MISFIT_BAND = (0.0, 0.3)
-EXPLORATORY = "the rates' ceiling was chosen with two other seeds, and the number of steps with the targets' in view"
+EXPLORATORY = (
+    "the rates' ceiling was chosen with two other seeds, the number of steps with the targets' in view, and how many "
+    "seeds once 8 had left four lines open"
+)
 BY_KNEE = (
     "; that the small batches go to half of the run's own knee was chosen once the digits' lines had failed up to 32, "
     "on the fresh seeds as well"
@@ -119,7 +121,7 @@ SYNTHETIC = as_config(shallow.get_config()).replace(dataset="synthetic", probes=
 SIZES = {
     "tiny": Size(SYNTHETIC, 2, (32, 64), 64, 32, (0.0899, 0.0895), -1, 4, 1, 32, 256, 8, 40, 0),
     "quick": QUICK,
-    "full": QUICK._replace(seeds=8, batches=tuple(2**i for i in range(13))),
+    "full": QUICK._replace(seeds=24, batches=tuple(2**i for i in range(13))),
 }
 
 
