@@ -48,8 +48,6 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
@@ -57,26 +55,40 @@ from tqdm import tqdm
 import nets
 from experiments.study import command, toolkit
 from experiments.study.claims import Band, Claim, Names, against, interval_claim, mean_claim, share_claim
-from experiments.study.plateau_nets import SMALL, Data, Setting, Walk, Way, load, programs
+from experiments.study.plateau_nets import (
+    EVERY,
+    SMALL,
+    Found,
+    Net,
+    Setting,
+    Way,
+    geometric_mean,
+    load,
+    median_of,
+    one_net,
+    passages,
+    time_after,
+    times_of,
+)
 from experiments.study.study import Study
 from training import figures
 
-# Rate x steps at which the plateau is looked at; the share of the entropy by which the cost has fallen when a net has
-# left; between two looks at that, rate x steps by layers: some 2 % of the leaving time.
-LOOKED_AT, LEFT = 50.0, 0.02
-EVERY = {3: 8.0, 4: 32.0, 5: 128.0}
 FACTOR, RIGHT = 1.5, 0.7
+CORRELATED, WITHIN_DEPTHS = (0.99, 1.0), (0.95, 1.0)
 SHOWN = (100.0, 200_000.0)
 BAND: Band = (1 / FACTOR, FACTOR)
 SOURCE, NOISE = "nets.saddle", "nets.saddle.label_noise"
 PREDICTIONS = {"law": "ln(1/delta)/lambda", "descent": "the time of the linearised descent along all directions"}
 CHOSEN = (
     "what counts as leaving, the time of the look and the settled biases were chosen in runs of seven other nets; that "
-    "the budget lasts until all leave, once 15,000 steps had left five settings open, on the fresh seeds as well"
+    "the budget lasts until all leave, once 15,000 steps had left five settings open, on the fresh seeds as well, and "
+    "that the full size has 200 seeds, once 72 had left four lines open"
 )
 RESTATED = f"{CHOSEN}; restated, as no sample could pass the first band"
 EXPLORATORY = {"law": CHOSEN, "descent": f"{CHOSEN}; claims since a run with six of these seeds, where it was a note"}
 LATE = "chosen after the lateness was seen, in runs of three to six nets a setting with other seeds"
+NARROWED = "the band began at .95 before the correlation by depth alone was seen, with three nets of each setting"
+ADDED = "added once the correlation by depth alone was seen"
 # What a net does from the look on, beside going on with its batches.
 AFTER: dict[Way, str] = {
     "all": "all images",
@@ -87,8 +99,8 @@ AFTER: dict[Way, str] = {
 
 class Size(NamedTuple):
     """Images, main axes that are kept, units a layer; seeds and steps; which nets are trained; of which the share that
-    leaves is judged, and within how many steps; which go other ways after the look, and how many seeds of each; the
-    first seed."""
+    leaves is judged, and within how many steps; which go other ways after the look, which by the descent with the
+    noise's cost, and how many seeds of each; the first seed."""
 
     images: int
     axes: int
@@ -99,94 +111,28 @@ class Size(NamedTuple):
     shares: tuple[Setting, ...]
     within: int
     after: tuple[Setting, ...]
+    noise: tuple[Setting, ...]
     after_seeds: int
     seeds_from: int = 0
 
 
 RATES = (0.1, 0.2, 0.4, 0.8, 1.6)
-SHARES = (Setting(5, 0.8), Setting(5, 1.6))
-SETTINGS = (*(Setting(3, r) for r in RATES), *(Setting(4, r) for r in RATES[1:]), *SHARES, Setting(3, 1.6, 0))
-LATER = (Setting(4, 0.8), Setting(4, 1.6))
-QUICK = Size(500, 50, 50, 12, 300_000, SETTINGS, SHARES, within=15_000, after=LATER, after_seeds=6)
-MORE = (*(Setting(n, r) for n in EVERY for r in RATES), Setting(3, 1.6, 0), Setting(3, 0.4, 0))
-FULL = QUICK._replace(seeds=72, settings=MORE, after=(*LATER, *SHARES), after_seeds=20)
-TINY = Size(60, 5, 4, 2, 40, (Setting(3, 1.6),), (Setting(3, 1.6),), 30, (Setting(3, 1.6),), 2)
-
-
-class Found(NamedTuple):
-    """A net: rate x steps until it left, or until the budget ended, and whether that is so; what is predicted from one
-    look at its plateau, by each of PREDICTIONS; the eigenvalue."""
-
-    time: float
-    censored: bool
-    law: float
-    descent: float
-    eigenvalue: float
-
-    def left_by(self, end: float) -> bool:
-        """Whether it had left at that rate x steps."""
-        return not self.censored and self.time <= end
-
+DEEP, LATER = (Setting(5, 0.8), Setting(5, 1.6)), (Setting(4, 0.8), Setting(4, 1.6))
+SETTINGS = (*(Setting(3, r) for r in RATES), *(Setting(4, r) for r in RATES[1:]), *DEEP, Setting(3, 1.6, 0))
+# Of 5 layers at .8 none leaves within the steps of the share, which tells nothing from that none does.
+QUICK = Size(500, 50, 50, 12, 300_000, SETTINGS, DEEP[1:], within=15_000, after=LATER, noise=LATER, after_seeds=6)
+ALL = tuple(Setting(layers, rate) for layers in EVERY for rate in RATES)
+MORE = (*ALL, Setting(3, 1.6, 0), Setting(3, 0.4, 0))
+FULL = QUICK._replace(seeds=200, settings=MORE, after=(*LATER, *DEEP), noise=ALL, after_seeds=20)
+ONE = (Setting(3, 1.6),)
+TINY = Size(60, 5, 4, 2, 40, settings=ONE, shares=ONE, within=30, after=ONE, noise=ONE, after_seeds=2)
 
 # Of each setting and way, rate x steps at which its nets left, infinite where the budget ended.
 Ways: TypeAlias = dict[tuple[Setting, Way], list[float]]
 
 
-def walked(setting: Setting, seed: int, size: Size, data: Data, way: Way = "draws") -> tuple[Walk, Walk]:
-    """A net at the look, and where it ended from there, by that way."""
-    first = programs(setting.layers, size.units, setting.batch)
-    then = programs(setting.layers, size.units, setting.batch, way)
-    draw_key, walk_key = jax.random.split(jax.random.key(seed))
-    whole = lambda time: min(max(1, round(time / setting.rate)), size.steps)  # noqa: E731
-    every, below = whole(EVERY[setting.layers]), (1 - LEFT) * data.entropy
-    start = Walk(first.draw(draw_key, data.axes_DxK), jnp.int32(0), jnp.asarray(False))
-    numbers = lambda last: tuple(map(jnp.asarray, (setting.rate, last, every, below)))  # noqa: E731
-    at_look = first.descend(start, walk_key, data, numbers(whole(LOOKED_AT)))
-    return at_look, then.descend(at_look, walk_key, data, numbers(size.steps))
-
-
-def time_after(setting: Setting, seed: int, size: Size, data: Data, way: Way) -> float:
-    """Rate x steps until a net left that went that way from the look on; infinite where the budget ended."""
-    ended = walked(setting, seed, size, data, way)[1]
-    return int(ended.steps) * setting.rate if ended.left else math.inf
-
-
-def one_net(setting: Setting, seed: int, size: Size, data: Data) -> Found:
-    """Trains a net until it leaves, and looks at where it was at the look."""
-    at_look, ended = walked(setting, seed, size, data)
-    # In float64, in which a Hessian's small eigenvalues can be seen beside its large ones.
-    with jax.enable_x64(True):
-        exact = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), (at_look.params, data))
-        look = programs(setting.layers, size.units, setting.batch).look
-        values_S, squares_S = map(np.asarray, look(*exact))
-    before, drop = int(at_look.steps) * setting.rate, LEFT * data.entropy
-    lowest, slope = float(values_S[0]), float(np.sqrt(squares_S[0]))
-    overlap = nets.saddle.overlap(min(lowest, -1e-12), slope, drop)
-    law = before + nets.saddle.leaving_time(min(lowest, -1e-12), overlap)
-    descent = before + nets.saddle.descent_time(values_S, squares_S, drop)
-    return Found(int(ended.steps) * setting.rate, not bool(ended.left), law, descent, lowest)
-
-
-def passages(nets_S: list[Found]) -> tuple[np.ndarray, np.ndarray]:
-    """Measured rate x steps, and whether the budget ended there, [S] each."""
-    return np.array([net.time for net in nets_S]), np.array([net.censored for net in nets_S])
-
-
-def median_times(nets_S: list[Found], prediction: str = "law") -> tuple[float, float]:
-    """The medians of measured and predicted rate x steps by Kaplan-Meier curves; the first is infinite where fewer than
-    half have left."""
-    measured = nets.escape.median_passage(*passages(nets_S))
-    predicted_S = np.array([getattr(net, prediction) for net in nets_S])
-    return measured.median, nets.escape.median_passage(predicted_S, np.zeros(len(nets_S), bool)).median
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Claims.
-
-
-def geometric_mean(values: ArrayLike) -> float:
-    """exp of the mean of the logs."""
-    return float(np.exp(np.mean(np.log(np.asarray(values, float)))))
 
 
 def beside_rival(claim: Claim, setting: Setting, found: dict[Setting, list[Found]]) -> Claim:
@@ -220,27 +166,47 @@ def factor_claims(found: dict[Setting, list[Found]], prediction: str, steps: int
     return claims
 
 
-def correlation_claim(found: dict[Setting, list[Found]], prediction: str) -> Claim:
-    """Of the logs of predicted and measured medians, over the settings half of whose nets have left."""
-    from scipy.stats import pearsonr
+def median_times(nets_S: list[Found], prediction: str = "law") -> tuple[float, float]:
+    """The medians of measured and predicted rate x steps; the first is infinite where fewer than half have left."""
+    return median_of(times_of(nets_S)), median_of(np.array([getattr(net, prediction) for net in nets_S]))
 
-    pairs = [median_times(of, prediction) for of in found.values()]
-    logs_Sx2 = np.log([pair for pair in pairs if math.isfinite(pair[0])]).reshape(-1, 2)
-    value, within = math.nan, (math.nan, math.nan)
-    if len(logs_Sx2) > 3 and np.all(np.ptp(logs_Sx2, axis=0) > 0):
-        result: Any = pearsonr(*logs_Sx2.T)
-        value, (low, high) = float(result.statistic), result.confidence_interval()
-        within = float(low), float(high)
+
+def correlated(left_S: np.ndarray, right_S: np.ndarray, fitted: int) -> tuple[float, tuple[float, float]]:
+    """Pearson's correlation and its 95 % interval by Fisher's z, with so many other numbers fitted to each side."""
+    count = len(left_S) - fitted
+    if count < 4 or not (np.ptp(left_S) > 0 and np.ptp(right_S) > 0):
+        return math.nan, (math.nan, math.nan)
+    value = float(np.corrcoef(left_S, right_S)[0, 1])
+    apart = 1.96 / math.sqrt(count - 3)
+    return value, (math.tanh(math.atanh(value) - apart), math.tanh(math.atanh(value) + apart))
+
+
+def correlation_claims(name: str, words: str, medians: dict[Setting, tuple[float, float]], **more: str) -> list[Claim]:
+    """Of the logs of measured and predicted medians, over the settings half of whose nets have left; then what is left
+    of it within the depths, as a time for each depth and nothing else correlates as well."""
+    pairs = {setting: pair for setting, pair in medians.items() if all(map(math.isfinite, pair))}
+    logs_Sx2, layers_S = np.log([*pairs.values()]).reshape(-1, 2), np.array([setting.layers for setting in pairs])
+    middles_Sx2 = np.zeros_like(logs_Sx2)
+    for layers in set(layers_S.tolist()):
+        middles_Sx2[layers_S == layers] = logs_Sx2[layers_S == layers].mean(axis=0)
+    by_depth, _ = correlated(logs_Sx2[:, 0], middles_Sx2[:, 0], 0)
     worst = float(np.exp(np.abs(logs_Sx2[:, 0] - logs_Sx2[:, 1]).max(initial=0)))
-    title = f"correlation of the logs of medians and {PREDICTIONS[prediction]}"
-    words: Any = {"rival": "no dependence on the eigenvalue, 0", "rival_at": 0.0}
-    words |= {
-        "exploratory": EXPLORATORY[prediction],
-        "note": f"the medians differ by a factor of {worst:.2f} at most; settings share their seeds",
+    said: Any = {
+        "count": len(pairs),
         "sample": "settings",
+        "note": f"the medians differ by a factor of {worst:.2f} at most; settings share their seeds",
     }
-    key, count = f"correlation/{prediction}", len(logs_Sx2)
-    return interval_claim(key, title, "oracle", SOURCE, value, within, (0.95, 1.0), count=count, **words)
+    title, source = f"correlation of the logs of medians and {words}", more["source"]
+    value, within = correlated(logs_Sx2[:, 0], logs_Sx2[:, 1], 0)
+    said["exploratory"] = f"{more['exploratory']}; {NARROWED}"
+    line = interval_claim(f"correlation/{name}", title, "oracle", source, value, within, CORRELATED, **said)
+    rival = "a time for each depth and nothing else" + (f": {by_depth:.3f}" if math.isfinite(by_depth) else "")
+    claims = [against(line, rival, by_depth)]
+    apart_Sx2 = logs_Sx2 - middles_Sx2
+    value, within = correlated(apart_Sx2[:, 0], apart_Sx2[:, 1], len(set(layers_S.tolist())) - 1)
+    said |= {"exploratory": f"{more['exploratory']}; {ADDED}", "rival": "a time for each depth: 0", "rival_at": 0.0}
+    key, title = f"within_depths/{name}", f"{title}, less the means of each depth"
+    return [*claims, interval_claim(key, title, "oracle", source, value, within, WITHIN_DEPTHS, **said)]
 
 
 def share_claims(size: Size, found: dict[Setting, list[Found]]) -> list[Claim]:
@@ -255,9 +221,14 @@ def share_claims(size: Size, found: dict[Setting, list[Found]]) -> list[Claim]:
         words: Any = {"published": 1.0, "exploratory": RESTATED, "note": note}
         key, right_S = f"share/{setting.key}", predicted_S == left_S
         line = share_claim(key, title, "oracle", SOURCE, right_S, (RIGHT, 1.0), **words)
-        # By the rate alone all leave, as those of 4 layers do.
-        claims.append(against(line, f"that all leave, as of 4 layers: {left_S.mean():.2g}", left_S.mean()))
+        claims.append(against(line, *one_answer(left_S)))
     return claims
+
+
+def one_answer(left_S: np.ndarray) -> tuple[str, float]:
+    """A share's rival, to say of all nets that they leave or of none, the better of both, and how often it is right."""
+    share = float(left_S.mean())
+    return f"that {'all leave' if share >= 0.5 else 'none leaves'}, {max(share, 1 - share):.2g}", max(share, 1 - share)
 
 
 def batch_claims(size: Size, found: dict[Setting, list[Found]]) -> list[Claim]:
@@ -288,32 +259,52 @@ def looked(setting: Setting) -> str:
     return f"whether a net has left is looked at every {EVERY[setting.layers]:g} in rate x steps"
 
 
+def without_noise(setting: Setting, size: Size, found: dict[Setting, list[Found]], ways: Ways) -> float:
+    """How much longer nets stay with batches than with all images; of one that stays it is known that it is at least
+    so."""
+    ended_S = np.minimum(ways[setting, "all"], size.steps * setting.rate)
+    return geometric_mean([net.time for net in found[setting][: size.after_seeds]] / ended_S)
+
+
 def after_claims(size: Size, found: dict[Setting, list[Found]], ways: Ways) -> list[Claim]:
     """What keeps the nets: without noise in the labels they leave as with all images, which is before the linearised
-    descent says; with the cost that this noise amounts to, as with batches."""
+    descent says."""
     claims: list[Claim] = []
     for setting in size.after:
-        nets_S = found[setting][: size.after_seeds]
-        all_S, classes_S, noise_S = (np.array(ways[setting, way]) for way in AFTER)
-        measured_S = np.array([math.inf if net.censored else net.time for net in nets_S])
-        # The ratios with batches and without; of a net that stays it is known that it is at least so.
-        at_least = geometric_mean([net.time for net in nets_S] / np.minimum(all_S, size.steps * setting.rate))
+        all_S, classes_S = np.array(ways[setting, "all"]), np.array(ways[setting, "classes"])
+        at_least = without_noise(setting, size, found, ways)
         title, of = f"{setting.layers} layers, rate {setting.rate:g}, after the look ", setting.key
         words = f"{title}{AFTER['classes']}: leaving time over that of all images"
         line = ratio_line((f"classes/{of}", words, "ours", "no noise in the labels"), classes_S, all_S)
         line = dataclasses.replace(line, note="; ".join(filter(None, (line.note, looked(setting)))))
         claims.append(against(line, f"that of batches of {SMALL}, {at_least:.2g}", at_least))
         words = f"{title}{AFTER['all']}: leaving time over {PREDICTIONS['descent']}"
-        descents_S = [net.descent for net in nets_S]
+        descents_S = [net.descent for net in found[setting][: size.after_seeds]]
         line = ratio_line((f"all/{of}", words, "oracle", SOURCE), all_S, descents_S, published=1.0)
         claims.append(beside_rival(line, setting, found))
-        words = f"{title}batch {SMALL}: leaving time over that of {AFTER['noise']}"
-        line = ratio_line((f"noise/{of}", words, "oracle", NOISE), measured_S, noise_S, published=1.0)
-        claims.append(against(line, f"all images, without the noise's cost: {at_least:.2g}", at_least))
-        # Of the settings before it none leaves by then, which any law that is late says.
-        if setting == size.shares[-1]:
-            claims.append(noise_share_claim(setting, size, nets_S, noise_S))
     return claims
+
+
+def noise_claims(size: Size, found: dict[Setting, list[Found]], ways: Ways) -> list[Claim]:
+    """With the cost that the noise of the labels amounts to they leave as with batches, at every depth and rate."""
+    claims: list[Claim] = []
+    medians: dict[Setting, tuple[float, float]] = {}
+    for setting in size.noise:
+        nets_S, noise_S = found[setting][: size.after_seeds], np.array(ways[setting, "noise"])
+        medians[setting] = median_of(times_of(nets_S)), median_of(noise_S)
+        title = f"{setting.layers} layers, rate {setting.rate:g}, after the look "
+        words = f"{title}batch {SMALL}: leaving time over that of {AFTER['noise']}"
+        names: Names = f"noise/{setting.key}", words, "oracle", NOISE
+        line = ratio_line(names, times_of(nets_S), noise_S, published=1.0)
+        if setting in size.after:
+            at_least = without_noise(setting, size, found, ways)
+            claims.append(against(line, f"all images, without the noise's cost: {at_least:.2g}", at_least))
+        else:
+            claims.append(beside_rival(line, setting, found))
+        if setting in size.shares:
+            claims.append(noise_share_claim(setting, size, nets_S, noise_S))
+    more = {"source": NOISE, "exploratory": LATE}
+    return [*claims, *correlation_claims("noise", f"that of {AFTER['noise']}", medians, **more)]
 
 
 def noise_share_claim(setting: Setting, size: Size, nets_S: list[Found], noise_S: np.ndarray) -> Claim:
@@ -327,8 +318,8 @@ def noise_share_claim(setting: Setting, size: Size, nets_S: list[Found], noise_S
     words: Any = {"published": 1.0, "exploratory": LATE, "note": note}
     right_S = (noise_S <= end) == left_S
     line = share_claim(key, title, "oracle", NOISE, right_S, (RIGHT, 1.0), **words)
-    # By all images all leave.
-    return against(line, f"that all leave, {left_S.mean():.2g} (the law: {law:.2g})", left_S.mean())
+    rival, at = one_answer(left_S)
+    return against(line, f"{rival} (the law: {law:.2g})", at)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -383,7 +374,7 @@ def draw_after(axis: Any, size: Size, found: dict[Setting, list[Found]], ways: W
     for (way, words), marker in zip(AFTER.items(), ("s", "+", "o"), strict=True):
         points = [
             (min(time, size.steps * setting.rate), net.time)
-            for setting in size.after
+            for setting in (size.noise if way == "noise" else size.after)
             for time, net in zip(ways[setting, way], found[setting], strict=False)
         ]
         axis.plot(*np.array(points).T, marker, markersize=5, alpha=0.7, fillstyle="none", label=words)
@@ -399,25 +390,32 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     # The longest first, and as many at once as there are cores: a net is one thread's work.
     settings = sorted(size.settings, key=lambda setting: (-setting.layers, setting.rate))
     jobs = [(setting, seed) for setting in settings for seed in range(size.seeds_from, size.seeds_from + size.seeds)]
+    extent = size.units, size.steps
     with toolkit.threads() as pool:
-        trained = pool.map(lambda job: one_net(job[0], job[1], size, data), jobs)
+        trained = pool.map(lambda job: one_net(Net(job[0], job[1], *extent), data), jobs)
         trained = list(tqdm(trained, desc="nets", total=len(jobs), leave=False, disable=None))
     found: dict[Setting, list[Found]] = {setting: [] for setting in size.settings}
     for (setting, _seed), net in zip(jobs, trained, strict=True):
         found[setting].append(net)
     otherwise: list[tuple[Setting, Way]] = [
-        (setting, way) for setting in sorted(size.after, reverse=True) for way in reversed(AFTER)
+        (setting, way)
+        for setting in sorted({*size.after, *size.noise}, reverse=True)
+        for way in reversed(AFTER)
+        if setting in (size.noise if way == "noise" else size.after)
     ]
     seeds = range(size.seeds_from, size.seeds_from + size.after_seeds)
     other_jobs = [(*of, seed) for of in otherwise for seed in seeds]
     with toolkit.threads() as pool:
-        times = pool.map(lambda job: time_after(job[0], job[2], size, data, job[1]), other_jobs)
+        times = pool.map(lambda job: time_after(Net(job[0], job[2], *extent), data, job[1]), other_jobs)
         times = list(tqdm(times, desc="other ways", total=len(other_jobs), leave=False, disable=None))
     ways: Ways = {of: [time for job, time in zip(other_jobs, times, strict=True) if job[:2] == of] for of in otherwise}
     factors = [claim for name in PREDICTIONS for claim in factor_claims(found, name, size.steps)]
-    correlations = [correlation_claim(found, prediction) for prediction in PREDICTIONS]
+    correlations: list[Claim] = []
+    for name, words in PREDICTIONS.items():
+        medians = {setting: median_times(of, name) for setting, of in found.items()}
+        correlations += correlation_claims(name, words, medians, source=SOURCE, exploratory=EXPLORATORY[name])
     claims = [*factors, *correlations, *share_claims(size, found), *batch_claims(size, found)]
-    claims += after_claims(size, found, ways)
+    claims += [*after_claims(size, found, ways), *noise_claims(size, found, ways)]
     figure, axes = figures.new_figure(17, 6, 3)
     draw_law(axes[0], found)
     axes[0].set_title(f"{correlations[0].count} settings: correlation of logs {correlations[0].measured:.3f}")

@@ -1,19 +1,23 @@
-"""Deep sigmoid nets on their plateau: drawn, trained until they leave, and looked at, for `saturated_saddle`.
+"""Deep sigmoid nets on their plateau: drawn, looked at, and trained until they leave, for `saturated_saddle`.
 
 N images, K main axes, C classes, H units, B examples of a batch, S steps of Lanczos.
 
 A step goes one of four ways: `draws`, a batch drawn with replacement; `all`, all images; `classes`, one image of each
 class, weighted by the classes' shares, whose labels have no noise and whose images do; `noise`, all images, with the
-cost added that the noise of the labels of such a batch amounts to (`nets.saddle.label_noise`).
+cost added that the noise of the labels of such a batch amounts to (`nets.saddle.label_noise`). The last is descent
+along a smooth cost, in which a rate below COARSE is followed in steps of COARSE: the cost takes the rate, the steps do
+not matter (with steps of .2, .4 and .8 nets of rate .2 leave at the same look).
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 import input_pipeline
 import nets
@@ -23,8 +27,12 @@ CLASSES = 10
 SMALL = 10  # The batch of the nets.
 # Of the output biases, which settle at once on the plateau, and of Lanczos from the gradient.
 SETTLING, LANCZOS = 15, 40
-# The noise's slope, which is small and dear, is taken anew after so many steps.
-ANEW = 4
+# The noise's slope, which is small and dear, is taken anew after so many steps; how long these are at least.
+ANEW, COARSE = 4, 0.8
+# Rate x steps at which the plateau is looked at; the share of the entropy by which the cost has fallen when a net has
+# left; between two looks at that, rate x steps by layers: some 2 % of the leaving time.
+LOOKED_AT, LEFT = 50.0, 0.02
+EVERY = {3: 8.0, 4: 32.0, 5: 128.0}
 
 
 class Setting(NamedTuple):
@@ -80,9 +88,9 @@ class Walk(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """What is compiled for nets of a depth: `draw(key, axes)`; `descend(walk, key, data, numbers)` with numbers rate,
-    last step, steps between looks and the cost below which a net has left; `look(params, data)`, eigenvalues and
-    squared slopes."""
+    """What is compiled for nets of a depth: `draw(key, axes)`; `descend(walk, key, data, numbers)` with numbers the
+    length of a step, the rate that the noise's cost takes, last step, steps between looks and the cost below which a
+    net has left; `look(params, data)`, eigenvalues and squared slopes."""
 
     draw: Callable[..., Any]
     descend: Callable[..., Walk]
@@ -146,7 +154,7 @@ def programs(layers: int, units: int, batch: int, way: Way = "draws") -> Program
 
     @jax.jit
     def descend(walk: Walk, key: jax.Array, data: Data, numbers: tuple[jax.Array, ...]) -> Walk:
-        rate, last, every, below = numbers
+        length, rate, last, every, below = numbers
 
         def step(i: jax.Array, walked: tuple[Any, Any]) -> tuple[Any, Any]:
             params, added = walked
@@ -154,7 +162,7 @@ def programs(layers: int, units: int, batch: int, way: Way = "draws") -> Program
             if way == "noise":
                 added = jax.lax.cond(i % ANEW == 0, lambda: noise_slope(params, rate, data), lambda: added)
                 gradient = jax.tree.map(jnp.add, gradient, added)
-            return jax.tree.map(lambda p, g: p - rate * g, params, gradient), added
+            return jax.tree.map(lambda p, g: p - length * g, params, gradient), added
 
         def on(walk: Walk) -> Walk:
             end = jnp.minimum(walk.steps + every, last)
@@ -178,3 +186,92 @@ def programs(layers: int, units: int, batch: int, way: Way = "draws") -> Program
         return values_S, jnp.square(vectors_SxS[0]) * square
 
     return Programs(draw, descend, look)
+
+
+class Found(NamedTuple):
+    """A net: rate x steps until it left, or until the budget ended, and whether that is so; what is predicted from one
+    look at its plateau by the most negative curvature (`law`), and along all directions (`descent`); the eigenvalue."""
+
+    time: float
+    censored: bool
+    law: float
+    descent: float
+    eigenvalue: float
+
+    def left_by(self, end: float) -> bool:
+        """Whether it had left at that rate x steps."""
+        return not self.censored and self.time <= end
+
+
+class Net(NamedTuple):
+    """One that is to be trained: its setting and seed, units a layer, steps at most."""
+
+    setting: Setting
+    seed: int
+    units: int
+    steps: int
+
+
+def walked(net: Net, data: Data, way: Way = "draws") -> tuple[Walk, Walk, float]:
+    """A net at the look, where it ended from there by that way, and how long a step of that way is."""
+    setting, seed, units, steps = net
+    rate, length = setting.rate, max(setting.rate, COARSE if way == "noise" else 0.0)
+    first, then = (programs(setting.layers, units, setting.batch, of) for of in ("draws", way))
+    draw_key, walk_key = jax.random.split(jax.random.key(seed))
+    below = (1 - LEFT) * data.entropy
+
+    def numbers(length: float, last: int) -> tuple[jax.Array, ...]:
+        every = max(1, round(EVERY[setting.layers] / length))
+        return tuple(map(jnp.asarray, (length, rate, last, every, below)))
+
+    start = Walk(first.draw(draw_key, data.axes_DxK), jnp.int32(0), jnp.asarray(False))
+    at_look = first.descend(start, walk_key, data, numbers(rate, min(max(1, round(LOOKED_AT / rate)), steps)))
+    # At the same place, counted in steps of the way.
+    going = at_look._replace(steps=jnp.int32(round(int(at_look.steps) * rate / length)))
+    ended = then.descend(going, walk_key, data, numbers(length, round(steps * rate / length)))
+    return at_look, ended, length
+
+
+def time_after(net: Net, data: Data, way: Way) -> float:
+    """Rate x steps until a net left that went that way from the look on; infinite where the budget ended."""
+    _, ended, length = walked(net, data, way)
+    return int(ended.steps) * length if ended.left else math.inf
+
+
+def one_net(net: Net, data: Data) -> Found:
+    """Trains a net until it leaves, and looks at where it was at the look."""
+    at_look, ended, _ = walked(net, data)
+    setting = net.setting
+    # In float64, in which a Hessian's small eigenvalues can be seen beside its large ones.
+    with jax.enable_x64(True):
+        exact = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), (at_look.params, data))
+        look = programs(setting.layers, net.units, setting.batch).look
+        values_S, squares_S = map(np.asarray, look(*exact))
+    before, drop = int(at_look.steps) * setting.rate, LEFT * data.entropy
+    lowest, slope = float(values_S[0]), float(np.sqrt(squares_S[0]))
+    overlap = nets.saddle.overlap(min(lowest, -1e-12), slope, drop)
+    law = before + nets.saddle.leaving_time(min(lowest, -1e-12), overlap)
+    descent = before + nets.saddle.descent_time(values_S, squares_S, drop)
+    return Found(int(ended.steps) * setting.rate, not bool(ended.left), law, descent, lowest)
+
+
+def passages(nets_S: list[Found]) -> tuple[np.ndarray, np.ndarray]:
+    """Measured rate x steps, and whether the budget ended there, [S] each."""
+    return np.array([net.time for net in nets_S]), np.array([net.censored for net in nets_S])
+
+
+def median_of(times_S: np.ndarray) -> float:
+    """The median by the Kaplan-Meier curve; infinite where fewer than half of the times are finite."""
+    left_S = np.isfinite(times_S)
+    ended = np.max(times_S, where=left_S, initial=1.0)
+    return nets.escape.median_passage(np.where(left_S, times_S, ended), ~left_S).median
+
+
+def times_of(nets_S: list[Found]) -> np.ndarray:
+    """Measured rate x steps, infinite where the budget ended, [S]."""
+    return np.array([math.inf if net.censored else net.time for net in nets_S])
+
+
+def geometric_mean(values: ArrayLike) -> float:
+    """exp of the mean of the logs."""
+    return float(np.exp(np.mean(np.log(np.asarray(values, float)))))

@@ -1,9 +1,12 @@
 """The study of the plateau as a saddle: its looks, its predictions, how it judges."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import pearsonr
 
 from experiments.escape import saturated_saddle as study
 from experiments.escape.saturated_saddle import Found
@@ -16,12 +19,17 @@ def test_end_to_end(tiny_claims):
     """Four units on 60 images do not leave in 40 steps, so that no time is judged."""
     claims = tiny_claims(study.STUDY)
     assert list(claims)[:2] == ["law/3layers/rate1.6", "descent/3layers/rate1.6"]
-    assert list(claims)[2:5] == ["correlation/law", "correlation/descent", "share/3layers/rate1.6"]
-    assert list(claims)[5:] == [f"{name}/3layers/rate1.6" for name in ("classes", "all", "noise", "share/noise")]
+    correlations = [
+        f"{kind}/{name}" for name in ("law", "descent", "noise") for kind in ("correlation", "within_depths")
+    ]
+    assert list(claims)[2:7] == [*correlations[:4], "share/3layers/rate1.6"]
+    assert list(claims)[7:11] == [f"{name}/3layers/rate1.6" for name in ("classes", "all", "noise", "share/noise")]
+    assert list(claims)[11:] == correlations[4:]
     assert all(claim.kind == "oracle" for key, claim in claims.items() if not key.startswith("classes"))
     assert all(claim.exploratory for claim in claims.values())
     assert not any(claim.is_reproduced for claim in claims.values())
-    assert claims["share/3layers/rate1.6"].rival_at == (0.0,) and claims["share/3layers/rate1.6"].count == 2
+    # That none leaves is as right of those that stay.
+    assert claims["share/3layers/rate1.6"].rival_at == (1.0,) and claims["share/3layers/rate1.6"].count == 2
 
 
 def net(time: float, law: float, censored: bool = False, eigenvalue: float = -0.01) -> Found:
@@ -60,23 +68,51 @@ def test_factors_are_judged_by_setting():
 
 def test_correlation_takes_no_credit_for_the_rate():
     """Times that depend on the rate alone do not correlate with predictions that depend on depth, in rate x steps."""
-    good, bad = {}, {}
+    good, bad, deep = ({} for _ in range(3))
     for layers, time in ((3, 300.0), (4, 3_000.0), (5, 12_000.0)):
-        for i, rate in enumerate((0.1, 0.4, 1.6)):
-            good |= nets_of(Setting(layers, rate), time * (1 + 0.1 * i), 1.0 + 0.1 * i)
-            bad |= {Setting(layers, rate): [net(1_000.0 * (1 + 0.1 * i), time)] * 8}
-    claim = study.correlation_claim(good, "law")
-    assert claim.is_reproduced and claim.count == 9 and "factor of 1.20" in claim.note
-    assert study.correlation_claim(bad, "law").verdict == "not reproduced"
+        for i, rate in enumerate((0.1, 0.2, 0.4, 0.8, 1.6)):
+            slower = 2.0 ** (i % 3)
+            good[Setting(layers, rate)] = time * slower * (1.02 + 0.01 * (i % 2)), time * slower
+            bad[Setting(layers, rate)] = 1_000.0 * (1 + 0.1 * i), time
+            # Of a prediction that knows the depth and takes the rates the other way round.
+            deep[Setting(layers, rate)] = time * (1 + 0.1 * i), time * (1.4 - 0.1 * i)
+    words = {"source": study.SOURCE, "exploratory": "why"}
+    whole, within = study.correlation_claims("law", "a law", good, **words)
+    assert whole.is_reproduced and whole.count == 15 and "factor of 1.03" in whole.note
+    assert within.is_reproduced and within.rival_at == (0.0,)
+    # A time for each depth correlates by the root of the share of the squares that lie between the depths.
+    logs_S = np.log([time for time, _ in good.values()]).reshape(3, 5)
+    between = np.sum((logs_S.mean(axis=1) - logs_S.mean()) ** 2) * 5 / np.sum((logs_S - logs_S.mean()) ** 2)
+    assert whole.rival_at == pytest.approx((between**0.5,)) and whole.rival_at[0] < 0.99
+    assert study.correlation_claims("law", "a law", bad, **words)[0].verdict == "not reproduced"
+    whole, within = study.correlation_claims("law", "a law", deep, **words)
+    assert whole.measured > 0.98 and not whole.is_reproduced
+    assert within.measured < -0.9 and within.verdict == "not reproduced"
+
+
+def test_the_interval_of_a_correlation_counts_what_was_fitted():
+    """As scipy's where nothing was; wider by the settings that the means of the depths take."""
+    left_S, right_S = np.random.default_rng(0).normal(size=(2, 15))
+    value, within = study.correlated(left_S, right_S, 0)
+    expected: Any = pearsonr(left_S, right_S)
+    assert (value, *within) == pytest.approx((expected.statistic, *expected.confidence_interval()), rel=1e-4)
+    wider = study.correlated(left_S, right_S, 2)[1]
+    half = lambda ends: np.diff(np.arctanh(ends))[0]  # noqa: E731
+    assert half(wider) / half(within) == pytest.approx((12 / 10) ** 0.5)
 
 
 def test_shares_and_batches():
-    """It counts of how many nets it is said rightly whether they leave, beside that all do; batches by seed."""
+    """It counts of how many nets it is said rightly whether they leave, beside the better of saying that all do and
+    that none does; batches by seed."""
     size = study.QUICK._replace(shares=(Setting(5, 0.8),))
     stays, leaves = net(12_000, 20_000, censored=True), net(2_000, 20_000)
     (claim,) = study.share_claims(size, {Setting(5, 0.8): [stays] * 16})
-    assert claim.measured == 1 and claim.verdict == "reproduced" and claim.rival_at == (0.0,)
+    assert claim.measured == 1 and claim.verdict == "undecided" and claim.rival_at == (1.0,)
+    assert claim.rival == "that none leaves, 1"
     assert claim.note == "0 of 16 are to leave, and 0 do"
+    mixed = [*[stays] * 10, *[net(2_000, 3_000)] * 10]
+    (claim,) = study.share_claims(size, {Setting(5, 0.8): mixed})
+    assert claim.measured == 1 and claim.verdict == "reproduced" and claim.rival_at == (0.5,)
     # One that leaves later counts as staying.
     (claim,) = study.share_claims(size, {Setting(5, 0.8): [net(12_001, 20_000)] * 16})
     assert claim.measured == 1 and claim.note == "0 of 16 are to leave, and 0 do"
@@ -90,21 +126,26 @@ def test_shares_and_batches():
 
 def test_other_ways_are_judged_beside_small_batches():
     """The noise's cost explains it where it takes as long as batches do, and no noise where that is as all images."""
-    size = study.QUICK._replace(after=(Setting(4, 0.8),), after_seeds=8)
+    size = study.QUICK._replace(after=(Setting(4, 0.8),), noise=(Setting(3, 0.8), Setting(4, 0.8)), after_seeds=8)
     found = nets_of(Setting(4, 0.8), 3_000, 0.5) | nets_of(Setting(3, 0.8), 300, 1.0)
     times = np.array([net.time for net in found[Setting(4, 0.8)]])
     ways: study.Ways = {(Setting(4, 0.8), "all"): list(times / 2), (Setting(4, 0.8), "classes"): list(times / 1.9)}
     ways[Setting(4, 0.8), "noise"] = list(times / 1.05)
-    claims = {claim.key.split("/")[0]: claim for claim in study.after_claims(size, found, ways)}
+    # Of a setting that goes no other way the rival is the plateau of another depth.
+    ways[Setting(3, 0.8), "noise"] = [net.time for net in found[Setting(3, 0.8)]]
+    judged = [*study.after_claims(size, found, ways), *study.noise_claims(size, found, ways)]
+    assert [claim.key for claim in judged[2:4]] == ["noise/3layers/rate0.8", "noise/4layers/rate0.8"]
+    assert judged[2].measured == 1 and judged[2].is_reproduced and judged[2].rival.startswith("the plateau of 4 layers")
+    assert [claim.key for claim in judged[4:]] == ["correlation/noise", "within_depths/noise"]
+    claims = {claim.key.split("/")[0]: claim for claim in judged[:4]}
     assert [claim.measured for claim in claims.values()] == pytest.approx([2 / 1.9, 0.125, 1.05])
     assert [claim.is_reproduced for claim in claims.values()] == [True, False, True]
     assert claims["noise"].rival_at == claims["classes"].rival_at == pytest.approx((2.0,))
     # One whose budget ended is left out, and said to be; where the noise costs nothing, the rival is not excluded.
     ways[Setting(4, 0.8), "noise"][0] = np.inf
     ways[Setting(4, 0.8), "all"] = list(times / 1.1)
-    claims = {claim.key.split("/")[0]: claim for claim in study.after_claims(size, found, ways)}
-    assert claims["noise"].count == 7 and claims["noise"].note.startswith("7 of 8 nets")
-    assert claims["noise"].verdict == "undecided"
+    line = study.noise_claims(size, found, ways)[1]
+    assert line.count == 7 and line.note.startswith("7 of 8 nets") and line.verdict == "undecided"
 
 
 def test_said_rightly_with_the_noise():
@@ -126,7 +167,7 @@ def test_one_image_of_each_class_leaves_the_output_biases_alone():
     params = of["draws"].draw(jax.random.key(0), data.axes_DxK)
     params["output"]["kernel"] = jnp.zeros_like(params["output"]["kernel"])
     params = plateau.settled(params, jnp.zeros((60, 4)), data.y_NxC)[0]
-    numbers = tuple(map(jnp.asarray, (0.5, 1, 1, 0.0)))
+    numbers = tuple(map(jnp.asarray, (0.5, 0.5, 1, 1, 0.0)))
     walk = plateau.Walk(params, jnp.int32(0), jnp.asarray(False))
     moved = {way: of[way].descend(walk, jax.random.key(1), data, numbers).params["output"]["bias"] for way in of}
     np.testing.assert_allclose(moved["classes"], params["output"]["bias"], atol=1e-6)
@@ -136,24 +177,39 @@ def test_one_image_of_each_class_leaves_the_output_biases_alone():
 def test_the_noise_pushes_the_top_layer_down():
     """With a top layer of 0 its cost is rate / 40 (1 - p p) (1 + |a|^2), with a the outputs below at the mean image: a
     step differs from one with all images by the slope of that, and not at all in the output layer."""
-    data, rate = plateau.load(60, 5), 0.5
+    data, length, rate = plateau.load(60, 5), 0.5, 0.25
     chosen: tuple[plateau.Way, ...] = ("all", "noise")
     of = {way: plateau.programs(2, 4, 10, way) for way in chosen}
     params = of["all"].draw(jax.random.key(0), data.axes_DxK)
     params["output"]["kernel"] = jnp.zeros_like(params["output"]["kernel"])
     params = plateau.settled(params, jnp.zeros((60, 4)), data.y_NxC)[0]
-    numbers = tuple(map(jnp.asarray, (rate, 1, 1, 0.0)))
+    numbers = tuple(map(jnp.asarray, (length, rate, 1, 1, 0.0)))
     walk = plateau.Walk(params, jnp.int32(0), jnp.asarray(False))
     moved = {way: of[way].descend(walk, jax.random.key(1), data, numbers).params for way in of}
     a_H = jnp.mean(data.x_NxK, axis=0)
     for layer in ("hidden_0", "hidden_1"):
         a_H = jax.nn.sigmoid(a_H @ params[layer]["kernel"] + params[layer]["bias"])
     shares_C = data.y_NxC.mean(axis=0)
-    expected_H = -rate * rate / 40 * (1 - shares_C @ shares_C) * 2 * a_H * a_H * (1 - a_H)
+    expected_H = -length * rate / 40 * (1 - shares_C @ shares_C) * 2 * a_H * a_H * (1 - a_H)
     difference = jax.tree.map(jnp.subtract, moved["noise"], moved["all"])
     np.testing.assert_allclose(difference["hidden_1"]["bias"], expected_H, atol=1e-6)
     np.testing.assert_allclose(difference["output"]["kernel"], 0, atol=1e-6)
-    assert float(expected_H.max()) < -1e-4
+    assert float(expected_H.max()) < -5e-5
+
+
+def test_a_low_rate_is_followed_in_long_steps():
+    """The noise's descent of a rate below .8 goes in steps of .8, from the same place, to the same end."""
+    data, small = plateau.load(60, 5), plateau.Net(Setting(3, 0.2), 0, 4, 600)
+    at_look, ended, length = plateau.walked(small, data, "noise")
+    assert length == 0.8 and int(at_look.steps) == 250 and int(ended.steps) == 150 and not ended.left
+    assert plateau.walked(small, data)[2] == 0.2
+    assert plateau.time_after(small, data, "noise") == np.inf
+
+
+def test_medians_count_those_that_stay():
+    """The middle one of those that left and those that did not; infinite where half stay."""
+    assert plateau.median_of(np.array([5.0, np.inf, 3.0])) == 5 and plateau.median_of(np.array([2.0, 4.0, 9.0])) == 4
+    assert plateau.median_of(np.array([5.0, np.inf, np.inf])) == np.inf
 
 
 def test_settled_biases_are_the_best():
