@@ -6,7 +6,7 @@ A step goes one of four ways: `draws`, a batch drawn with replacement; `all`, al
 class, weighted by the classes' shares, whose labels have no noise and whose images do; `noise`, all images, with the
 cost added that the noise of the labels of such a batch amounts to (`nets.saddle.label_noise`). The last is descent
 along a smooth cost, in which a rate below COARSE is followed in steps of COARSE: the cost takes the rate, the steps do
-not matter (with steps of .2, .4 and .8 nets of rate .2 leave at the same look).
+not matter (with steps of .2, .4 and .8 nets of rates .1 and .2 leave at the same look, one of eight at the next).
 """
 
 import functools
