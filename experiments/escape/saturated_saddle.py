@@ -1,6 +1,6 @@
 """How long do deep sigmoid nets stay on their plateau, and does the most negative curvature there say so?
 
-    python -m experiments.escape.saturated_saddle [--budget=full]      30 seconds on 2 cores, full 80
+    python -m experiments.escape.saturated_saddle [--budget=full]      30 seconds on 2 cores, full 80 minutes
 
 Glorot & Bengio's (2010) deep sigmoid nets answer the shares of the classes to every image for a long time, with a top
 layer that has fallen to 0. Near such a plateau the cost is a saddle. The linearised descent leaves it at
@@ -32,8 +32,8 @@ steps = 50, at the best output biases as well: they are fast, and their noise in
 curvature.
 
 Bands, set before the run: the geometric mean over the seeds of measured over predicted time within a factor of 1.5 in
-each setting; a correlation of logs of .95 over the settings, times counted as rate x steps, so that the rate itself
-gives none; full-batch descent as late as small batches, in rate x steps, within a factor of 1.5. Whether a net leaves
+each setting; a correlation of logs of .95 over the settings (.99 now, see below), times counted as rate x steps, so that
+the rate itself gives none; full-batch descent as late as small batches, in rate x steps, within a factor of 1.5. Whether a net leaves
 within 15,000 steps is said rightly of 70 % or more (at first the share that leaves was to lie in Wilson's interval of
 that predicted, in which no exact interval of as many nets can lie). What counts as leaving, the time of the look and
 the best output biases were chosen in runs of seven nets with other seeds, so that every line is exploratory. What
@@ -44,7 +44,8 @@ each with other seeds.
 
 That times of 3 to 5 layers correlate with anything that knows the depth was seen late, with three nets of each setting:
 the band is from .99 since, beside a time for each depth and nothing else, and a second correlation leaves the means of
-the depths out of both sides (.95). Both are of the descent with the noise's cost as well, which is run at every rate.
+the depths out of both sides (band from .95). In the full size both are of the descent with the noise's cost as well, at
+every depth and rate. Of 5 layers at .8 the share was dropped: none leaves, which "none does" says as well as any law.
 """
 
 import dataclasses
@@ -180,9 +181,10 @@ def correlated(left_S: np.ndarray, right_S: np.ndarray, fitted: int) -> tuple[fl
     count = len(left_S) - fitted
     if count < 4 or not (np.ptp(left_S) > 0 and np.ptp(right_S) > 0):
         return math.nan, (math.nan, math.nan)
-    value = float(np.corrcoef(left_S, right_S)[0, 1])
-    apart = 1.96 / math.sqrt(count - 3)
-    return value, (math.tanh(math.atanh(value) - apart), math.tanh(math.atanh(value) + apart))
+    value, apart = float(np.clip(np.corrcoef(left_S, right_S)[0, 1], -1, 1)), 1.96 / math.sqrt(count - 3)
+    with np.errstate(divide="ignore"):
+        low, high = np.tanh(np.arctanh(value) + np.array([-apart, apart]))
+    return value, (float(low), float(high))
 
 
 def correlation_claims(name: str, words: str, medians: dict[Setting, tuple[float, float]], **more: str) -> list[Claim]:
@@ -202,9 +204,9 @@ def correlation_claims(name: str, words: str, medians: dict[Setting, tuple[float
     }
     title, source = f"correlation of the logs of medians and {words}", more["source"]
     value, within = correlated(logs_Sx2[:, 0], logs_Sx2[:, 1], 0)
-    said["exploratory"] = f"{more['exploratory']}; {NARROWED}"
+    said["exploratory"] = f"{more['exploratory']}; {ADDED if name == 'noise' else NARROWED}"
     line = interval_claim(f"correlation/{name}", title, "oracle", source, value, within, CORRELATED, **said)
-    rival = "a time for each depth and nothing else" + (f": {by_depth:.3f}" if math.isfinite(by_depth) else "")
+    rival = "the best time for each depth and nothing else" + (f": {by_depth:.3f}" if math.isfinite(by_depth) else "")
     claims = [against(line, rival, by_depth)]
     apart_Sx2 = logs_Sx2 - middles_Sx2
     value, within = correlated(apart_Sx2[:, 0], apart_Sx2[:, 1], len(set(layers_S.tolist())) - 1)
@@ -304,11 +306,12 @@ def noise_claims(size: Size, found: dict[Setting, list[Found]], ways: Ways) -> l
             at_least = without_noise(setting, size, found, ways)
             claims.append(against(line, f"all images, without the noise's cost: {at_least:.2g}", at_least))
         else:
-            claims.append(beside_rival(line, setting, found))
+            off = geometric_mean([net.time / net.descent for net in nets_S])
+            claims.append(against(line, f"the linearised descent, without the noise's cost: {off:.2g}", off))
         if setting in size.shares:
             claims.append(noise_share_claim(setting, size, nets_S, noise_S))
     more = {"source": NOISE, "exploratory": LATE}
-    return [*claims, *correlation_claims("noise", f"that of {AFTER['noise']}", medians, **more)]
+    return [*claims, *correlation_claims("noise", f"those of {AFTER['noise']}", medians, **more)]
 
 
 def noise_share_claim(setting: Setting, size: Size, nets_S: list[Found], noise_S: np.ndarray) -> Claim:

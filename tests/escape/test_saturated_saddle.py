@@ -97,6 +97,7 @@ def test_the_interval_of_a_correlation_counts_what_was_fitted():
     expected: Any = pearsonr(left_S, right_S)
     assert (value, *within) == pytest.approx((expected.statistic, *expected.confidence_interval()), rel=1e-4)
     wider = study.correlated(left_S, right_S, 2)[1]
+    assert study.correlated(left_S, -left_S, 0) == (-1, (-1, -1))
     half = lambda ends: np.diff(np.arctanh(ends))[0]  # noqa: E731
     assert half(wider) / half(within) == pytest.approx((12 / 10) ** 0.5)
 
@@ -135,7 +136,7 @@ def test_other_ways_are_judged_beside_small_batches():
     ways[Setting(3, 0.8), "noise"] = [net.time for net in found[Setting(3, 0.8)]]
     judged = [*study.after_claims(size, found, ways), *study.noise_claims(size, found, ways)]
     assert [claim.key for claim in judged[2:4]] == ["noise/3layers/rate0.8", "noise/4layers/rate0.8"]
-    assert judged[2].measured == 1 and judged[2].is_reproduced and judged[2].rival.startswith("the plateau of 4 layers")
+    assert judged[2].measured == 1 and judged[2].rival_at == pytest.approx((0.5,)) and judged[2].is_reproduced
     assert [claim.key for claim in judged[4:]] == ["correlation/noise", "within_depths/noise"]
     claims = {claim.key.split("/")[0]: claim for claim in judged[:4]}
     assert [claim.measured for claim in claims.values()] == pytest.approx([2 / 1.9, 0.125, 1.05])
@@ -197,19 +198,25 @@ def test_the_noise_pushes_the_top_layer_down():
     assert float(expected_H.max()) < -5e-5
 
 
-def test_a_low_rate_is_followed_in_long_steps():
+def test_a_low_rate_is_followed_in_long_steps(monkeypatch):
     """The noise's descent of a rate below .8 goes in steps of .8, from the same place, to the same end."""
     data, small = plateau.load(60, 5), plateau.Net(Setting(3, 0.2), 0, 4, 600)
     at_look, ended, length = plateau.walked(small, data, "noise")
     assert length == 0.8 and int(at_look.steps) == 250 and int(ended.steps) == 150 and not ended.left
     assert plateau.walked(small, data)[2] == 0.2
     assert plateau.time_after(small, data, "noise") == np.inf
+    # Where the first look ends it: from 50, which is 62 steps, on by 10.
+    monkeypatch.setattr(plateau, "LEFT", -9.0)
+    first = plateau.walked(small, data, "noise")
+    assert plateau.time_after(small, data, "noise") == pytest.approx(0.8 * int(first[1].steps)) and first[1].left
 
 
 def test_medians_count_those_that_stay():
-    """The middle one of those that left and those that did not; infinite where half stay."""
+    """The middle one of those that left and those that did not; infinite where more than half stay."""
     assert plateau.median_of(np.array([5.0, np.inf, 3.0])) == 5 and plateau.median_of(np.array([2.0, 4.0, 9.0])) == 4
-    assert plateau.median_of(np.array([5.0, np.inf, np.inf])) == np.inf
+    assert (
+        plateau.median_of(np.array([5.0, np.inf, np.inf])) == np.inf and plateau.median_of(np.array([3, np.inf])) == 3
+    )
 
 
 def test_settled_biases_are_the_best():
