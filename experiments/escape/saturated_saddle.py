@@ -32,15 +32,15 @@ steps = 50, at the best output biases as well: they are fast, and their noise in
 curvature.
 
 Bands, set before the run: the geometric mean over the seeds of measured over predicted time within a factor of 1.5 in
-each setting; a correlation of logs of .95 over the settings (.99 now, see below), times counted as rate x steps, so that
-the rate itself gives none; full-batch descent as late as small batches, in rate x steps, within a factor of 1.5. Whether a net leaves
-within 15,000 steps is said rightly of 70 % or more (at first the share that leaves was to lie in Wilson's interval of
-that predicted, in which no exact interval of as many nets can lie). What counts as leaving, the time of the look and
-the best output biases were chosen in runs of seven nets with other seeds, so that every line is exploratory. What
-nets do after the look was chosen once the lateness was seen, from among several ways, with the same factor of 1.5. The
-budget was 15,000 steps first, by which half of the nets had left in 12 of the 17 full settings, on the fresh seeds as
-well, and the other five were open; that it now lasts until they leave was chosen after that, and after three nets of
-each with other seeds.
+each setting; a correlation of logs of .95 over the settings (.99 now, see below), times counted as rate x steps, so
+that the rate itself gives none; full-batch descent as late as small batches, in rate x steps, within a factor of 1.5.
+Whether a net leaves within 15,000 steps is said rightly of 70 % or more (at first the share that leaves was to lie in
+Wilson's interval of that predicted, in which no exact interval of as many nets can lie). What counts as leaving, the
+time of the look and the best output biases were chosen in runs of seven nets with other seeds, so that every line is
+exploratory. What nets do after the look was chosen once the lateness was seen, from among several ways, with the same
+factor of 1.5. The budget was 15,000 steps first, by which half of the nets had left in 12 of the 17 full settings, on
+the fresh seeds as well, and the other five were open; that it now lasts until they leave was chosen after that, and
+after three nets of each with other seeds.
 
 That times of 3 to 5 layers correlate with anything that knows the depth was seen late, with three nets of each setting:
 the band is from .99 since, beside a time for each depth and nothing else, and a second correlation leaves the means of
