@@ -187,9 +187,11 @@ def correlated(left_S: np.ndarray, right_S: np.ndarray, fitted: int) -> tuple[fl
     return value, (float(low), float(high))
 
 
-def correlation_claims(name: str, words: str, medians: dict[Setting, tuple[float, float]], **more: str) -> list[Claim]:
-    """Of the logs of measured and predicted medians, over the settings half of whose nets have left; then what is left
-    of it within the depths, as a time for each depth and nothing else correlates as well."""
+def correlation_claims(
+    name: str, words: str, medians: dict[Setting, tuple[float, float]], seeds: int, **more: str
+) -> list[Claim]:
+    """Of the logs of measured and predicted medians of so many nets, over the settings half of whose nets have left;
+    then what is left of it within the depths, as a time for each depth and nothing else correlates as well."""
     pairs = {setting: pair for setting, pair in medians.items() if all(map(math.isfinite, pair))}
     logs_Sx2, layers_S = np.log([*pairs.values()]).reshape(-1, 2), np.array([setting.layers for setting in pairs])
     middles_Sx2 = np.zeros_like(logs_Sx2)
@@ -200,7 +202,7 @@ def correlation_claims(name: str, words: str, medians: dict[Setting, tuple[float
     said: Any = {
         "count": len(pairs),
         "sample": "settings",
-        "note": f"the medians differ by a factor of {worst:.2f} at most; settings share their seeds",
+        "note": f"medians of {seeds} nets each differ by a factor of {worst:.2f} at most; settings share their seeds",
     }
     title, source = f"correlation of the logs of medians and {words}", more["source"]
     value, within = correlated(logs_Sx2[:, 0], logs_Sx2[:, 1], 0)
@@ -211,6 +213,7 @@ def correlation_claims(name: str, words: str, medians: dict[Setting, tuple[float
     apart_Sx2 = logs_Sx2 - middles_Sx2
     value, within = correlated(apart_Sx2[:, 0], apart_Sx2[:, 1], len(set(layers_S.tolist())) - 1)
     said |= {"exploratory": f"{more['exploratory']}; {ADDED}", "rival": "a time for each depth: 0", "rival_at": 0.0}
+    said["note"] = f"medians of {seeds} nets each; the interval counts the settings less the fitted means"
     key, title = f"within_depths/{name}", f"{title}, less the means of each depth"
     return [*claims, interval_claim(key, title, "oracle", source, value, within, WITHIN_DEPTHS, **said)]
 
@@ -310,8 +313,11 @@ def noise_claims(size: Size, found: dict[Setting, list[Found]], ways: Ways) -> l
             claims.append(against(line, f"the linearised descent, without the noise's cost: {off:.2g}", off))
         if setting in size.shares:
             claims.append(noise_share_claim(setting, size, nets_S, noise_S))
-    more = {"source": NOISE, "exploratory": LATE}
-    return [*claims, *correlation_claims("noise", f"those of {AFTER['noise']}", medians, **more)]
+    # Of fewer depths nothing can be said of how the times correlate.
+    if len({setting.layers for setting in size.noise}) == len(EVERY):
+        more = {"source": NOISE, "exploratory": LATE}
+        claims += correlation_claims("noise", f"those of {AFTER['noise']}", medians, size.after_seeds, **more)
+    return claims
 
 
 def noise_share_claim(setting: Setting, size: Size, nets_S: list[Found], noise_S: np.ndarray) -> Claim:
@@ -420,7 +426,9 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     correlations: list[Claim] = []
     for name, words in PREDICTIONS.items():
         medians = {setting: median_times(of, name) for setting, of in found.items()}
-        correlations += correlation_claims(name, words, medians, source=SOURCE, exploratory=EXPLORATORY[name])
+        correlations += correlation_claims(
+            name, words, medians, size.seeds, source=SOURCE, exploratory=EXPLORATORY[name]
+        )
     claims = [*factors, *correlations, *share_claims(size, found), *batch_claims(size, found)]
     claims += [*after_claims(size, found, ways), *noise_claims(size, found, ways)]
     figure, axes = figures.new_figure(17, 6, 3)
