@@ -100,10 +100,8 @@ def document(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str
     if elsewhere:
         parts.append(
             "Studies that take another data set (`python -m experiments.reproduce --dataset=NAME`) have a second "
-            "table, with a column for each; it says of each claim on which sets it is reproduced. What their pictures "
-            "mark as published is of MNIST. They count apart: "
-            + "; ".join(f"{title}, {line}" for title, line in headlines_elsewhere(elsewhere))
-            + "."
+            "table, with a column for each; it says of each claim on which sets it is reproduced. They "
+            "count apart: " + "; ".join(f"{title}, {line}" for title, line in headlines_elsewhere(elsewhere)) + "."
         )
     others = {record.study: [other for other in elsewhere if other.study == record.study] for record in records}
     return "\n\n".join([*parts, *(document_section(record, others[record.study]) for record in records)]) + "\n"

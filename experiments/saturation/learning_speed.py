@@ -220,29 +220,35 @@ def course_claims(speed_SxExL: np.ndarray, probe_every: int = PROBE_EVERY) -> li
     return lines
 
 
-def draw_start(axis: Any, speed_SxL: np.ndarray, published: tuple[float, ...]) -> None:
-    """The seeds' speeds before training from layer to layer, with the book's draw."""
+def draw_start(axis: Any, speed_SxL: np.ndarray, published: tuple[float, ...], has_printed: bool) -> None:
+    """The seeds' speeds before training from layer to layer, with the book's draw where it is of the data set."""
     layer = np.arange(1, speed_SxL.shape[1] + 1)
     low, median, high = np.percentile(speed_SxL, (5, 50, 95), axis=0)
     axis.plot(layer, median, color="tab:blue", label=f"median of {len(speed_SxL)} seeds")
     axis.fill_between(layer, low, high, color="tab:blue", alpha=0.25, linewidth=0, label="their 5-95 % range")
-    axis.plot(layer, published, "ko", label="Nielsen, chapter 5")
+    if has_printed:
+        axis.plot(layer, published, "ko", label="Nielsen, chapter 5")
     ratio = np.median(speed_SxL[:, -1] / speed_SxL[:, 0])
     axis.set(yscale="log", xlabel="hidden layer", ylabel="|delta|: norm of the mean dC/db", xticks=layer)
     title = f"{len(published)} hidden layers before training:"
     axis.set_title(f"{title}\nthe last learns {ratio:.0f} times as fast as the first")
 
 
-def draw_course(axis: Any, speed_SxExL: np.ndarray, published: dict[int, tuple[float, ...]], probe_every: int) -> None:
-    """Each layer's speed by epoch, median and range of the seeds, with points of the book's curves."""
+def draw_course(
+    axis: Any, speed_SxExL: np.ndarray, published: dict[int, tuple[float, ...]], probe_every: int, has_printed: bool
+) -> None:
+    """Each layer's speed by epoch, median and range of the seeds, with points of the book's curves where they are of
+    the data set."""
     epoch = probe_every * np.arange(1, speed_SxExL.shape[1] + 1)
     for i in range(speed_SxExL.shape[-1]):
         low, median, high = np.percentile(speed_SxExL[:, :, i], (0, 50, 100), axis=0)
         axis.plot(epoch, median, color=f"C{i}", label=f"hidden layer {i + 1}")
         axis.fill_between(epoch, low, high, color=f"C{i}", alpha=0.15, linewidth=0)
-        axis.plot(list(published), [of_layer[i] for of_layer in published.values()], "o", color=f"C{i}", mec="k")
+        if has_printed:
+            axis.plot(list(published), [of_layer[i] for of_layer in published.values()], "o", color=f"C{i}", mec="k")
     axis.fill_between([], [], color="gray", alpha=0.3, label=f"range of {len(speed_SxExL)} seeds")
-    axis.plot([], [], "o", color="white", mec="k", label="Nielsen, chapter 5")
+    if has_printed:
+        axis.plot([], [], "o", color="white", mec="k", label="Nielsen, chapter 5")
     ratio = np.median(speed_SxExL[..., -1] / speed_SxExL[..., 0], axis=0)
     axis.set(yscale="log", xscale="log", xlabel="epoch", ylabel="|delta|: norm of the mean dC/db")
     axis.set_xticks(EPOCH_TICKS, list(map(str, EPOCH_TICKS)))
@@ -252,13 +258,13 @@ def draw_course(axis: Any, speed_SxExL: np.ndarray, published: dict[int, tuple[f
     axis.set_title(f"{title}\nthe last {times} as fast as the first")
 
 
-def draw(starts: dict[int, np.ndarray], courses: dict[int, np.ndarray], probe_every: int) -> Any:
+def draw(starts: dict[int, np.ndarray], courses: dict[int, np.ndarray], probe_every: int, has_printed: bool) -> Any:
     """Above the speeds before training, below their course, for each number of hidden layers."""
     figure, axes = figures.new_figure(5 * len(starts), 9, len(starts), 2)
     for axis, (layers, speed_SxL) in zip(axes, starts.items(), strict=False):
-        draw_start(axis, speed_SxL, PUBLISHED[layers])
+        draw_start(axis, speed_SxL, PUBLISHED[layers], has_printed)
     for axis, (layers, speed_SxExL) in zip(axes[len(starts) :], courses.items(), strict=True):
-        draw_course(axis, speed_SxExL, PUBLISHED_COURSE[layers], probe_every)
+        draw_course(axis, speed_SxExL, PUBLISHED_COURSE[layers], probe_every, has_printed)
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.legend(fontsize=9)
@@ -273,7 +279,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     courses = {layers: course(layers, size, dataset) for layers in size.layers}
     claims = [line for layers, speed_SxL in starts.items() for line in start_claims(speed_SxL, PUBLISHED[layers])]
     claims += [line for speed_SxExL in courses.values() for line in course_claims(speed_SxExL, size.probe_every)]
-    return draw(starts, courses, size.probe_every), claims
+    return draw(starts, courses, size.probe_every, elsewhere.has_printed(size.config)), claims
 
 
 STUDY = Study(

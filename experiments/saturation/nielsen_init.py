@@ -99,8 +99,8 @@ def saturated_claim(curves: dict[str, dict[str, np.ndarray]]) -> Claim:
     )
 
 
-def draw(curves: dict[str, dict[str, np.ndarray]]) -> Any:
-    """Accuracy and saturation of the hidden layer through training, with the book's numbers."""
+def draw(curves: dict[str, dict[str, np.ndarray]], has_printed: bool) -> Any:
+    """Accuracy and saturation of the hidden layer through training, with the book's numbers where they are of it."""
     figure, (accuracy, saturation) = figures.new_figure(12, 4.5, 2)
     for i, (name, metrics) in enumerate(curves.items()):
         epochs = np.arange(1, len(metrics["val_accuracy"]) + 1)
@@ -109,9 +109,11 @@ def draw(curves: dict[str, dict[str, np.ndarray]]) -> Any:
             label = f"{name} weights, mean and range of {values_ExS.shape[1]} seeds"
             axis.plot(epochs, values_ExS.mean(axis=1), color=f"C{i}", label=label)
             axis.fill_between(epochs, values_ExS.min(axis=1), values_ExS.max(axis=1), color=f"C{i}", alpha=0.25)
-        ends = [epochs[0], epochs[-1]]
-        accuracy.plot(ends, 100 * np.array(PUBLISHED[name]), "*", color=f"C{i}", markersize=13, mec="k")
-    accuracy.plot([], [], "k*", label="published")
+        if has_printed:
+            ends = [epochs[0], epochs[-1]]
+            accuracy.plot(ends, 100 * np.array(PUBLISHED[name]), "*", color=f"C{i}", markersize=13, mec="k")
+    if has_printed:
+        accuracy.plot([], [], "k*", label="published")
     (large, small) = (curves[name] for name in INITS)
     first = 100 * (small["val_accuracy"] - large["val_accuracy"]).mean(axis=1)
     accuracy.set(xlabel="epoch", ylabel="validation accuracy, %")
@@ -131,7 +133,8 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     found = curves(size.config, range(size.seeds_from, size.seeds_from + size.seeds))
     claims = claims_of(found, size.as_first)
-    return draw(found), [*claims, *([saturated_claim(found)] if size.as_first else [])]
+    claims += [saturated_claim(found)] if size.as_first else []
+    return draw(found, elsewhere.has_printed(size.config)), claims
 
 
 def on_dataset(size: Size, dataset: str) -> Size:

@@ -39,7 +39,7 @@ from configs import nielsen, shallow
 from experiments.engine import executors, space
 from experiments.study import command
 from experiments.study.claims import Claim, above, by_key, interval_claim, mean_claim, share_claim
-from experiments.study.elsewhere import Elsewhere, dataset_of, epochs_for, fitted
+from experiments.study.elsewhere import Elsewhere, dataset_of, epochs_for, fitted, has_printed
 from experiments.study.study import Study
 from training import figures
 from training.config import Config, as_config
@@ -235,15 +235,19 @@ def gain_claims(curves: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
     return claims
 
 
-def draw_accuracy(axis: Any, setups: dict[str, Setup], curves: dict[str, np.ndarray], colours: dict[str, str]) -> None:
-    """The accuracy of every seed by epoch, with the book's numbers."""
+def draw_accuracy(
+    axis: Any, setups: dict[str, Setup], curves: dict[str, np.ndarray], colours: dict[str, str], has_printed: bool
+) -> None:
+    """The accuracy of every seed by epoch, with the book's numbers where they are of its data set."""
     for key, colour in colours.items():
         accuracy_ExS, setup = curves[key], setups[key]
         epochs = np.arange(1, len(accuracy_ExS) + 1)
         axis.plot(epochs, 100 * accuracy_ExS, color=colour, alpha=0.6)
         axis.plot([], [], color=colour, label=setup.name)
-        axis.plot(epochs[-1], 100 * setup.published, "*", color=colour, mec="k", markersize=12, clip_on=False)
-    axis.plot([], [], "w*", mec="k", markersize=12, label="published")
+        if has_printed:
+            axis.plot(epochs[-1], 100 * setup.published, "*", color=colour, mec="k", markersize=12, clip_on=False)
+    if has_printed:
+        axis.plot([], [], "w*", mec="k", markersize=12, label="published")
     axis.set(xlabel="epoch", ylabel="test accuracy, %")
 
 
@@ -253,26 +257,28 @@ def draw_wrong_side(axis: Any, curves: dict[str, np.ndarray], colours: dict[str,
         # A logarithmic axis has no place for zero.
         shares_ExS = np.maximum(curves[key], LEAST_DRAWN)
         axis.plot(np.arange(1, len(shares_ExS) + 1), 100 * shares_ExS, color=colour, alpha=0.6)
-    axis.axhline(100 * ONE_UNIT, color="black", linestyle="--", label="one digit's unit never fires")
+    axis.axhline(100 * ONE_UNIT, color="black", linestyle="--", label="one class's unit never fires")
     axis.set(
         xlabel="epoch", ylabel="outputs saturated on the wrong side, %", yscale="log", ylim=(100 * LEAST_DRAWN, 100)
     )
 
 
-def draw(setups: dict[str, Setup], curves: dict[str, dict[str, np.ndarray]], claims: list[Claim]) -> Any:
+def draw(
+    setups: dict[str, Setup], curves: dict[str, dict[str, np.ndarray]], claims: list[Claim], has_printed: bool
+) -> Any:
     """Accuracy and wrongly saturated outputs by epoch: nets of 30 and of 100 hidden units, and rates that fail."""
     figure, axes = figures.new_figure(17, 8.5, 3, 2)
     by_metric = {name: {key: metrics[name] for key, metrics in curves.items()} for name in ("val_accuracy", WRONG_SIDE)}
     for accuracy, wrong, colours in zip(axes[:3], axes[3:], COLUMNS, strict=True):
-        draw_accuracy(accuracy, setups, by_metric["val_accuracy"], colours)
+        draw_accuracy(accuracy, setups, by_metric["val_accuracy"], colours, has_printed)
         draw_wrong_side(wrong, by_metric[WRONG_SIDE], colours)
     for column, hidden in enumerate((30, 100)):
         pair = [curves[key] for key in COLUMNS[column]]
         quadratic, cross = (100 * metrics["val_accuracy"].max() for metrics in pair)
         axes[column].set_title(f"{hidden} hidden: cross-entropy {cross - quadratic:+.2f} points in the best seed")
-        axes[column].set(ylim=(70, 98.5))
+        axes[column].set(ylim=(70, 98.5) if has_printed else None)
         stuck_S = np.concatenate([stuck_seeds(metrics) for metrics in pair])
-        axes[3 + column].set_title(f"{stuck_S.sum()} of {len(stuck_S)} runs lack a digit to the end")
+        axes[3 + column].set_title(f"{stuck_S.sum()} of {len(stuck_S)} runs lack a class to the end")
     axes[2].set(ylim=(0, 100), title="Rates that fail: .001 creeps, 100 stands still")
     share = 100 * by_key(claims)["quadratic/eta_too_large/wrong_side"].measured
     axes[5].set_title(f"At eta 100, {share:.0f} % of the outputs stay on the wrong side")
@@ -292,7 +298,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     if size.is_longer:
         words = ("; ".join(filter(None, (claim.exploratory, LONGER))) for claim in claims)
         claims = [dataclasses.replace(claim, exploratory=said) for claim, said in zip(claims, words, strict=True)]
-    return draw(size.setups, found, claims), claims
+    return draw(size.setups, found, claims, has_printed(size.config)), claims
 
 
 QUICK = Size(as_config(nielsen.get_config()).replace(epochs=30, probes=("saturation",)), SETUPS, 4, 4)

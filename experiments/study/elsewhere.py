@@ -75,6 +75,11 @@ def epochs_for(config: Config, there: Config) -> int:
     return math.ceil(config.epochs * steps / steps_there)
 
 
+def has_printed(config: AnyConfig) -> bool:
+    """Whether the config's data set is the one whose printed numbers a picture may show."""
+    return as_config(config).dataset == MADE_FOR
+
+
 def dataset_of(config: AnyConfig) -> Dataset:
     """The config's data set as `train.load_dataset` has it, its inputs as `of_size_one` has them."""
     return of_size_one(train.load_dataset(config, input_pipeline.DEFAULT_DATA_DIR))

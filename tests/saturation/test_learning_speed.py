@@ -124,3 +124,11 @@ def test_claims_before_training():
     assert verdicts(np.tile(speed_SxL, (2, 1)))[3] == "reproduced"
     assert verdicts(speed_SxL * 4) == ["not reproduced"] * 3 + ["undecided"]
     assert verdicts(speed_SxL[:, ::-1])[3] == "not reproduced"
+
+
+def test_only_the_picture_of_mnist_shows_what_was_printed():
+    """The book's points in both rows."""
+    starts, courses = {2: np.full((3, 2), 0.1)}, {2: np.full((3, 4, 2), 0.1)}
+    for is_mnist in (True, False):
+        for axis in learning_speed.draw(starts, courses, 5, is_mnist).axes:
+            assert ("Nielsen, chapter 5" in axis.get_legend_handles_labels()[1]) == is_mnist

@@ -47,6 +47,15 @@ def test_gaps_are_paired():
     assert first.high - first.low < 1e-9 and first.is_reproduced and last.verdict == "not reproduced"
 
 
+def test_only_the_picture_of_mnist_shows_what_was_printed():
+    """With its stars go their word in the legend."""
+    one = {"val_accuracy": np.full((2, 3), 0.9), "saturation/hidden_0": np.full((2, 3), 0.5)}
+    for is_mnist in (True, False):
+        axis = nielsen_init.draw({name: one for name in nielsen_init.INITS}, is_mnist).axes[0]
+        assert len(axis.lines) == (5 if is_mnist else 2)
+        assert ("published" in axis.get_legend_handles_labels()[1]) == is_mnist
+
+
 def test_another_data_set_is_given_as_many_steps():
     """The first epoch of MNIST has 5,000: the digits are judged after the epoch that ends with as many, which says that
     it was chosen later."""

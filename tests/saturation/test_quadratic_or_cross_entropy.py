@@ -34,10 +34,24 @@ def test_a_small_data_set_gets_as_many_steps():
     size = study.on_dataset(study.QUICK, "sklearn:digits")
     assert (size.config.epochs, size.is_longer) == (1_000, True)
     tiny = study.on_dataset(study.TINY, "sklearn:digits")
-    claims = by_key(study.run(tiny._replace(config=tiny.config.replace(epochs=2), is_longer=True), Path())[1])
-    assert all(study.LONGER in claim.exploratory for claim in claims.values())
+    figure, claims = study.run(tiny._replace(config=tiny.config.replace(epochs=2), is_longer=True), Path())
+    assert all(study.LONGER in claim.exploratory for claim in claims)
+    assert "published" not in legends(figure)
     large = study.on_dataset(study.QUICK, "mnist")
     assert (large.config.epochs, large.is_longer) == (30, False)
+
+
+def legends(figure) -> set[str]:
+    """What the legends of a figure name."""
+    return {label for axis in figure.axes for label in axis.get_legend_handles_labels()[1]}
+
+
+def test_only_the_picture_of_mnist_shows_what_was_printed():
+    """Stars and their word in the legend."""
+    curves = {key: curves_of([[0.9], [0.95]], 0.1) for key in study.SETUPS}
+    claims = study.claims_of(study.SETUPS, curves)
+    assert "published" in legends(study.draw(study.SETUPS, curves, claims, True))
+    assert "published" not in legends(study.draw(study.SETUPS, curves, claims, False))
 
 
 def curves_of(accuracy_ExS, wrong: float) -> dict[str, np.ndarray]:
