@@ -117,7 +117,9 @@ def draw(curves: dict[str, dict[str, np.ndarray]], has_printed: bool) -> Any:
     (large, small) = (curves[name] for name in INITS)
     first = 100 * (small["val_accuracy"] - large["val_accuracy"]).mean(axis=1)
     accuracy.set(xlabel="epoch", ylabel="validation accuracy, %")
-    accuracy.set_title(f"Small weights are {first[0]:.1f} points ahead after an epoch,\n{first[-1]:.2f} at the end")
+    accuracy.set_title(
+        f"Small weights against large: {first[0]:+.1f} points after an epoch,\n{first[-1]:+.2f} at the end"
+    )
     saturation.set(xlabel="epoch", ylabel="hidden outputs below .05 or above .95, %", ylim=(0, 100))
     shares = [100 * metrics["saturation/hidden_0"][0].mean() for metrics in (large, small)]
     words = f"with large weights, {shares[1]:.0f} % with small"
@@ -125,7 +127,7 @@ def draw(curves: dict[str, dict[str, np.ndarray]], has_printed: bool) -> Any:
     for axis in (accuracy, saturation):
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
-        axis.legend(loc="lower right")
+        axis.legend(loc="best")
     return figure
 
 
