@@ -220,7 +220,7 @@ def course_claims(speed_SxExL: np.ndarray, probe_every: int = PROBE_EVERY) -> li
     return lines
 
 
-def draw_start(axis: Any, speed_SxL: np.ndarray, published: tuple[float, ...], has_printed: bool) -> None:
+def draw_start(axis: Any, speed_SxL: np.ndarray, published: tuple[float, ...], has_printed: bool = True) -> None:
     """The seeds' speeds before training from layer to layer, with the book's draw where it is of the data set."""
     layer = np.arange(1, speed_SxL.shape[1] + 1)
     low, median, high = np.percentile(speed_SxL, (5, 50, 95), axis=0)
