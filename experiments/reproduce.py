@@ -293,7 +293,7 @@ if __name__ == "__main__":
     flags.DEFINE_list("studies", [], f"Some of {', '.join(study.find_studies())}. [all of them]")
     flags.DEFINE_string("workdir", None, "Where everything goes. [runs/reproduce, with --dataset its name behind it]")
     flags.DEFINE_string("dataset", "", f"Another data set than MNIST: {input_pipeline.ACCEPTED}.")
-    words = f"Run what is exploratory again on seeds from {study.FRESH_SEEDS:,} on. [at --budget=full]"
+    words = "Run what is exploratory again on seeds that nobody had looked at. [at --budget=full]"
     flags.DEFINE_bool("confirm", None, words)
     flags.DEFINE_bool("docs", False, "Run nothing: take what WORKDIR holds over into docs/ and the README.")
     console.run(main, parse_flags)

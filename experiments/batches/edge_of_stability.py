@@ -48,7 +48,7 @@ from experiments.engine import executors, results, space, statistics
 from experiments.study import command, elsewhere, toolkit
 from experiments.study.claims import Claim, Words, exact_claim, mean_claim, share_claim
 from experiments.study.elsewhere import Elsewhere, fitted
-from experiments.study.study import Study
+from experiments.study.study import FRESHER_SEEDS, Study
 from training import figures
 from training.config import Config, as_config
 
@@ -375,6 +375,7 @@ STUDY = Study(
     run=run,
     sizes=SIZES,
     elsewhere=Elsewhere(on_dataset),
+    fresh_seeds=FRESHER_SEEDS,
 )
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Do small batches find wider minima than large ones, and what lies between them and on the way there?
 
-    python -m experiments.batches.landscape [--budget=full]      About 1 minute on 2 cores, 2 for full
+    python -m experiments.batches.landscape [--budget=full]      1 minute on 2 cores
 
 Source: Li, Xu, Taylor, Studer & Goldstein 2018, Visualizing the loss landscape of neural nets: random directions whose
 filters are rescaled to the norms of the weights' filters, biases left out (section 4), and the path of training in the
@@ -19,15 +19,14 @@ the two solutions of a seed are those that first have a training cost of at most
 Bands, set before the run. The widths' ratio, small over large batch, has the whole 95 % interval of its geometric mean
 above 1 (Li et al., section 4: small batches are flatter; and below 100). Frankle et al. 2020 (recalled) call two nets
 connected where the error on the line rises less than 2 points above the mean of the ends, and find that for MNIST from
-the start of training between orders of the same draw: less than 2 points (mean) between batch sizes of the same draw,
-and at least 2 between draws. Li et al.'s range for the share of a path in its plane (recalled: "between 40 % and 90 %")
-holds that of a random walk with as many points and weights, 7.5 / pi^2 = .76, +-.02 (Antognini & Sohl-Dickstein 2018):
-it is no sign of a low-dimensional path, and no band. So what is claimed of both paths is ours, that they lie in a plane
+the start of training between orders of one draw: less than 2 points (mean) between batch sizes of one draw, which is
+ours, and at least 2 between draws. Li et al.'s range for the share of a path in its plane (recalled: .4 to .9) holds
+that of a random walk with as many points and weights, 7.5 / pi^2 = .76, +-.02 (Antognini & Sohl-Dickstein 2018): it is
+no sign of a low-dimensional path, and no band. So what is claimed of both paths is ours, that they lie in a plane
 more than a random walk does; it was restated with their shares in view, and is exploratory.
 
-The looks leave the small batches a lower cost than the large ones; the width up to one cost for both, which favours the
-lower one, is in the claim's note. More of these paths lies in two directions than of Li et al.'s far larger nets: they
-go almost straight, as the notes say beside what a random walk would.
+The looks leave the small batches a lower cost; the width up to one cost of both, which favours the lower, is in the
+claim's note. More of these paths lies in two directions than of Li et al.'s far larger nets: they go almost straight.
 """
 
 import functools
@@ -47,7 +46,7 @@ import train
 from configs import intermediate
 from experiments.engine import executors, space, statistics
 from experiments.study import command, toolkit
-from experiments.study.claims import Band, Claim, Words, above, below, by_key, interval_claim, mean_claim
+from experiments.study.claims import Band, Claim, Names, Words, above, below, by_key, interval_claim, mean_claim
 from experiments.study.study import Study
 from training import figures, models
 from training.batches import scale
@@ -285,13 +284,14 @@ def width_claim(small_SxQxA: np.ndarray, large_SxQxA: np.ndarray, size: Size) ->
 def line_claim(
     key: str, name: str, line_Sx2xA: np.ndarray, band: Band, rival: str, rival_at: float, sample: str = "seeds"
 ) -> Claim:
-    """How far the test error rises between two nets, points."""
+    """How far the test error rises between two nets, points: Frankle et al.'s between draws, ours between batches."""
     rise_S = 100 * np.asarray(nets.landscape.instability(line_Sx2xA[:, 1]))
     height_S = np.asarray(nets.landscape.barrier(line_Sx2xA[:, 0]))
     name, bounds = f"{name}: rise of the test error, points", (0.0, 100.0)
     note = f"the training cost rises {height_S.mean():.4f} above the higher end"
     words: Words = {"rival": rival, "rival_at": rival_at, "note": note}
-    return mean_claim(key, name, "direction", FRANKLE, rise_S, band, bounds=bounds, sample=sample, **words)
+    names: Names = (key, name, "ours", "ours") if key == "line/batches" else (key, name, "direction", FRANKLE)
+    return mean_claim(*names, rise_S, band, bounds=bounds, sample=sample, **words)
 
 
 def path_claims(trained: Mapping[str, Trained], walk_S: np.ndarray) -> list[Claim]:

@@ -75,7 +75,7 @@ from experiments.study.plateau_nets import (
     time_after,
     times_of,
 )
-from experiments.study.study import Study
+from experiments.study.study import FRESHER_SEEDS, Study
 from training import figures
 
 FACTOR, RIGHT = 1.5, 0.7
@@ -443,6 +443,7 @@ STUDY = Study(
     question="How long do deep sigmoid nets stay on their plateau, and does the most negative curvature there say so?",
     run=run,
     sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
+    fresh_seeds=FRESHER_SEEDS,
 )
 
 if __name__ == "__main__":

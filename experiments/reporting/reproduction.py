@@ -31,7 +31,7 @@ IN_README = (
     ("escape_time", "farthest"),
     ("power_law_escape", "far/slope"),
     ("saturated_saddle", "noise/5layers/rate1.6"),
-    ("batch_size", "shallow/steps/all"),
+    ("batch_size", "intermediate/steps/all"),
     ("sharp_minima", "sharpness"),
 )
 STANDING_WORDS = tuple(f"({letter}) {words}" for letter, words in STANDINGS.items())
@@ -86,14 +86,15 @@ def document(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str
         "# Results",
         "This page is written by `python -m experiments.reproduce --docs` from `results.json` beside it. A claim is "
         "*reproduced* where the whole 95 % interval of what was measured lies in its band, which was stated before the "
-        "run but where a claim is called exploratory, *not reproduced* where it lies wholly outside, *undecided* in "
-        "between; an exact number is a point. Kinds "
+        "run but where a claim is called exploratory, *not reproduced* where it lies wholly outside or there is no "
+        "number, as a seed diverged, *undecided* in between; an exact number is a point. Kinds "
         "of claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
         "independent computation), and what is our own; the reference is the number that was printed or computed. "
         "Beside a band stands the rival that it excludes. A source of "
         f"something published ends with its standing: {'; '.join(STANDING_WORDS)}. *Exploratory* claims had something "
-        "chosen after looking; those that were run again on fresh seeds show both, and of some it is said that no seed "
-        "enters them. What is undecided says how large a sample would decide it, if what was measured is so, or that "
+        "chosen after looking; those that were run again on fresh seeds show both (which is no confirmation where "
+        "the row says that these had been looked at as well), and of some it is said that no seed enters them. What "
+        "is undecided says how large a sample would decide it, if what was measured is so, or that "
         "none would.",
         "\n".join(f"- {line}" for line in [*headline_of(records), counts_of(records)]),
     ]
@@ -101,7 +102,9 @@ def document(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str
         parts.append(
             "Studies that take another data set (`python -m experiments.reproduce --dataset=NAME`) have a second "
             "table, with a column for each; it says of each claim on which sets it is reproduced. They "
-            "count apart: " + "; ".join(f"{title}, {line}" for title, line in headlines_elsewhere(elsewhere)) + "."
+            "count apart, and what is called published there was published of MNIST: "
+            + "; ".join(f"{title}, {line}" for title, line in headlines_elsewhere(elsewhere))
+            + "."
         )
     others = {record.study: [other for other in elsewhere if other.study == record.study] for record in records}
     return "\n\n".join([*parts, *(document_section(record, others[record.study]) for record in records)]) + "\n"
@@ -125,7 +128,7 @@ def table_elsewhere(record: Record, others: Sequence[Record]) -> str:
     for key in keys:
         claims = [of_set.get(key) for of_set in found]
         tried = [title for title, claim in zip(titles, claims, strict=True) if claim]
-        holds = [title for title, claim in zip(titles, claims, strict=True) if claim and claim.is_reproduced]
+        holds = [title for title, claim in zip(titles, claims, strict=True) if claim and holds_on_all_seeds(claim)]
         bands = dict.fromkeys(scoreboards.band_in_words(claim.band) for claim in claims if claim)
         name = next(claim.name for claim in claims if claim)
         # A problem may be called after its set, and a large batch may be another one there.
@@ -143,7 +146,13 @@ def table_elsewhere(record: Record, others: Sequence[Record]) -> str:
         f"{duration(other.seconds)}, {other.date}"
         for other in others
     )
-    return markdown(("on other data sets", *titles, "band", "reproduced on"), rows) + f"\n\n{commands}"
+    head = ("on other data sets", *titles, "band", "reproduced on, fresh seeds too where run")
+    return markdown(head, rows) + f"\n\n{commands}"
+
+
+def holds_on_all_seeds(claim: Claim) -> bool:
+    """Whether the claim is reproduced, on fresh seeds as well where there are any."""
+    return claim.is_reproduced and (claim.fresh is None or claim.fresh.verdict == "reproduced")
 
 
 def where_it_holds(holds: Sequence[str], tried: Sequence[str]) -> str:
@@ -159,6 +168,7 @@ def document_section(record: Record, others: Sequence[Record] = ()) -> str:
     """A study in the document."""
     machine = f"{count(range(record.cores), 'core')}, jaxlib {record.versions['jaxlib']}"
     made = f"`{record.command}`: {duration(record.seconds)} on {machine}, {record.date}"
+    made += ", with changes that were not committed" if record.git_revision.endswith("-dirty") else ""
     picture = f"[Picture](gallery/{record.study}.png)"
     if any(claim.fresh for claim in record.claims):
         picture += f", [on fresh seeds](gallery/{record.study}_fresh.png)"
@@ -234,7 +244,7 @@ def in_brief(claim: Claim, digits: int = 3) -> str:
     has no upper end; of a published draw the range of the seeds, which is said."""
     measured, low, high = (brief(number, digits) for number in (claim.measured, claim.low, claim.high))
     if claim.rule.startswith(IN_RANGE):
-        return f"{measured} ({claim.sample} {low} to {high})"
+        return f"{measured} ({scoreboards.range_in_words(claim)} {low} to {high})"
     if claim.low < claim.high == math.inf:
         return f"{measured} ({low} or more)"
     return measured if low == high == measured else f"{measured} ({low} to {high})"
@@ -341,7 +351,7 @@ def small(text: str) -> str:
 def more_of_verdict(claim: Claim) -> str:
     """What would decide it, or that nothing would, and what fresh seeds say."""
     more = list(filter(None, [scoreboards.what_would_decide(claim)]))
-    more += [f"on fresh seeds {claim.fresh.verdict}: {claim.confirmation}"] if claim.fresh else []
+    more += [f"on fresh seeds {scoreboards.confirmation_in_words(claim)}"] if claim.fresh else []
     return "; ".join(more)
 
 

@@ -15,7 +15,7 @@ from experiments.study.claims import Claim, by_key, can_be_fresh, with_fresh
 from experiments.study.elsewhere import claims_there
 from experiments.study.scoreboard import headline, notes, scoreboard
 from experiments.study.standard import faults_of
-from experiments.study.study import FRESH_SEEDS, Study, can_be_confirmed
+from experiments.study.study import Study, can_be_confirmed
 from training import console
 from training.compiling import CompilerError, check_sums, keep_programs
 from training.config import ConfigError
@@ -30,7 +30,7 @@ def run(study: Study[Any], size: str, workdir: str | Path, confirm: bool | None 
     """Writes the study's picture as figure.png and its claims as results.json, and prints the scoreboard.
 
     With `confirm`, at the full size if it is not given, a study with claims that are exploratory is run once more, on
-    seeds from FRESH_SEEDS on and with nothing else changed: these claims then say what they came to there, and
+    seeds from its `fresh_seeds` on and with nothing else changed: these claims then say what they came to there, and
     fresh.png is the picture of it. Where all that is exploratory is computed without chance, there is nothing to run
     again, which is said where it was asked for. ConfigError for a study that has no seeds to change.
 
@@ -73,12 +73,12 @@ def write(workdir: Path, claims: list[Claim]) -> None:
 def on_fresh_seeds(study: Study[Any], size: str, workdir: Path, claims: list[Claim], dataset: str = "") -> list[Claim]:
     """The claims, with what those that are exploratory and hang on seeds come to on fresh ones; what they keep is in a
     folder of its own, and their picture in fresh.png."""
-    print(f"Once more on fresh seeds, from {FRESH_SEEDS:,} on.", flush=True)
+    print(f"Once more on fresh seeds, from {study.fresh_seeds:,} on.", flush=True)
     folder = workdir / "fresh"
     folder.mkdir(exist_ok=True)
-    figure, fresh = run_on(study, size, dataset, folder, FRESH_SEEDS)
+    figure, fresh = run_on(study, size, dataset, folder, study.fresh_seeds)
     save_figure(figure, workdir / "fresh.png")
-    return with_fresh(claims, fresh, FRESH_SEEDS)
+    return with_fresh(claims, fresh, study.fresh_seeds)
 
 
 def size_on(study: Study[Any], size: str, dataset: str) -> Any:
@@ -113,7 +113,7 @@ def main(study: Study[Any], answer: Callable[[], bool] | None = None) -> None:
     flags.DEFINE_enum("budget", "quick", list(study.sizes), "How much is computed.")
     flags.DEFINE_alias("size", "budget")
     if can_be_confirmed(study):
-        words = f"Run what is exploratory again on seeds from {FRESH_SEEDS:,} on. [at --budget={CONFIRMED_SIZE}]"
+        words = f"Run what is exploratory again on seeds from {study.fresh_seeds:,} on. [at --budget={CONFIRMED_SIZE}]"
         flags.DEFINE_bool("confirm", None, words)
     if study.elsewhere:
         flags.DEFINE_string("dataset", "", f"Another data set than MNIST: {input_pipeline.ACCEPTED}.")

@@ -3,7 +3,7 @@
 A study says with `Study(..., elsewhere=Elsewhere(on, claims))` that it takes one: `on(size, dataset)` is a size of it
 on the data set of that name, made with `fitted`, and `claims` says which claims are made there, by patterns of their
 keys, each with its band there, None for the band on MNIST. A printed number of MNIST is none of another set: where a
-pattern names it, it counts as a direction, without what was printed.
+pattern names it, it counts as a direction, without what was printed, as does a direction without its number.
 """
 
 import dataclasses
@@ -104,7 +104,7 @@ def claims_there(study: Elsewhere, claims: Iterable[Claim]) -> list[Claim]:
         if pattern is None:
             continue
         band = study.claims[pattern]
-        if claim.kind == "number":
+        if claim.kind == "number" or (claim.kind == "direction" and claim.published):
             note = claim.note.partition(", published")[0]
             claim = dataclasses.replace(claim, kind="direction", published=(), note=note)
         if band is not None:

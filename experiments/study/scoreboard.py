@@ -11,7 +11,6 @@ from experiments.study.claims import (
     NOT_MEASURED,
     Band,
     Claim,
-    Confirmation,
     Fresh,
     Kind,
     Verdict,
@@ -63,8 +62,13 @@ def within_in_words(claim: Claim | Fresh) -> str:
         return ""
     words = band_in_words((claim.low, None if claim.high == math.inf else claim.high))
     if isinstance(claim, Claim) and claim.rule.startswith(IN_RANGE):
-        return f"(range of {claim.sample}) {words}"
+        return f"({range_in_words(claim)}) {words}"
     return words
+
+
+def range_in_words(claim: Claim) -> str:
+    """Which range of the sample a published draw has to lie in: `5-95 % range of the seeds`."""
+    return claim.rule.removeprefix(f"{IN_RANGE}: the ")
 
 
 def sample_in_words(claim: Claim) -> str:
@@ -74,6 +78,9 @@ def sample_in_words(claim: Claim) -> str:
     return f"{claim.count:,} {claim.sample}"
 
 
+# What fresh seeds say where they say the same, by the verdict, and otherwise.
+AGAIN: dict[Verdict, str] = {"reproduced": "reproduced again", "not reproduced": "missed again"}
+ON_FRESH = (*AGAIN.values(), "contradicted", "open")
 VERDICTS: dict[Verdict, str] = {"reproduced": "yes", "not reproduced": "**no**", "undecided": "undecided"}
 
 
@@ -95,6 +102,12 @@ def verdict_in_words(claim: Claim) -> str:
     """`yes`, `**no**`, or `undecided (about 40 seeds would decide)`."""
     more = what_would_decide(claim)
     return VERDICTS[claim.verdict] + (f" ({more})" if more else "")
+
+
+def confirmation_in_words(claim: Claim) -> str:
+    """What fresh seeds say, one of ON_FRESH: that the verdict is the same is told by what it is. '' where none were
+    run."""
+    return AGAIN[claim.verdict] if claim.confirmation == "confirmed" else claim.confirmation or ""
 
 
 def kind_in_words(claim: Claim) -> str:
@@ -157,7 +170,7 @@ def _parts(claim: Claim) -> list[str]:
     """What there is to explain of one claim."""
     parts = [f"exploratory: {claim.exploratory}"] if claim.exploratory else []
     if claim.fresh:
-        parts.append(f"on fresh seeds, from {claim.fresh.seeds_from:,} on: {claim.confirmation}")
+        parts.append(f"on fresh seeds, from {claim.fresh.seeds_from:,} on: {confirmation_in_words(claim)}")
     return parts + ([claim.note] if claim.note else [])
 
 
@@ -182,8 +195,9 @@ def headline(claims: Iterable[Claim]) -> list[str]:
     are counted apart."""
     lines = list[str]()
     for words, settled, exploratory in _by_kind(claims):
-        for found, name in ((settled, words), (exploratory, f"{words}, exploratory")):
+        for found, more in ((settled, ""), (exploratory, ", exploratory")):
             if found:
+                name = words + _standings(found) + more
                 reproduced, failed, undecided = _verdicts(found)
                 line = f"{name}: {reproduced} reproduced, {failed} not reproduced, {undecided} undecided"
                 fresh, seedless = _confirmations(found) if found is exploratory else ("", "")
@@ -192,10 +206,16 @@ def headline(claims: Iterable[Claim]) -> list[str]:
 
 
 def counts_by_kind(claims: Iterable[Claim]) -> list[list[str]]:
-    """The headline as rows: the kind; of its claims how many are reproduced, not, and undecided; the same of those that
-    are exploratory; what fresh seeds say of these."""
+    """The headline as rows: the kind, with how many of it were read, read second-hand and recalled where it is
+    published; of its claims how many are reproduced, not, and undecided; the same of those that are exploratory; what
+    fresh seeds say of these."""
     return [
-        [words, *_verdicts(settled), *_verdicts(exploratory), "; ".join(filter(None, _confirmations(exploratory)))]
+        [
+            words + _standings(settled + exploratory),
+            *_verdicts(settled),
+            *_verdicts(exploratory),
+            "; ".join(filter(None, _confirmations(exploratory))),
+        ]
         for words, settled, exploratory in _by_kind(claims)
         if settled or exploratory
     ]
@@ -209,6 +229,13 @@ def _by_kind(claims: Iterable[Claim]) -> list[tuple[str, list[Claim], list[Claim
     return [(words, *found[kind]) for kind, words in KINDS.items()]
 
 
+def _standings(claims: Sequence[Claim]) -> str:
+    """` (12 P, 7 S, 6 R)` of what was published, '' of the rest."""
+    found = [STANDING.search(claim.source) for claim in claims if claim.kind in ("number", "direction")]
+    letters = [match[0].strip("()") for match in found if match]
+    return f" ({', '.join(f'{letters.count(letter)} {letter}' for letter in 'PSR')})" if letters else ""
+
+
 def _verdicts(claims: Sequence[Claim]) -> tuple[str, str, str]:
     """`55 of 67`, how many are reproduced; how many are not and are undecided; nothing where there are none."""
     if not claims:
@@ -219,11 +246,11 @@ def _verdicts(claims: Sequence[Claim]) -> tuple[str, str, str]:
 
 
 def _confirmations(claims: Sequence[Claim]) -> tuple[str, str]:
-    """How many of these exploratory claims fresh seeds confirm, contradict and leave open, and of how many they were
-    not run; and how many there are that no seed enters."""
+    """How many of these exploratory claims are reproduced or missed on fresh seeds again, contradicted and left open,
+    and of how many they were not run; and how many there are that no seed enters."""
     seeded = [claim for claim in claims if can_be_fresh(claim)]
-    found = [claim.confirmation for claim in seeded if claim.fresh]
-    counts = [f"{found.count(word)} {word}" for word in get_args(Confirmation)] if found else []
+    found = [confirmation_in_words(claim) for claim in seeded if claim.fresh]
+    counts = [f"{found.count(word)} {word}" for word in ON_FRESH] if found else []
     counts += [f"{len(seeded) - len(found)} not run"] if len(found) < len(seeded) else []
     seedless = len(claims) - len(seeded)
     return ", ".join(counts), f"{seedless} that no seed enters" if seedless else ""

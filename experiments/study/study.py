@@ -14,8 +14,8 @@ EXPERIMENTS = Path(__file__).parent.parent
 WINGS = ("lecture", "saturation", "escape", "batches")
 # `tiny` is what a test runs; a study without a `full` size says all that it can in its quick one.
 SIZES = ("tiny", "quick", "full")
-# Seeds that nobody had looked at when anything was chosen.
-FRESH_SEEDS = 1_000
+# Seeds that nobody had looked at when anything was chosen, and those of studies in which the first had been looked at.
+FRESH_SEEDS, FRESHER_SEEDS = 1_000, 2_000
 
 
 class Study(NamedTuple, Generic[Size]):
@@ -24,14 +24,15 @@ class Study(NamedTuple, Generic[Size]):
     `run(size, workdir) -> (figure, claims)`: how much is computed is one of `sizes`, by name `tiny`, `quick` and, where
     more tells more, `full`; a study may keep in the folder `workdir` what it has finished, to go on after it was
     killed. A size that says from which seed on it draws, `seeds_from`, can be run again on others: so are claims
-    confirmed that are exploratory. `elsewhere` says how it goes on another data set than
-    MNIST, None where it has no data set or no other.
+    confirmed that are exploratory, from `fresh_seeds` on. `elsewhere` says how it goes on another data set than MNIST,
+    None where it has no data set or no other.
     """
 
     question: str
     run: Callable[[Size, Path], tuple[Any, list[Claim]]]
     sizes: Mapping[str, Size]
     elsewhere: Elsewhere | None = None
+    fresh_seeds: int = FRESH_SEEDS
 
 
 def can_be_confirmed(study: Study[Any]) -> bool:

@@ -51,3 +51,10 @@ def test_ends_must_lie_in_their_bands():
     assert verdicts(end) == ["reproduced"] * 2
     assert verdicts({name: values_ExS[:1] for name, values_ExS in end.items()}) == ["not reproduced"] * 2
     assert verdicts({name: values_ExS[:, :1] for name, values_ExS in end.items()}) == ["undecided"] * 2
+
+
+def test_it_is_said_whether_the_published_runs_lie_among_the_seeds():
+    """.856 and .8586: none, one and both within the range."""
+    for lowest, inside in ((0.86, 0), (0.857, 1), (0.85, 2)):
+        note = shallow_net.among(shallow_net.ACCURACIES, np.array([lowest, 0.87]))
+        assert note == f"{inside} of the 2 published runs within the range of the seeds"

@@ -16,6 +16,7 @@ def test_study_at_its_tiny_size(tmp_path):
     assert list(claims) == ["nielsen_large", "nielsen_large/one", "glorot_uniform"]
     assert [claim["kind"] for claim in claims.values()] == ["oracle", "number", "oracle"]
     assert all(claim["count"] == 3 for claim in claims.values())
+    assert [bool(claim["exploratory"]) for claim in claims.values()] == [False, False, True]
     assert claims["nielsen_large"]["verdict"] == "reproduced"
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 

@@ -10,11 +10,12 @@ from experiments.study import command
 
 
 def test_study_at_its_tiny_size(tmp_path):
-    """Two published numbers, neither of which two epochs on synthetic images reproduce."""
+    """A published direction and a number, neither of which two epochs on synthetic images reproduce."""
     command.run(nielsen_init.STUDY, "tiny", tmp_path)
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
     assert list(claims) == ["gain/first_epoch", "gain/last_epoch"]
-    assert all(claim["kind"] == "number" and claim["count"] == 2 for claim in claims.values())
+    assert [claim["kind"] for claim in claims.values()] == ["direction", "number"]
+    assert all(claim["count"] == 2 for claim in claims.values())
     assert not any(claim["verdict"] == "reproduced" for claim in claims.values())
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 

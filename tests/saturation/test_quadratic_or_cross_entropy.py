@@ -20,11 +20,14 @@ WRONG = ["quadratic/eta_too_large/wrong_side", "cross_entropy/30/wrong_side"]
 
 
 def test_study_at_its_tiny_size(tmp_path):
-    """Six published numbers, two findings and a direction; of one seed each, nothing is decided."""
+    """Four published numbers, three directions and two findings; of one seed each, nothing is decided."""
     command.run(study.STUDY, "tiny", tmp_path)
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
     assert list(claims) == [*WORKS, *FAILS, *WRONG, *STUCK]
-    assert [claim["kind"] for claim in claims.values()] == ["number"] * 6 + ["ours"] * 2 + ["direction"]
+    assert [claim["kind"] for claim in claims.values()] == ["number"] * 4 + ["direction"] * 2 + ["ours"] * 2 + [
+        "direction"
+    ]
+    assert all(claims[key]["exploratory"] for key in FAILS)
     assert {claim["verdict"] for claim in claims.values()} == {"undecided"}
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 

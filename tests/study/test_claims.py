@@ -101,7 +101,7 @@ def test_published_draw_among_seeds():
     found = [draw_claim("k", "n", "s", published, values, (5, 95)) for published in (94.9, 95.1, 900.0)]
     assert [claim.verdict for claim in found] == ["reproduced", "undecided", "not reproduced"]
     assert found[0].band == (5.0, 95.0) and found[0].published == (94.9,)
-    assert scoreboard.cells(found[0])[4] == "(range of seeds) 5.0000 to 95.0000"
+    assert scoreboard.cells(found[0])[4] == "(5-95 % range of the seeds) 5.0000 to 95.0000"
     assert draw_claim("k", "n", "s", 1.0, [1.0], (5, 95)).verdict == "undecided"
 
 
@@ -214,7 +214,7 @@ def test_lines_that_no_seed_enters_are_counted_apart():
     assert [claim.confirmation for claim in found] == [None, "confirmed", "confirmed"]
     counts = "oracle, exploratory: 2 of 3 reproduced, 1 not reproduced, 0 undecided; "
     assert scoreboard.headline([exact, drawn, table]) == [f"{counts}on fresh seeds 2 not run; 1 that no seed enters"]
-    line = "on fresh seeds 2 confirmed, 0 contradicted, 0 open; 1 that no seed enters"
+    line = "on fresh seeds 1 reproduced again, 1 missed again, 0 contradicted, 0 open; 1 that no seed enters"
     assert scoreboard.headline(found) == [counts + line]
 
 
@@ -233,11 +233,11 @@ def test_fresh_seeds_confirm_contradict_or_leave_open():
     )
     assert scoreboard.notes(found) == [
         "all 4 exploratory lines: exploratory: the rate",
-        "a: on fresh seeds, from 1,000 on: confirmed",
+        "a: on fresh seeds, from 1,000 on: reproduced again",
         "b: on fresh seeds, from 1,000 on: contradicted",
         "c: on fresh seeds, from 1,000 on: open",
     ]
-    fresh = "on fresh seeds 1 confirmed, 1 contradicted, 1 open, 1 not run"
+    fresh = "on fresh seeds 1 reproduced again, 0 missed again, 1 contradicted, 1 open, 1 not run"
     line = f"ours, exploratory: 4 of 4 reproduced, 0 not reproduced, 0 undecided; {fresh}"
     assert scoreboard.headline(found)[1] == line
     counts = ["ours", "1 of 1", "0", "0", "4 of 4", "0", "0", fresh.removeprefix("on fresh seeds ")]

@@ -149,7 +149,7 @@ def test_columns_of_other_data_sets(stubs, tmp_path, capsys):
     assert [record["study"] for record in content["studies"]] == ["taking"] and "dataset" not in content["studies"][0]
     assert [record["dataset"] for record in content["elsewhere"]] == ["sklearn:digits"]
     text = (docs / "results.md").read_text()
-    assert "| on other data sets | MNIST | digits | band | reproduced on |" in text
+    assert "| on other data sets | MNIST | digits | band | reproduced on, fresh seeds too where run |" in text
     assert "| how much | 1, reproduced | 3, not reproduced; fresh undecided | 0.5000 to 2.5000 | MNIST only |" in text
     assert "digits, published direction, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided" in text
     both = records.read(docs / "results.json"), records.read_elsewhere(docs / "results.json")

@@ -106,7 +106,10 @@ def test_scoreboard_of_studies_that_end_well_and_badly(stubs, tmp_path, capsys):
     content = json.loads((workdir / "reproduction.json").read_text())
     found = {record["study"]: record for record in content["studies"]}
     assert list(found) == ["neurons", "missed", "failing", "silent"]
-    assert content["headline"][0] == "published number: 12 of 13 reproduced, 1 not reproduced, 0 undecided"
+    assert (
+        content["headline"][0]
+        == "published number (12 P, 0 S, 0 R): 12 of 13 reproduced, 1 not reproduced, 0 undecided"
+    )
     assert found["neurons"]["claims"] == json.loads((workdir / "neurons" / "results.json").read_text())
     assert found["neurons"]["command"] == "python -m experiments.lecture.neurons"
     assert found["neurons"]["budget"] == "quick" and found["missed"]["budget"] == "full"
