@@ -23,7 +23,7 @@ the small-batch nets with every hidden neuron's incoming weights times .1, which
 same functions, and more than 10 times as sharp. Li et al. 2018: along random directions with the norms of the filters,
 which no such rescaling changes, the cost rises more about the large-batch nets, in at least 80 % of the seeds.
 
-The published sharpnesses, of the full net, are not those of the reduced nets: the note of the first line has both, and
+The published sharpnesses are not those found here, with the full net neither: the note of the first line has both, and
 the Hessian's largest eigenvalues beside them. The rescaled nets show that sharpness in this box says little by itself.
 The quick size's batches are 8 times apart in size, not 23, and its net is narrower. Shares of 6 seeds do not decide
 whether they are above .8: all of 17 seeds do.
@@ -243,7 +243,7 @@ def ahead_claim(key: str, name: str, source: str, ahead_S: np.ndarray, note: str
 
 def claims_of(small: Measures, large: Measures) -> list[Claim]:
     """Sharpness and test accuracy of Keskar et al., and what is said against the former."""
-    note = f"; published {PUBLISHED_SHARPNESS[1]:g} against {PUBLISHED_SHARPNESS[0]:g} with the full net"
+    note = f"; published {PUBLISHED_SHARPNESS[1]:g} against {PUBLISHED_SHARPNESS[0]:g}, of the full net"
     note += f"; top Hessian eigenvalue {plus_minus(large['eigenvalue'])} against {plus_minus(small['eigenvalue'])}"
     note += f"; training cost {plus_minus(large['train_loss'])} against {plus_minus(small['train_loss'])}"
     name = "sharpness with large batches, times that with small ones"

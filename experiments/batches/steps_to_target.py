@@ -12,9 +12,9 @@ apart. The held-out cost is looked at after every 256 examples, or every step of
 interpolated between. The target is a held-out cost of .3 nats; .7, met on the way, shows whether the knee moves.
 Batches of 1 to 4,096; for each size and target its own best rate, searched for (experiments/engine/searching.py) in
 factors of 2: 5 around a rule in proportion to the batch up to a ceiling, which was chosen with two other seeds, and up
-to 2 more while a best one lies at the edge. 4 seeds (full: 8), which share the initial draw; a seed is judged at the
-rate of the highest mean speed of the others, among those at which all seeds arrive. B_simple is measured on 2,000
-training images where a seed meets the target, and averaged (geometric mean) over all batch sizes.
+to 2 more while a best one lies at the edge. 4 seeds (full: 24, as 8 left lines open), which share the initial draw; a
+seed is judged at the rate of the highest mean speed of the others, among those at which all arrive. B_simple is taken
+on 2,000 training images where a seed meets the target, and averaged (geometric mean) over all batch sizes.
 
 Bands, set before the run. Log-log slope of the steps over B <= 32: -1 +- .15, and from -.3 to .1 over the largest
 sizes, from 1,024 on (two of them in quick), so that there is a knee. The fit of S(B) within 30 % of the steps at every

@@ -324,7 +324,7 @@ def claims_of(size: Size, points: list[Measured]) -> list[Claim]:
     value, within = toolkit.farthest([m.ratio for m in points], [m.error / m.exact for m in points])
     line = interval_claim(
         "farthest",
-        f"simulated by exact, the farthest of {len(points)} points",
+        f"mean exit time of walkers over the exact one, farthest of {len(points)} points",
         "oracle",
         SOURCE,
         value,

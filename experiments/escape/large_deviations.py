@@ -335,7 +335,7 @@ def walker_claims(size: Size, times: Times, *actions: dict[Noise, Action]) -> li
     farthest, within = toolkit.farthest([r.value for r in ratios.values()], [r.error for r in ratios.values()])
     cells = ", ".join(f"{rate:g} and {batch} {ratio.value:.3f}" for (rate, batch), ratio in sorted(ratios.items()))
     judge = partial(interval_claim, kind="oracle", source="exact chain", band=near(1.0, 0.03), published=1.0)
-    name = f"steps walked by escapes, by the chain's, the farthest of {len(ratios)}"
+    name = f"steps that walkers need to escape over the chain's, farthest of {len(ratios)}"
     words: dict[str, Any] = {"values": [r.value for r in ratios.values()], "note": f"by rate and batch: {cells}"}
     sample = f"walkers in each of {len(ratios)} settings"
     line = judge("walkers/line", name, measured=farthest, within=within, count=size.walkers, sample=sample, **words)

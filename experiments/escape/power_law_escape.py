@@ -19,7 +19,7 @@ lines are exploratory. Walkers must agree with the exact chain (`mean_steps_of_g
 From c = 1.5 to 2 at eta = .1 the three diffusions and the exact chain are far apart, and there all four are judged,
 each by a band of 5 % about its own slope, chosen with the walkers' slope, 13.0, known: exploratory lines.
 
-The theory beyond that range is tested at eta = .1, 10 % about its printed slope:
+The theory beyond that range is tested at eta = .1, 10 % about its printed slope (15 % of phi):
 - From c = 1.5 to 2 the slope is larger: for eta to 0 at fixed c the rate is no power of c at all. The root of
   E exp(p x (y - u x)) = (1 - p^2 + 2 p u)^(-1/2) = 1, p = 2 u, is the slope of the quasi-potential: ln (steps) grows as
   u^2 / eta = (c - 1) / eta, Arrhenius' law, whose local slope is c / eta. It is ln c / eta to first order in c - 1.

@@ -289,18 +289,18 @@ def tight_claims(t: Table, linear: float) -> list[Claim]:
     """How much of the bounds there is."""
     unsaturated, saturated = t.of(t.mass >= UNSATURATED), t.of(t.mass < SATURATED)
     straight = t.of((t.mass >= NEARLY_LINEAR) & (t.cost == "quadratic"))
-    name = "unsaturated nets, hidden eigenvalue by the bound, median"
+    name = "unsaturated nets, hidden eigenvalue over the bound, median"
     by_trace = median_of(unsaturated.hidden / unsaturated.trace)
     values = unsaturated.hidden / unsaturated.least
     ours: tuple[Kind, str] = "ours", SOURCE
     first = median_claim("tight/unsaturated", name, ours, values, (0.5, 1.001))
     claims = [against(first, f"as loose as the trace: {by_trace:.2f}", by_trace)]
-    name = f"slope mass {NEARLY_LINEAR:g} or more, hidden eigenvalue by trace, by that of a linear layer, median"
+    name = f"slope mass {NEARLY_LINEAR:g} or more, hidden eigenvalue over trace, over that of a linear layer, median"
     values = straight.hidden / straight.trace / linear
     closed: tuple[Kind, str] = "oracle", "Marchenko & Pastur's edge"
     line = median_claim("tight/trace", name, closed, values, (0.8, 1.25), note=f"a linear layer has {linear:.3f}")
     claims.append(against(line, f"tight: {1 / linear:.1f}", 1 / linear))
-    name, values = "saturated nets, hidden eigenvalue by the bound, median", saturated.hidden / saturated.least
+    name, values = "saturated nets, hidden eigenvalue over the bound, median", saturated.hidden / saturated.least
     note = f"by trace {median_of(saturated.hidden / saturated.trace):.3f}"
     words: Words = {"rival": "as tight as of unsaturated nets: .5 or more", "rival_at": 0.5, "note": note}
     return [*claims, median_claim("tight/saturated", name, ours, values, (0.0, judge.below(0.5)), **words)]

@@ -1,4 +1,4 @@
-"""Does a smaller batch help SGD to leave a poor minimum?
+"""Does a smaller batch help SGD to leave a minimum?
 
     python -m experiments.escape.two_wells [--budget=full]      20 seconds on 2 cores, 40 full
 
@@ -328,7 +328,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
 
 
 STUDY = Study(
-    question="Does a smaller batch help SGD to leave a poor minimum?",
+    question="Does a smaller batch help SGD to leave a minimum?",
     run=run,
     sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
 )

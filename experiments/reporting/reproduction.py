@@ -168,7 +168,7 @@ def document_section(record: Record, others: Sequence[Record] = ()) -> str:
     """A study in the document."""
     machine = f"{count(range(record.cores), 'core')}, jaxlib {record.versions['jaxlib']}"
     made = f"`{record.command}`: {duration(record.seconds)} on {machine}, {record.date}"
-    made += ", with changes that were not committed" if record.git_revision.endswith("-dirty") else ""
+    made += ", with changes that were not committed" if (record.git_revision or "").endswith("-dirty") else ""
     picture = f"[Picture](gallery/{record.study}.png)"
     if any(claim.fresh for claim in record.claims):
         picture += f", [on fresh seeds](gallery/{record.study}_fresh.png)"
