@@ -119,11 +119,12 @@ def test_claims_of_a_net():
 
 
 def test_study_end_to_end(tmp_path):
-    """Four claims, all directions and exploratory; with both budgets and sizes the same there is no gap."""
+    """Four claims, two of them ours, and all exploratory; with both budgets and sizes the same there is no gap."""
     command.run(STUDY, "tiny", tmp_path)
     claims = [Claim.from_dict(line) for line in json.loads((tmp_path / "results.json").read_text())]
     assert len({claim.key for claim in claims}) == len(claims) == 4
-    assert {claim.kind for claim in claims} == {"direction"} and all(claim.exploratory for claim in claims)
+    assert [claim.kind for claim in claims[:4]] == ["direction", "ours", "ours", "direction"]
+    assert all(claim.exploratory for claim in claims)
     assert [claim.measured for claim in claims] == [0] * 4
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
