@@ -2,6 +2,8 @@
 
     python -m experiments.escape.saturated_saddle [--budget=full]      30 seconds on 2 cores, full 80 minutes
 
+A command that was killed goes on with what WORKDIR holds.
+
 Glorot & Bengio's (2010) deep sigmoid nets answer the shares of the classes to every image for a long time, with a top
 layer that has fallen to 0. Near such a plateau the cost is a saddle. The linearised descent leaves it at
 
@@ -55,11 +57,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
 import nets
-from experiments.study import command, toolkit
+from experiments.study import command, plateau_nets, toolkit
 from experiments.study.claims import Band, Claim, Names, against, interval_claim, mean_claim, share_claim
+from experiments.study.kept import Kept, digest_of
 from experiments.study.plateau_nets import (
     EVERY,
     SMALL,
@@ -70,10 +72,10 @@ from experiments.study.plateau_nets import (
     geometric_mean,
     load,
     median_of,
-    one_net,
     passages,
-    time_after,
+    times_after,
     times_of,
+    train_nets,
 )
 from experiments.study.study import FRESHER_SEEDS, Study
 from training import figures
@@ -397,31 +399,27 @@ def draw_after(axis: Any, size: Size, found: dict[Setting, list[Found]], ways: W
     toolkit.legend_below(axis)
 
 
-def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
-    """The figure and the claims."""
-    data = load(size.images, size.axes)
-    # The longest first, and as many at once as there are cores: a net is one thread's work.
+def run(size: Size, workdir: Path) -> tuple[Any, list[Claim]]:
+    """The figure and the claims; nets that the folder keeps are not trained again."""
+    data, extent = load(size.images, size.axes), (size.units, size.steps)
+    # The longest first.
     settings = sorted(size.settings, key=lambda setting: (-setting.layers, setting.rate))
-    jobs = [(setting, seed) for setting in settings for seed in range(size.seeds_from, size.seeds_from + size.seeds)]
-    extent = size.units, size.steps
-    with toolkit.threads() as pool:
-        trained = pool.map(lambda job: one_net(Net(job[0], job[1], *extent), data), jobs)
-        trained = list(tqdm(trained, desc="nets", total=len(jobs), leave=False, disable=None))
-    found: dict[Setting, list[Found]] = {setting: [] for setting in size.settings}
-    for (setting, _seed), net in zip(jobs, trained, strict=True):
-        found[setting].append(net)
     otherwise: list[tuple[Setting, Way]] = [
         (setting, way)
         for setting in sorted({*size.after, *size.noise}, reverse=True)
         for way in reversed(AFTER)
         if setting in (size.noise if way == "noise" else size.after)
     ]
-    seeds = range(size.seeds_from, size.seeds_from + size.after_seeds)
-    other_jobs = [(*of, seed) for of in otherwise for seed in seeds]
-    with toolkit.threads() as pool:
-        times = pool.map(lambda job: time_after(Net(job[0], job[2], *extent), data, job[1]), other_jobs)
-        times = list(tqdm(times, desc="other ways", total=len(other_jobs), leave=False, disable=None))
-    ways: Ways = {of: [time for job, time in zip(other_jobs, times, strict=True) if job[:2] == of] for of in otherwise}
+    seeds, after_seeds = (range(size.seeds_from, size.seeds_from + count) for count in (size.seeds, size.after_seeds))
+    with Kept(workdir / "nets.jsonl", digest_of((plateau_nets, nets.saddle), size.images, size.axes, *extent)) as kept:
+        trained = train_nets([Net(setting, seed, *extent) for setting in settings for seed in seeds], data, kept)
+        times = times_after(
+            [(Net(of, seed, *extent), way) for of, way in otherwise for seed in after_seeds], data, kept
+        )
+    found = {setting: [net for of, net in trained if of.setting == setting] for setting in size.settings}
+    ways: Ways = {
+        (of, way): [time for (net, by), time in times if (net.setting, by) == (of, way)] for of, way in otherwise
+    }
     factors = [claim for name in PREDICTIONS for claim in factor_claims(found, name, size.steps)]
     correlations: list[Claim] = []
     for name, words in PREDICTIONS.items():

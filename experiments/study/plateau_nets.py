@@ -11,16 +11,19 @@ not matter (with steps of .2, .4 and .8 nets of rates .1 and .2 leave at the sam
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
+from tqdm import tqdm
 
 import input_pipeline
 import nets
+from experiments.study import toolkit
+from experiments.study.kept import Kept
 
 Way: TypeAlias = Literal["draws", "all", "classes", "noise"]
 CLASSES = 10
@@ -253,6 +256,30 @@ def one_net(net: Net, data: Data) -> Found:
     law = before + nets.saddle.leaving_time(min(lowest, -1e-12), overlap)
     descent = before + nets.saddle.descent_time(values_S, squares_S, drop)
     return Found(int(ended.steps) * setting.rate, not bool(ended.left), law, descent, lowest)
+
+
+def train_nets(jobs: Sequence[Net], data: Data, kept: Kept) -> list[tuple[Net, Found]]:
+    """All of them with what is found of each, as many at once as there are cores: a net is one thread's work."""
+
+    def found(net: Net) -> Found:
+        numbers = kept(f"{net.setting.key} {net.seed}", lambda: one_net(net, data))
+        return Found(numbers[0], bool(numbers[1]), *numbers[2:])
+
+    with toolkit.threads() as pool:
+        each = tqdm(pool.map(found, jobs), desc="nets", total=len(jobs), leave=False, disable=None)
+        return list(zip(jobs, each, strict=True))
+
+
+def times_after(jobs: Sequence[tuple[Net, Way]], data: Data, kept: Kept) -> list[tuple[tuple[Net, Way], float]]:
+    """All of them with what `time_after` gives."""
+
+    def time(job: tuple[Net, Way]) -> float:
+        net, way = job
+        return kept(f"{net.setting.key} {way} {net.seed}", lambda: [time_after(net, data, way)])[0]
+
+    with toolkit.threads() as pool:
+        each = tqdm(pool.map(time, jobs), desc="other ways", total=len(jobs), leave=False, disable=None)
+        return list(zip(jobs, each, strict=True))
 
 
 def passages(nets_S: list[Found]) -> tuple[np.ndarray, np.ndarray]:
