@@ -1,6 +1,6 @@
 """How long do deep sigmoid nets stay on their plateau, and does the most negative curvature there say so?
 
-    python -m experiments.escape.saturated_saddle [--budget=full]      30 seconds on 2 cores, full 80 minutes
+    python -m experiments.escape.saturated_saddle [--budget=full]      30 seconds on 2 cores, full 90 minutes
 
 A command that was killed goes on with what WORKDIR holds.
 
