@@ -6,7 +6,8 @@
 Each study runs in a process of its own, one after the other; WORKDIR/STUDY holds its figure.png, results.json and
 log.txt. The scoreboard is of every study that was run into WORKDIR, now or before: it is printed, and written to
 WORKDIR/reproduction.json and WORKDIR/reproduction.html, one page that opens offline. Whatever is asked for is run
-again, and takes the place of what was there once it has ended. Claims that are exploratory are run once more on fresh
+again, and takes the place of what was there once it has ended; one that was killed goes on where it keeps what it has
+finished. Claims that are exploratory are run once more on fresh
 seeds with --confirm, and with --budget=full unless --noconfirm says otherwise; a study without one that hangs on seeds
 is run once, as ever. With --docs no study is run: what was run into WORKDIR takes its place in docs/results.json and
 docs/gallery, from which docs/results.md and the README's table are written.

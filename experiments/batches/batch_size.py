@@ -30,7 +30,7 @@ with all images at equal steps, which is the best rate of the other five; withou
 every claim is marked exploratory.
 
 What the lecture's rule gets right: in a fixed number of epochs 8,192 is far behind 128. On MNIST its best rate is that
-of 128, so that there is nothing to retune; the ceiling may be the edge of stability. What the rule leaves out: it is
+of 128, so that there is nothing to retune; what keeps it may be the edge of stability. What the rule leaves out: it is
 the steps that are missing. Given as many, all examples at once end where batches of 128 do with the shallow net; with
 the other, four seeds do not tell.
 
@@ -370,7 +370,7 @@ def draw_rates(axis: Any, tuned: Mapping[Setting, Tuned]) -> None:
         highest = max(t.metrics["rate"].max() for setting, t in with_rates.items() if setting.net == net)
         sizes = np.array([smallest.batch_size, 3 * highest / first])
         axis.plot(sizes, first * sizes, "k-", alpha=0.4, label="in proportion" if net == net_names[0] else None)
-    axis.set(yscale="log", ylabel="best learning rate", title="The best rate grows with the batch, up to a ceiling")
+    axis.set(yscale="log", ylabel="best learning rate", title="The best rate by batch size")
 
 
 def run(size: Size, workdir: Path) -> tuple[Any, list[Claim]]:

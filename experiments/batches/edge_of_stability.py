@@ -25,7 +25,7 @@ The rates were chosen afterwards, by short runs, as those whose 2 / rate is reac
 So every claim is marked exploratory. There the sharpness also overshoots, until the cost jumps and takes it down again.
 A share of 90 % takes 36 seeds to decide, which the full budget has. Of these some diverge at MNIST's largest rate. A
 run that diverges, or does not reach the edge, counts as one whose cost does not fall, which was chosen once that had
-been seen, on the fresh seeds as well; where most of a seed's runs are such, the line is unknown.
+been seen, on seeds from 1,000 on as well; where most of a seed's runs are such, the line is unknown.
 
 On another data set the rates are those of MNIST times the ratio of the two sharpnesses at the start, the largest of
 seeds 0 and 1, and the steps longer or shorter by as much. That was chosen once the rates of MNIST had diverged on
@@ -59,7 +59,7 @@ POINTS, DEGREE = 20, 5
 EXPLORATORY = "the rates, and that the sharpness has to rise to 2 / rate from below, were chosen by short runs before"
 AS_NO_FALL = (
     "; that a run that diverges, or does not reach the edge, counts as no fall was chosen once some of 36 seeds had "
-    "diverged, on the fresh seeds as well"
+    "diverged, on seeds from 1,000 on as well"
 )
 SCALED = "; that rates go by the sharpness at the start was chosen once those of MNIST had diverged on another data set"
 SCALING_SEEDS = (0, 1)

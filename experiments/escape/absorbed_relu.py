@@ -45,7 +45,7 @@ WITHIN, WITHIN_ONE_STEP, POINTS, HALF = 0.10, 0.05, 0.05, 0.5
 SOURCE, RIVAL = "nets.absorbed_relu", "death at birth alone, 0"
 CHOSEN = (
     "the shares that die at widths 2, 3, 5 and 10 (31, 33, 15 and 1 %) were known when the rule for nets was made; the "
-    "full size draws 20,000 nets, once 4,000 had left widths 2 and 3 undecided, on the fresh seeds as well"
+    "full size draws 20,000 nets, once 4,000 had left widths 2 and 3 undecided, on seeds from 1,000 on as well"
 )
 
 

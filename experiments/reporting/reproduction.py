@@ -86,14 +86,14 @@ def document(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str
         "# Results",
         "This page is written by `python -m experiments.reproduce --docs` from `results.json` beside it. A claim is "
         "*reproduced* where the whole 95 % interval of what was measured lies in its band, which was stated before the "
-        "run but where a claim is called exploratory, *not reproduced* where it lies wholly outside or there is no "
-        "number, as a seed diverged, *undecided* in between; an exact number is a point. Kinds "
+        "run but where a claim is called exploratory, *not reproduced* where it lies wholly outside (or, where a note "
+        "says so, as a seed diverged), *undecided* in between; an exact number is a point. Kinds "
         "of claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
         "independent computation), and what is our own; the reference is the number that was printed or computed. "
         "Beside a band stands the rival that it excludes. A source of "
         f"something published ends with its standing: {'; '.join(STANDING_WORDS)}. *Exploratory* claims had something "
         "chosen after looking; those that were run again on fresh seeds show both (which is no confirmation where "
-        "the row says that these had been looked at as well), and of some it is said that no seed enters them. What "
+        "a note says that those very seeds had been looked at), and of some it is said that no seed enters them. What "
         "is undecided says how large a sample would decide it, if what was measured is so, or that "
         "none would.",
         "\n".join(f"- {line}" for line in [*headline_of(records), counts_of(records)]),
@@ -102,7 +102,7 @@ def document(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str
         parts.append(
             "Studies that take another data set (`python -m experiments.reproduce --dataset=NAME`) have a second "
             "table, with a column for each; it says of each claim on which sets it is reproduced. They "
-            "count apart, and what is called published there was published of MNIST: "
+            "count apart, and what is called published there was published of other data, most of it MNIST: "
             + "; ".join(f"{title}, {line}" for title, line in headlines_elsewhere(elsewhere))
             + "."
         )
@@ -143,11 +143,16 @@ def table_elsewhere(record: Record, others: Sequence[Record]) -> str:
         rows.append([name, *cells, "; ".join(bands), where_it_holds(holds, tried)])
     commands = "\n".join(
         f"- [{title_of(other.dataset)}](gallery/{other.study}-{title_of(other.dataset)}.png): `{other.command}`, "
-        f"{duration(other.seconds)}, {other.date}"
+        f"{duration(other.seconds)}, {other.date}" + fresh_picture(f"{other.study}-{title_of(other.dataset)}", other)
         for other in others
     )
     head = ("on other data sets", *titles, "band", "reproduced on, fresh seeds too where run")
     return markdown(head, rows) + f"\n\n{commands}"
+
+
+def fresh_picture(name: str, record: Record) -> str:
+    """The link to the picture of that name on fresh seeds, '' where there is none."""
+    return f", [on fresh seeds](gallery/{name}_fresh.png)" if any(claim.fresh for claim in record.claims) else ""
 
 
 def holds_on_all_seeds(claim: Claim) -> bool:
@@ -169,9 +174,7 @@ def document_section(record: Record, others: Sequence[Record] = ()) -> str:
     machine = f"{count(range(record.cores), 'core')}, jaxlib {record.versions['jaxlib']}"
     made = f"`{record.command}`: {duration(record.seconds)} on {machine}, {record.date}"
     made += ", with changes that were not committed" if (record.git_revision or "").endswith("-dirty") else ""
-    picture = f"[Picture](gallery/{record.study}.png)"
-    if any(claim.fresh for claim in record.claims):
-        picture += f", [on fresh seeds](gallery/{record.study}_fresh.png)"
+    picture = f"[Picture](gallery/{record.study}.png){fresh_picture(record.study, record)}"
     head = f"## {record.study}\n\n{record.question} {outcome(record).capitalize()}.\n{made}. {picture}"
     notes = "\n".join(f"- {note}" for note in scoreboards.notes(record.claims))
     table = scoreboards.scoreboard(record.claims) if record.claims else ""
@@ -351,7 +354,9 @@ def small(text: str) -> str:
 def more_of_verdict(claim: Claim) -> str:
     """What would decide it, or that nothing would, and what fresh seeds say."""
     more = list(filter(None, [scoreboards.what_would_decide(claim)]))
-    more += [f"on fresh seeds {scoreboards.confirmation_in_words(claim)}"] if claim.fresh else []
+    said = scoreboards.confirmation_in_words(claim)
+    verdict = f"{claim.fresh.verdict}: " if claim.fresh and said == "open" else ""
+    more += [f"on fresh seeds {verdict}{said}"] if claim.fresh else []
     return "; ".join(more)
 
 

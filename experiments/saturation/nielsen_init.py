@@ -101,7 +101,7 @@ def saturated_claim(curves: dict[str, dict[str, np.ndarray]]) -> Claim:
 
 
 def draw(curves: dict[str, dict[str, np.ndarray]], has_printed: bool) -> Any:
-    """Accuracy and saturation of the hidden layer through training, with the book's numbers where they are of it."""
+    """Accuracy and saturation of the hidden layer through training, with the book's numbers of MNIST."""
     figure, (accuracy, saturation) = figures.new_figure(12, 4.5, 2)
     for i, (name, metrics) in enumerate(curves.items()):
         epochs = np.arange(1, len(metrics["val_accuracy"]) + 1)

@@ -13,6 +13,7 @@ from experiments.engine import lanes
 from experiments.engine.sweeping import USER_ERRORS
 from experiments.study.claims import Claim, by_key, can_be_fresh, with_fresh
 from experiments.study.elsewhere import claims_there
+from experiments.study.kept import forget
 from experiments.study.scoreboard import headline, notes, scoreboard
 from experiments.study.standard import faults_of
 from experiments.study.study import Study, can_be_confirmed
@@ -55,6 +56,8 @@ def run(study: Study[Any], size: str, workdir: str | Path, confirm: bool | None 
             write(workdir, claims)
         elif confirm:
             print("Nothing was run again: no line is exploratory and hangs on seeds.")
+        for folder in (workdir, workdir / "fresh"):
+            forget(folder)
     except USER_ERRORS as error:
         fail(error)
     except KeyboardInterrupt as error:

@@ -262,7 +262,7 @@ def train_nets(jobs: Sequence[Net], data: Data, kept: Kept) -> list[tuple[Net, F
     """All of them with what is found of each, as many at once as there are cores: a net is one thread's work."""
 
     def found(net: Net) -> Found:
-        numbers = kept(f"{net.setting.key} {net.seed}", lambda: one_net(net, data))
+        numbers = kept(repr(net), lambda: one_net(net, data))
         return Found(numbers[0], bool(numbers[1]), *numbers[2:])
 
     with toolkit.threads() as pool:
@@ -275,7 +275,7 @@ def times_after(jobs: Sequence[tuple[Net, Way]], data: Data, kept: Kept) -> list
 
     def time(job: tuple[Net, Way]) -> float:
         net, way = job
-        return kept(f"{net.setting.key} {way} {net.seed}", lambda: [time_after(net, data, way)])[0]
+        return kept(f"{net!r} {way}", lambda: [time_after(net, data, way)])[0]
 
     with toolkit.threads() as pool:
         each = tqdm(pool.map(time, jobs), desc="other ways", total=len(jobs), leave=False, disable=None)

@@ -14,7 +14,7 @@ EXPERIMENTS = Path(__file__).parent.parent
 WINGS = ("lecture", "saturation", "escape", "batches")
 # `tiny` is what a test runs; a study without a `full` size says all that it can in its quick one.
 SIZES = ("tiny", "quick", "full")
-# Seeds that nobody had looked at when anything was chosen, and those of studies in which the first had been looked at.
+# Seeds that nobody had looked at when anything was chosen; the second, where the first of these had been looked at.
 FRESH_SEEDS, FRESHER_SEEDS = 1_000, 2_000
 
 
