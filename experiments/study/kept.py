@@ -17,9 +17,11 @@ def digest_of(rooms: tuple[str, ...], *sizes: object) -> str:
 
 
 class Kept:
-    """Numbers by key in a folder, called as `kept(key, make)` from any thread, which makes what is not there. Those that
-    were made of something else (`digest_of`) stay beside, and from a damaged line on they are made anew. RunError where
-    another process has the folder, or the disk refuses."""
+    """Numbers by key in a folder, called as `kept(key, make)` from any thread, which makes what is not there.
+
+    Those that were made of something else (`digest_of`) stay beside, and from a damaged line on they are made anew.
+    RunError where another process has the folder, or the disk refuses.
+    """
 
     def __init__(self, folder: Path, made_of: str):
         self._held = lock(folder)
