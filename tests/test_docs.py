@@ -1,5 +1,6 @@
 """The documents say what the committed numbers say, and what they show works."""
 
+import dataclasses
 import importlib.util
 import json
 import re
@@ -93,7 +94,10 @@ def test_table_of_the_readme():
         "| `lecture_nets` | no | oracle | 0.95 | 0.5, exact | **no** |",
     ]
     assert text.startswith(f"a\n{reproduction.BEGIN}\n| study |") and text.endswith(f"{reproduction.END}\nb\n")
-    assert "\n| published number | 1 of 1 | 0 | 0 |  |  |  |  |\n| oracle | 0 of 1 | 1 | 0 |  |  |  |  |\n" in text
+    assert (
+        "\n| published number (1 P, 0 S, 0 R) | 1 of 1 | 0 | 0 |  |  |  |  |\n| oracle | 0 of 1 | 1 | 0 |  |  |  |  |\n"
+        in text
+    )
     assert "All claims of the 2 studies that were run, 2026-01-02; 0 verdicts where the band holds" in text
     with pytest.raises(records.RunError, match="lacks the marks"):
         reproduction.with_table("a", found)
@@ -128,6 +132,29 @@ def test_words_between_two_numbers_within_a_text(other, words):
     mark = f"<!-- name k/1 ? {other} -->"
     text = reproduction.with_claims(f"a {mark}old<!-- / --> b", [record("name", *found)])
     assert text == f"a {mark}{words}<!-- / --> b"
+
+
+def test_verdicts_within_a_text():
+    """Of the first seeds and of fresh ones; where none were run it is said."""
+    line = claims.mean_claim("k/1", "x", "ours", "s", [0.4, 0.5, 0.6], (0, 1), exploratory="y")
+    for other, words in (([1.0, 1.1, 1.2], "undecided"), ([2.0, 2.1, 2.2], "not reproduced")):
+        again = claims.mean_claim("k/1", "x", "ours", "s", other, (0, 1))
+        found = [record("name", *claims.with_fresh([line], [again], 1_000))]
+        text = reproduction.with_claims(
+            "<!-- name k/1 ! first -->a<!-- / --> <!-- name k/1 ! fresh -->b<!-- / -->", found
+        )
+        first, fresh = "<!-- name k/1 ! first -->reproduced<!-- / -->", f"<!-- name k/1 ! fresh -->{words}<!-- / -->"
+        assert text == f"{first} {fresh}"
+    text = reproduction.with_claims("<!-- name k/1 ! fresh -->b<!-- / -->", [record("name", line)])
+    assert text == "<!-- name k/1 ! fresh -->(not measured at this size)<!-- / -->"
+
+
+def test_uncommitted_changes_are_said():
+    """Of a record that was made with them, and only of it."""
+    made = record("name")
+    for revision, said in ((None, False), ("abc", False), ("abc-dirty", True)):
+        text = reproduction.document([dataclasses.replace(made, git_revision=revision)])
+        assert ("with changes that were not committed" in text) == said
 
 
 def test_speed_is_taken_over(tmp_path):

@@ -43,7 +43,9 @@ COUNT_COLUMNS = (
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 # A number within the text of a document: <!-- STUDY KEY -->149 (146 to 153)<!-- / -->. Or whether it can be told from
 # that of another key of its study, or from a given one: <!-- STUDY KEY ? OTHER -->cannot be told from<!-- / -->.
-MARKED = re.compile(r"<!-- (?P<study>\w+) (?P<key>\S+)(?: \? (?P<other>\S+))? -->.*?<!-- / -->", re.DOTALL)
+MARKED = re.compile(
+    r"<!-- (?P<study>\w+) (?P<key>\S+)(?: \? (?P<other>\S+)| ! (?P<seeds>first|fresh))? -->.*?<!-- / -->", re.DOTALL
+)
 
 
 def scoreboard(records: Iterable[Record]) -> str:
@@ -209,8 +211,8 @@ def with_table(readme: str, records: Iterable[Record]) -> str:
 
 
 def with_claims(text: str, records: Iterable[Record]) -> str:
-    """A document's text with what is measured in it, between marks, written anew: the number and its 95 % interval, or
-    whether two can be told apart."""
+    """A document's text with what is measured in it, between marks, written anew: the number and its 95 % interval,
+    whether two can be told apart, or the verdict on the first or the fresh seeds."""
     records = list(records)
     claims = {(record.study, claim.key): claim for record in records for claim in record.claims}
     run = {record.study for record in records}
@@ -219,6 +221,9 @@ def with_claims(text: str, records: Iterable[Record]) -> str:
         claim, other = claims.get((mark["study"], mark["key"])), mark["other"]
         missing = "(not measured at this size)" if mark["study"] in run else "(not run yet)"
         words = in_brief(claim) if claim else missing
+        if mark["seeds"]:
+            judged = claim.fresh if claim and mark["seeds"] == "fresh" else claim
+            words = judged.verdict if judged else missing
         if claim and other:
             within = ends_of(other, claims.get((mark["study"], other)))
             words = told_apart((claim.low, claim.high), within) if within else missing

@@ -154,6 +154,10 @@ def test_columns_of_other_data_sets(stubs, tmp_path, capsys):
     assert "digits, published direction, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided" in text
     both = records.read(docs / "results.json"), records.read_elsewhere(docs / "results.json")
     assert text == reproduction.document(*(list(found.values()) for found in both))
+    assert [reproduction.holds_on_all_seeds(claim) for claim in (CLAIM, OTHER)] == [True, False]
+    for verdict, holds in (("reproduced", True), ("undecided", False)):
+        fresh = dataclasses.replace(OTHER.fresh, verdict=verdict)
+        assert reproduction.holds_on_all_seeds(dataclasses.replace(CLAIM, fresh=fresh)) == holds
     assert reproduction.where_it_holds(["a", "b"], ["a", "b"]) == "all 2"
     assert reproduction.where_it_holds(["a"], ["a"]) == "a, tried there alone"
     assert reproduction.where_it_holds([], ["a"]) == "none"

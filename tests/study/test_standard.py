@@ -192,6 +192,9 @@ def test_command_confirms_what_is_exploratory(tmp_path, capsys):
     assert not (tmp_path / "fresh.png").exists()
     assert confirmations("tiny", True) == confirmations("full", None) == ["contradicted", None]
     assert (tmp_path / "fresh.png").exists() and "fresh **no**" in capsys.readouterr().out
+    command.run(study._replace(fresh_seeds=2_000), "tiny", tmp_path, True)
+    assert json.loads((tmp_path / "results.json").read_text())[0]["fresh"]["seeds_from"] == 2_000
+    assert "fresh seeds, from 2,000 on" in capsys.readouterr().out
     of_no_seed = study._replace(run=computed)
     command.run(of_no_seed, "tiny", tmp_path, True)
     assert "Nothing was run again: no line is exploratory and hangs on seeds." in capsys.readouterr().out
