@@ -130,7 +130,7 @@ def test_small_batches_are_those_below_half_of_the_knee():
     claims = {claim.key: claim for claim in steps_to_target.claims_of(of_knee, tuned, scale_TxBxS)}
     assert all(claim.is_reproduced for claim in claims.values())
     slope = claims["slope/small"]
-    assert "half of the run's own knee" in slope.exploratory and slope.name.endswith("B <= 4")
+    assert "half of the knee" in slope.exploratory and slope.name.endswith("B <= 4")
     before = {claim.key: claim for claim in steps_to_target.claims_of(SIZE, tuned, scale_TxBxS)}
     assert not before["slope/small"].is_reproduced
 
