@@ -47,7 +47,9 @@ after three nets of each with other seeds.
 That times of 3 to 5 layers correlate with anything that knows the depth was seen late, with three nets of each setting:
 the band is from .99 since, beside a time for each depth and nothing else, and a second correlation leaves the means of
 the depths out of both sides (band from .95). In the full size both are of the descent with the noise's cost as well, at
-every depth and rate. Of 5 layers at .8 the share was dropped: none leaves, which "none does" says as well as any law.
+every depth and rate; of these it is the farthest setting that is judged, beside the farthest of the linearised descent,
+as where the noise is small no band tells the two apart. Of 5 layers at .8 the share was dropped: none leaves, which
+"none does" says as well as any law.
 """
 
 import dataclasses
@@ -59,7 +61,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import nets
-from experiments.study import command, toolkit
+from experiments.study import command, plateau_pictures, toolkit
 from experiments.study.claims import Band, Claim, Names, against, interval_claim, mean_claim, share_claim
 from experiments.study.kept import Kept, digest_of
 from experiments.study.plateau_nets import (
@@ -72,19 +74,20 @@ from experiments.study.plateau_nets import (
     geometric_mean,
     load,
     median_of,
+    median_times,
     passages,
     times_after,
     times_of,
     train_nets,
 )
+from experiments.study.plateau_pictures import FACTOR
 from experiments.study.study import FRESHER_SEEDS, Study
 from training import figures
 
 # The files of this project that make the nets.
 MADE_OF = ("nets", "readers", "input_pipeline.py", "experiments/study/plateau_nets.py")
-FACTOR, RIGHT = 1.5, 0.7
+RIGHT = 0.7
 CORRELATED, WITHIN_DEPTHS = (0.99, 1.0), (0.95, 1.0)
-SHOWN = (100.0, 200_000.0)
 BAND: Band = (1 / FACTOR, FACTOR)
 SOURCE, NOISE = "nets.saddle", "nets.saddle.label_noise"
 PREDICTIONS = {"law": "ln(1/delta)/lambda", "descent": "the time of the linearised descent along all directions"}
@@ -98,6 +101,7 @@ EXPLORATORY = {"law": CHOSEN, "descent": f"{CHOSEN}; claims since a run with six
 LATE = "chosen after the lateness was seen, in runs of three to six nets a setting with other seeds"
 NARROWED = "the band began at .95 before the correlation by depth alone was seen, with three nets of each setting"
 ADDED = "added once the correlation by depth alone was seen"
+JOINT = "one line since a run in which each setting had its own, whose bands held the rival where the noise is small"
 # What a net does from the look on, beside going on with its batches.
 AFTER: dict[Way, str] = {
     "all": "all images",
@@ -135,6 +139,8 @@ MORE = (*ALL, Setting(3, 1.6, 0), Setting(3, 0.4, 0))
 FULL = QUICK._replace(seeds=200, settings=MORE, after=(*LATER, *DEEP), noise=ALL, after_seeds=20)
 ONE = (Setting(3, 1.6),)
 TINY = Size(60, 5, 4, 2, 40, settings=ONE, shares=ONE, within=30, after=ONE, noise=ONE, after_seeds=2)
+
+OVER_NOISE = f"batch {SMALL}: leaving time over that of {AFTER['noise']}"
 
 # Of each setting and way, rate x steps at which its nets left, infinite where the budget ended.
 Ways: TypeAlias = dict[tuple[Setting, Way], list[float]]
@@ -175,22 +181,6 @@ def factor_claims(found: dict[Setting, list[Found]], prediction: str, steps: int
     return claims
 
 
-def median_times(nets_S: list[Found], prediction: str = "law") -> tuple[float, float]:
-    """The medians of measured and predicted rate x steps; the first is infinite where fewer than half have left."""
-    return median_of(times_of(nets_S)), median_of(np.array([getattr(net, prediction) for net in nets_S]))
-
-
-def correlated(left_S: np.ndarray, right_S: np.ndarray, fitted: int) -> tuple[float, tuple[float, float]]:
-    """Pearson's correlation and its 95 % interval by Fisher's z, with so many other numbers fitted to each side."""
-    count = len(left_S) - fitted
-    if count < 4 or not (np.ptp(left_S) > 0 and np.ptp(right_S) > 0):
-        return math.nan, (math.nan, math.nan)
-    value, apart = float(np.clip(np.corrcoef(left_S, right_S)[0, 1], -1, 1)), 1.96 / math.sqrt(count - 3)
-    with np.errstate(divide="ignore"):
-        low, high = np.tanh(np.arctanh(value) + np.array([-apart, apart]))
-    return value, (float(low), float(high))
-
-
 def correlation_claims(
     name: str, words: str, medians: dict[Setting, tuple[float, float]], seeds: int, **more: str
 ) -> list[Claim]:
@@ -201,7 +191,7 @@ def correlation_claims(
     middles_Sx2 = np.zeros_like(logs_Sx2)
     for layers in set(layers_S.tolist()):
         middles_Sx2[layers_S == layers] = logs_Sx2[layers_S == layers].mean(axis=0)
-    by_depth, _ = correlated(logs_Sx2[:, 0], middles_Sx2[:, 0], 0)
+    by_depth, _ = toolkit.correlated(logs_Sx2[:, 0], middles_Sx2[:, 0], 0)
     worst = float(np.exp(np.abs(logs_Sx2[:, 0] - logs_Sx2[:, 1]).max(initial=0)))
     said: Any = {
         "count": len(pairs),
@@ -209,13 +199,13 @@ def correlation_claims(
         "note": f"medians of {seeds} nets each differ by a factor of {worst:.2f} at most; settings share their seeds",
     }
     title, source = f"correlation of the logs of medians and {words}", more["source"]
-    value, within = correlated(logs_Sx2[:, 0], logs_Sx2[:, 1], 0)
+    value, within = toolkit.correlated(logs_Sx2[:, 0], logs_Sx2[:, 1], 0)
     said["exploratory"] = f"{more['exploratory']}; {ADDED if name == 'noise' else NARROWED}"
     line = interval_claim(f"correlation/{name}", title, "oracle", source, value, within, CORRELATED, **said)
     rival = "the best time for each depth and nothing else" + (f": {by_depth:.3f}" if math.isfinite(by_depth) else "")
     claims = [against(line, rival, by_depth)]
     apart_Sx2 = logs_Sx2 - middles_Sx2
-    value, within = correlated(apart_Sx2[:, 0], apart_Sx2[:, 1], len(set(layers_S.tolist())) - 1)
+    value, within = toolkit.correlated(apart_Sx2[:, 0], apart_Sx2[:, 1], len(set(layers_S.tolist())) - 1)
     said |= {"exploratory": f"{more['exploratory']}; {ADDED}", "rival": "a time for each depth: 0", "rival_at": 0.0}
     said["note"] = f"medians of {seeds} nets each; the interval counts the settings less the fitted means"
     key, title = f"within_depths/{name}", f"{title}, less the means of each depth"
@@ -305,23 +295,52 @@ def noise_claims(size: Size, found: dict[Setting, list[Found]], ways: Ways) -> l
     for setting in size.noise:
         nets_S, noise_S = found[setting][: size.after_seeds], np.array(ways[setting, "noise"])
         medians[setting] = median_of(times_of(nets_S)), median_of(noise_S)
-        title = f"{setting.layers} layers, rate {setting.rate:g}, after the look "
-        words = f"{title}batch {SMALL}: leaving time over that of {AFTER['noise']}"
-        names: Names = f"noise/{setting.key}", words, "oracle", NOISE
-        line = ratio_line(names, times_of(nets_S), noise_S, published=1.0)
         if setting in size.after:
+            words = f"{setting.layers} layers, rate {setting.rate:g}, after the look {OVER_NOISE}"
+            names: Names = f"noise/{setting.key}", words, "oracle", NOISE
+            line = ratio_line(names, times_of(nets_S), noise_S, published=1.0)
             at_least = without_noise(setting, size, found, ways)
             claims.append(against(line, f"all images, without the noise's cost: {at_least:.2g}", at_least))
-        else:
-            off = geometric_mean([net.time / net.descent for net in nets_S])
-            claims.append(against(line, f"the linearised descent, without the noise's cost: {off:.2g}", off))
         if setting in size.shares:
             claims.append(noise_share_claim(setting, size, nets_S, noise_S))
+    if set(size.noise) - set(size.after):
+        claims.append(farthest_claim(size, found, ways))
     # Of fewer depths nothing can be said of how the times correlate.
     if len({setting.layers for setting in size.noise}) == len(EVERY):
         more = {"source": NOISE, "exploratory": LATE}
         claims += correlation_claims("noise", f"those of {AFTER['noise']}", medians, size.after_seeds, **more)
     return claims
+
+
+def farthest_claim(size: Size, found: dict[Setting, list[Found]], ways: Ways) -> Claim:
+    """Of all settings the one in which the descent with the noise's cost errs most, beside that of the linearised
+    descent."""
+    by_noise: list[np.ndarray] = []
+    by_descent: list[float] = []
+    for setting in size.noise:
+        nets_S = found[setting][: size.after_seeds]
+        logs_S = np.log(times_of(nets_S)) - np.log(ways[setting, "noise"])
+        by_noise.append(logs_S[np.isfinite(logs_S)])
+        by_descent.append(math.log(geometric_mean([net.time / net.descent for net in nets_S])))
+    middles, errors = zip(*((of.mean(), of.std(ddof=1) / len(of) ** 0.5) for of in by_noise), strict=True)
+    farthest, within = toolkit.farthest(middles, errors, middle=0.0, degrees=min(map(len, by_noise)) - 1)
+    off = math.exp(max(by_descent, key=abs))
+    by_setting = ", ".join(f"{of.words} {math.exp(m):.3f}" for of, m in zip(size.noise, middles, strict=True))
+    line = interval_claim(
+        "noise/farthest",
+        f"{OVER_NOISE}, the farthest of {len(middles)} settings",
+        "oracle",
+        NOISE,
+        math.exp(farthest),
+        (math.exp(within[0]), math.exp(within[1])),
+        BAND,
+        count=size.after_seeds,
+        published=1.0,
+        values=np.exp(middles),
+        exploratory=f"{LATE}; {JOINT}",
+        note=f"nets that left both ways: {sum(map(len, by_noise))} of {len(middles) * size.after_seeds}; {by_setting}",
+    )
+    return against(line, f"the farthest of the linearised descent: {off:.2g}", off)
 
 
 def noise_share_claim(setting: Setting, size: Size, nets_S: list[Found], noise_S: np.ndarray) -> Claim:
@@ -337,68 +356,6 @@ def noise_share_claim(setting: Setting, size: Size, nets_S: list[Found], noise_S
     line = share_claim(key, title, "oracle", NOISE, right_S, (RIGHT, 1.0), **words)
     rival, at = one_answer(left_S)
     return against(line, f"{rival} (the law: {law:.2g})", at)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The picture.
-
-
-def draw_law(axis: Any, found: dict[Setting, list[Found]]) -> None:
-    """Measured against predicted rate x steps, a point a net, with the band and the rival."""
-    ends = np.array(SHOWN)
-    axis.plot(ends, ends, "k-", linewidth=1, label="ln(1/delta)/|h|, and a factor of 1.5")
-    axis.fill_between(ends, ends / FACTOR, ends * FACTOR, color="gray", alpha=0.2)
-    for i, layers in enumerate(sorted({setting.layers for setting in found})):
-        of = [net for setting, nets_S in found.items() if setting.layers == layers for net in nets_S]
-        for censored, marker in ((False, "o"), (True, "^")):
-            points = [(net.law, net.time) for net in of if net.censored is censored]
-            if points:
-                words = f"{layers} layers" + ", budget ended" * censored
-                axis.plot(*np.array(points).T, marker, color=f"C{i}", markersize=4, alpha=0.6, label=words)
-    medians = [median for of in found.values() if math.isfinite(median := median_times(of)[0])]
-    if medians:
-        axis.axhline(geometric_mean(medians), color="tab:red", linestyle=":", label="rival: one time for all")
-    axis.set(xscale="log", yscale="log", xlim=SHOWN, xlabel="predicted at rate x steps = 50")
-    axis.set_ylabel("measured rate x steps")
-    axis.grid(alpha=0.3)
-    toolkit.legend_below(axis)
-
-
-def draw_survival(axis: Any, size: Size, found: dict[Setting, list[Found]]) -> None:
-    """Kaplan-Meier curves at the highest rate, small batches solid and all images dotted, with predicted medians."""
-    highest = max(setting.rate for setting in found)
-    for setting, of in found.items():
-        if setting.rate == highest:
-            times, share, low, high = (np.append(x, x[-1]) for x in nets.escape.kaplan_meier(*passages(of)))
-            times[0], times[-1] = 1.0, size.steps * highest
-            colour, style = f"C{setting.layers - 3}", "-" if setting.batch else ":"
-            axis.step(times, share, style, where="post", color=colour, label=setting.words)
-            if setting.batch:
-                axis.fill_between(times, low, high, step="post", color=colour, alpha=0.15)
-                axis.plot(median_times(of)[1], 0.5, "x", color=colour, markersize=9)
-    axis.plot([], [], "kx", label="predicted median")
-    axis.set(xscale="log", xlim=SHOWN, ylim=(-0.02, 1.02), xlabel=f"rate x steps, at rate {highest:g}")
-    axis.set(ylabel="share of nets still on the plateau", title="Who is still on the plateau (Kaplan-Meier)")
-    axis.grid(alpha=0.3)
-    toolkit.legend_below(axis)
-
-
-def draw_after(axis: Any, size: Size, found: dict[Setting, list[Found]], ways: Ways) -> None:
-    """The time with batches against that of what goes on otherwise from the same look, a point a net."""
-    ends = np.array(SHOWN)
-    axis.plot(ends, ends, "k-", linewidth=1)
-    axis.fill_between(ends, ends / FACTOR, ends * FACTOR, color="gray", alpha=0.2, label="equal, and a factor of 1.5")
-    for (way, words), marker in zip(AFTER.items(), ("s", "+", "o"), strict=True):
-        points = [
-            (min(time, size.steps * setting.rate), net.time)
-            for setting in (size.noise if way == "noise" else size.after)
-            for time, net in zip(ways[setting, way], found[setting], strict=False)
-        ]
-        axis.plot(*np.array(points).T, marker, markersize=5, alpha=0.7, fillstyle="none", label=words)
-    axis.set(xscale="log", yscale="log", xlim=SHOWN, ylim=SHOWN, title="What keeps them is the noise of the labels")
-    axis.set(xlabel="rate x steps, other ways from the look on", ylabel=f"rate x steps with batches of {SMALL}")
-    axis.grid(alpha=0.3)
-    toolkit.legend_below(axis)
 
 
 def run(size: Size, workdir: Path) -> tuple[Any, list[Claim]]:
@@ -432,10 +389,18 @@ def run(size: Size, workdir: Path) -> tuple[Any, list[Claim]]:
     claims = [*factors, *correlations, *share_claims(size, found), *batch_claims(size, found)]
     claims += [*after_claims(size, found, ways), *noise_claims(size, found, ways)]
     figure, axes = figures.new_figure(17, 6, 3)
-    draw_law(axes[0], found)
+    plateau_pictures.draw_law(axes[0], found)
     axes[0].set_title(f"{correlations[0].count} settings: correlation of logs {correlations[0].measured:.3f}")
-    draw_survival(axes[1], size, found)
-    draw_after(axes[2], size, found, ways)
+    plateau_pictures.draw_survival(axes[1], size.steps, found)
+    times_of_ways = {
+        words: [
+            (min(time, size.steps * setting.rate), net.time)
+            for setting in (size.noise if way == "noise" else size.after)
+            for time, net in zip(ways[setting, way], found[setting], strict=False)
+        ]
+        for way, words in AFTER.items()
+    }
+    plateau_pictures.draw_after(axes[2], times_of_ways)
     return figure, claims
 
 

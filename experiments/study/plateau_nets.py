@@ -302,3 +302,8 @@ def times_of(nets_S: list[Found]) -> np.ndarray:
 def geometric_mean(values: ArrayLike) -> float:
     """exp of the mean of the logs."""
     return float(np.exp(np.mean(np.log(np.asarray(values, float)))))
+
+
+def median_times(nets_S: list[Found], prediction: str = "law") -> tuple[float, float]:
+    """The medians of measured and predicted rate x steps; the first is infinite where fewer than half have left."""
+    return median_of(times_of(nets_S)), median_of(np.array([getattr(net, prediction) for net in nets_S]))

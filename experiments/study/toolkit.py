@@ -171,6 +171,17 @@ def farthest(
     return value, (middle + least, middle + most) if value >= middle else (middle - most, middle - least)
 
 
+def correlated(left_S: np.ndarray, right_S: np.ndarray, fitted: int = 0) -> tuple[float, tuple[float, float]]:
+    """Pearson's correlation and its 95 % interval by Fisher's z, with so many other numbers fitted to each side."""
+    count = len(left_S) - fitted
+    if count < 4 or not (np.ptp(left_S) > 0 and np.ptp(right_S) > 0):
+        return math.nan, (math.nan, math.nan)
+    value, apart = float(np.clip(np.corrcoef(left_S, right_S)[0, 1], -1, 1)), 1.96 / math.sqrt(count - 3)
+    with np.errstate(divide="ignore"):
+        low, high = np.tanh(np.arctanh(value) + np.array([-apart, apart]))
+    return value, (float(low), float(high))
+
+
 def legend_below(axis: Any, columns: int = 2) -> None:
     """The legend of an axis below it, off the data."""
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, fontsize=8, frameon=False)

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, t
 
 from experiments.escape import saturated_saddle as study
 from experiments.escape.saturated_saddle import Found
 from experiments.study import plateau_nets as plateau
+from experiments.study import toolkit
 from experiments.study.claims import holds
 from experiments.study.plateau_nets import Setting
 
@@ -90,11 +91,11 @@ def test_correlation_takes_no_credit_for_the_rate():
 def test_the_interval_of_a_correlation_counts_what_was_fitted():
     """As scipy's where nothing was; wider by the settings that the means of the depths take."""
     left_S, right_S = np.random.default_rng(0).normal(size=(2, 15))
-    value, within = study.correlated(left_S, right_S, 0)
+    value, within = toolkit.correlated(left_S, right_S)
     expected: Any = pearsonr(left_S, right_S)
     assert (value, *within) == pytest.approx((expected.statistic, *expected.confidence_interval()), rel=1e-4)
-    wider = study.correlated(left_S, right_S, 2)[1]
-    assert study.correlated(left_S, -left_S, 0) == (-1, (-1, -1))
+    wider = toolkit.correlated(left_S, right_S, 2)[1]
+    assert toolkit.correlated(left_S, -left_S) == (-1, (-1, -1))
     half = lambda ends: np.diff(np.arctanh(ends))[0]  # noqa: E731
     assert half(wider) / half(within) == pytest.approx((12 / 10) ** 0.5)
 
@@ -124,26 +125,44 @@ def test_shares_and_batches():
 
 def test_other_ways_are_judged_beside_small_batches():
     """The noise's cost explains it where it takes as long as batches do, and no noise where that is as all images."""
-    size = study.QUICK._replace(after=(Setting(4, 0.8),), noise=(Setting(3, 0.8), Setting(4, 0.8)), after_seeds=8)
-    found = nets_of(Setting(4, 0.8), 3_000, 0.5) | nets_of(Setting(3, 0.8), 300, 1.0)
+    size = study.QUICK._replace(after=(Setting(4, 0.8),), noise=(Setting(4, 0.8),), after_seeds=8)
+    found = nets_of(Setting(4, 0.8), 3_000, 0.5)
     times = np.array([net.time for net in found[Setting(4, 0.8)]])
     ways: study.Ways = {(Setting(4, 0.8), "all"): list(times / 2), (Setting(4, 0.8), "classes"): list(times / 1.9)}
     ways[Setting(4, 0.8), "noise"] = list(times / 1.05)
-    # Of a setting that goes no other way the rival is what the linearised descent says of the same nets.
-    ways[Setting(3, 0.8), "noise"] = [net.time for net in found[Setting(3, 0.8)]]
     judged = [*study.after_claims(size, found, ways), *study.noise_claims(size, found, ways)]
-    assert [claim.key for claim in judged[2:4]] == ["noise/3layers/rate0.8", "noise/4layers/rate0.8"]
-    assert judged[2].measured == 1 and judged[2].rival_at == pytest.approx((0.5,)) and judged[2].is_reproduced
     claims = {claim.key.split("/")[0]: claim for claim in judged}
-    assert len(judged) == 4
+    assert len(judged) == 3
     assert [claim.measured for claim in claims.values()] == pytest.approx([2 / 1.9, 0.125, 1.05])
     assert [claim.is_reproduced for claim in claims.values()] == [True, False, True]
     assert claims["noise"].rival_at == claims["classes"].rival_at == pytest.approx((2.0,))
     # One whose budget ended is left out, and said to be; where the noise costs nothing, the rival is not excluded.
     ways[Setting(4, 0.8), "noise"][0] = np.inf
     ways[Setting(4, 0.8), "all"] = list(times / 1.1)
-    line = study.noise_claims(size, found, ways)[1]
+    (line,) = study.noise_claims(size, found, ways)
     assert line.count == 7 and line.note.startswith("7 of 8 nets") and line.verdict == "undecided"
+
+
+def test_the_farthest_setting_is_judged():
+    """The interval counts all settings, and the rival is how far the linearised descent errs where it errs most."""
+    settings = (Setting(3, 0.1), Setting(3, 0.2), Setting(4, 0.8))
+    found = nets_of(settings[0], 300, 1.0) | nets_of(settings[1], 300, 0.4) | nets_of(settings[2], 3_000, 1.0)
+    spread = np.exp(np.linspace(-0.1, 0.1, 8))
+    ways: study.Ways = {
+        (of, "noise"): [net.time * s / off for net, s in zip(found[of], spread, strict=True)]
+        for of, off in zip(settings, (1.02, 0.8, 1.1), strict=True)
+    }
+    size = study.QUICK._replace(after=(), noise=settings, shares=(), after_seeds=8)
+    (claim,) = study.noise_claims(size, found, ways)
+    assert claim.key == "noise/farthest" and claim.measured == pytest.approx(0.8) and claim.is_reproduced
+    assert claim.rival_at == pytest.approx((0.2,)) and "3 layers, rate 0.2, batch 10 0.800" in claim.note
+    half = t.ppf(1 - 0.025 / 3, 7) * np.log(spread).std(ddof=1) / 8**0.5
+    assert (claim.low, claim.high) == pytest.approx((0.8 * np.exp(-half), 0.8 * np.exp(half)))
+    # Outside the band it is a miss; of one whose budget ended nothing is known.
+    ways[settings[1], "noise"] = [net.time / 0.4 for net in found[settings[1]]]
+    ways[settings[0], "noise"][0] = np.inf
+    (claim,) = study.noise_claims(size, found, ways)
+    assert claim.verdict == "not reproduced" and claim.note.startswith("nets that left both ways: 23 of 24")
 
 
 def test_the_noise_is_judged_over_all_depths():
@@ -155,8 +174,9 @@ def test_the_noise_is_judged_over_all_depths():
         ways[setting, "noise"] = [1.02 * net.time for net in found[setting][:6]]
     size = study.QUICK._replace(after=(), noise=tuple(settings), shares=(), after_seeds=6)
     claims = study.noise_claims(size, found, ways)
-    assert [claim.key for claim in claims[15:]] == ["correlation/noise", "within_depths/noise"]
-    assert all(claim.is_reproduced and claim.count == 15 and "of 6 nets each" in claim.note for claim in claims[15:])
+    assert [claim.key for claim in claims] == ["noise/farthest", "correlation/noise", "within_depths/noise"]
+    assert claims[0].measured == pytest.approx(1 / 1.02) and "farthest of 15 settings" in claims[0].name
+    assert all(claim.is_reproduced and claim.count == 15 and "of 6 nets each" in claim.note for claim in claims[1:])
 
 
 def test_said_rightly_with_the_noise():
