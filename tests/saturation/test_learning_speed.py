@@ -85,6 +85,24 @@ def test_claims_hold_for_the_books_course():
     assert verdicts(known_course(100))["falls"] == "reproduced"
 
 
+def test_more_seeds_are_trained_for_the_early_epochs_alone(tmp_path):
+    """After 20 epochs it is theirs that counts; of four layers the line that they decide is exploratory."""
+    speed_SxExL, early_SxExL = known_course(), known_course(30)[:, :4]
+    early_SxExL[:, 3] *= 2.1
+    claims = {claim.key: claim for claim in learning_speed.course_claims(speed_SxExL, 5, early_SxExL)}
+    assert [claim.count for claim in claims.values()] == [8, 8, 30, 30, 8, 8]
+    misses = [key for key, claim in claims.items() if claim.verdict == "not reproduced"]
+    assert misses == ["3/course/epoch20/layer1", "3/course/epoch20/layer3"]
+    assert not any(claim.exploratory for claim in claims.values())
+    of_four_SxExL = np.ones((8, 100, 4))
+    found = learning_speed.course_claims(of_four_SxExL, 5, of_four_SxExL[:, :4])
+    assert [claim.key for claim in found if claim.exploratory] == [learning_speed.UNDECIDED]
+    assert not any(claim.exploratory for claim in learning_speed.course_claims(of_four_SxExL))
+    size = learning_speed.TINY._replace(early_seeds=3)
+    claims = {claim.key: claim for claim in learning_speed.run(size, tmp_path)[1]}
+    assert claims["2/course/epoch20/layer1"].count == 3 and claims["2/course/end/layer1"].count == 2
+
+
 @pytest.mark.parametrize(
     ("rows", "layer", "factor", "missed"),
     [
