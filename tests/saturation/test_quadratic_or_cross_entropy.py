@@ -1,5 +1,6 @@
 """Rates that work are judged by their best epoch, rates that fail by their last; his eta becomes our learning rate."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -110,6 +111,31 @@ def test_interval_of_the_best_holds_it_as_often_as_it_says(count, best_of):
     best, intervals = zip(*map(study.best_of_some, random.normal(0.5, 0.01, (2_000, count))), strict=True)
     assert np.mean([low <= expected <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.02)
     assert np.mean(best) == pytest.approx(expected, abs=0.0007)
+
+
+def test_interval_of_the_best_of_many_takes_them_for_no_normal_ones():
+    """Six seeds of ten stuck at .87, the others at .966: as often as it says, which that for normal ones does not."""
+    random, stuck = np.random.default_rng(0), 0.6
+    expected = 0.87 * stuck**3 + 0.966 * (1 - stuck**3)
+    found = [study.best_of_some(np.where(random.random(120) < stuck, 0.87, 0.966)) for _ in range(400)]
+    assert np.mean([best for best, _ in found]) == pytest.approx(expected, abs=0.001)
+    assert np.mean([low <= expected <= high for _, (low, high) in found]) == pytest.approx(0.95, abs=0.03)
+    values_S = np.array([0.5, 0.9, 0.7, 0.6] * 8)
+    every = np.mean([max(some) for some in itertools.combinations(values_S, 3)])
+    assert study.best_of_some(values_S)[0] == pytest.approx(every)
+
+
+def test_more_seeds_of_the_net_that_gets_stuck():
+    """Its line says that their number was chosen once fewer had been seen; the others' seeds are as many as before."""
+    size = study.STUDY.sizes["full"]
+    assert [size.seeds_of(key) for key in study.SETUPS] == [12, 120, 12, 12, 48, 48]
+    assert [study.QUICK.seeds_of(key) for key in study.SETUPS] == [4] * 6
+    curves = {key: curves_of([[0.9] * size.seeds_of(key)], 0.1) for key in study.SETUPS}
+    claims = by_key(study.claims_of(study.SETUPS, curves))
+    assert [key for key in WORKS if claims[key].exploratory] == ["quadratic/100/best"]
+    assert claims["quadratic/100/best"].count == 120 and claims[STUCK[0]].count == 120
+    (axis, *_) = study.draw(study.SETUPS, curves, list(claims.values()), True).axes[1:]
+    assert len(axis.lines) < 2 * study.DRAWN
 
 
 def test_saturated_outputs_are_judged():
