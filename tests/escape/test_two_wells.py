@@ -53,6 +53,7 @@ def test_bands_of_medians_and_shares():
     """15 % on both sides of a median; of 400 walkers, 1 to 7 for 2 of 400, and less than those 2 for none: what is
     measured on 4,000 walkers lies in such a band with its whole interval, wholly outside, or across its end."""
     size = two_wells.TINY._replace(medians={(20.0, 1): 100}, escaped={(20.0, 16): 2, (20.0, 32): 0}, steps=8_000)
+    size = size._replace(median_steps=8_000)
 
     def judged(median: int, few: int, none: int) -> list[str]:
         def after(steps: int, escaped: int) -> nets.escape.FirstPassage:
@@ -82,9 +83,21 @@ def test_bands_exclude_what_the_next_batch_sizes_have():
     assert two_wells.rival_of(size, (8.0, 1)).get("rival_at") == 8_000
 
 
+def test_walkers_whose_median_is_measured_go_on():
+    """Of the batch that 8,000 steps had left open the line says so; on fresh seeds they are others."""
+    size = two_wells.FULL
+    assert [size.steps_of(cell) for cell in ((20.0, 8), (20.0, 16), (20.0, 64))] == [32_000, 8_000, 8_000]
+    walked = passed(np.full(400, 7_000), np.full(400, True))
+    out = dict.fromkeys([*size.medians, *size.escaped], walked)
+    claims = two_wells.passage_claims(size, out)
+    assert [claim.key for claim in claims if claim.exploratory] == ["median/rate20/batch8"]
+    here, fresh = (two_wells.passage(20.0, 1, 20, 60, seeds_from).steps_W for seeds_from in (0, 1_000))
+    assert not np.array_equal(here, fresh)
+
+
 def test_a_median_beyond_the_last_step_is_undecided():
     """Half of the walkers and one are out at 95 steps: the interval of that median has no upper end."""
-    size = two_wells.TINY._replace(medians={(20.0, 1): 100}, steps=8_000)
+    size = two_wells.TINY._replace(medians={(20.0, 1): 100}, median_steps=8_000)
     out_W = np.arange(400) < 201
     (claim,) = two_wells.passage_claims(size, {(20.0, 1): passed(np.where(out_W, 95, 8_000), out_W)})
     assert (claim.measured, claim.high) == (95, np.inf) and claim.verdict == "undecided" and "8,000" in claim.note
