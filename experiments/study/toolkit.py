@@ -48,13 +48,14 @@ def curves(
     seeds: int,
     metrics: Sequence[str] = METRICS,
     dataset: input_pipeline.Dataset | None = None,
+    seeds_from: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Metrics of a config over seeds 0, 1, ..., [epochs, seeds], with a line that says what took how long. Probes are
-    measured only where one of them is asked for."""
+    """Metrics of a config over so many seeds from one on, [epochs, seeds], with a line that says what took how long.
+    Probes are measured only where one of them is asked for."""
     start, config = time.perf_counter(), as_config(config)
     if not set(metrics) - set(METRICS):
         config = config.replace(probes=())
-    trials = space.make_trials(config, None, {"seed": range(seeds)})
+    trials = space.make_trials(config, None, {"seed": range(seeds_from, seeds_from + seeds)})
     table = executors.train_all(trials, dataset or train.load_dataset(config, ""), name)
     print(f"{name}: {seeds} seeds, {config.epochs} epochs, {time.perf_counter() - start:.0f} s", flush=True)
     return {metric: table[metric].to_numpy().reshape(seeds, config.epochs).T for metric in metrics}
