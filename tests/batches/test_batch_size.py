@@ -35,9 +35,8 @@ def test_first_grid_grows_with_the_batch_up_to_its_most():
     assert grids == [[-2, 0, 2], [2, 4, 6], [4, 6, 8]]
 
 
-def test_only_the_sizes_that_are_compared_are_refined(monkeypatch, tmp_path):
-    """Where the budget asks for it, the quarter decade above the best half decade is found, but not for other sizes;
-    what is measured is of the fresh seeds, at the rate that the others chose."""
+def test_other_seeds_than_those_that_are_measured_choose_the_rate(monkeypatch, tmp_path):
+    """The half decade next to the best rate is found; what is measured is of the fresh seeds, at that rate."""
     best = {("equal epochs", 8): 2.6, ("equal epochs", 128): 4.6}
 
     def run_here(base, trials, workdir, execute, next_trials):
@@ -55,10 +54,11 @@ def test_only_the_sizes_that_are_compared_are_refined(monkeypatch, tmp_path):
 
     monkeypatch.setattr(batch_size, "run_here", run_here)
     settings = [batch_size.Setting("shallow", budget, size) for budget, size in best]
-    for name, expected in (("quick", [2, 4]), ("full", [2, 5])):
+    for name, seeds in (("quick", 4), ("full", 80)):
         size = STUDY.sizes[name]
+        assert size.seeds == seeds
         found = batch_size.tune(settings, size, tmp_path).values()
-        assert [of_setting.rate for of_setting in found] == [batch_size.rate(index) for index in expected]
+        assert [of_setting.rate for of_setting in found] == [batch_size.rate(index) for index in (2, 4)]
         assert all(of_setting.inside for of_setting in found)
         seeds = [(3 + i) / 10 for i in range(size.seeds)]
         assert all(of_setting.metrics["test_accuracy"].tolist() == seeds for of_setting in found)
