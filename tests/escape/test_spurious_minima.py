@@ -13,7 +13,7 @@ from nets import student_teacher
 def test_end_to_end(tiny_claims):
     """The stored minimum is one whatever is trained; nets at their start are at no minimum."""
     claims = tiny_claims(spurious_minima.STUDY)
-    assert Counter(claim.kind for claim in claims.values()) == {"oracle": 4, "direction": 2}
+    assert Counter(claim.kind for claim in claims.values()) == {"oracle": 4, "ours": 1, "direction": 1}
     assert [key for key, claim in claims.items() if claim.is_reproduced] == [
         "stored/cost",
         "stored/gradient",
@@ -65,6 +65,27 @@ def test_more_runs_where_they_are_judged():
     assert (len(few.trapped_L), len(many.trapped_L)) == (4, 6)
     np.testing.assert_array_equal(few.weights_LxKxD, many.weights_LxKxD[:4])
     assert set(spurious_minima.FULL.more) == set(spurious_minima.BANDS)
+
+
+def test_runs_that_stand_still_go_no_further(monkeypatch):
+    """Half of them drop out, and half of the others, with what they had reached; the end is that of all together."""
+    size = spurious_minima.TINY._replace(neurons=(6,), runs=16, steps=1_500, floor=5e-3, still=1e-9)
+    counts: list[int] = []
+    spread = spurious_minima.spread
+
+    def counted(weights_LxKxD):
+        counts.append(len(weights_LxKxD))
+        return spread(weights_LxKxD)
+
+    monkeypatch.setattr(spurious_minima, "spread", counted)
+    together = spurious_minima.runs_of(6, size)
+    assert counts == [16]
+    monkeypatch.setattr(spurious_minima, "LEAST", 4)
+    found = spurious_minima.runs_of(6, size)
+    assert counts[1:] == [16, 8, 4] and found.still_L.sum() >= 12
+    np.testing.assert_allclose(found.weights_LxKxD, together.weights_LxKxD, atol=1e-7)
+    np.testing.assert_allclose(found.courses_CxL, together.courses_CxL, atol=1e-12)
+    np.testing.assert_array_equal(found.still_L, together.still_L)
 
 
 def test_stored_minimum_read_by_rows_is_none():
