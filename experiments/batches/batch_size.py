@@ -57,7 +57,7 @@ from experiments.study.claims import Claim, Kind, Words, above, by_key, mean_cla
 from experiments.study.elsewhere import Elsewhere, fitted, load
 from experiments.study.measured_ends import METRICS, run_and_measure
 from experiments.study.scoreboard import markdown
-from experiments.study.study import Study
+from experiments.study.study import FRESHER_SEEDS, Study
 from experiments.study.toolkit import BROKEN
 from training import figures
 from training.config import Config, ConfigError, as_config
@@ -413,6 +413,7 @@ STUDY = Study(
     run=run,
     sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
     elsewhere=Elsewhere(on_dataset),
+    fresh_seeds=FRESHER_SEEDS,
 )
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ outgoing weight in their last layer (among all living nets it is .34 at width 3)
 alone, after which nobody dies. That a third of the nets of width 3 die was known when the rule for nets was made.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ import nets
 from experiments.study import command, toolkit
 from experiments.study.claims import Band, Claim, share_claim
 from experiments.study.narrow_nets import EDGE, FLAT, draw_nets, living_outgoing, train_nets
-from experiments.study.study import FRESHER_SEEDS, Study
+from experiments.study.study import FRESHEST_SEEDS, Study
 from training import figures
 
 BATCH = 32
@@ -45,13 +46,14 @@ WITHIN, WITHIN_ONE_STEP, POINTS, HALF = 0.10, 0.05, 0.05, 0.5
 SOURCE, RIVAL = "nets.absorbed_relu", "death at birth alone, 0"
 CHOSEN = (
     "the shares that die at widths 2, 3, 5 and 10 (31, 33, 15 and 1 %) were known when the rule for nets was made; the "
-    "full size draws 20,000 nets, once 4,000 had left widths 2 and 3 undecided, on seeds from 1,000 on as well"
+    "full size draws 20,000 nets, once 4,000 had left widths 2 and 3 undecided, on seeds from 1,000 on as well, and "
+    "100,000 of width 2, once 20,000 had left it undecided on seeds from 2,000 on"
 )
 
 
 class Size(NamedTuple):
     """The units' rates, steps and number, and that of those that take one step; the chain's spacing; the nets' widths,
-    number, hidden layers and steps; the first seed."""
+    number, hidden layers and steps; the first seed; the widths of which another number is drawn."""
 
     rates: tuple[float, ...]
     steps: int
@@ -63,10 +65,11 @@ class Size(NamedTuple):
     hidden: int
     nets_steps: int
     seeds_from: int = 0
+    more: Mapping[int, int] = {}
 
 
 QUICK = Size((0.2, 0.4), 300, 160_000, 1_000_000, 0.05, (3,), 4_000, 9, 300)
-FULL = QUICK._replace(walkers=400_000, spacing=0.025, widths=(2, 3, 5, 10), nets=20_000)
+FULL = QUICK._replace(walkers=400_000, spacing=0.025, widths=(2, 3, 5, 10), nets=20_000, more={2: 100_000})
 TINY = Size((0.4,), 10, 500, 500, 0.5, (3,), 30, 2, 3)
 
 
@@ -141,7 +144,8 @@ def living(width: int, size: Size) -> Living:
     """Draws nets, and trains those that are not born constant."""
     draw_key, train_key = jax.random.split(jax.random.key(size.seeds_from + width))
     signs_2x1, grid_Gx1 = jnp.array([[1.0], [-1.0]]), jnp.linspace(-EDGE, EDGE, 101)[:, None]
-    params_N, born_Nx2 = draw_nets(jax.random.split(draw_key, size.nets), width, size.hidden, signs_2x1)
+    draw_keys = jax.random.split(draw_key, size.more.get(width, size.nets))
+    params_N, born_Nx2 = draw_nets(draw_keys, width, size.hidden, signs_2x1)
     lives = np.flatnonzero(np.any(np.asarray(born_Nx2) != 0, axis=1))
     params_L = jax.tree.map(lambda leaf: leaf[lives], params_N)
     keys, shape = jax.random.split(train_key, len(lives)), {"width": width, "hidden": size.hidden}
@@ -227,7 +231,7 @@ STUDY = Study(
     question="How does a ReLU die in training: as a walker that silence absorbs?",
     run=run,
     sizes={"tiny": TINY, "quick": QUICK, "full": FULL},
-    fresh_seeds=FRESHER_SEEDS,
+    fresh_seeds=FRESHEST_SEEDS,
 )
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from experiments.engine import executors, space
 from experiments.study import command, elsewhere, toolkit
 from experiments.study.claims import Claim, Words, draw_claim, interval_claim, share_claim
 from experiments.study.elsewhere import Elsewhere, fitted
-from experiments.study.study import Study
+from experiments.study.study import FRESHER_SEEDS, Study
 from training import figures
 from training.compiling import LARGE_PRODUCTS, compiled
 from training.config import Config, as_config
@@ -313,6 +313,7 @@ STUDY = Study(
         lambda size, dataset: size._replace(config=fitted(size.config, dataset)),
         {"*/start/rises": None, "*/course/slower": None, "*/course/falls": None},
     ),
+    fresh_seeds=FRESHER_SEEDS,
 )
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from experiments.engine import executors, space
 from experiments.study import command
 from experiments.study.claims import Claim, above, by_key, interval_claim, mean_claim, share_claim
 from experiments.study.elsewhere import Elsewhere, dataset_of, epochs_for, fitted, has_printed
-from experiments.study.study import Study
+from experiments.study.study import FRESHER_SEEDS, Study
 from training import figures
 from training.config import Config, as_config
 
@@ -346,6 +346,7 @@ STUDY = Study(
     run=run,
     sizes={"tiny": TINY, "quick": QUICK, "full": QUICK._replace(seeds=12, failing_seeds=48, stuck_seeds=120)},
     elsewhere=Elsewhere(on_dataset, {"gain/*": None, "*/wrong_side": None}),
+    fresh_seeds=FRESHER_SEEDS,
 )
 
 if __name__ == "__main__":
