@@ -9,14 +9,14 @@ import nets
 from experiments.study import toolkit
 from experiments.study.plateau_nets import SMALL, Found, Setting, geometric_mean, median_times, passages
 
-SHOWN, FACTOR = (100.0, 200_000.0), 1.5
+SHOWN = (100.0, 200_000.0)
 
 
-def draw_law(axis: Any, found: dict[Setting, list[Found]]) -> None:
+def draw_law(axis: Any, found: dict[Setting, list[Found]], factor: float) -> None:
     """Measured against predicted rate x steps, a point a net, with the band and the rival."""
     ends = np.array(SHOWN)
-    axis.plot(ends, ends, "k-", linewidth=1, label="ln(1/delta)/|h|, and a factor of 1.5")
-    axis.fill_between(ends, ends / FACTOR, ends * FACTOR, color="gray", alpha=0.2)
+    axis.plot(ends, ends, "k-", linewidth=1, label=f"ln(1/delta)/|h|, and a factor of {factor:g}")
+    axis.fill_between(ends, ends / factor, ends * factor, color="gray", alpha=0.2)
     for i, layers in enumerate(sorted({setting.layers for setting in found})):
         of = [net for setting, nets_S in found.items() if setting.layers == layers for net in nets_S]
         for censored, marker in ((False, "o"), (True, "^")):
@@ -52,12 +52,14 @@ def draw_survival(axis: Any, steps: int, found: dict[Setting, list[Found]]) -> N
     toolkit.legend_below(axis)
 
 
-def draw_after(axis: Any, times_of_ways: dict[str, list[tuple[float, float]]]) -> None:
+def draw_after(axis: Any, times_of_ways: dict[str, list[tuple[float, float]]], factor: float) -> None:
     """The time with batches against that of what goes on otherwise from the same look, a point a net; the ways by their
     words."""
     ends = np.array(SHOWN)
     axis.plot(ends, ends, "k-", linewidth=1)
-    axis.fill_between(ends, ends / FACTOR, ends * FACTOR, color="gray", alpha=0.2, label="equal, and a factor of 1.5")
+    axis.fill_between(
+        ends, ends / factor, ends * factor, color="gray", alpha=0.2, label=f"equal, and a factor of {factor:g}"
+    )
     for (words, points), marker in zip(times_of_ways.items(), ("s", "+", "o"), strict=True):
         axis.plot(*np.array(points).T, marker, markersize=5, alpha=0.7, fillstyle="none", label=words)
     axis.set(xscale="log", yscale="log", xlim=SHOWN, ylim=SHOWN, title="What keeps them is the noise of the labels")

@@ -158,11 +158,18 @@ def test_the_farthest_setting_is_judged():
     assert claim.rival_at == pytest.approx((0.2,)) and "3 layers, rate 0.2, batch 10 0.800" in claim.note
     half = t.ppf(1 - 0.025 / 3, 7) * np.log(spread).std(ddof=1) / 8**0.5
     assert (claim.low, claim.high) == pytest.approx((0.8 * np.exp(-half), 0.8 * np.exp(half)))
-    # Outside the band it is a miss; of one whose budget ended nothing is known.
+    # A setting with a line of its own is not judged twice.
+    (own, claim) = study.noise_claims(
+        size._replace(after=settings[:1]), found, ways | {(settings[0], "all"): [300.0] * 8}
+    )
+    assert own.key == "noise/3layers/rate0.1" and "farthest of 2 settings" in claim.name
+    # Outside the band it is a miss; what never leaves is as far off as the budget.
     ways[settings[1], "noise"] = [net.time / 0.4 for net in found[settings[1]]]
-    ways[settings[0], "noise"][0] = np.inf
     (claim,) = study.noise_claims(size, found, ways)
-    assert claim.verdict == "not reproduced" and claim.note.startswith("nets that left both ways: 23 of 24")
+    assert claim.measured == pytest.approx(0.4) and claim.verdict == "not reproduced" and "budget" not in claim.note
+    ways[settings[0], "noise"] = [np.inf] * 8
+    (claim,) = study.noise_claims(size, found, ways)
+    assert claim.measured < 0.02 and claim.verdict == "not reproduced" and "of 8 nets the budget ended" in claim.note
 
 
 def test_the_noise_is_judged_over_all_depths():
@@ -172,7 +179,7 @@ def test_the_noise_is_judged_over_all_depths():
     for i, setting in enumerate(settings):
         found |= nets_of(setting, 10.0**setting.layers * 2.0 ** (i % 4), 1.0)
         ways[setting, "noise"] = [1.02 * net.time for net in found[setting][:6]]
-    size = study.QUICK._replace(after=(), noise=tuple(settings), shares=(), after_seeds=6)
+    size = study.QUICK._replace(after=(), noise=tuple(settings), shares=(), after_seeds=6, steps=10**8)
     claims = study.noise_claims(size, found, ways)
     assert [claim.key for claim in claims] == ["noise/farthest", "correlation/noise", "within_depths/noise"]
     assert claims[0].measured == pytest.approx(1 / 1.02) and "farthest of 15 settings" in claims[0].name
