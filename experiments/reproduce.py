@@ -40,6 +40,7 @@ from experiments.study import records, study
 from experiments.study.claims import Claim
 from experiments.study.command import CONFIRMED_SIZE
 from experiments.study.elsewhere import MADE_FOR, absolute, load, title_of
+from experiments.study.kept import BEFORE, FRESH, seconds_before
 from experiments.study.records import Record
 from nets import tables
 from training import console
@@ -114,6 +115,8 @@ def run_study(
     size = budget if budget in loaded.sizes else "quick"
     results = folder / "results.json"
     before, revision, start = modified(results), git_revision(), time.perf_counter()
+    for path in (folder / BEFORE, folder / FRESH / BEFORE):
+        path.unlink(missing_ok=True)
     options = [f"--budget={size}"] if size != "quick" else []
     if study.can_be_confirmed(loaded):
         is_due = budget == CONFIRMED_SIZE if confirm is None else confirm
@@ -136,7 +139,7 @@ def run_study(
         budget=size,
         date=datetime.date.today().isoformat(),
         git_revision=revision,
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - start + seconds_before(folder),
         **records.machine(),
         failed=failed,
         claims=claims,

@@ -102,8 +102,8 @@ LATE = "chosen after the lateness was seen, in runs of three to six nets a setti
 NARROWED = "the band began at .95 before the correlation by depth alone was seen, with three nets of each setting"
 ADDED = "added once the correlation by depth alone was seen"
 JOINT = (
-    "one line of the settings that go no other way, since a run in which each had its own: the bands of 8 of the 11 held "
-    "the rival, and of 10 on fresh seeds, as the noise is small there"
+    "one line of the settings that go no other way, since a run in which each had its own: the bands of 8 of the 11 "
+    "held the rival, and of 10 on fresh seeds, as the noise is small there"
 )
 # What a net does from the look on, beside going on with its batches.
 AFTER: dict[Way, str] = {

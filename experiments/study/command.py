@@ -13,7 +13,7 @@ from experiments.engine import lanes
 from experiments.engine.sweeping import USER_ERRORS
 from experiments.study.claims import Claim, by_key, can_be_fresh, with_fresh
 from experiments.study.elsewhere import claims_there
-from experiments.study.kept import forget
+from experiments.study.kept import FRESH, forget
 from experiments.study.scoreboard import headline, notes, scoreboard
 from experiments.study.standard import faults_of
 from experiments.study.study import Study, can_be_confirmed
@@ -56,7 +56,7 @@ def run(study: Study[Any], size: str, workdir: str | Path, confirm: bool | None 
             write(workdir, claims)
         elif confirm:
             print("Nothing was run again: no line is exploratory and hangs on seeds.")
-        for folder in (workdir, workdir / "fresh"):
+        for folder in (workdir, workdir / FRESH):
             forget(folder)
     except USER_ERRORS as error:
         fail(error)
@@ -77,7 +77,7 @@ def on_fresh_seeds(study: Study[Any], size: str, workdir: Path, claims: list[Cla
     """The claims, with what those that are exploratory and hang on seeds come to on fresh ones; what they keep is in a
     folder of its own, and their picture in fresh.png."""
     print(f"Once more on fresh seeds, from {study.fresh_seeds:,} on.", flush=True)
-    folder = workdir / "fresh"
+    folder = workdir / FRESH
     folder.mkdir(exist_ok=True)
     figure, fresh = run_on(study, size, dataset, folder, study.fresh_seeds)
     save_figure(figure, workdir / "fresh.png")

@@ -44,6 +44,22 @@ def test_from_a_damaged_line_on_it_is_made_anew(tmp_path):
         assert again("1", never) == [1.0] and again("2", lambda: [5]) == [5.0] and again("3", lambda: [6]) == [6.0]
 
 
+def test_what_killed_processes_took_is_known(tmp_path, monkeypatch):
+    """Each from its beginning to its last number, those of the fresh seeds as well; nothing where all is new."""
+    times = iter([100.0, 101.0, 103.5, 200.0, 202.0, 300.0])
+    monkeypatch.setattr(kept.time, "monotonic", lambda: next(times))
+    for there, made in (("", "ab"), ("ab", "c"), ("abc", "")):
+        with Kept(tmp_path, "this") as one:
+            assert [one(key, never) for key in there] == [[1.0]] * len(there)
+            assert [one(key, lambda: [1]) for key in made] == [[1.0]] * len(made)
+    assert kept.seconds_before(tmp_path) == 3.5 + 2.0
+    times = iter([0.0])
+    (tmp_path / "fresh").mkdir()
+    with Kept(tmp_path / "fresh", "this"):
+        assert kept.seconds_before(tmp_path) == 5.5
+    assert kept.seconds_before(tmp_path / "nothing") == 0
+
+
 def test_digest_is_of_code_and_sizes(monkeypatch):
     """Of other files, another size or another compiler it is another."""
     rooms = saturated_saddle.MADE_OF
