@@ -21,8 +21,8 @@ by several times that. At least 95 % of the trapped runs whose gradient has vani
 10 (that all are, as was claimed first, no sample of them can show: this wider band is exploratory).
 
 Source of the direction: the paper's abstract, which was read: such minima are hit often, and more often the larger the
-net. The three shares are recalled, as its table could not be found in a text, so that their bands are ours. A run that
-stands still goes no further.
+net. The three shares are recalled, as its table could not be found in a text, so that their bands are ours. Where
+half of many runs stand still, these go no further.
 """
 
 import math
@@ -44,8 +44,8 @@ from experiments.study.study import Study
 from training import figures
 
 CHUNK, STEP = 100, 5.0
-# Of fewer lanes all go on until the last one stands still.
-LEAST = 100
+# Lanes that stand still drop out once half do; of so many or fewer all go on until the last one stands still.
+FEWEST_TO_DROP = 100
 # Up to here every trapped run is certified: a Hessian of 400 parameters for each of 190 runs would take minutes.
 CERTIFIED = 10
 # The bands of the shares, by k.
@@ -137,7 +137,7 @@ def runs_of(neurons: int, size: Size) -> Runs:
             courses.append(costs_L.copy())
             # Those that stand still go no further, once they are so many that another program is worth its making.
             half = count_for_devices(len(going_L) // 2)
-            if len(going_L) > LEAST and np.sum(norms_L[going_L] > size.still) <= half:
+            if len(going_L) > FEWEST_TO_DROP and np.sum(norms_L[going_L] > size.still) <= half:
                 weights_LxKxD[going_L] = weights
                 going_L = going_L[np.argsort(-norms_L[going_L], kind="stable")[:half]]
                 weights = spread(weights_LxKxD[going_L])

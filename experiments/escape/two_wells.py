@@ -205,10 +205,8 @@ def passage_claims(size: Size, out: dict[Cell, nets.escape.FirstPassage]) -> lis
     claims: list[Claim] = []
     for (rate, batch), published in size.medians.items():
         steps_W, censored_W, _ = out[rate, batch]
-        median, late = (
-            nets.escape.median_passage(steps_W, censored_W),
-            f"its interval ends beyond {size.median_steps:,} steps",
-        )
+        median = nets.escape.median_passage(steps_W, censored_W)
+        late = f"its interval ends beyond {size.median_steps:,} steps"
         said: Words = {"note": "" if median.high < size.median_steps else late}
         said["exploratory"] = LONGER if (rate, batch) == OPEN else ""
         line = interval_claim(
@@ -295,7 +293,8 @@ def draw_survival(axis: Any, rate: float, size: Size, out: dict[Cell, nets.escap
         # To the last step, where those that are left are censored.
         times, survival, low, high = (np.append(x, x[-1]) for x in curve)
         times[-1] = size.steps_of((rate, batch))
-        label = f"{', '.join(map(str, stuck)) if batch in stuck else batch}: {np.mean(~censored_W):.1%} escape"
+        out_W = ~np.asarray(censored_W) & (np.asarray(steps_W) <= size.steps)
+        label = f"{', '.join(map(str, stuck)) if batch in stuck else batch}: {np.mean(out_W):.1%}"
         axis.step(times, survival, where="post", color=f"C{i}", label=label)
         axis.fill_between(times, low, high, step="post", color=f"C{i}", alpha=0.25)
         if (rate, batch) in size.medians:
@@ -308,7 +307,7 @@ def draw_survival(axis: Any, rate: float, size: Size, out: dict[Cell, nets.escap
         xlabel="steps of SGD",
         ylabel="share of walkers still in the first well",
     )
-    axis.legend(title="batch", loc="lower left", fontsize=9)
+    axis.legend(title=f"batch: out within {size.steps:,} steps", loc="lower left", fontsize=9)
 
 
 def draw(

@@ -19,9 +19,9 @@ The book notes that with 100 hidden units and the quadratic cost some runs end f
 first 3 seeds: one output unit stays saturated at 0, so that its digit is never answered, until the noise of the mini-
 batches frees it, as it did in the third seed after ten epochs. The best seed hides this, so the claims say it: what is
 measured is what the best of 3 seeds is expected to reach, the mean over all threes of those that were trained, with an
-interval that is wide where the seeds differ (of 30 seeds or more the jackknife's, which takes them for no normal ones);
-and a line of its own has the share of the seeds that end so, exploratory
-since it was added after that had been seen. The cross-entropy has a slope there.
+interval that is wide where the seeds differ (of 100 seeds or more the jackknife's, which takes them for no normal
+ones); and a line of its own has the share of the seeds that end so, exploratory since it was added after that had been
+seen. The cross-entropy has a slope there.
 
 On another data set a small one gets more epochs, so that there are as many steps as here: 30 epochs of scikit-learn's
 digits are 4,500 steps, in which its nets are still learning. That was chosen after a run of 30.
@@ -49,15 +49,23 @@ from training.config import Config, as_config
 RATE_OF_ETA = {"quadratic": 5.0, "cross_entropy": 1.0}
 WRONG_SIDE = "wrong_side/output"
 # Of all outputs, where the unit of one digit in ten never fires: then that digit is never answered, and a seed is stuck
-# so much below the best one at the end.
+# so much below the best one at the end; of so many seeds at least.
 ONE_UNIT, STUCK, STUCK_AT = 0.01, 0.05, "quadratic/100"
+SOME = 0.05
 # Of so many seeds the book's number is taken to be the best, however many are trained.
 BEST_OF = 3
-# From so many on their distribution is asked nothing; and no more than so many are drawn of a setup.
-ENOUGH, DRAWN = 30, 48
+# From so many seeds on they need not be normal for the interval of the best; and so many at most are drawn of a setup.
+ENOUGH, DRAWN = 100, 48
 LEAST_DRAWN = 1e-4
-MORE_SEEDS = "how many seeds are trained was chosen once fewer had left it undecided"
-ADDED = "added, with what counts as stuck, once 2 of 3 seeds had been seen to end so"
+MORE_SEEDS = "how many seeds are trained was chosen once fewer had left the rates that fail undecided"
+MORE_STUCK = (
+    "that 120 seeds are trained, and that the jackknife's interval takes the place of the normal one, was chosen once "
+    "12 had left the best of 3 undecided"
+)
+ADDED = (
+    "added, with what counts as stuck, once 2 of 3 seeds had been seen to end so; before 120 were trained the band "
+    "began above 0, which no seeds miss"
+)
 LONGER = "that small data sets get as many steps as MNIST was chosen once 30 epochs of the digits had been judged"
 
 
@@ -162,7 +170,8 @@ def best_factors(count: int, best_of: int) -> tuple[float, float]:
 def best_of_some(values_S: np.ndarray) -> tuple[float, tuple[float, float]]:
     """What the best of BEST_OF seeds is expected to reach: the mean of the best over all choices of as many of these
     seeds (the best of all where there are fewer); and its 95 % interval: NaN for one seed, of fewer than ENOUGH exact
-    for normal accuracies, else by leaving out one seed after the other (the jackknife)."""
+    for normal accuracies, else by leaving out one seed after the other (the jackknife), which holds it in some 90 % of
+    cases where few seeds are stuck."""
     count, best_of = len(values_S), min(BEST_OF, len(values_S))
     best = mean_of_best(values_S, best_of)
     if count < 2:
@@ -218,7 +227,7 @@ def accuracy_claim(key: str, setup: Setup, metrics: dict[str, np.ndarray]) -> Cl
     best_S = accuracy_ExS.max(axis=0)
     words |= {"count": len(best_S), "values": best_S, "note": note_of(metrics)}
     words |= {"rival": f"{other} hidden units, {rival:g}", "rival_at": rival}
-    words |= {"exploratory": MORE_SEEDS} if key == STUCK_AT and len(best_S) >= ENOUGH else {}
+    words |= {"exploratory": MORE_STUCK} if len(best_S) >= ENOUGH else {}
     title, (best, within) = f"{setup.name}: best accuracy of the best of {BEST_OF} seeds", best_of_some(best_S)
     return interval_claim(f"{key}/best", title, "number", source, best, within, setup.band, **words)
 
@@ -239,7 +248,7 @@ def claims_of(setups: dict[str, Setup], curves: dict[str, dict[str, np.ndarray]]
     words = {"rival": "the best seed stands for all, 0", "rival_at": 0.0, "exploratory": ADDED}
     stuck_S = stuck_seeds(curves[STUCK_AT])
     source = "Nielsen, chapter 1 (P)"
-    return [*claims, share_claim(f"{STUCK_AT}/stuck", title, "direction", source, stuck_S, (above(0.0), 1.0), **words)]
+    return [*claims, share_claim(f"{STUCK_AT}/stuck", title, "direction", source, stuck_S, (SOME, 1.0), **words)]
 
 
 def gain_claims(curves: dict[str, dict[str, np.ndarray]]) -> list[Claim]:
@@ -263,7 +272,8 @@ def draw_accuracy(
         accuracy_ExS, setup = curves[key], setups[key]
         epochs = np.arange(1, len(accuracy_ExS) + 1)
         axis.plot(epochs, 100 * accuracy_ExS[:, :DRAWN], color=colour, alpha=0.6)
-        axis.plot([], [], color=colour, label=setup.name)
+        more = f", {DRAWN} of {accuracy_ExS.shape[1]} seeds" if accuracy_ExS.shape[1] > DRAWN else ""
+        axis.plot([], [], color=colour, label=setup.name + more)
         if has_printed:
             axis.plot(epochs[-1], 100 * setup.published, "*", color=colour, mec="k", markersize=12, clip_on=False)
     if has_printed:
@@ -294,11 +304,12 @@ def draw(
         draw_wrong_side(wrong, by_metric[WRONG_SIDE], colours)
     for column, hidden in enumerate((30, 100)):
         pair = [curves[key] for key in COLUMNS[column]]
-        quadratic, cross = (100 * metrics["val_accuracy"].max() for metrics in pair)
-        axes[column].set_title(f"{hidden} hidden: cross-entropy {cross - quadratic:+.2f} points in the best seed")
+        quadratic, cross = (100 * by_key(claims)[f"{cost}/{hidden}/best"].measured for cost in RATE_OF_ETA)
+        title = f"{hidden} hidden: cross-entropy {cross - quadratic:+.2f} points in the best of {BEST_OF} seeds"
+        axes[column].set_title(title)
         axes[column].set(ylim=(70, 98.5) if has_printed else None)
-        stuck_S = np.concatenate([stuck_seeds(metrics) for metrics in pair])
-        axes[3 + column].set_title(f"{stuck_S.sum()} of {len(stuck_S)} runs lack a class to the end")
+        stuck = [f"{stuck.sum()} of {len(stuck)} runs" for stuck in map(stuck_seeds, pair)]
+        axes[3 + column].set_title(f"{stuck[0]} lack a class to the end, with the cross-entropy {stuck[1]}")
     small, large = (100 * curves[key]["val_accuracy"][-1].mean() for key in COLUMNS[2])
     axes[2].set(ylim=(0, 100), title=f"At the end eta .001 has {small:.0f} %, eta 100 {large:.0f} %")
     share = 100 * by_key(claims)["quadratic/eta_too_large/wrong_side"].measured
@@ -338,7 +349,7 @@ def on_dataset(size: Size, dataset: str) -> Size:
     config = fitted(size.config, dataset)
     epochs = max(config.epochs, epochs_for(size.config, config))
     is_longer = epochs > config.epochs
-    return size._replace(config=config.replace(epochs=epochs), is_elsewhere=True, is_longer=is_longer)
+    return size._replace(config=config.replace(epochs=epochs), is_elsewhere=True, is_longer=is_longer, stuck_seeds=0)
 
 
 STUDY = Study(

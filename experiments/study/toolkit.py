@@ -1,5 +1,5 @@
-"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness, the interval of a
-median.
+"""Tools of studies: training many nets at once, the cost of a net as a function, its sharpness; the intervals of a
+median, of a correlation and of the farthest of many estimates.
 
 S seeds, E epochs, B batch.
 """

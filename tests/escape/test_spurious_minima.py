@@ -80,7 +80,7 @@ def test_runs_that_stand_still_go_no_further(monkeypatch):
     monkeypatch.setattr(spurious_minima, "spread", counted)
     together = spurious_minima.runs_of(6, size)
     assert counts == [16]
-    monkeypatch.setattr(spurious_minima, "LEAST", 4)
+    monkeypatch.setattr(spurious_minima, "FEWEST_TO_DROP", 4)
     found = spurious_minima.runs_of(6, size)
     assert counts[1:] == [16, 8, 4] and found.still_L.sum() >= 12
     np.testing.assert_allclose(found.weights_LxKxD, together.weights_LxKxD, atol=1e-7)

@@ -18,7 +18,7 @@ def test_study_at_its_tiny_size(tmp_path):
         *(f"log/fall/{epoch}" for epoch in (3, 4, 5, 7)),
         *("end/val_accuracy", "end/val_loss"),
     ]
-    explored = [*(f"log/fall/{epoch}" for epoch in (3, 4, 5)), "end/val_accuracy", "end/val_loss"]
+    explored = [f"log/fall/{epoch}" for epoch in (3, 4, 5)]
     assert [key for key, claim in claims.items() if claim["exploratory"]] == explored
     assert {claim["kind"] for claim in claims.values()} == {"number"}
     assert all(claim["count"] == 2 for claim in claims.values())
@@ -61,6 +61,8 @@ def test_ends_must_lie_in_their_bands():
     }
     verdicts = lambda end: [claim.verdict for claim in shallow_net.end_claims(end)]  # noqa: E731
     assert verdicts(end) == ["reproduced"] * 2
+    four = {name: np.tile(values_ExS[:, :1], (1, 4)) for name, values_ExS in end.items()}
+    assert all(claim.exploratory == shallow_net.MORE_SEEDS for claim in shallow_net.end_claims(four))
     assert verdicts({name: values_ExS[:1] for name, values_ExS in end.items()}) == ["not reproduced"] * 2
     assert verdicts({name: values_ExS[:, :1] for name, values_ExS in end.items()}) == ["undecided"] * 2
 

@@ -90,6 +90,7 @@ def test_a_best_seed_among_worse_ones_is_undecided():
     claim, stuck = claims["quadratic/100/best"], claims["quadratic/100/stuck"]
     assert stuck.measured == pytest.approx(2 / 3) and stuck.is_reproduced and stuck.exploratory
     assert not claims_of([[0.96, 0.96], [0.966, 0.95]], [[0.1]])["quadratic/100/stuck"].is_reproduced
+    assert claims_of([[0.96] * 100], [[0.1]])["quadratic/100/stuck"].verdict == "not reproduced"
     assert claim.measured == 0.966 and claim.verdict == "undecided" and claim.high <= 1
     assert claim.note.startswith("the best seed hides that 2 of 3 seeds end more than 5 points lower")
 
@@ -113,14 +114,15 @@ def test_interval_of_the_best_holds_it_as_often_as_it_says(count, best_of):
     assert np.mean(best) == pytest.approx(expected, abs=0.0007)
 
 
-def test_interval_of_the_best_of_many_takes_them_for_no_normal_ones():
-    """Six seeds of ten stuck at .87, the others at .966: as often as it says, which that for normal ones does not."""
-    random, stuck = np.random.default_rng(0), 0.6
+@pytest.mark.parametrize("stuck", [0.3, 0.6])
+def test_interval_of_the_best_of_many_takes_them_for_no_normal_ones(stuck):
+    """A share of the seeds stuck at .87, the others at .966: it holds what it is of about as often as it says."""
+    random = np.random.default_rng(0)
     expected = 0.87 * stuck**3 + 0.966 * (1 - stuck**3)
     found = [study.best_of_some(np.where(random.random(120) < stuck, 0.87, 0.966)) for _ in range(400)]
     assert np.mean([best for best, _ in found]) == pytest.approx(expected, abs=0.001)
-    assert np.mean([low <= expected <= high for _, (low, high) in found]) == pytest.approx(0.95, abs=0.03)
-    values_S = np.array([0.5, 0.9, 0.7, 0.6] * 8)
+    assert 0.89 < np.mean([low <= expected <= high for _, (low, high) in found]) < 0.98
+    values_S = np.array([0.5, 0.9, 0.7, 0.6] * 25)
     every = np.mean([max(some) for some in itertools.combinations(values_S, 3)])
     assert study.best_of_some(values_S)[0] == pytest.approx(every)
 
@@ -136,6 +138,11 @@ def test_more_seeds_of_the_net_that_gets_stuck():
     assert claims["quadratic/100/best"].count == 120 and claims[STUCK[0]].count == 120
     (axis, *_) = study.draw(study.SETUPS, curves, list(claims.values()), True).axes[1:]
     assert len(axis.lines) < 2 * study.DRAWN
+    assert "quadratic, 100 hidden, eta 3, 48 of 120 seeds" in axis.get_legend_handles_labels()[1]
+    # On another data set both costs have as many seeds, which are pairs.
+    there = study.on_dataset(size, "sklearn:digits")
+    curves = {key: curves_of([[0.9] * there.seeds_of(key)], 0.1) for key in study.SETUPS}
+    assert [claim.count for claim in study.gain_claims(curves)] == [12, 12]
 
 
 def test_saturated_outputs_are_judged():
