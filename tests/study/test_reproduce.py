@@ -160,6 +160,18 @@ def test_fresh_seeds_are_asked_of_what_has_them(stubs, tmp_path):
     assert given["full", None] == ["--budget=full"] and given["full", False] == ["--budget=full", "--noconfirm"]
 
 
+def test_seconds_are_those_of_killed_processes_as_well(stubs, tmp_path):
+    """As the study says that has gone on from what they kept; what an earlier study said is nothing to the next."""
+    says, seconds = "(workdir / 'seconds_before.json').write_text('1000.0'); ", []
+    for body in (says + BODIES["missed"], BODIES["missed"]):
+        text = STUDY.format(name="missed", sizes={"tiny": 0, "quick": 1}, body=body)
+        (tmp_path / "stubs" / "stub_missed.py").write_text(text)
+        assert run(stubs, ["missed"], tmp_path / "work") == 0
+        (record,) = json.loads((tmp_path / "work" / "reproduction.json").read_text())["studies"]
+        seconds.append(record["seconds"])
+    assert 1_000 < seconds[0] < 1_100 and seconds[1] < 100
+
+
 def test_study_run_again_takes_its_own_place(stubs, tmp_path, capsys):
     """What is not asked for is kept, and what is not reproduced, or failed before, is no failure of the command."""
     assert run(stubs, ["failing"], tmp_path / "work") == 1
