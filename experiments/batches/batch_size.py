@@ -17,7 +17,7 @@ lies at the edge; full: at the sizes that the bands compare, then one more on bo
 each for the others; rates at which any of them breaks down, to 20 % or less, are left out. Then 4 fresh seeds, which
 share the initial draw between batch sizes, run at what was chosen, and are measured on the 10,000 test images; in full
 80, since four had left three lines open that 13, 31 and 68 were said to decide. Nets are evaluated once, at their end.
-The sizes that are trained are those that the bands compare, and one beside.
+Quick trains the sizes that the bands compare, and one beside; full more of them.
 
 On a smaller data set no batch is larger than what is left to train on, all of which is the largest one, and there are
 as many more passes as make the steps that batches of 128 make of MNIST. One without a test set holds out a third of its
@@ -132,7 +132,13 @@ TINY = Size(
     most_extensions=0,
 )
 QUICK = Size("quick", NETS, 3, 4, 5, (32, 128, 2_048, 8_192), 512, 4_096, (8, 128, 4_096))
-FULL = QUICK._replace(name="full", seeds=80, is_finer=True)
+FULL = QUICK._replace(
+    name="full",
+    seeds=80,
+    epochs_sizes=(32, 128, 512, 2_048, 8_192, 50_000),
+    steps_sizes=(1, 8, 32, 128, 512, 4_096),
+    is_finer=True,
+)
 
 
 class Setting(NamedTuple):
