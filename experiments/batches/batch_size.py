@@ -136,7 +136,7 @@ FULL = QUICK._replace(
     name="full",
     seeds=80,
     epochs_sizes=(32, 128, 512, 2_048, 8_192, 50_000),
-    steps_sizes=(1, 8, 32, 128, 512, 4_096),
+    steps_sizes=(8, 32, 128, 512, 4_096),
     is_finer=True,
 )
 

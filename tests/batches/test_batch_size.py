@@ -35,6 +35,18 @@ def test_first_grid_grows_with_the_batch_up_to_its_most():
     assert grids == [[-2, 0, 2], [2, 4, 6], [4, 6, 8]]
 
 
+def test_every_setting_makes_the_steps_of_its_budget():
+    """As many as there are examples, or 512, at every size of the study."""
+    for name in ("quick", "full"):
+        size = STUDY.sizes[name]
+        for budget, batches in (("equal epochs", size.epochs_sizes), ("equal steps", size.steps_sizes)):
+            for batch in batches:
+                config = batch_size.config_of(batch_size.Setting("shallow", budget, batch), size)
+                examples = config.train_examples or 50_000
+                steps = config.epochs * (examples / batch)
+                assert steps == (5 * 50_000 / batch if budget == "equal epochs" else 512)
+
+
 def test_only_the_sizes_that_are_compared_are_refined(monkeypatch, tmp_path):
     """Where the budget asks for it, the quarter decade above the best half decade is found, but not for other sizes;
     what is measured is of the fresh seeds, at the rate that the others chose."""
