@@ -53,7 +53,7 @@ from training.batches import scale
 from training.config import Config, as_config
 from training.files import RunError
 
-LI, FRANKLE, WALK = "Li et al. 2018", "Frankle et al. 2020 (R)", "Antognini & Sohl-Dickstein 2018, limit"
+LI, FRANKLE, WALK = "Li et al. 2018", "after Frankle et al. 2020, recalled", "Antognini & Sohl-Dickstein 2018, limit"
 RESTATED = "restated with the paths' shares in view, as the published range holds a random walk's"
 WIDER = (math.nextafter(1.0, 2.0), 100.0)  # Equal is not wider.
 MARGIN = 0.25  # Of the path's extent, about its plane.
@@ -290,7 +290,7 @@ def line_claim(
     name, bounds = f"{name}: rise of the test error, points", (0.0, 100.0)
     note = f"the training cost rises {height_S.mean():.4f} above the higher end"
     words: Words = {"rival": rival, "rival_at": rival_at, "note": note}
-    names: Names = (key, name, "ours", "ours") if key == "line/batches" else (key, name, "direction", FRANKLE)
+    names: Names = key, name, "ours", "ours" if key == "line/batches" else FRANKLE
     return mean_claim(*names, rise_S, band, bounds=bounds, sample=sample, **words)
 
 

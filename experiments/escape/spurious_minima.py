@@ -14,8 +14,8 @@ the seventh. Read by rows the same numbers cost .0619 and are no critical point.
 
 Bands, set before the run: the cost of that minimum within 1e-7 of .0232027, the gradient's norm below 1e-8, the
 smallest eigenvalue of the Hessian above 0; of 200 runs (1,000 at k = 6; full: 1,000, and 2,500 at these three k) are
-trapped at k = 6 at most 2 %, at k = 10 from 30 to 42 %, at k = 20 more than 90 %, and the three jointly, by chi-squared
-(the step is the paper's, so that no other is searched for); and the share rises with k: from one k to the next it falls
+trapped at k = 6 at most 2 %, at k = 10 from 30 to 42 %, at k = 20 more than 90 % (the step is the paper's, so that no
+other is searched for; jointly they say no more); and the share rises with k: from one k to the next it falls
 by no more than the 95 % interval of such a difference, while the shares of k = 10 and 20 the other way round would fall
 by several times that. At least 95 % of the trapped runs whose gradient has vanished are at a strict minimum at k = 6 to
 10 (that all are, as was claimed first, no sample of them can show: this wider band is exploratory).
@@ -38,8 +38,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import nets
 from experiments.engine import lanes
 from experiments.study import command
-from experiments.study.claims import Claim, Kind, against, exact_claim, interval_claim, share_claim
-from experiments.study.joint import against_bands, joint_claim
+from experiments.study.claims import Claim, against, exact_claim, interval_claim, share_claim
 from experiments.study.study import Study
 from training import figures
 
@@ -57,7 +56,6 @@ COMPUTED = "computed independently beforehand"
 # What the share of one k has to be told from: that of another, the middle of its band.
 RIVALS = {6: (10, 0.36), 10: (20, 0.95), 20: (10, 0.36)}
 LEAST_STRICT = 0.95
-STEP_WORDS = "the step is the paper's, so that no other is searched for"
 RESTATED = "the band was 1 alone, which no sample can show; it is wider since all had been seen to be strict"
 
 
@@ -221,17 +219,6 @@ def share_claims(found: dict[int, Runs]) -> list[Claim]:
     ]
 
 
-def joint_claims(found: dict[int, Runs]) -> list[Claim]:
-    """All the shares against their bands as one table; nothing where there is only one."""
-    runs = [found[neurons].trapped_L for neurons in BANDS if neurons in found]
-    if len(runs) < 2:
-        return []
-    bands = [band for neurons, band in BANDS.items() if neurons in found]
-    table = against_bands([trapped_L.sum() for trapped_L in runs], [len(trapped_L) for trapped_L in runs], bands)
-    names: tuple[str, str, Kind, str] = "trapped/joint", "shares that are trapped", "ours", RECALLED
-    return [joint_claim(*names, table, len(runs), note=STEP_WORDS)]
-
-
 def rise_claim(found: dict[int, Runs]) -> Claim:
     """Whether the share rises with k: the largest fall from one k to the next, in standard errors.
 
@@ -279,7 +266,7 @@ def strict_claims(found: dict[int, Runs]) -> list[Claim]:
 def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     """The figure and the claims."""
     found = {neurons: runs_of(neurons, size) for neurons in size.neurons}
-    claims = [*stored_claims(), *share_claims(found), *joint_claims(found), rise_claim(found), *strict_claims(found)]
+    claims = [*stored_claims(), *share_claims(found), rise_claim(found), *strict_claims(found)]
     return draw(found), claims
 
 

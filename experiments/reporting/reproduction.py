@@ -92,7 +92,8 @@ def document(records: Sequence[Record], elsewhere: Sequence[Record] = ()) -> str
         "says so, as a seed diverged), *undecided* in between; an exact number is a point. Kinds "
         "of claims are counted apart: a published number, a published direction, an oracle (closed form, exact chain, "
         "independent computation), and what is our own; the reference is the number that was printed or computed. "
-        "Beside a band stands the rival that it excludes. A source of "
+        "Beside a band stands the rival that it excludes; some notes name a neighbour that it does not. *Exact* is "
+        "of what no sample was drawn. A source of "
         f"something published ends with its standing: {'; '.join(STANDING_WORDS)}. *Exploratory* claims had something "
         "chosen after looking; those that were run again on fresh seeds show both (which is no confirmation where "
         "a note says that those very seeds had been looked at), and of some it is said that no seed enters them. What "
@@ -179,7 +180,7 @@ def document_section(record: Record, others: Sequence[Record] = ()) -> str:
     picture = f"[Picture](gallery/{record.study}.png){fresh_picture(record.study, record)}"
     head = f"## {record.study}\n\n{record.question} {outcome(record).capitalize()}.\n{made}. {picture}"
     notes = "\n".join(f"- {note}" for note in scoreboards.notes(record.claims))
-    table = scoreboards.scoreboard(record.claims) if record.claims else ""
+    table = scoreboards.scoreboard(record.claims, with_sources=True) if record.claims else ""
     return "\n\n".join(filter(None, [head, table, notes, table_elsewhere(record, others) if others else ""]))
 
 

@@ -119,8 +119,19 @@ def kind_in_words(claim: Claim) -> str:
     return KINDS[claim.kind] + read + exploratory * bool(claim.exploratory)
 
 
-def cells(claim: Claim) -> list[str]:
-    """What the scoreboard says of a claim, one text for each of COLUMNS."""
+def kind_with_source(claim: Claim) -> str:
+    """`published number: the lecture's notebook (P), exploratory`: whose number, whose direction, by what it was
+    computed."""
+    words = kind_in_words(claim)
+    if claim.source in ("", KINDS[claim.kind]):
+        return words
+    name = KINDS[claim.kind]
+    more = words.removeprefix(name).removeprefix(f" {found[0]}" if (found := STANDING.search(claim.source)) else "")
+    return f"{name}: {claim.source}{more}"
+
+
+def cells(claim: Claim, kind: str = "") -> list[str]:
+    """What the scoreboard says of a claim, one text for each of COLUMNS; with other words for its kind."""
     shown = [number(claim.measured), within_in_words(claim), verdict_in_words(claim)]
     if claim.fresh:
         fresh = number(claim.fresh.measured), within_in_words(claim.fresh), VERDICTS[claim.fresh.verdict]
@@ -129,7 +140,7 @@ def cells(claim: Claim) -> list[str]:
     excludes = "beside" if claim.rival.endswith(NOT_MEASURED) else excludes
     return [
         claim.name,
-        kind_in_words(claim),
+        kind or kind_in_words(claim),
         " and ".join(map(number, claim.published)),
         *shown[:2],
         sample_in_words(claim),
@@ -145,9 +156,9 @@ def markdown(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join([head, "|---" * len(columns) + "|", *lines])
 
 
-def scoreboard(claims: Iterable[Claim]) -> str:
+def scoreboard(claims: Iterable[Claim], with_sources: bool = False) -> str:
     """The claims as a Markdown table."""
-    return markdown(COLUMNS, map(cells, claims))
+    return markdown(COLUMNS, (cells(claim, kind_with_source(claim) if with_sources else "") for claim in claims))
 
 
 def notes(claims: Iterable[Claim]) -> list[str]:
@@ -199,7 +210,8 @@ def headline(claims: Iterable[Claim]) -> list[str]:
             if found:
                 name = words + _standings(found) + more
                 reproduced, failed, undecided = _verdicts(found)
-                line = f"{name}: {reproduced} reproduced, {failed} not reproduced, {undecided} undecided"
+                reproduced += f" reproduced{_exact(found)}"
+                line = f"{name}: {reproduced}, {failed} not reproduced, {undecided} undecided"
                 fresh, seedless = _confirmations(found) if found is exploratory else ("", "")
                 lines.append("; ".join(filter(None, [line, fresh and f"on fresh seeds {fresh}", seedless])))
     return lines
@@ -212,8 +224,7 @@ def counts_by_kind(claims: Iterable[Claim]) -> list[list[str]]:
     return [
         [
             words + _standings(settled + exploratory),
-            *_verdicts(settled),
-            *_verdicts(exploratory),
+            *(cell for of in (settled, exploratory) for cell in _cells_of(of)),
             "; ".join(filter(None, _confirmations(exploratory))),
         ]
         for words, settled, exploratory in _by_kind(claims)
@@ -243,6 +254,18 @@ def _verdicts(claims: Sequence[Claim]) -> tuple[str, str, str]:
     verdicts = [claim.verdict for claim in claims]
     reproduced, failed, undecided = (verdicts.count(verdict) for verdict in get_args(Verdict))
     return f"{reproduced} of {len(claims)}", str(failed), str(undecided)
+
+
+def _exact(claims: Sequence[Claim]) -> str:
+    """` (20 of 21 exact)`, how many of those are reproduced of which no sample was drawn; '' where there are none."""
+    exact = [claim for claim in claims if claim.sample == "exact"]
+    return f" ({sum(claim.is_reproduced for claim in exact)} of {len(exact)} exact)" if exact else ""
+
+
+def _cells_of(claims: Sequence[Claim]) -> tuple[str, str, str]:
+    """`_verdicts` in a table, with what is exact beside what is reproduced."""
+    reproduced, failed, undecided = _verdicts(claims)
+    return reproduced + _exact(claims), failed, undecided
 
 
 def _confirmations(claims: Sequence[Claim]) -> tuple[str, str]:

@@ -8,7 +8,7 @@ docs/results.json; `experiments.reproduce` prints what it finds, and docs/result
 
 from collections.abc import Iterable
 
-from experiments.study.claims import IN_RANGE, IS_IN_BAND, NOT_MEASURED, Claim, is_drawn
+from experiments.study.claims import IN_BAND, IN_RANGE, IS_IN_BAND, NOT_MEASURED, Claim, is_drawn
 from experiments.study.scoreboard import STANDING
 from training.console import count
 
@@ -78,4 +78,15 @@ def counts_in_words(claims: Iterable[Claim]) -> str:
         f"{count(by_point, 'verdict')} by point where a sample has an interval"
     )
     words += f"; {len(held)} undecided, as the band or the range holds the rival" if held else ""
+    drawn = [
+        claim
+        for claim in claims
+        if claim.kind == "number" and claim.is_reproduced and claim.rule == IN_BAND and claim.low < claim.high
+    ]
+    beside = [claim for claim in drawn if not any(claim.low <= number <= claim.high for number in claim.published)]
+    if beside:
+        words += (
+            f"; of {count(drawn, 'published number')} reproduced by an interval, {len(beside)} lie in the band but "
+        )
+        words += "outside the interval"
     return words + (f"; {len(alone)} with an interval whose rival stands in words alone, unchecked" if alone else "")

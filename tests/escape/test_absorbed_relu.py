@@ -1,6 +1,7 @@
 """The study of absorbed ReLUs: its walkers, its nets, how it judges."""
 
 import numpy as np
+import pytest
 
 from experiments.escape import absorbed_relu as study
 
@@ -38,4 +39,8 @@ def test_nets_are_judged_by_the_rule():
     of_nets, of_dead = study.net_claims({3: study.Living(died_L, pushed_L)}, 0.5)
     assert of_nets.published[0] == (1.5**3 - 1) / 7 and of_nets.verdict == "reproduced"
     assert of_dead.count == 1_000 and of_dead.verdict == "reproduced" and of_dead.rival == "no matter, 0.34"
-    assert study.net_claims({3: study.Living(died_L, pushed_L)}, 0.0)[0].verdict == "not reproduced"
+    assert study.net_claims({3: study.Living(died_L, pushed_L)}, 0.01)[0].verdict == "not reproduced"
+    # Within five points of a rule that gives ten times the share.
+    rarely_L = np.arange(20_000) < 80
+    line = study.net_claims({10: study.Living(rarely_L, rarely_L)}, 0.447)[0]
+    assert line.verdict == "not reproduced" and line.band == pytest.approx((0.0384 / 1.5, 0.0384 * 1.5), rel=0.01)

@@ -10,16 +10,17 @@ from experiments.study import command
 
 
 def test_study_at_its_tiny_size(tmp_path):
-    """Ten printed numbers; what learns nothing of MNIST does not end where the lecture's net does."""
+    """Thirteen lines of printed numbers; what learns nothing of MNIST does not end where the lecture's net does."""
     command.run(shallow_net.STUDY, "tiny", tmp_path)
     claims = {claim["key"]: claim for claim in json.loads((tmp_path / "results.json").read_text())}
     assert list(claims) == [
         *(f"log/{epoch}" for epoch in (1, 2, 6, 7)),
         *(f"log/fall/{epoch}" for epoch in (3, 4, 5, 7)),
         *("end/val_accuracy", "end/val_loss"),
+        *("end/val_accuracy/0.856", "end/val_accuracy/0.8586", "end/val_loss/both_runs"),
     ]
-    explored = [f"log/fall/{epoch}" for epoch in (3, 4, 5)]
-    assert [key for key, claim in claims.items() if claim["exploratory"]] == explored
+    explored = [key for key, claim in claims.items() if claim["exploratory"]]
+    assert explored == [*(f"log/fall/{epoch}" for epoch in (3, 4, 5)), *list(claims)[8:]]
     assert {claim["kind"] for claim in claims.values()} == {"number"}
     assert all(claim["count"] == 2 for claim in claims.values())
     assert not any(claim["verdict"] == "reproduced" for key, claim in claims.items() if key.startswith("end/"))
@@ -53,22 +54,35 @@ def test_where_the_guess_is_crossed_the_fall_is_judged():
     assert first.verdict == "undecided" and first.holds_rival
 
 
+def ends(accuracy_ExS, loss_ExS):
+    """The verdicts by key on such ends."""
+    end = {"val_accuracy": np.array(accuracy_ExS), "val_loss": np.array(loss_ExS)}
+    return {claim.key: claim.verdict for claim in shallow_net.end_claims(end)}
+
+
 def test_ends_must_lie_in_their_bands():
-    """The mean of the last epoch with its interval; the epochs before do not count, and one seed decides nothing."""
-    end = {
-        "val_accuracy": np.array([[0.1, 0.1, 0.1], [0.860, 0.861, 0.862]]),
-        "val_loss": np.array([[0.09, 0.09, 0.09], [0.0280, 0.0281, 0.0282]]),
+    """The mean of the last epoch with its interval; what was half-way does not count, and one seed decides nothing."""
+    accuracy_ExS, loss_ExS = [[0.8, 0.81, 0.82], [0.855, 0.857, 0.859]], [[0.04, 0.04, 0.04], [0.0280, 0.0284, 0.0287]]
+    assert set(ends(accuracy_ExS, loss_ExS).values()) == {"reproduced"}
+    found = ends([accuracy_ExS[0]] * 2, [loss_ExS[0]] * 2)
+    assert found["end/val_accuracy"] == found["end/val_loss"] == "not reproduced"
+    assert set(ends([row[:1] for row in accuracy_ExS], [row[:1] for row in loss_ExS]).values()) == {"undecided"}
+    end = {"val_accuracy": np.array(accuracy_ExS), "val_loss": np.array(loss_ExS)}
+    claims = shallow_net.end_claims(end)
+    assert all(claim.exploratory for claim in claims)
+    assert [claim.rival_at for claim in claims] == [(pytest.approx(at),) for at in (0.81, 0.04, 0.81, 0.81, 0.04)]
+
+
+def test_published_runs_must_lie_among_the_seeds():
+    """Above both runs their mean may lie in its band, and neither is one of them."""
+    found = ends([[0.8] * 16, 0.865 + 1e-4 * np.arange(16)], [[0.04] * 16, 0.0270 + 1e-5 * np.arange(16)])
+    assert found == {
+        "end/val_accuracy": "reproduced",
+        "end/val_loss": "reproduced",
+        "end/val_accuracy/0.856": "not reproduced",
+        "end/val_accuracy/0.8586": "not reproduced",
+        "end/val_loss/both_runs": "not reproduced",
     }
-    verdicts = lambda end: [claim.verdict for claim in shallow_net.end_claims(end)]  # noqa: E731
-    assert verdicts(end) == ["reproduced"] * 2
-    four = {name: np.tile(values_ExS[:, :1], (1, 4)) for name, values_ExS in end.items()}
-    assert all(claim.exploratory == shallow_net.MORE_SEEDS for claim in shallow_net.end_claims(four))
-    assert verdicts({name: values_ExS[:1] for name, values_ExS in end.items()}) == ["not reproduced"] * 2
-    assert verdicts({name: values_ExS[:, :1] for name, values_ExS in end.items()}) == ["undecided"] * 2
-
-
-def test_it_is_said_whether_the_published_runs_lie_among_the_seeds():
-    """.856 and .8586: none, one and both within the range."""
-    for lowest, inside in ((0.86, 0), (0.857, 1), (0.85, 2)):
-        note = shallow_net.among(shallow_net.ACCURACIES, np.array([lowest, 0.87]))
-        assert note == f"{inside} of the 2 published runs within the range of the seeds"
+    # A range that holds where the nets are half-way as well tells nothing.
+    wide = ends([[0.81] * 16, np.linspace(0.8, 0.9, 16)], [[0.04] * 16, [0.0286] * 15 + [0.0287]])
+    assert wide["end/val_accuracy/0.856"] == "undecided"

@@ -1,5 +1,6 @@
 """Claims are judged by one standard: the whole interval in the band, wholly outside, or neither."""
 
+import dataclasses
 import json
 import math
 
@@ -210,6 +211,17 @@ def test_lines_that_no_seed_enters_are_counted_apart():
     assert [claim.is_seedless for claim in (exact, drawn, table)] == [True, False, False]
     assert scoreboard.kind_in_words(exact) == "oracle, exploratory, no seed enters"
     assert scoreboard.kind_in_words(table) == "oracle, exploratory"
+    assert scoreboard.kind_with_source(exact) == "oracle: s, exploratory, no seed enters"
+    assert scoreboard.kind_with_source(dataclasses.replace(table, kind="ours", source="ours")) == "ours, exploratory"
+    read = dataclasses.replace(table, name="n", kind="number", source="a paper (P)", exploratory="")
+    assert scoreboard.kind_with_source(read) == "published number: a paper (P)"
+    assert "| n | published number: a paper (P) |" in scoreboard.scoreboard([read], with_sources=True)
+    assert "| n | published number (P) |" in scoreboard.scoreboard([read])
+    settled = dataclasses.replace(exact, exploratory="", sample="exact", count=1)
+    miss = dataclasses.replace(settled, verdict="not reproduced")
+    assert scoreboard.headline([settled, miss, dataclasses.replace(drawn, exploratory="")]) == [
+        "oracle: 1 of 3 reproduced (1 of 2 exact), 2 not reproduced, 0 undecided"
+    ]
     found = claims.with_fresh([exact, drawn, table], [exact, drawn, table], 1_000)
     assert [claim.confirmation for claim in found] == [None, "confirmed", "confirmed"]
     counts = "oracle, exploratory: 2 of 3 reproduced, 1 not reproduced, 0 undecided; "
@@ -296,9 +308,9 @@ def test_headline_counts_kinds_apart():
     ]
     assert scoreboard.headline(found) == [
         "published number: 1 of 2 reproduced, 0 not reproduced, 1 undecided",
-        "oracle, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided; 1 that no seed enters",
+        "oracle, exploratory: 0 of 1 reproduced (0 of 1 exact), 1 not reproduced, 0 undecided; 1 that no seed enters",
     ]
     assert scoreboard.counts_by_kind(found) == [
         ["published number", "1 of 2", "0", "1", "", "", "", ""],
-        ["oracle", "", "", "", "0 of 1", "1", "0", "1 that no seed enters"],
+        ["oracle", "", "", "", "0 of 1 (0 of 1 exact)", "1", "0", "1 that no seed enters"],
     ]

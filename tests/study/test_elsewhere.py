@@ -145,13 +145,15 @@ def test_columns_of_other_data_sets(stubs, tmp_path, capsys):
     assert "Left out on digits: neurons (takes no other data set)." in capsys.readouterr().out
     assert (tmp_path / "work14" / "taking" / "log.txt").read_text() == "--dataset=sklearn:digits\n"
     content = json.loads((docs / "results.json").read_text())
-    assert content["headline"] == ["published direction: 1 of 1 reproduced, 0 not reproduced, 0 undecided"]
+    assert content["headline"] == [
+        "published direction: 1 of 1 reproduced (1 of 1 exact), 0 not reproduced, 0 undecided"
+    ]
     assert [record["study"] for record in content["studies"]] == ["taking"] and "dataset" not in content["studies"][0]
     assert [record["dataset"] for record in content["elsewhere"]] == ["sklearn:digits"]
     text = (docs / "results.md").read_text()
     assert "| on other data sets | MNIST | digits | band | reproduced on, fresh seeds too where run |" in text
     assert "| how much | 1, reproduced | 3, not reproduced; fresh undecided | 0.5000 to 2.5000 | MNIST only |" in text
-    assert "digits, published direction, exploratory: 0 of 1 reproduced, 1 not reproduced, 0 undecided" in text
+    assert "digits, published direction, exploratory: 0 of 1 reproduced (0 of 1 exact), 1 not" in text
     both = records.read(docs / "results.json"), records.read_elsewhere(docs / "results.json")
     assert text == reproduction.document(*(list(found.values()) for found in both))
     assert [reproduction.holds_on_all_seeds(claim) for claim in (CLAIM, OTHER)] == [True, False]

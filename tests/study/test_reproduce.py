@@ -108,7 +108,7 @@ def test_scoreboard_of_studies_that_end_well_and_badly(stubs, tmp_path, capsys):
     assert list(found) == ["neurons", "missed", "failing", "silent"]
     assert (
         content["headline"][0]
-        == "published number (12 P, 0 S, 0 R): 12 of 13 reproduced, 1 not reproduced, 0 undecided"
+        == "published number (12 P, 0 S, 0 R): 12 of 13 reproduced (12 of 13 exact), 1 not reproduced, 0 undecided"
     )
     assert found["neurons"]["claims"] == json.loads((workdir / "neurons" / "results.json").read_text())
     assert found["neurons"]["command"] == "python -m experiments.lecture.neurons"
