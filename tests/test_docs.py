@@ -81,6 +81,16 @@ def record(name: str, *found: claims.Claim) -> Record:
     )
 
 
+def test_it_is_said_where_most_lines_are_of_one_study():
+    """Of a kind's exploratory lines, where there are many, and others beside."""
+    line = claims.exact_claim("k", "n", "oracle", "s", 0.5, (0.9, 1.0), published=0.95, exploratory="looked")
+    many, few = record("many_minima", *[line] * 12), record("neurons", *[line] * 4)
+    words = "12 of the 16 exploratory lines of oracle are of `many_minima`"
+    assert reproduction.counts_of([many, few]).endswith(f"; {words}")
+    assert words not in reproduction.readme_table([many]) and words in reproduction.readme_table([many, few])
+    assert reproduction.of_one_study([few, record("forward", line)]) == []
+
+
 def test_table_of_the_readme():
     """Hits and misses as they are, each with its kind, only those that were run, between the marks; everything else is
     left alone."""

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import string
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -34,6 +35,7 @@ IN_README = (
     ("batch_size", "intermediate/steps/all"),
     ("sharp_minima", "sharpness"),
 )
+MANY = 10  # Lines of one study, among those of others, that are said to be of it.
 STANDING_WORDS = tuple(f"({letter}) {words}" for letter, words in STANDINGS.items())
 README_COLUMNS = ("study", "what", "kind", "reference", "measured (95 % interval), of", "reproduced")
 COUNT_COLUMNS = (
@@ -73,8 +75,21 @@ def conclusion(records: Sequence[Record], studies: int) -> str:
 
 
 def counts_of(records: Iterable[Record]) -> str:
-    """How often the standard is not kept, over all studies."""
-    return counts_in_words(claim for record in records for claim in record.claims)
+    """How often the standard is not kept, over all studies; and where most of what is counted is of one study."""
+    records = list(records)
+    words = counts_in_words(claim for record in records for claim in record.claims)
+    return "; ".join([words, *of_one_study(records)])
+
+
+def of_one_study(records: Sequence[Record]) -> list[str]:
+    """Of what kinds more than half of many exploratory lines are of one study, and which."""
+    said: list[str] = []
+    for kind, words in scoreboards.KINDS.items():
+        found = Counter(record.study for record in records for c in record.claims if c.kind == kind and c.exploratory)
+        (study, most), *_ = found.most_common(1) or [("", 0)]
+        if len(found) > 1 and most >= MANY and most > found.total() / 2:
+            said.append(f"{most} of the {found.total()} exploratory lines of {words} are of `{study}`")
+    return said
 
 
 # ---------------------------------------------------------------------------------------------------------------------
