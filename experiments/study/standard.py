@@ -85,8 +85,6 @@ def counts_in_words(claims: Iterable[Claim]) -> str:
     ]
     beside = [claim for claim in drawn if not any(claim.low <= number <= claim.high for number in claim.published)]
     if beside:
-        words += (
-            f"; of {count(drawn, 'published number')} reproduced by an interval, {len(beside)} lie in the band but "
-        )
-        words += "outside the interval"
+        words += f"; of {count(drawn, 'published number')} reproduced by an interval in a band, {len(beside)} lie "
+        words += "outside that interval themselves"
     return words + (f"; {len(alone)} with an interval whose rival stands in words alone, unchecked" if alone else "")

@@ -151,7 +151,7 @@ def test_published_numbers_beside_their_intervals_are_counted():
     """In the band, so that they are reproduced, and yet the interval leaves the printed number out."""
     number = dataclasses.replace(sound(), kind="number", source="s (P)", verdict="reproduced", low=1.0, high=1.2)
     inside, outside = (dataclasses.replace(number, published=(at,)) for at in (1.1, 1.3))
-    words = "of 2 published numbers reproduced by an interval, 1 lie in the band but outside the interval"
+    words = "of 2 published numbers reproduced by an interval in a band, 1 lie outside that interval themselves"
     assert standard.counts_in_words([inside, outside]).endswith(f"; {words}")
     assert words not in standard.counts_in_words([inside, dataclasses.replace(outside, kind="oracle")])
 
