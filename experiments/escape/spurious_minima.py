@@ -1,6 +1,6 @@
 """How often does gradient descent get stuck where the data are unlimited and the net is learnable?
 
-    python -m experiments.escape.spurious_minima [--budget=full]      30 seconds on 2 cores, full 15 minutes
+    python -m experiments.escape.spurious_minima [--budget=full]      30 seconds on 2 cores, full 7 minutes
 
 Source: Safran & Shamir, Spurious local minima are common in two-layer ReLU neural networks, ICML 2018: a student of k
 ReLU neurons, a teacher of k orthonormal ones, Gaussian inputs, and the cost over all of them in closed form
