@@ -85,7 +85,7 @@ def test_it_is_said_where_most_lines_are_of_one_study():
     """Of a kind's exploratory lines, where there are many, and others beside."""
     line = claims.exact_claim("k", "n", "oracle", "s", 0.5, (0.9, 1.0), published=0.95, exploratory="looked")
     many, few = record("many_minima", *[line] * 12), record("neurons", *[line] * 4)
-    words = "12 of the 16 exploratory lines of oracle are of `many_minima`"
+    words = "oracle: 12 of the 16 exploratory lines are of `many_minima`"
     assert reproduction.counts_of([many, few]).endswith(f"; {words}")
     assert words not in reproduction.readme_table([many]) and words in reproduction.readme_table([many, few])
     assert reproduction.of_one_study([few, record("forward", line)]) == []
@@ -159,12 +159,13 @@ def test_verdicts_within_a_text():
     assert text == "<!-- name k/1 ! fresh -->(not measured at this size)<!-- / -->"
 
 
-def test_uncommitted_changes_are_said():
-    """Of a record that was made with them, and only of it."""
+def test_what_a_record_was_made_of_is_said():
+    """Its commit, where there is one; changes that were not committed, and only where there were some."""
     made = record("name")
     for revision, said in ((None, False), ("abc", False), ("abc-dirty", True)):
         text = reproduction.document([dataclasses.replace(made, git_revision=revision)])
         assert ("with changes that were not committed" in text) == said
+        assert (", commit abc" in text) == bool(revision) and "abc-dirty" not in text
 
 
 def test_speed_is_taken_over(tmp_path):

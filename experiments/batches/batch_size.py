@@ -31,10 +31,9 @@ one shallow net of six broke down at rate 50 with all images at equal steps, whi
 without the rule that gap is a wide one. So every claim is marked exploratory. A seed that breaks down at the rate that
 the others chose counts, and how many do is said; one that diverges has no accuracy.
 
-What the lecture's rule gets right: in a fixed number of epochs 8,192 is far behind 128. On MNIST its best rate is that
-of 128, so that there is nothing to retune; what keeps it may be the edge of stability. What the rule leaves out: it is
-the steps that are missing. Given as many, all examples at once end where batches of 128 do with the shallow net; with
-the other, docs/results.md says what its seeds tell.
+What the lecture's rule gets right: in a fixed number of epochs 8,192 is far behind 128, at rates that are tuned for
+each. What keeps its rate down may be the edge of stability. What the rule leaves out is the steps: what all examples at
+once lose where they make as many, and what 32 gains, is in docs/results.md.
 
 So set 32 or 128, with a rate tuned for it: a smaller one takes longer for an epoch, and a far larger one costs accuracy
 unless it is given the steps that it saves.

@@ -49,8 +49,8 @@ the band is from .99 since, beside a time for each depth and nothing else, and a
 the depths out of both sides (band from .95). In the full size both are of the descent with the noise's cost as well, at
 every depth and rate. Of the settings that go no other way it is the farthest that is judged, beside the farthest of the
 linearised descent, as in most of them the noise is so small that no band tells the two apart; the others have a line
-each, beside what all images need. Of 5 layers at .8 the share was dropped: none leaves, which
-"none does" says as well as any law.
+each, beside what all images need. Of 5 layers at .8 the share was dropped: none leaves,
+which "none does" says as well as any law.
 """
 
 import dataclasses

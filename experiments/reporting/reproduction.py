@@ -88,7 +88,7 @@ def of_one_study(records: Sequence[Record]) -> list[str]:
         found = Counter(record.study for record in records for c in record.claims if c.kind == kind and c.exploratory)
         (study, most), *_ = found.most_common(1) or [("", 0)]
         if len(found) > 1 and most >= MANY and most > found.total() / 2:
-            said.append(f"{most} of the {found.total()} exploratory lines of {words} are of `{study}`")
+            said.append(f"{words}: {most} of the {found.total()} exploratory lines are of `{study}`")
     return said
 
 
@@ -191,7 +191,8 @@ def document_section(record: Record, others: Sequence[Record] = ()) -> str:
     """A study in the document."""
     machine = f"{count(range(record.cores), 'core')}, jaxlib {record.versions['jaxlib']}"
     made = f"`{record.command}`: {duration(record.seconds)} on {machine}, {record.date}"
-    made += ", with changes that were not committed" if (record.git_revision or "").endswith("-dirty") else ""
+    revision, dirty, _ = (record.git_revision or "").partition("-dirty")
+    made += f", commit {revision[:9]}" * bool(revision) + ", with changes that were not committed" * bool(dirty)
     picture = f"[Picture](gallery/{record.study}.png){fresh_picture(record.study, record)}"
     head = f"## {record.study}\n\n{record.question} {outcome(record).capitalize()}.\n{made}. {picture}"
     notes = "\n".join(f"- {note}" for note in scoreboards.notes(record.claims))

@@ -1,6 +1,8 @@
 """Do early layers learn more slowly than late ones, before training has begun and through it?
 
-    python -m experiments.saturation.learning_speed [--budget=full]      40 seconds on 2 cores, full 14 minutes
+    python -m experiments.saturation.learning_speed [--budget=full]
+
+The run time is in docs/results.md.
 
 Source: Nielsen, Neural Networks and Deep Learning, chapter 5: |delta^l|, the norm of the mean of dC/db^l over the first
 1,000 training images, in nets of 2, 3 and 4 hidden layers of 30 sigmoid units with cross-entropy, N(0, 1 / n_in)
@@ -221,15 +223,15 @@ def course_claims(
     last = epochs * probe_every
     for place, after, epoch, row in ((f"epoch{EARLY}", EARLY, EARLY, EARLY // probe_every - 1), ("end", last, 499, -1)):
         for layer in (0, layers - 1):
-            has_more = early_SxExL is not None and (epoch, layer) == (EARLY, OPEN_LAYER)
+            more_SxExL = early_SxExL if (epoch, layer) == (EARLY, OPEN_LAYER) else None
             published = PUBLISHED_COURSE[layers][epoch][layer]
-            values_S = (early_SxExL if early_SxExL is not None and has_more else speed_SxExL)[:, row, layer]
+            values_S = (speed_SxExL if more_SxExL is None else more_SxExL)[:, row, layer]
             name, path = f"{title}: speed of layer {layer + 1} after {after} epochs", f"{key}/{place}/layer{layer + 1}"
             median, within = float(np.median(values_S)), toolkit.median_interval(values_S)
             other = PUBLISHED_COURSE[layers][epoch][layers - 1 - layer]
             band, words = (published / 2, 2 * published), shared | {"published": published, "values": values_S}
             words |= {"rival": f"layer {layers - layer}, {other:.3g}", "rival_at": other, "count": len(values_S)}
-            words |= {"exploratory": MORE_SEEDS} if has_more else {}
+            words |= {} if more_SxExL is None else {"exploratory": MORE_SEEDS}
             lines.append(interval_claim(path, name, "number", SOURCE, median, within, band, **words))
     return lines
 

@@ -1,6 +1,8 @@
 """Does the cross-entropy learn MNIST better than the quadratic cost, and what has saturation to do with it?
 
-    python -m experiments.saturation.quadratic_or_cross_entropy [--budget=full]      2 minutes on 2 cores, full 12
+    python -m experiments.saturation.quadratic_or_cross_entropy [--budget=full]
+
+The run time is in docs/results.md.
 
 Source: Nielsen, Neural Networks and Deep Learning, chapters 1 and 3: nets of 30 or 100 sigmoid units and ten sigmoid
 outputs, N(0, 1) weights and biases, 50,000 images in mini-batches of 10, 30 epochs, accuracy on the test set. His
