@@ -37,7 +37,7 @@ def test_study_at_its_tiny_size(tmp_path):
         "2/course/falls",
     }
     assert all(bool(claim["exploratory"]) == ("course" in key) for key, claim in claims.items())
-    assert not any(claim["verdict"] == "reproduced" for key, claim in claims.items() if "course" in key)
+    assert all(claims[key]["verdict"] == "undecided" for key in ("2/course/slower", "2/course/falls"))
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
@@ -63,11 +63,11 @@ def test_course_is_that_of_nielsens_update():
 
 
 def known_course(seeds=8):
-    """Three hidden layers as in the book, from ten times their speed at the end, in all seeds."""
+    """Three hidden layers as in the book, from ten times their speed at the end; seeds from .8 to 1.2 times that."""
     end = np.array(learning_speed.PUBLISHED_COURSE[3][499])
     course_ExL = np.geomspace(10 * end, end, 100)
     course_ExL[3] = learning_speed.PUBLISHED_COURSE[3][20]
-    return np.tile(course_ExL, (seeds, 1, 1))
+    return np.linspace(0.8, 1.2, seeds)[:, None, None] * course_ExL
 
 
 def verdicts(speed_SxExL):
@@ -81,24 +81,22 @@ def test_claims_hold_for_the_books_course():
     """All but the share of seeds, of which eight say too little; and there is nothing to explain."""
     found = verdicts(known_course())
     assert found.pop("falls") == "undecided" and set(found.values()) == {"reproduced"}
-    assert not any(claim.note or claim.exploratory for claim in learning_speed.course_claims(known_course()))
+    claims = learning_speed.course_claims(known_course())
+    assert not any(claim.note for claim in claims)
+    assert all(bool(claim.exploratory) == (claim.kind == "number") for claim in claims)
     assert verdicts(known_course(100))["falls"] == "reproduced"
 
 
-def test_more_seeds_are_trained_for_the_line_that_was_open(tmp_path, monkeypatch):
-    """Of the first of four layers after 20 epochs it is theirs that counts, and the line says so; no other changes."""
-    published = learning_speed.PUBLISHED_COURSE[4]
-    speed_SxExL = np.tile(np.geomspace(10 * np.array(published[499]), published[499], 100), (8, 1, 1))
-    speed_SxExL[:, 3] = published[20]
-    early_SxExL = np.tile(speed_SxExL[:1, :4] * 2.1, (30, 1, 1))
-    before = learning_speed.course_claims(speed_SxExL)
-    claims = learning_speed.course_claims(speed_SxExL, 5, early_SxExL)
-    (line,) = [claim for claim in claims if claim not in before]
-    assert line.key == "4/course/epoch20/layer1" and line.exploratory == learning_speed.MORE_SEEDS
-    assert line.count == 30 and line.verdict == "not reproduced" and len(claims) == len(before)
-    monkeypatch.setattr(learning_speed, "OPEN_LAYERS", 2)
+def test_more_seeds_are_trained_for_the_early_epochs(tmp_path):
+    """After 20 epochs it is theirs that count; no other line changes."""
+    before = learning_speed.course_claims(known_course())
+    claims = learning_speed.course_claims(known_course(), 5, known_course(30)[:, :4] * 2.1)
+    changed = {claim.key: claim for claim in claims if claim not in before}
+    assert set(changed) == {"3/course/epoch20/layer1", "3/course/epoch20/layer3"} and len(claims) == len(before)
+    assert all((claim.count, claim.verdict) == (30, "not reproduced") for claim in changed.values())
     found = {claim.key: claim for claim in learning_speed.run(learning_speed.TINY._replace(early_seeds=3), tmp_path)[1]}
-    assert found["2/course/epoch20/layer1"].count == 3 and found["2/course/epoch20/layer2"].count == 2
+    counts = [found[f"2/course/{place}/layer1"].count for place in ("epoch20", "end")]
+    assert counts == [3, 2]
 
 
 @pytest.mark.parametrize(
@@ -113,12 +111,13 @@ def test_more_seeds_are_trained_for_the_line_that_was_open(tmp_path, monkeypatch
     ],
 )
 def test_each_claim_can_miss(rows, layer, factor, missed):
-    """What lies outside its band in all seeds is that claim's miss; in one of eight it is undecided."""
+    """What lies outside its band in all seeds is that claim's miss; one of eight leaves it undecided, and a draw in
+    their range."""
     speed_SxExL = known_course()
     speed_SxExL[:, rows, layer] *= factor
     assert [name for name, verdict in verdicts(speed_SxExL).items() if verdict == "not reproduced"] == [missed]
     speed_SxExL[1:] = known_course()[1:]
-    assert verdicts(speed_SxExL)[missed] == "undecided"
+    assert verdicts(speed_SxExL)[missed] == ("undecided" if missed in ("slower", "falls") else "reproduced")
 
 
 def test_a_first_layer_that_overtakes_is_explained():
