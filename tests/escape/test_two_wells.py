@@ -8,6 +8,8 @@ import pytest
 
 import nets
 from experiments.escape import two_wells
+from experiments.study.claims import below, by_key
+from nets.theory.step_chain import Stay
 
 
 def test_examples_and_cost():
@@ -49,55 +51,71 @@ def passed(steps_W: Any, out_W: Any) -> nets.escape.FirstPassage:
     return nets.escape.FirstPassage(steps_W, ~out_W, out_W)
 
 
+EXACT = {(20.0, 1): 100.0, (20.0, 16): 1e6, (20.0, 32): 1e12}
+
+
+def known(rates: dict[tuple[float, int], float]) -> dict[tuple[float, int], Stay]:
+    """Chains that leave with those mean times from the first step on."""
+    return {cell: Stay(np.array([1.0]), 1 / mean) for cell, mean in rates.items()}
+
+
 def test_bands_of_medians_and_shares():
-    """15 % on both sides of a median; of 400 walkers, 1 to 7 for 2 of 400, and less than those 2 for none: what is
-    measured on 4,000 walkers lies in such a band with its whole interval, wholly outside, or across its end."""
+    """5 % on both sides of the exact median, 30 % of the exact share, and less than those where nobody leaves: what is
+    measured on many walkers lies in such a band with its whole interval, wholly outside, or across its end."""
     size = two_wells.TINY._replace(medians={(20.0, 1): 100}, escaped={(20.0, 16): 2, (20.0, 32): 0}, steps=8_000)
     size = size._replace(median_steps=8_000)
+    stays, walkers = known(EXACT), 40_000
+    median, few = stays[20.0, 1].median, round(walkers * (1 - float(stays[20.0, 16].survival(8_000))))
+    assert median == 69 and few == 319
 
-    def judged(median: int, few: int, none: int) -> list[str]:
-        def after(steps: int, escaped: int) -> nets.escape.FirstPassage:
-            walker_W = np.arange(4_000)
+    def judged(median: int, few: float, none: float) -> list[str]:
+        def after(steps: int, escaped: float) -> nets.escape.FirstPassage:
+            walker_W = np.arange(walkers)
             out_W, steps_W = walker_W < escaped, steps - 1 + walker_W % 3
             return passed(np.where(out_W, steps_W, 8_000), out_W)
 
-        out = {(20.0, 1): after(median, 4_000), (20.0, 16): after(9, few), (20.0, 32): after(9, none)}
-        return [claim.verdict for claim in two_wells.passage_claims(size, out)]
+        out = {(20.0, 1): after(median, walkers), (20.0, 16): after(9, few), (20.0, 32): after(9, none)}
+        return [claim.verdict for claim in two_wells.passage_claims(size, stays, out)]
 
-    assert judged(114, 50, 10) == judged(86, 25, 0) == ["reproduced"] * 3
-    assert judged(116, 110, 60) == ["not reproduced"] * 3 and judged(84, 0, 60) == ["not reproduced"] * 3
-    assert judged(100, 75, 20)[1:] == ["undecided"] * 2
+    assert judged(71, 1.1 * few, 0) == judged(67, 0.85 * few, 200) == ["reproduced"] * 3
+    assert judged(75, 1.6 * few, 1.5 * few) == judged(63, 0.5 * few, 1.5 * few) == ["not reproduced"] * 3
+    assert judged(69, 1.25 * few, few)[1:] == ["undecided"] * 2
 
 
 def test_bands_exclude_what_the_next_batch_sizes_have():
-    """Every median and share has rivals with numbers, none in its band; no band is wider than Wilson's interval."""
-    size = two_wells.FULL
-    for cell, count in size.escaped.items():
-        found: Any = two_wells.share_band(size, cell)
-        (low, high), words = found
-        least, most = nets.escape.wilson(count, two_wells.PUBLISHED_WALKERS)
-        assert low == least and high <= most and not any(low <= rival <= high for rival in words["rival_at"])
-    assert two_wells.share_band(size, (20.0, 16))[1].get("rival_at") == [0.5, 0.0]
-    found = two_wells.share_band(size, (8.0, 4))
-    assert found[1] == {"rival": "batch 2, 0.005", "rival_at": [0.005]} and found[0][1] < 0.005
-    assert two_wells.rival_of(size, (8.0, 1)).get("rival_at") == 8_000
+    """Every median and share has the exact ones of its neighbours as rivals, and no band holds one."""
+    size, stays = two_wells.FULL, two_wells.exact_stays(two_wells.FULL._replace(grid=two_wells.COARSE))
+    walked = passed(np.full(400, 7_000), np.full(400, True))
+    claims = by_key(two_wells.passage_claims(size, stays, dict.fromkeys(stays, walked)))
+    assert len(claims) == 9 and not any(claim.holds_rival for claim in claims.values())
+    assert all(claim.exploratory and claim.rival_at for claim in claims.values())
+    assert claims["escaped/rate20/batch16"].rival_at[0] > 0.5 and claims["escaped/rate20/batch16"].rival_at[1] < 1e-6
+    assert claims["median/rate8/batch1"].rival_at == (stays[8.0, 2].median,)
+    assert claims["escaped/rate8/batch4"].band == (0.0, below(claims["escaped/rate8/batch2"].published[0]))
+
+
+def test_the_exact_chain_is_that_of_a_fine_grid():
+    """A grid a fifth as coarse changes the median of batch 4 by less than 1 %; where nobody leaves it is coarse."""
+    size = two_wells.TINY._replace(medians={(20.0, 4): 707}, escaped={}, grid=two_wells.FINE)
+    (stay,) = two_wells.exact_stays(size).values()
+    finer = nets.wells.stay_on_line(20.0, 4, nets.wells.grid_width(1e-4, 20.0, 4))
+    assert stay.median == pytest.approx(finer.median, rel=0.01)
+    never = two_wells.TINY._replace(medians={}, escaped={(8.0, 4): 0}, grid=two_wells.FINE)
+    assert 0 < 1 - two_wells.exact_stays(never)[8.0, 4].survival(8_000) < 1e-6
 
 
 def test_walkers_whose_median_is_measured_go_on():
-    """Of the batch that 8,000 steps had left open the line says so; on fresh seeds they are others."""
+    """Four times as far as the others; on fresh seeds they are others."""
     size = two_wells.FULL
     assert [size.steps_of(cell) for cell in ((20.0, 8), (20.0, 16), (20.0, 64))] == [32_000, 8_000, 8_000]
-    walked = passed(np.full(400, 7_000), np.full(400, True))
-    out = dict.fromkeys([*size.medians, *size.escaped], walked)
-    claims = two_wells.passage_claims(size, out)
-    assert [claim.key for claim in claims if claim.exploratory] == ["median/rate20/batch8"]
     here, fresh = (two_wells.passage(20.0, 1, 20, 60, seeds_from).steps_W for seeds_from in (0, 1_000))
     assert not np.array_equal(here, fresh)
 
 
 def test_a_median_beyond_the_last_step_is_undecided():
-    """Half of the walkers and one are out at 95 steps: the interval of that median has no upper end."""
+    """Half of the walkers and one are out at 69 steps: the interval of that median has no upper end."""
     size = two_wells.TINY._replace(medians={(20.0, 1): 100}, median_steps=8_000)
     out_W = np.arange(400) < 201
-    (claim,) = two_wells.passage_claims(size, {(20.0, 1): passed(np.where(out_W, 95, 8_000), out_W)})
-    assert (claim.measured, claim.high) == (95, np.inf) and claim.verdict == "undecided" and "8,000" in claim.note
+    walked = {(20.0, 1): passed(np.where(out_W, 69, 8_000), out_W)}
+    (claim,) = two_wells.passage_claims(size, known({(20.0, 1): 100.0}), walked)
+    assert (claim.measured, claim.high) == (69, np.inf) and claim.verdict == "undecided" and "8,000" in claim.note
