@@ -13,10 +13,10 @@ batch are ours; more steps would ask how many die later). One counts as collapse
 standard deviation of .01 or less (|x| has .5). Bands, set before the run: 5 points about the 60 %; what is published as
 a bound is read as that bound, to the end on its own side; the four widths are judged jointly as well. Each band
 excludes what another width has; the bands of widths 3 and 5 do not tell death in training from death at birth, so that
-a line of our own does, exploratory since it was added after looking: some of the nets that are born alive die in
-training. Beside it the nets that are constant before the first step, counted among 20,000; band: between the bounds of
-`nets.born_dead`, which exclude the share that is silent at a single x. The published shares were read second-hand; the
-table itself could not be found in a text.
+a line of our own does, exploratory since it was added after looking: of the nets that are born alive 1 % or more die in
+training (any at all, until that was seen to fail nowhere). Beside it the nets that are constant before the first step,
+counted among 20,000; band: between the bounds of `nets.born_dead`, which exclude the share that is silent at a single
+x. The published shares were read second-hand; the table itself could not be found in a text.
 
 The share of width 3 was missed: many nets that are born alive die in training as well, and the published share is about
 that of the nets that are born constant. So one training is searched for that gives the whole row: all widths are
@@ -36,14 +36,15 @@ from tqdm import tqdm
 
 import nets
 from experiments.study import command, toolkit
-from experiments.study.claims import Band, Claim, Words, above, share_claim
+from experiments.study.claims import Band, Claim, Words, share_claim
 from experiments.study.joint import LEVEL, Joint, against_bands, joint_claim
 from experiments.study.narrow_nets import ADAM, EDGE, FLAT, OPTIMIZERS, draw_nets, train_nets
-from experiments.study.study import Study
+from experiments.study.study import FRESHER_SEEDS, Study
 from training import figures
 
 SOURCE = "Lu et al. 2019 (S)"
-ADDED = "added once nets that are born alive had been seen to die"
+ADDED = "added once nets that are born alive had been seen to die; its band began above 0, which could not fail"
+LEAST_DIED = 0.01
 SEARCHED = "searched for once the row of Adam at .001 had been missed"
 UNTRAINED = "no training at all"
 # Width: what is published, and the band.
@@ -138,7 +139,7 @@ def died_claim(width: int, found: Nets) -> Claim:
     """The share of the nets born alive that die in training, of which death at birth alone knows nothing."""
     title = f"width {width}: share of the nets born alive that die in training"
     words: Words = {"rival": "death at birth alone, 0", "rival_at": 0.0, "exploratory": ADDED}
-    key, band = f"width{width}/died", (above(0.0), 1.0)
+    key, band = f"width{width}/died", (LEAST_DIED, 1.0)
     return share_claim(key, title, "ours", "ours", found.died, band, sample="nets", **words)
 
 
@@ -270,6 +271,7 @@ STUDY = Study(
     question="How often does a deep and narrow ReLU net die, and is it born dead?",
     run=run,
     sizes={"tiny": TINY, "quick": QUICK, "full": QUICK._replace(nets=MANY, others=MANY)},
+    fresh_seeds=FRESHER_SEEDS,
 )
 
 if __name__ == "__main__":

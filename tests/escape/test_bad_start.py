@@ -13,8 +13,9 @@ def test_end_to_end(tiny_claims):
     """Two epochs on 64 images learn no random labels, and no true ones."""
     claims = tiny_claims(bad_start.STUDY)
     keys = ["learned", "descent/fit", "descent/gap", "descent/way", "made_good/small_batches", "made_good/regularized"]
-    assert list(claims) == keys
-    assert Counter(claim.kind for claim in claims.values()) == {"direction": 3, "ours": 3}
+    assert list(claims) == [*keys, "made_good/rate0.1"]
+    assert Counter(claim.kind for claim in claims.values()) == {"direction": 3, "ours": 4}
+    assert [key for key, claim in claims.items() if claim.exploratory] == ["made_good/rate0.1"]
     assert all(claim.count == 2 and claim.sample == "seeds" for claim in claims.values())
     assert claims["learned"].verdict != "reproduced" and claims["descent/fit"].verdict != "reproduced"
 
@@ -41,10 +42,13 @@ def test_a_bad_start_is_judged_by_its_gap_and_what_is_made_good():
         bad_start.REGULARIZED: ended([[0.9, 0.9, 0.9]] * 2, [[0.1] * 3, left[1]]),
     }
     claims = claims_of(ways)
-    assert [claim.verdict for claim in claims] == ["reproduced"] * 5 + ["not reproduced"]
-    assert [claim.measured for claim in claims[2:]] == pytest.approx(
+    assert [claim.verdict for claim in claims] == ["reproduced"] * 5 + ["not reproduced"] * 3
+    assert [claim.measured for claim in claims[2:6]] == pytest.approx(
         [9, np.mean(1 / np.array([2, 2.1, 2.2])), 2 / 3, 1 / 3]
     )
+    longer = ways | {bad_start.LONGER["l2"]: ended([[0.9, 0.9, 0.9]], [[0.91, 0.90, 0.89]])}
+    line = claims_of(longer)[-1]
+    assert line.key == "made_good/l2" and line.exploratory and line.measured == pytest.approx(1) and line.is_reproduced
     wide_gap = ways | {bad_start.DESCENT: ended([[0.90, 0.90, 0.90]] * 2, [[0.89, 0.86, 0.80], [0.5] * 3])}
     line = claims_of(wide_gap)[2]
     assert line.measured == pytest.approx(5) and line.verdict == "undecided"
@@ -93,4 +97,4 @@ def test_quick_size_trains_what_is_judged():
     size = bad_start.QUICK
     judged = {bad_start.DESCENT, size.small, size.regularized, *(name for name, _ in size.drawn)}
     assert judged <= size.settings.keys() < bad_start.FULL.settings.keys()
-    assert bad_start.FULL.settings.keys() - size.settings.keys() == set(bad_start.LONGER)
+    assert bad_start.FULL.settings.keys() - size.settings.keys() == set(bad_start.LONGER.values())

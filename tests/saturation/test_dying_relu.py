@@ -58,7 +58,7 @@ def test_note_says_how_many_die_in_training():
     claim = dying_relu.died_claim(3, found_nets(300, 300))
     assert claim.measured == pytest.approx(3 / 7) and claim.count == 700 and claim.is_reproduced
     assert claim.exploratory
-    assert not dying_relu.died_claim(3, found_nets(300, 0)).is_reproduced
+    assert dying_relu.died_claim(3, found_nets(300, 0)).verdict == "not reproduced"
     note = dying_relu.collapsed_claim(3, found_nets(300, 300)).note
     assert note == "0.300 are born constant, and 43% of the others die in training"
 
