@@ -20,13 +20,13 @@ Bands, set before the run. The widths' ratio, small over large batch, has the wh
 above 1 (Li et al., section 4: small batches are flatter; and below 100). Frankle et al. 2020 (recalled) call two nets
 connected where the error on the line rises less than 2 points above the mean of the ends, and find that for MNIST from
 the start of training between orders of one draw: less than 2 points (mean) between batch sizes of one draw, which is
-ours, and at least 2 between draws. Li et al.'s range for the share of a path in its plane (recalled: .4 to .9) holds
+ours, and at least 2 between draws. Li et al.'s range for the share of a path in its plane (.4 to .9, second-hand) holds
 that of a random walk with as many points and weights, 7.5 / pi^2 = .76, +-.02 (Antognini & Sohl-Dickstein 2018): it is
 no sign of a low-dimensional path, and no band. So what is claimed of both paths is ours, that they lie in a plane
 more than a random walk does; it was restated with their shares in view, and is exploratory.
 
 The looks leave the small batches a lower cost; the width up to one cost of both, which favours the lower, is in the
-claim's note. More of these paths lies in two directions than of Li et al.'s far larger nets: they go almost straight.
+claim's note.
 """
 
 import functools
@@ -303,7 +303,7 @@ def path_claims(trained: Mapping[str, Trained], walk_S: np.ndarray) -> list[Clai
         share_S, straight_S = shares(of_way), straightness(of_way)
         name = f"{way} batches: share of the path's variance in two directions"
         steps = of_way.path_SxLxP.shape[1] - 1
-        note = "Li et al., section 7.2 (recalled): .4 to .9; the distance from draw to end is "
+        note = "Li et al., section 7.2 (S): .4 to .9, of far larger nets; the distance from draw to end is "
         note += f"{straight_S.mean():.2f} of the path's length, of a random walk's {steps**-0.5:.2f}"
         key = f"path/{way}"
         words: Words = {"rival": rival, "rival_at": WALK_SHARE, "exploratory": RESTATED, "note": note}

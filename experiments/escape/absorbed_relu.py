@@ -48,7 +48,7 @@ WITHIN, WITHIN_ONE_STEP, POINTS, FACTOR, HALF = 0.10, 0.05, 0.05, 1.5, 0.5
 SOURCE, RIVAL = "nets.absorbed_relu", "death at birth alone, 0"
 MORE_NETS = (
     "the full size draws 20,000 nets, once 4,000 had left widths 2 and 3 undecided, on seeds from 1,000 on as well, "
-    "and 400,000 of width 2, once 20,000 and 100,000 had left it undecided on seeds from 2,000 and 3,000 on"
+    "and 400,000 of width 2, once 20,000 and 100,000 had left it undecided, on seeds from 2,000 and 3,000 on as well"
 )
 CHOSEN = (
     "the shares that die at widths 2, 3, 5 and 10 (31, 33, 15 and 1 %) were known when the rule for nets was made; the "

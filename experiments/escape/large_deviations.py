@@ -8,7 +8,7 @@ w > 8. A step takes one of a few values whose probabilities are exact at every w
 grid (`nets.step_chain`). With T the mean time, rate x steps, ln T grows as S B / eta when the rate falls, and three
 theories differ in S (`nets.escape.action`): the large-deviation action, from the examples' gradients as they are; a
 diffusion with their covariance at every w; and constant noise, as at the minimum. All numbers were computed
-independently beforehand, most medians on a grid of .05, which adds noise of its own. Large deviations of SGD: Azizian,
+independently beforehand, medians on a grid of .05, which adds noise of its own. Large deviations of SGD: Azizian,
 Iutzeler, Malick & Mertikopoulos, ICML 2024 and arXiv 2503.16398, of which the abstracts were read; the diffusion: Xie,
 Sato & Sugiyama 2021 and Mori et al. 2022.
 
@@ -267,16 +267,17 @@ def time_claims(times: Times) -> list[Claim]:
     """The medians by those computed beforehand, on the same grid and without what that grid adds; and its halving."""
     lines = list[Claim]()
     for key, stays, grid in (
-        ("coarse", times.coarse, "the same grid"),
-        ("refined", times.halved, "a fine grid, which adds no noise"),
+        ("coarse", times.coarse, f"a grid of {COARSE:g}"),
+        ("refined", times.halved, "a fine grid"),
     ):
         ratios = {cell: stays[cell].median / published for cell, published in MEDIANS.items()}
         rate, batch = cell = max(ratios, key=lambda cell: abs(ratios[cell] - 1))
-        name = f"medians on {grid} by those computed beforehand on one of {COARSE:g}, the farthest of {len(ratios)}"
+        name = f"medians on {grid}, by those computed beforehand on one of {COARSE:g}, the farthest of {len(ratios)}"
         note = f"at rate {rate:g}, batch {batch}: {stays[cell].median:,.0f} steps, beforehand {MEDIANS[cell]:,}"
         line = line_of(f"median/{key}", name, ratios[cell], near(1.0, 0.01), 1.0, note=note, exploratory=LOOKED)
         lines.append(line)
-    lines[0] = against(lines[0], f"a fine grid, {lines[1].measured:.3f}", lines[1].measured)
+    coarse, refined = lines
+    lines = [against(coarse, f"a fine grid, {refined.measured:.3f}", refined.measured), refined]
     changes = {cell: abs(stay.mean / times.whole[cell].mean - 1) for cell, stay in times.halved.items()}
     cell = max(changes, key=lambda cell: changes[cell])
     name, note = f"change of the mean by halving the grid, the largest of {len(changes)}", "at rate {:g}, batch {}"

@@ -10,12 +10,13 @@ barrier. They leave the deeper well for the flatter one: the noise of the batche
 flat, not to where it is low. The cross-entropy of the same examples has one minimum, and nothing to escape.
 
 Bands of places, set before the run: half of their last printed digit. Times and shares are held against the exact chain
-of `nets.wells.stay_on_line`, which takes every step of SGD with its probability on a fine grid: medians to 5 %, shares
-that escape to 30 %, as a few hundred walkers in 32,768 know them to 20 %, and where the chain says that nobody does,
-less than at the next smaller batch. Each band excludes what the chain has at the next batch sizes. At first the
-reference was what 400 walkers had computed beforehand, to 15 %, which is as far as these know a median; chain and
-bands were chosen after walkers had been seen, so that these lines are exploratory. A median whose interval reaches
-beyond the last step has no upper bound, so that it decides nothing.
+of `nets.wells.stay_on_line`, which takes every step of SGD with its probability, on a fine grid (at batch 32, where
+that would be too large, on one 8 times as coarse, which lets too many escape): medians to 5 %; shares that escape to
+30 %, which the 65,536 walkers of the full size tell and the fewer of the quick one may not; and where the chain has
+less than one of all walkers escape, less than at the next smaller batch. Each band excludes what the chain has at the
+next batch sizes. At first the reference was what 400 walkers had computed beforehand, to 15 %, which is as far as these
+know a median; chain and bands were chosen after walkers had been seen, so that these lines are exploratory. A median
+whose interval reaches beyond the last step has no upper bound, so that it decides nothing.
 """
 
 from collections.abc import Mapping
@@ -34,26 +35,29 @@ from experiments.study.study import FRESHER_SEEDS, Study
 from nets.theory.step_chain import Stay
 from training import figures
 
-START, BARRIER, PUBLISHED_WALKERS = 1.1, 8.0, 400
+START, BARRIER, EARLIER_WALKERS = 1.1, 8.0, 400
 PLACES = {"first minimum": 1.19, "barrier": 4.59, "second minimum": 21.97}
 SEEN_RATE = 20.0
 SHOWN = -4.0, 36.0
 SOURCE, EXACT = "exact chain", "computed"
 RESTATED = "the exact chain and its narrower bands took the place of 400 walkers once walkers had been seen"
 OF_MEDIAN, OF_SHARE = 0.05, 0.3
-# Where the chain's grid has to be fine, and where nobody escapes and it is too large to be so.
-FINE, COARSE, TOLERANCE = 5e-4, 4e-3, 1e-9
 
 # Learning rate and batch size.
 Cell = tuple[float, int]
 
+# How fine the chain's grid is, and how coarse where that would be too large.
+FINE, COARSE, TOLERANCE = 5e-4, 4e-3, 1e-9
+TOO_LARGE: Cell = 20.0, 32
+
 
 class Size(NamedTuple):
     """How many walkers walk how far, of those whose median is measured and of the others, and what was computed
-    beforehand of them; from which seed on they are drawn."""
+    beforehand of them; how fine the chain's grid is; from which seed on walkers are drawn."""
 
-    walkers: int
+    median_walkers: int
     median_steps: int
+    walkers: int
     steps: int
     medians: dict[Cell, int]  # median steps of 400 walkers
     escaped: dict[Cell, int]  # how many of these escaped, where less than half did
@@ -65,14 +69,15 @@ class Size(NamedTuple):
     grid: float = FINE
     seeds_from: int = 0
 
-    def steps_of(self, cell: Cell) -> int:
-        """How far the walkers of that rate and batch size walk."""
-        return self.median_steps if cell in self.medians else self.steps
+    def walk(self, cell: Cell) -> tuple[int, int]:
+        """How many walkers of that rate and batch size walk, and how far."""
+        return (self.median_walkers, self.median_steps) if cell in self.medians else (self.walkers, self.steps)
 
 
 FULL = Size(
-    walkers=32_768,
+    median_walkers=32_768,
     median_steps=32_000,
+    walkers=65_536,
     steps=8_000,
     medians={(20.0, 1): 151, (20.0, 2): 197, (20.0, 4): 707, (20.0, 8): 7_222, (8.0, 1): 5_928},
     escaped={(20.0, 16): 2, (20.0, 32): 0, (8.0, 2): 2, (8.0, 4): 0},
@@ -82,8 +87,8 @@ FULL = Size(
     seen_steps=700,
     seen_walkers=400,
 )
-QUICK = FULL._replace(walkers=8_192)
-TINY = Size(20, 60, 60, {(20.0, 1): 151}, {}, (), (1,), 60, 20, grid=1.6e-2)
+QUICK = FULL._replace(median_walkers=8_192, walkers=16_384)
+TINY = Size(20, 60, 20, 60, {(20.0, 1): 151}, {}, (), (1,), 60, 20, grid=1.6e-2)
 
 
 def quadratic(w: jax.Array, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -124,8 +129,9 @@ def nowhere(w: jax.Array) -> jax.Array:
     return jnp.full(jnp.shape(w), False)
 
 
-def passage(rate: float, batch: int, walkers: int, steps: int, seeds_from: int = 0) -> nets.escape.FirstPassage:
+def passage(cell: Cell, walkers: int, steps: int, seeds_from: int = 0) -> nets.escape.FirstPassage:
     """The first passages of the walkers, in arrays of NumPy."""
+    rate, batch = cell
     key = jax.random.fold_in(jax.random.key(seeds_from + batch), int(rate))
     starts = jnp.full(walkers, START)
     return jax.device_get(nets.escape.first_passage(quadratic, starts, examples(), key, rate, batch, steps, over))
@@ -179,7 +185,7 @@ def exact_stays(size: Size) -> dict[Cell, Stay]:
     """The exact chain of each cell of which something is claimed."""
 
     def exact(cell: Cell) -> Stay:
-        share = size.grid if cell in size.medians or size.escaped[cell] else COARSE
+        share = COARSE if cell == TOO_LARGE else size.grid
         return nets.wells.stay_on_line(*cell, nets.wells.grid_width(share, *cell), TOLERANCE)
 
     return {cell: exact(cell) for cell in (*size.medians, *size.escaped)}
@@ -195,10 +201,11 @@ def beside(cell: Cell, values: Mapping[Cell, float], note: str) -> Words:
     return {"rival": words, "rival_at": list(rivals.values()), "exploratory": RESTATED, "note": note}
 
 
-def share_band(cell: Cell, shares: Mapping[Cell, float], is_never: bool) -> Band:
-    """The band of the share that escapes; where nobody does, what is less than at the next smaller batch."""
+def share_band(cell: Cell, shares: Mapping[Cell, float], walkers: int) -> Band:
+    """The band of the share that escapes; where it is less than one of all walkers, less than that at the next smaller
+    batch."""
     rate, batch = cell
-    if is_never:
+    if shares[cell] * walkers < 1:
         smaller = max((r, b) for r, b in shares if r == rate and b < batch)
         return 0.0, below(shares[smaller])
     return shares[cell] * (1 - OF_SHARE), shares[cell] * (1 + OF_SHARE)
@@ -225,7 +232,7 @@ def passage_claims(size: Size, stays: Mapping[Cell, Stay], out: dict[Cell, nets.
             count=len(steps_W),
             sample="walkers",
             published=exact,
-            **beside((rate, batch), medians, f"{PUBLISHED_WALKERS} walkers, beforehand: {walked:,}{late}"),
+            **beside((rate, batch), medians, f"{EARLIER_WALKERS} walkers, beforehand: {walked:,}{late}"),
         )
         claims.append(line)
     for (rate, batch), walked in size.escaped.items():
@@ -235,10 +242,10 @@ def passage_claims(size: Size, stays: Mapping[Cell, Stay], out: dict[Cell, nets.
             "oracle",
             SOURCE,
             ~np.asarray(out[rate, batch].censored_W),
-            share_band((rate, batch), shares, is_never=not walked),
+            share_band((rate, batch), shares, size.walkers),
             sample="walkers",
             published=shares[rate, batch],
-            **beside((rate, batch), shares, f"{PUBLISHED_WALKERS} walkers, beforehand: {walked} escaped"),
+            **beside((rate, batch), shares, f"{EARLIER_WALKERS} walkers, beforehand: {walked} escaped"),
         )
         claims.append(line)
     return claims
@@ -298,7 +305,7 @@ def draw_survival(
         curve = nets.escape.kaplan_meier(steps_W, censored_W)
         # To the last step, where those that are left are censored.
         times, survival, low, high = (np.append(x, x[-1]) for x in curve)
-        times[-1] = size.steps_of((rate, batch))
+        times[-1] = size.walk((rate, batch))[1]
         out_W = ~np.asarray(censored_W) & (np.asarray(steps_W) <= size.steps)
         label = f"{', '.join(map(str, stuck)) if batch in stuck else batch}: {np.mean(out_W):.1%}"
         axis.step(times, survival, where="post", color=f"C{i}", label=label)
@@ -344,9 +351,7 @@ def run(size: Size, _: Path) -> tuple[Any, list[Claim]]:
     # The longest first, and as many at once as there are cores: a walk is one thread's work.
     cells = sorted([*size.medians, *size.escaped, *size.more], key=lambda cell: -cell[1])
     with toolkit.threads() as pool:
-        found = pool.map(
-            lambda cell: passage(cell[0], cell[1], size.walkers, size.steps_of(cell), size.seeds_from), cells
-        )
+        found = pool.map(lambda cell: passage(cell, *size.walk(cell), size.seeds_from), cells)
         out = dict(zip(cells, found, strict=True))
     stays = exact_stays(size)
     claims = [*place_claims(points, matched), *passage_claims(size, stays, out)]

@@ -41,7 +41,7 @@ def test_walkers_are_those_of_multinomial_batches():
         a_Wx4 = 1 / (1 + np.exp(-w_W[:, None] * x_4[None, :]))
         w_W = w_W - 20 * np.sum(share_Wx4 * 2 * (a_Wx4 - y_4[None, :]) * a_Wx4 * (1 - a_Wx4) * x_4[None, :], axis=1)
         left_W &= w_W <= 8
-    found = two_wells.passage(20.0, batch, walkers, steps)
+    found = two_wells.passage((20.0, batch), walkers, steps)
     assert 0.4 < left_W.mean() < 0.6
     assert found.censored_W.mean() == pytest.approx(left_W.mean(), abs=4 * np.sqrt(2 * 0.25 / walkers))
 
@@ -63,8 +63,8 @@ def test_bands_of_medians_and_shares():
     """5 % on both sides of the exact median, 30 % of the exact share, and less than those where nobody leaves: what is
     measured on many walkers lies in such a band with its whole interval, wholly outside, or across its end."""
     size = two_wells.TINY._replace(medians={(20.0, 1): 100}, escaped={(20.0, 16): 2, (20.0, 32): 0}, steps=8_000)
-    size = size._replace(median_steps=8_000)
     stays, walkers = known(EXACT), 40_000
+    size = size._replace(median_steps=8_000, walkers=walkers)
     median, few = stays[20.0, 1].median, round(walkers * (1 - float(stays[20.0, 16].survival(8_000))))
     assert median == 69 and few == 319
 
@@ -95,20 +95,23 @@ def test_bands_exclude_what_the_next_batch_sizes_have():
 
 
 def test_the_exact_chain_is_that_of_a_fine_grid():
-    """A grid a fifth as coarse changes the median of batch 4 by less than 1 %; where nobody leaves it is coarse."""
+    """A grid a fifth as wide changes the median of batch 4 by less than 1 %, one 8 times as wide the rate at which
+    batch 4 leaves at rate 8 by more than 10 %: that of the study is the fine one."""
     size = two_wells.TINY._replace(medians={(20.0, 4): 707}, escaped={}, grid=two_wells.FINE)
     (stay,) = two_wells.exact_stays(size).values()
     finer = nets.wells.stay_on_line(20.0, 4, nets.wells.grid_width(1e-4, 20.0, 4))
     assert stay.median == pytest.approx(finer.median, rel=0.01)
-    never = two_wells.TINY._replace(medians={}, escaped={(8.0, 4): 0}, grid=two_wells.FINE)
-    assert 0 < 1 - two_wells.exact_stays(never)[8.0, 4].survival(8_000) < 1e-6
+    never, cell = two_wells.TINY._replace(medians={}, escaped={(8.0, 4): 0}, grid=two_wells.FINE), (8.0, 4)
+    found = two_wells.exact_stays(never)[cell]
+    fine, wide = (nets.wells.stay_on_line(*cell, nets.wells.grid_width(share, *cell)) for share in (5e-4, 4e-3))
+    assert found.rate == pytest.approx(fine.rate) and found.rate < 0.9 * wide.rate
 
 
 def test_walkers_whose_median_is_measured_go_on():
-    """Four times as far as the others; on fresh seeds they are others."""
-    size = two_wells.FULL
-    assert [size.steps_of(cell) for cell in ((20.0, 8), (20.0, 16), (20.0, 64))] == [32_000, 8_000, 8_000]
-    here, fresh = (two_wells.passage(20.0, 1, 20, 60, seeds_from).steps_W for seeds_from in (0, 1_000))
+    """Four times as far as the others, of which there are more; on fresh seeds they are others."""
+    walks = [two_wells.FULL.walk(cell) for cell in ((20.0, 8), (20.0, 16), (20.0, 64))]
+    assert walks == [(32_768, 32_000), (65_536, 8_000), (65_536, 8_000)]
+    here, fresh = (two_wells.passage((20.0, 1), 20, 60, seeds_from).steps_W for seeds_from in (0, 1_000))
     assert not np.array_equal(here, fresh)
 
 

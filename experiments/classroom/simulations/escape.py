@@ -244,9 +244,9 @@ class Escape:
             rows.append(_row("exact chain", ("too large", "to be computed while you wait"), ("", "")))
         study = two_wells.FULL
         if (published := study.medians.get(self.cell)) is not None:
-            rows.append(_row("study two_wells", ("", ""), (f"{published:,}", f"{two_wells.PUBLISHED_WALKERS} walkers")))
+            rows.append(_row("study two_wells", ("", ""), (f"{published:,}", f"{two_wells.EARLIER_WALKERS} walkers")))
         elif (gone := study.escaped.get(self.cell)) is not None:
-            words = f"{gone} of {two_wells.PUBLISHED_WALKERS} left in {study.steps:,} steps"
+            words = f"{gone} of {two_wells.EARLIER_WALKERS} left in {study.steps:,} steps"
             rows.append(_row("study two_wells", ("", ""), ("not reached", words)))
         head = f"<tr><th></th><th>have left by step {self.at:,}</th><th>median steps until they leave</th></tr>"
         return f'<table class="counts"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
