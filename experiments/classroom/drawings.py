@@ -267,7 +267,7 @@ def draw_walks(rate: float, batch: int) -> Drawn:
 
 def draw_survival(rate: float, batch: int) -> Drawn:
     """How many walkers are still in the deeper well, step by step, and the median step at which they leave it."""
-    steps_W, censored_W, _ = two_wells.passage(rate, batch, SURVIVORS, WALKED)
+    steps_W, censored_W, _ = two_wells.passage((rate, batch), SURVIVORS, WALKED)
     curve, median = nets.escape.kaplan_meier(steps_W, censored_W), nets.escape.median_passage(steps_W, censored_W)
     left = int(np.sum(~np.asarray(censored_W)))
     figure, (axis,) = figures.new_figure(8, 3.8)

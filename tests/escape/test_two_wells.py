@@ -82,9 +82,10 @@ def test_bands_of_medians_and_shares():
     assert judged(69, 1.25 * few, few)[1:] == ["undecided"] * 2
 
 
-def test_bands_exclude_what_the_next_batch_sizes_have():
-    """Every median and share has the exact ones of its neighbours as rivals, and no band holds one."""
-    size, stays = two_wells.FULL, two_wells.exact_stays(two_wells.FULL._replace(grid=two_wells.COARSE))
+def test_bands_exclude_what_the_next_batch_sizes_have(monkeypatch):
+    """Every median and share has those of its neighbours as rivals, and no band holds one, on a coarse grid as well."""
+    monkeypatch.setattr(two_wells, "COARSE", 8e-3)
+    size, stays = two_wells.FULL, two_wells.exact_stays(two_wells.FULL._replace(grid=8e-3))
     walked = passed(np.full(400, 7_000), np.full(400, True))
     claims = by_key(two_wells.passage_claims(size, stays, dict.fromkeys(stays, walked)))
     assert len(claims) == 9 and not any(claim.holds_rival for claim in claims.values())
