@@ -311,7 +311,7 @@ def draw(
         axes[column].set_title(title)
         axes[column].set(ylim=(70, 98.5) if has_printed else None)
         stuck = [f"{stuck.sum()} of {len(stuck)} runs" for stuck in map(stuck_seeds, pair)]
-        axes[3 + column].set_title(f"{stuck[0]} lack a class to the end, with the cross-entropy {stuck[1]}")
+        axes[3 + column].set_title(f"{stuck[0]} lack a class to the end,\nwith the cross-entropy {stuck[1]}")
     small, large = (100 * curves[key]["val_accuracy"][-1].mean() for key in COLUMNS[2])
     axes[2].set(ylim=(0, 100), title=f"At the end eta .001 has {small:.0f} %, eta 100 {large:.0f} %")
     share = 100 * by_key(claims)["quadratic/eta_too_large/wrong_side"].measured
