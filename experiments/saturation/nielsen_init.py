@@ -24,7 +24,7 @@ from experiments.engine import executors, space
 from experiments.study import command, elsewhere
 from experiments.study.claims import Claim, Kind, above, mean_claim
 from experiments.study.elsewhere import Elsewhere, fitted
-from experiments.study.study import Study
+from experiments.study.study import FRESHER_SEEDS, Study
 from training import figures
 from training.config import Config, as_config
 
@@ -157,6 +157,7 @@ STUDY = Study(
         on_dataset,
         {"gain/first_epoch": (above(0.0), None), "saturated/*": None},
     ),
+    fresh_seeds=FRESHER_SEEDS,
 )
 
 if __name__ == "__main__":
