@@ -1,6 +1,6 @@
 """Does a smaller batch help SGD to leave a minimum?
 
-    python -m experiments.escape.two_wells [--budget=full]      1 minute on 2 cores, 4 full
+    python -m experiments.escape.two_wells [--budget=full]      2 minutes on 2 cores, 7 full
 
 One sigmoid neuron with one weight and no bias; 256 examples, half at x = 1 and half at x = 1/20, 96 labels 1 and 32
 labels 0 at each; quadratic cost, the mean of (a - y)^2, no 1/2. Either half alone would have its minimum where the
