@@ -62,7 +62,7 @@ ODD = ("tanh", "softsign", "hard_tanh")
 # Half steps of 2 about 2 / bound.
 HALVINGS_BELOW, HALVINGS_ABOVE = 4, 12
 RISE, TOLERANCE, NUDGE = 1e-5, 1e-5, 1e-3
-LOOKED = "added to explain a miss: the swept rate at the start exceeds 2 / eigenvalue where descent saturates the layer"
+LOOKED = "added to explain a miss: the swept rate of saturated nets exceeds 2 / eigenvalue at the start"
 SOURCE = "eigenvalues, by Lanczos's method"
 
 
