@@ -83,8 +83,8 @@ MOST_GAP, COLOURS = 8.0, ("tab:blue", "tab:red")
 
 
 class Size(NamedTuple):
-    """How much is trained, and on what. `settings` has the ways to train by name, of
-    which that with small batches, the regularized one and LONGER are judged beside descent."""
+    """How much is trained, and on what. `settings` has the ways to train by name, of which that with small
+    batches, the regularized one and LONGER are judged beside descent."""
 
     examples: int
     seeds: int
